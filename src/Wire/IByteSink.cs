@@ -1,0 +1,8 @@
+namespace Quietus.Wire;
+
+/// <summary>Where encoded bytes go, one at a time: a UART, a buffer, a test.</summary>
+public interface IByteSink
+{
+    /// <summary>Takes one byte. A sink that is full waits or counts what it drops; it cannot refuse.</summary>
+    public void Write(byte value);
+}

@@ -1,0 +1,158 @@
+using System.Runtime.CompilerServices;
+
+namespace Quietus.Stage2;
+
+/// <summary>
+/// VMSAv8-64 Stage-2 descriptors (DDI 0487 D8.3), common to the three granules; "g" is the granule's shift, 12, 14 or
+/// 16, and a block's address begins higher by as much as the block is larger:
+/// <code>
+/// Block, page   54 53  52    51   50 48 47       g    11   10  9  8  7    6  5     2  1  0
+///             ┌───────┬────┬─────┬─────┬──────────┬──────┬────┬──────┬───────┬───────┬────┬───┐
+///             │  XN   │ C  │ DBM │  0  │ address  │ FnXS │ AF │  SH  │ S2AP  │MemAttr│ T  │ V │
+///             └───────┴────┴─────┴─────┴──────────┴──────┴────┴──────┴───────┴───────┴────┴───┘
+/// Table         63 59 58          51 50 48 47                  g  11  8  7           2  1  0
+///             ┌──────┬──────────────┬─────┬──────────────────────┬──────┬──────────────┬───┬───┐
+///             │  0   │ count[7:0]   │  0  │  next-level table    │  0   │ count[13:8]  │ 1 │ 1 │
+///             └──────┴──────────────┴─────┴──────────────────────┴──────┴──────────────┴───┴───┘
+/// </code>
+/// T is 1 in pages and tables, 0 in blocks. Bits 58:51 and 11:2 of a table are ignored by hardware; the count keeps
+/// off 11:8, which FEAT_LPA2 and FEAT_HAFT give a meaning, so that those formats can have the same layout. 14 bits
+/// hold the 8192 entries of a 64K table.
+/// </summary>
+internal static class ArmDescriptor
+{
+    private const ulong ValidBit = 1UL << 0;
+    private const ulong TypeBit = 1UL << 1;
+    private const int MemAttrShift = 2;
+    private const int MemAttrMask = 0xF;
+    private const int PermissionShift = 6;
+    private const ulong WriteBit = 1UL << 7;
+    private const ulong PermissionMask = 3UL << PermissionShift;
+    private const int ShareabilityShift = 8;
+    private const int AccessedShift = 10;
+    private const ulong AccessedBit = 1UL << AccessedShift;
+    private const ulong ContiguousBit = 1UL << 52;
+    private const int ExecuteNeverShift = 54;
+    private const ulong ExecuteNeverBit = 1UL << ExecuteNeverShift;
+    private const int AddressBits = 48;
+
+    private const int CountLowShift = 51;
+    private const int CountLowBits = 8;
+    private const ulong CountLowMask = (1UL << CountLowBits) - 1;
+    private const int CountHighShift = 2;
+    private const ulong CountHighMask = (1UL << 6) - 1;
+    private const ulong CountMask = (CountLowMask << CountLowShift) | (CountHighMask << CountHighShift);
+
+    // MemAttr[3:0] by MemoryType, four bits each: write-back, non-cacheable, Device-nGnRE.
+    private const uint MemAttrs = 0x15F;
+
+    // With FEAT_S2FWB: 0b0110 forces write-back, 0b0101 forces non-cacheable, 0b0001 is Device-nGnRE (D8.5.5).
+    private const uint ForcedMemAttrs = 0x156;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool IsValid(ulong entry) => (entry & ValidBit) != 0;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool IsTable(ulong entry, int level) => level < Stage2Geometry.LastLevel && (entry & TypeBit) != 0;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong Table(Pa table) => table.Value | TypeBit | ValidBit;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int TableCount(ulong entry) =>
+        (int)((entry >> CountLowShift) & CountLowMask)
+        | ((int)((entry >> CountHighShift) & CountHighMask) << CountLowBits);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong WithTableCount(ulong entry, int count) =>
+        (entry & ~CountMask)
+        | (((ulong)(uint)count & CountLowMask) << CountLowShift)
+        | ((ulong)((uint)count >> CountLowBits) << CountHighShift);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong LeafTemplate(LeafAttributes attributes, int level, bool forcedWriteBack)
+    {
+        uint bits = attributes.Bits;
+        ulong memAttr = ((forcedWriteBack ? ForcedMemAttrs : MemAttrs) >> ((int)attributes.Type * 4)) & MemAttrMask;
+        return ValidBit
+            | (level == Stage2Geometry.LastLevel ? TypeBit : 0)
+            | (memAttr << MemAttrShift)
+            | ((ulong)attributes.Shareability << ShareabilityShift)
+            | ((ulong)(bits & LeafAttributes.AccessedBit) << (AccessedShift - 3))
+            | Permissions(bits);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static LeafAttributes Attributes(ulong entry, bool forcedWriteBack)
+    {
+        uint bits = (uint)(entry >> PermissionShift) & (LeafAttributes.ReadBit | LeafAttributes.WriteBit);
+        bits |= (entry & ExecuteNeverBit) != 0 ? LeafAttributes.ExecuteNeverBit : 0;
+        bits |= (entry & AccessedBit) != 0 ? LeafAttributes.AccessedBit : 0;
+        bits |= (entry & ContiguousBit) != 0 ? LeafAttributes.ContiguousBit : 0;
+        bits |= (uint)Type(entry, forcedWriteBack) << LeafAttributes.TypeShift;
+        bits |= ((uint)(entry >> ShareabilityShift) & 3) << LeafAttributes.ShareabilityShift;
+        return new LeafAttributes(bits);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool IsDevice(ulong entry, bool forcedWriteBack) =>
+        Type(entry, forcedWriteBack) == MemoryType.Device;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool IsAccessed(ulong entry) => (entry & AccessedBit) != 0;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong WithAccessed(ulong entry, bool accessed) =>
+        accessed ? entry | AccessedBit : entry & ~AccessedBit;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong WithPermissions(ulong entry, LeafAttributes attributes) =>
+        (entry & ~(PermissionMask | ExecuteNeverBit)) | Permissions(attributes.Bits);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong WithoutWrite(ulong entry) => entry & ~WriteBit;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool IsContiguous(ulong entry) => (entry & ContiguousBit) != 0;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong WithContiguous(ulong entry, bool contiguous) =>
+        contiguous ? entry | ContiguousBit : entry & ~ContiguousBit;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong Park(ulong leaf) => leaf & ~ValidBit;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong Unpark(ulong parked) => parked | ValidBit;
+
+    /// <summary>
+    /// A parked leaf keeps its memory attributes, which are not all zero for any type that is written here; a link is
+    /// an aligned address.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool IsParked(ulong entry) =>
+        !IsValid(entry) && (entry & ((ulong)MemAttrMask << MemAttrShift)) != 0;
+
+    /// <summary>The address field from a given bit up to bit 47.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Pa Address(ulong entry, int lowestBit) =>
+        new(entry & ((1UL << AddressBits) - 1) & ~((1UL << lowestBit) - 1));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong Permissions(uint attributeBits) =>
+        ((ulong)(attributeBits & (LeafAttributes.ReadBit | LeafAttributes.WriteBit)) << PermissionShift)
+        | ((ulong)(attributeBits & LeafAttributes.ExecuteNeverBit) << (ExecuteNeverShift - 2));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static MemoryType Type(ulong entry, bool forcedWriteBack)
+    {
+        uint memAttr = (uint)(entry >> MemAttrShift) & MemAttrMask;
+        uint writeBack = (forcedWriteBack ? ForcedMemAttrs : MemAttrs) & MemAttrMask;
+        if (memAttr == writeBack)
+        {
+            return MemoryType.NormalWriteBack;
+        }
+
+        return memAttr == ((MemAttrs >> 4) & MemAttrMask) ? MemoryType.NormalNonCacheable : MemoryType.Device;
+    }
+}

@@ -1,0 +1,74 @@
+using System.Runtime.InteropServices;
+
+namespace Quietus.Memory;
+
+/// <summary>What a chunk is used as. Exactly one at a time.</summary>
+public enum ChunkState : byte
+{
+    /// <summary>In the pool, and every byte is known to be zero.</summary>
+    FreeClean,
+
+    /// <summary>In the pool, with the bytes of whoever had it last.</summary>
+    Dirty,
+
+    /// <summary>Out of the pool while it is being overwritten; see <see cref="FramePool.BeginScrub"/>.</summary>
+    Scrubbing,
+
+    /// <summary>A VM's, cut into frames.</summary>
+    Frames,
+
+    /// <summary>A VM's, handed out in one piece, for a 2 MB block.</summary>
+    Whole,
+
+    /// <summary>Never handed out: the hypervisor itself, firmware, devices.</summary>
+    Reserved,
+}
+
+/// <summary>
+/// Describes one chunk: 2 MB of physical memory, aligned. Chunks form doubly linked rings through
+/// <c>Next</c> and <c>Previous</c>, so that a dead VM's whole list goes back in one splice.
+/// </summary>
+/// <remarks>
+/// A free frame's link holds the number of the next free one, so allocating and freeing touch two words.
+/// Frames from <c>Untouched</c> on were never handed out since the chunk was taken: their links are not
+/// initialised and need not be, which keeps taking a chunk O(1).
+/// <code>
+///   frame 0                 Untouched             FrameCount
+///   | used, or on the free list  |  never handed out  |
+/// </code>
+/// </remarks>
+[StructLayout(LayoutKind.Sequential)]
+public struct Chunk
+{
+    /// <summary>Physical address of the first byte.</summary>
+    internal ulong Base;
+
+    internal int Next;
+    internal int Previous;
+
+    /// <summary>
+    /// The stamp of the VM that took it. After that VM's death the stamp stays and matches nobody, so the
+    /// splice need not visit the chunk.
+    /// </summary>
+    internal uint Owner;
+
+    internal ushort FreeHead;
+    internal ushort Untouched;
+    internal ushort Used;
+    internal ushort FrameCount;
+    internal ChunkState State;
+
+    /// <summary>It was clean when it was taken: untouched frames are zero.</summary>
+    internal bool WasClean;
+}
+
+/// <summary>A ring of chunks: the first one's number, or <see cref="None"/>, and how many there are.</summary>
+internal struct ChunkList
+{
+    internal const int None = -1;
+
+    internal int First;
+    internal int Count;
+
+    internal static ChunkList Empty => new() { First = None };
+}

@@ -1,0 +1,116 @@
+using System;
+using Quietus.Stage2;
+
+namespace Quietus.Memory;
+
+/// <summary>Who owns the frames behind a slot.</summary>
+public enum SlotBacking : byte
+{
+    /// <summary>This layer: frames come from the pool on demand, are zero, and go back when they are unmapped.</summary>
+    Pool,
+
+    /// <summary>
+    /// Somebody else, called the host here: a device's registers, a flash image, another process. Faults ask
+    /// the caller for the page; unmapping only unmaps.
+    /// </summary>
+    Host,
+}
+
+/// <summary>In what sizes a slot's memory is mapped.</summary>
+public enum PageSizing : byte
+{
+    /// <summary>Granule pages only.</summary>
+    Pages,
+
+    /// <summary>
+    /// 2 MB blocks wherever the slot holds the whole aligned block, granule pages elsewhere. A pool that has no
+    /// whole chunk left is out of memory.
+    /// </summary>
+    Blocks,
+
+    /// <summary>As <see cref="Blocks"/>, but granule pages where no whole chunk is left.</summary>
+    Auto,
+}
+
+/// <summary>What a new slot is to be.</summary>
+public readonly struct SlotOptions
+{
+    /// <summary>Ordinary guest RAM out of the pool.</summary>
+    public static SlotOptions Ram(PageSizing sizing) => new(
+        SlotBacking.Pool, sizing, MemoryType.NormalWriteBack, false, PageFate.AnonymousLastMappingFreed);
+
+    /// <param name="backing">Whose frames they are.</param>
+    /// <param name="sizing">In what sizes they are mapped. A host's supply decides for itself.</param>
+    /// <param name="type">The memory type at Stage-2; pool memory is always Normal write-back.</param>
+    /// <param name="isReadOnly">Guest writes are answered with <see cref="FaultResult.ReadOnly"/>.</param>
+    /// <param name="fateAtRemoval">
+    /// What becomes of the pages when the slot is removed or the VM dies. Of pool memory it is always
+    /// <see cref="PageFate.AnonymousLastMappingFreed"/>.
+    /// </param>
+    public SlotOptions(
+        SlotBacking backing, PageSizing sizing, MemoryType type, bool isReadOnly, PageFate fateAtRemoval)
+    {
+        Backing = backing;
+        Sizing = sizing;
+        Type = type;
+        IsReadOnly = isReadOnly;
+        FateAtRemoval = fateAtRemoval;
+    }
+
+    /// <summary>Whose frames they are.</summary>
+    public SlotBacking Backing { get; }
+
+    /// <summary>In what sizes they are mapped.</summary>
+    public PageSizing Sizing { get; }
+
+    /// <summary>The memory type at Stage-2.</summary>
+    public MemoryType Type { get; }
+
+    /// <summary>Guest writes are refused.</summary>
+    public bool IsReadOnly { get; }
+
+    /// <summary>What becomes of the pages at the end.</summary>
+    public PageFate FateAtRemoval { get; }
+
+    internal bool IsSound =>
+        Backing <= SlotBacking.Host && Sizing <= PageSizing.Auto && Type <= MemoryType.Device
+        && FateAtRemoval <= PageFate.StaysInPlace
+        && (Backing == SlotBacking.Host
+            || (Type == MemoryType.NormalWriteBack && FateAtRemoval == PageFate.AnonymousLastMappingFreed));
+}
+
+/// <summary>
+/// A region of guest-physical memory. Slots do not overlap; whatever lies in none is not memory, and an access
+/// to it is the device emulation's.
+/// </summary>
+public struct MemorySlot
+{
+    internal ulong First;
+    internal ulong Bytes;
+    internal SlotOptions Slot;
+    internal UnmanagedArray<ulong> Dirty;
+    internal bool IsLogged;
+
+    /// <summary>The first address.</summary>
+    public readonly Ipa Start => new(First);
+
+    /// <summary>The first address past the slot.</summary>
+    public readonly Ipa End => new(First + Bytes);
+
+    /// <summary>What it was made as.</summary>
+    public readonly SlotOptions Options => Slot;
+
+    /// <summary>Whether writes are logged now.</summary>
+    public readonly bool IsDirtyLogged => IsLogged;
+
+    internal readonly bool Exists => Bytes != 0;
+
+    internal readonly bool Contains(ulong address) => address - First < Bytes;
+
+    /// <summary>Whether the slot holds the whole aligned block around an address.</summary>
+    internal readonly bool HoldsBlock(ulong address, ulong blockBytes)
+    {
+        ulong block = address & ~(blockBytes - 1);
+        return block >= First && Bytes >= blockBytes && block - First <= Bytes - blockBytes;
+    }
+}

@@ -1,0 +1,36 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Quietus.Memory;
+
+/// <summary>
+/// An array in memory that the caller handed in and keeps alive: at EL2 a piece of the boot allocator's
+/// memory, in a process a piece of native memory. It makes the structures that hold it blittable, which a
+/// <see cref="System.Span{T}"/> would not. Copies share the elements.
+/// </summary>
+/// <remarks>The only unsafe code of this layer. Every access is checked against <see cref="Count"/>.</remarks>
+public readonly unsafe struct UnmanagedArray<T>
+    where T : unmanaged
+{
+    private readonly T* _first;
+    private readonly int _count;
+
+    /// <param name="address">Address of the first element; aligned for <typeparamref name="T"/>.</param>
+    /// <param name="count">Number of elements that lie there.</param>
+    public UnmanagedArray(nint address, int count)
+    {
+        _first = (T*)address;
+        _count = count;
+    }
+
+    /// <summary>Number of elements.</summary>
+    public int Count => _count;
+
+    /// <summary>The element at <paramref name="index"/>; an index outside is a defect of this layer and panics.</summary>
+    public ref T this[int index]
+    {
+        // Invariant: _first points at _count elements, by the constructor's contract; CreateSpan checks the index.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => ref MemoryMarshal.CreateSpan(ref Unsafe.AsRef<T>(_first), _count)[index];
+    }
+}

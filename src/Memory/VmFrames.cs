@@ -1,0 +1,29 @@
+namespace Quietus.Memory;
+
+/// <summary>
+/// The physical memory that one VM holds: its chunks, those with free frames and those without. Filled by
+/// <see cref="FramePool"/>; the fields are its own.
+/// </summary>
+/// <remarks>Locking: the VM's memory lock.</remarks>
+public struct VmFrames
+{
+    internal ChunkList Available;
+    internal ChunkList Full;
+
+    /// <summary>Names this VM's life among all that the pool ever served; 0 is nobody.</summary>
+    internal uint Stamp;
+
+    internal byte FrameShift;
+
+    /// <summary>Table pages are promised, so that empty chunks stay; see <see cref="FramePool.ReserveTables"/>.</summary>
+    internal bool IsReserved;
+
+    /// <summary>A chunk became empty under a reservation.</summary>
+    internal bool KeptEmpty;
+
+    /// <summary>Chunks that the VM holds.</summary>
+    public readonly int ChunkCount => Available.Count + Full.Count;
+
+    /// <summary>Size of a frame in bytes: the granule of the VM's tables (4, 16 or 64 KB).</summary>
+    public readonly ulong FrameBytes => 1UL << FrameShift;
+}

@@ -150,10 +150,10 @@ public ref struct CommandLine
             : default;
 
     /// <summary>Whether the verb is <paramref name="verb"/>.</summary>
-    public readonly bool VerbIs(ReadOnlySpan<byte> verb) => Ascii.Equal(Verb, verb);
+    public readonly bool VerbIs(scoped ReadOnlySpan<byte> verb) => Ascii.Equal(Verb, verb);
 
     /// <summary>Finds an argument by its key.</summary>
-    public readonly bool TryGet(ReadOnlySpan<byte> key, out ReadOnlySpan<byte> value)
+    public readonly bool TryGet(scoped ReadOnlySpan<byte> key, out ReadOnlySpan<byte> value)
     {
         for (int i = 0; i < count; i++)
         {

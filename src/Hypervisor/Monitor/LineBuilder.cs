@@ -49,7 +49,7 @@ public ref struct LineBuilder
     }
 
     /// <summary>Appends text as it stands; of text that does not fit, its beginning.</summary>
-    public void Text(ReadOnlySpan<byte> text)
+    public void Text(scoped ReadOnlySpan<byte> text)
     {
         int room = buffer.Length - length;
         if (text.Length > room)
@@ -119,7 +119,7 @@ public ref struct LineBuilder
     /// Appends text in quotes, with \" and \\ escaped, and control characters shown as '?' so that they cannot end
     /// the line. When it does not fit, its beginning with both quotes; when not even those fit, nothing.
     /// </summary>
-    public void Quoted(ReadOnlySpan<byte> text)
+    public void Quoted(scoped ReadOnlySpan<byte> text)
     {
         if (buffer.Length - length < 2)
         {
@@ -152,34 +152,34 @@ public ref struct LineBuilder
     }
 
     /// <summary>Appends <c>key=value</c> with the value in decimal, and a space before it unless a line starts here.</summary>
-    public void Field(ReadOnlySpan<byte> key, ulong value)
+    public void Field(scoped ReadOnlySpan<byte> key, ulong value)
     {
         Key(key);
         Number(value);
     }
 
     /// <summary>Appends <c>key=value</c> with a bare value: it must have neither space nor quote in it.</summary>
-    public void Field(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value)
+    public void Field(scoped ReadOnlySpan<byte> key, scoped ReadOnlySpan<byte> value)
     {
         Key(key);
         Text(value);
     }
 
     /// <summary>Appends <c>key=0x…</c>.</summary>
-    public void HexadecimalField(ReadOnlySpan<byte> key, ulong value, int minimumDigits = 1)
+    public void HexadecimalField(scoped ReadOnlySpan<byte> key, ulong value, int minimumDigits = 1)
     {
         Key(key);
         Hexadecimal(value, minimumDigits);
     }
 
     /// <summary>Appends <c>key="value"</c>.</summary>
-    public void QuotedField(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value)
+    public void QuotedField(scoped ReadOnlySpan<byte> key, scoped ReadOnlySpan<byte> value)
     {
         Key(key);
         Quoted(value);
     }
 
-    private void Key(ReadOnlySpan<byte> key)
+    private void Key(scoped ReadOnlySpan<byte> key)
     {
         if (length != 0 && buffer[length - 1] is not ((byte)' ' or (byte)'\n'))
         {

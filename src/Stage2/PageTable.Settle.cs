@@ -1,0 +1,153 @@
+using System.Runtime.CompilerServices;
+
+namespace Quietus.Stage2;
+
+// Paying: TLB invalidation in its forms, and the chain of unlinked tables that waits for it.
+public partial struct PageTable<TFormat, TMachine>
+{
+    /// <summary>
+    /// Pays a debt: the cheapest sufficient TLB invalidation (<see cref="InvalidationPlan"/>), the DSB that completes
+    /// it, and only then the unlinked tables are freed. The debt is none afterwards.
+    /// </summary>
+    public readonly void Settle(ref TMachine machine, ref MaintenanceDebt debt)
+    {
+        Pay(ref machine, in debt);
+        Pa table = debt.FirstTable;
+        debt = default;
+        while (table.Value != 0)
+        {
+            Pa next = TFormat.LinkTarget(machine.ReadEntry(table));
+            machine.ReturnTable(table);
+            table = next;
+        }
+    }
+
+    /// <summary>Joins two debts of this table into the first; the second is none afterwards.</summary>
+    public static void Merge(ref TMachine machine, ref MaintenanceDebt into, ref MaintenanceDebt other)
+    {
+        into.AddInvalidation(in other);
+        if (other.HoldsTables)
+        {
+            if (into.HoldsTables)
+            {
+                machine.WriteEntry(into.LastTable, TFormat.Link(other.FirstTable));
+            }
+            else
+            {
+                into.FirstTable = other.FirstTable;
+            }
+
+            into.LastTable = other.LastTable;
+        }
+
+        other = default;
+    }
+
+    /// <summary>
+    /// Invalidates all that any TLB holds for the VMID, and completes it. Pays the invalidation of every debt of this
+    /// table; what holds tables is to be settled all the same.
+    /// </summary>
+    public readonly void InvalidateVmid(ref TMachine machine)
+    {
+        machine.DsbInnerShareableStores();
+        machine.InvalidateVmid(_vmid);
+        machine.DsbInnerShareable();
+        machine.Isb();
+    }
+
+    private readonly void Pay(ref TMachine machine, in MaintenanceDebt debt)
+    {
+        if (debt.OwesWholeVmid)
+        {
+            InvalidateVmid(ref machine);
+            return;
+        }
+
+        if (!debt.OwesInvalidation)
+        {
+            return;
+        }
+
+        int leafShift = debt.LevelHint > 0 ? LevelShift(debt.LevelHint) : TFormat.GranuleShift;
+        ulong granules = (debt.End - debt.Start) >> TFormat.GranuleShift;
+        ulong granulesPerLeaf = 1UL << (leafShift - TFormat.GranuleShift);
+        InvalidationKind kind = InvalidationPlan.Choose(granules, granulesPerLeaf, machine.HasRangeInvalidation);
+        if (kind == InvalidationKind.WholeVmid)
+        {
+            InvalidateVmid(ref machine);
+            return;
+        }
+
+        machine.DsbInnerShareableStores();
+        if (kind == InvalidationKind.ByRange)
+        {
+            InvalidateRange(ref machine, debt.Start, granules, debt.LevelHint);
+        }
+        else
+        {
+            int levelHint = machine.HasLevelHint ? debt.LevelHint : 0;
+            for (Ipa ipa = debt.Start; ipa < debt.End; ipa += 1UL << leafShift)
+            {
+                machine.InvalidateIpa(_vmid, new TlbiIpa(ipa, levelHint, TFormat.GranuleCode));
+            }
+        }
+
+        CompleteByIpa(ref machine);
+    }
+
+    private readonly void InvalidateRange(ref TMachine machine, Ipa start, ulong granules, int levelHint)
+    {
+        while (granules > 1)
+        {
+            TlbiRange range = TlbiRange.Greatest(start, granules, levelHint, TFormat.GranuleCode);
+            machine.InvalidateIpaRange(_vmid, range);
+            start += range.Bytes;
+            granules -= range.Granules;
+        }
+
+        if (granules == 1)
+        {
+            machine.InvalidateIpa(_vmid, new TlbiIpa(start, levelHint, TFormat.GranuleCode));
+        }
+    }
+
+    /// <summary>
+    /// Invalidates one leaf or walk, by IPA, as Linux's __kvm_tlb_flush_vmid_ipa does.
+    /// </summary>
+    /// <param name="level">The leaf's level; 0 or less for no hint, as when a table was unlinked.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly void InvalidateIpa(ref TMachine machine, Ipa ipa, int level)
+    {
+        machine.DsbInnerShareableStores();
+        machine.InvalidateIpa(_vmid, new TlbiIpa(ipa, level, TFormat.GranuleCode));
+        CompleteByIpa(ref machine);
+    }
+
+    /// <summary>
+    /// Invalidation by IPA finds Stage-2 entries. Those that combine both stages are known by VA, which nobody here
+    /// knows: all of the VMID's go, once the Stage-2 entries that could refill them are gone.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly void CompleteByIpa(ref TMachine machine)
+    {
+        machine.DsbInnerShareable();
+        machine.InvalidateCombined(_vmid);
+        machine.DsbInnerShareable();
+        machine.Isb();
+    }
+
+    /// <summary>
+    /// Chains an unlinked table to a debt. The link is written into the table itself, as an invalid entry: a walk that
+    /// still finds the table through a cached descriptor faults, as it does on the other entries.
+    /// </summary>
+    private static void Chain(ref TMachine machine, ref MaintenanceDebt debt, Pa table)
+    {
+        machine.WriteEntry(table, debt.HoldsTables ? TFormat.Link(debt.FirstTable) : TFormat.Link(default));
+        if (!debt.HoldsTables)
+        {
+            debt.LastTable = table;
+        }
+
+        debt.FirstTable = table;
+    }
+}

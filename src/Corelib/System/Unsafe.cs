@@ -1,0 +1,120 @@
+using Internal.Runtime.CompilerHelpers;
+
+namespace System.Runtime.CompilerServices
+{
+    /// <summary>Reinterpreting memory. ILC and the JIT replace every body here: they know the members by name.</summary>
+    public static unsafe class Unsafe
+    {
+        [Intrinsic]
+        public static ref T AsRef<T>(void* source) where T : allows ref struct => ref Replaced<T>();
+
+        [Intrinsic]
+        public static ref T AsRef<T>(scoped ref readonly T source) where T : allows ref struct => ref Replaced<T>();
+
+        [Intrinsic]
+        public static void* AsPointer<T>(ref readonly T value) where T : allows ref struct => null;
+
+        [Intrinsic]
+        public static ref TTo As<TFrom, TTo>(ref TFrom source)
+            where TFrom : allows ref struct
+            where TTo : allows ref struct => ref Replaced<TTo>();
+
+        [Intrinsic]
+        public static ref T Add<T>(ref T source, int elements) where T : allows ref struct => ref Replaced<T>();
+
+        [Intrinsic]
+        public static ref T Add<T>(ref T source, nint elements) where T : allows ref struct => ref Replaced<T>();
+
+        [Intrinsic]
+        public static ref T Add<T>(ref T source, nuint elements) where T : allows ref struct => ref Replaced<T>();
+
+        [Intrinsic]
+        public static ref T AddByteOffset<T>(ref T source, nint bytes) where T : allows ref struct => ref Replaced<T>();
+
+        [Intrinsic]
+        public static ref T AddByteOffset<T>(ref T source, nuint bytes) where T : allows ref struct => ref Replaced<T>();
+
+        [Intrinsic]
+        public static nint ByteOffset<T>(ref readonly T origin, ref readonly T target) where T : allows ref struct => 0;
+
+        [Intrinsic]
+        public static int SizeOf<T>() where T : allows ref struct => 0;
+
+        [Intrinsic]
+        public static T ReadUnaligned<T>(void* source) where T : allows ref struct => Replaced<T>();
+
+        [Intrinsic]
+        public static T ReadUnaligned<T>(ref readonly byte source) where T : allows ref struct => Replaced<T>();
+
+        [Intrinsic]
+        public static void WriteUnaligned<T>(void* destination, T value) where T : allows ref struct
+        {
+        }
+
+        [Intrinsic]
+        public static void WriteUnaligned<T>(ref byte destination, T value) where T : allows ref struct
+        {
+        }
+
+        [Intrinsic]
+        public static ref T NullRef<T>() where T : allows ref struct => ref Replaced<T>();
+
+        [Intrinsic]
+        public static bool IsNullRef<T>(ref readonly T source) where T : allows ref struct => false;
+
+        [Intrinsic]
+        public static bool AreSame<T>(ref readonly T left, ref readonly T right) where T : allows ref struct => false;
+
+        [Intrinsic]
+        public static TTo BitCast<TFrom, TTo>(TFrom source)
+            where TFrom : allows ref struct
+            where TTo : allows ref struct => Replaced<TTo>();
+
+        [Intrinsic]
+        public static void SkipInit<T>(out T value) where T : allows ref struct => value = default!;
+
+        private static ref T Replaced<T>() where T : allows ref struct
+        {
+            ThrowHelpers.ThrowPlatformNotSupportedException();
+            return ref *(T*)null;
+        }
+    }
+}
+
+namespace System.Runtime.InteropServices
+{
+    using System.Runtime.CompilerServices;
+
+    public static class MemoryMarshal
+    {
+        [Intrinsic]
+        public static ref T GetReference<T>(Span<T> span) => ref span.reference;
+
+        [Intrinsic]
+        public static ref T GetReference<T>(ReadOnlySpan<T> span) => ref span.reference;
+
+        public static Span<T> CreateSpan<T>(scoped ref T reference, int length) =>
+            new(ref Unsafe.AsRef(in reference), length);
+
+        public static ReadOnlySpan<T> CreateReadOnlySpan<T>(scoped ref readonly T reference, int length) =>
+            new(ref Unsafe.AsRef(in reference), length);
+
+        public static Span<byte> AsBytes<T>(Span<T> span) where T : struct =>
+            new(ref Unsafe.As<T, byte>(ref span.reference), span.Length * Unsafe.SizeOf<T>());
+
+        public static ReadOnlySpan<byte> AsBytes<T>(ReadOnlySpan<T> span) where T : struct =>
+            new(ref Unsafe.As<T, byte>(ref span.reference), span.Length * Unsafe.SizeOf<T>());
+
+        public static Span<TTo> Cast<TFrom, TTo>(Span<TFrom> span) where TFrom : struct where TTo : struct =>
+            new(
+                ref Unsafe.As<TFrom, TTo>(ref span.reference),
+                (int)((long)span.Length * Unsafe.SizeOf<TFrom>() / Unsafe.SizeOf<TTo>()));
+
+        public static ReadOnlySpan<TTo> Cast<TFrom, TTo>(ReadOnlySpan<TFrom> span)
+            where TFrom : struct
+            where TTo : struct =>
+            new(
+                ref Unsafe.As<TFrom, TTo>(ref span.reference),
+                (int)((long)span.Length * Unsafe.SizeOf<TFrom>() / Unsafe.SizeOf<TTo>()));
+    }
+}

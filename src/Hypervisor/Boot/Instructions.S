@@ -1,0 +1,468 @@
+// What C# cannot say: system registers, barriers, TLB and cache maintenance, and the loops that the compiler calls for.
+// Each function is a leaf that follows the procedure call standard; Machine/Instructions.cs declares them.
+
+    .macro function name
+    .text
+    .balign 16
+    .globl \name
+    .type \name, %function
+\name:
+    .endm
+
+    .macro read_register name, register
+    function read_\name
+    mrs     x0, \register
+    ret
+    .endm
+
+    .macro write_register name, register
+    function write_\name
+    msr     \register, x0
+    isb
+    ret
+    .endm
+
+// ---- identification and EL2 state ----
+    read_register midr, midr_el1
+    read_register mpidr, mpidr_el1
+    read_register ctr, ctr_el0
+    read_register dczid, dczid_el0
+    read_register clidr, clidr_el1
+    read_register id_aa64pfr0, id_aa64pfr0_el1
+    read_register id_aa64pfr1, id_aa64pfr1_el1
+    read_register id_aa64dfr0, id_aa64dfr0_el1
+    read_register id_aa64dfr1, id_aa64dfr1_el1
+    read_register id_aa64isar0, id_aa64isar0_el1
+    read_register id_aa64isar1, id_aa64isar1_el1
+    read_register id_aa64isar2, s3_0_c0_c6_2
+    read_register id_aa64mmfr0, id_aa64mmfr0_el1
+    read_register id_aa64mmfr1, id_aa64mmfr1_el1
+    read_register id_aa64mmfr2, s3_0_c0_c7_2
+    read_register core, tpidr_el2
+    read_register esr, esr_el2
+    write_register hcr, hcr_el2
+    read_register hcr, hcr_el2
+    write_register hstr, hstr_el2
+    write_register cptr, cptr_el2
+    write_register mdcr, mdcr_el2
+    read_register mdcr, mdcr_el2
+    write_register vtcr, vtcr_el2
+    write_register vttbr, vttbr_el2
+    read_register vttbr, vttbr_el2
+    write_register vpidr, vpidr_el2
+    write_register vmpidr, vmpidr_el2
+    write_register cnthctl, cnthctl_el2
+    write_register cntvoff, cntvoff_el2
+    read_register counter, cntpct_el0
+    read_register counter_frequency, cntfrq_el0
+    write_register virtual_timer_control, cntv_ctl_el0
+    read_register virtual_timer_control, cntv_ctl_el0
+    write_register hyp_timer_control, cnthp_ctl_el2
+    write_register hyp_timer_value, cnthp_tval_el2
+    read_register par, par_el1
+    read_register guest_system_control, sctlr_el1
+
+// void write_translation_table(ulong table): EL2's own stage 1.
+function write_translation_table
+    dsb     ishst
+    msr     ttbr0_el2, x0
+    isb
+    tlbi    alle2
+    dsb     nsh
+    isb
+    ret
+
+// void write_system_control(ulong value): SCTLR_EL2.
+function write_system_control
+    msr     sctlr_el2, x0
+    isb
+    ret
+    read_register system_control, sctlr_el2
+
+// ---- performance counter: PMCCNTR_EL0 counts at EL2, EL1 and EL0, 64 bits, never reset ----
+function enable_cycle_counter
+    mov     x0, #(1 << 27)          // PMCCFILTR_EL0.NSH: count at EL2 too
+    msr     pmccfiltr_el0, x0
+    mov     x0, #(1 << 31)
+    msr     pmcntenset_el0, x0
+    mrs     x0, pmcr_el0
+    orr     x0, x0, #1              // E
+    orr     x0, x0, #0x40           // LC
+    msr     pmcr_el0, x0
+    isb
+    ret
+
+function read_cycle_counter
+    isb
+    mrs     x0, pmccntr_el0
+    ret
+
+// ---- barriers, waiting ----
+function dsb_ishst
+    dsb     ishst
+    ret
+
+function dsb_ish
+    dsb     ish
+    ret
+
+function dsb_sy
+    dsb     sy
+    ret
+
+function instruction_barrier
+    isb
+    ret
+
+function wait_for_interrupt
+    dsb     sy
+    wfi
+    ret
+
+function wait_for_event
+    wfe
+    ret
+
+// void lock_acquire(uint* lock), void lock_release(uint* lock). WFE waits for the release to clear the exclusive monitor.
+function lock_acquire
+    mov     w2, #1
+    sevl
+1:  wfe
+2:  ldaxr   w1, [x0]
+    cbnz    w1, 1b
+    stxr    w1, w2, [x0]
+    cbnz    w1, 2b
+    ret
+
+function lock_release
+    stlr    wzr, [x0]
+    ret
+
+// ---- TLB maintenance, inner shareable. The argument is the operand as the instruction takes it. ----
+function tlbi_ipas2e1is
+    tlbi    ipas2e1is, x0
+    ret
+
+function tlbi_ripas2e1is
+    sys     #4, c8, c0, #2, x0      // TLBI RIPAS2E1IS (FEAT_TLBIRANGE), which older assemblers do not know
+    ret
+
+function tlbi_vmalle1is
+    tlbi    vmalle1is
+    ret
+
+function tlbi_vmalls12e1is
+    tlbi    vmalls12e1is
+    ret
+
+function tlbi_alle1is
+    tlbi    alle1is
+    ret
+
+// The local core's stage 1+2 of the current VMID, and its instruction cache: before a vCPU first runs on this core.
+function invalidate_local_guest_context
+    tlbi    vmalls12e1
+    ic      iallu
+    dsb     nsh
+    isb
+    ret
+
+// ---- cache maintenance: x0 = first byte, line-aligned; x1 = lines; x2 = bytes in a line. The caller adds the DSB. ----
+    .macro by_line name, operation
+    function \name
+1:  subs    x1, x1, #8
+    b.lo    2f
+    .rept 8
+    \operation, x0
+    add     x0, x0, x2
+    .endr
+    b.ne    1b
+    ret
+2:  adds    x1, x1, #8
+    b.eq    4f
+3:  \operation, x0
+    add     x0, x0, x2
+    subs    x1, x1, #1
+    b.ne    3b
+4:  ret
+    .endm
+
+    by_line dc_civac, "dc civac"
+    by_line dc_cvac, "dc cvac"
+    by_line dc_ivac, "dc ivac"
+    by_line ic_ivau, "ic ivau"
+    by_line dc_zva, "dc zva"
+
+function ic_ialluis
+    ic      ialluis
+    ret
+
+// ---- physical GICv3 CPU interface ----
+    read_register icc_iar1, s3_0_c12_c12_0
+    write_register icc_eoir1, s3_0_c12_c12_1
+    write_register icc_dir, s3_0_c12_c11_1
+    write_register icc_sgi1r, s3_0_c12_c11_5
+    write_register icc_pmr, s3_0_c4_c6_0
+    write_register icc_bpr1, s3_0_c12_c12_3
+    write_register icc_ctlr, s3_0_c12_c12_4
+    write_register icc_igrpen1, s3_0_c12_c12_7
+    write_register icc_sre_el2, s3_4_c12_c9_5
+    write_register icc_sre_el1, s3_0_c12_c12_5
+    read_register icc_sre_el2, s3_4_c12_c9_5
+
+// ---- virtual CPU interface control ----
+    write_register ich_hcr, s3_4_c12_c11_0
+    read_register ich_hcr, s3_4_c12_c11_0
+    read_register ich_vtr, s3_4_c12_c11_1
+    read_register ich_misr, s3_4_c12_c11_2
+    read_register ich_eisr, s3_4_c12_c11_3
+    read_register ich_elrsr, s3_4_c12_c11_5
+    write_register ich_vmcr, s3_4_c12_c11_7
+    read_register ich_vmcr, s3_4_c12_c11_7
+
+// void write_active_priorities(ulong preemption_bits): ICH_AP0R<n>, ICH_AP1R<n> = 0. Only those that the number of
+// preemption bits (5, 6, 7) gives exist.
+function write_active_priorities
+    msr     s3_4_c12_c8_0, xzr
+    msr     s3_4_c12_c9_0, xzr
+    cmp     x0, #6
+    b.lo    1f
+    msr     s3_4_c12_c8_1, xzr
+    msr     s3_4_c12_c9_1, xzr
+    b.eq    1f
+    msr     s3_4_c12_c8_2, xzr
+    msr     s3_4_c12_c9_2, xzr
+    msr     s3_4_c12_c8_3, xzr
+    msr     s3_4_c12_c9_3, xzr
+1:  isb
+    ret
+
+// void read_list_registers(ulong* values, int count), write_list_registers: the first count (at most 16), in order.
+    .macro list_registers_in_order action
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7
+    \action s3_4_c12_c12_\n
+    .endr
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7
+    \action s3_4_c12_c13_\n
+    .endr
+    .endm
+
+    .macro read_one register
+    cbz     w1, 1f
+    mrs     x2, \register
+    str     x2, [x0], #8
+    sub     w1, w1, #1
+    .endm
+
+    .macro write_one register
+    cbz     w1, 1f
+    ldr     x2, [x0], #8
+    msr     \register, x2
+    sub     w1, w1, #1
+    .endm
+
+function read_list_registers
+    list_registers_in_order read_one
+1:  ret
+
+function write_list_registers
+    list_registers_in_order write_one
+1:  ret
+
+// ---- a guest's EL1 registers ----
+// void reset_guest_registers(): every EL1 register that a guest can reach, as a reset leaves it or zero, so that nothing
+// of the guest before is left. x0 = SCTLR_EL1's reset value.
+function reset_guest_registers
+    msr     sctlr_el1, x0
+    msr     ttbr0_el1, xzr
+    msr     ttbr1_el1, xzr
+    msr     tcr_el1, xzr
+    msr     mair_el1, xzr
+    msr     amair_el1, xzr
+    msr     vbar_el1, xzr
+    msr     contextidr_el1, xzr
+    msr     tpidr_el0, xzr
+    msr     tpidrro_el0, xzr
+    msr     tpidr_el1, xzr
+    msr     cpacr_el1, xzr
+    msr     esr_el1, xzr
+    msr     far_el1, xzr
+    msr     afsr0_el1, xzr
+    msr     afsr1_el1, xzr
+    msr     par_el1, xzr
+    msr     elr_el1, xzr
+    msr     spsr_el1, xzr
+    msr     sp_el0, xzr
+    msr     sp_el1, xzr
+    msr     csselr_el1, xzr
+    msr     cntkctl_el1, xzr
+    msr     cntv_ctl_el0, xzr
+    msr     cntv_cval_el0, xzr
+    msr     cntp_ctl_el0, xzr
+    msr     cntp_cval_el0, xzr
+    msr     mdscr_el1, xzr
+    msr     spsr_abt, xzr
+    msr     spsr_und, xzr
+    msr     spsr_irq, xzr
+    msr     spsr_fiq, xzr
+    msr     dacr32_el2, xzr
+    msr     ifsr32_el2, xzr
+    msr     fpexc32_el2, xzr
+    isb
+    ret
+
+// The registers that an injected exception reads and writes: x0 = ulong[6]: ELR_EL1, SPSR_EL1, ESR_EL1, FAR_EL1, VBAR_EL1,
+// SCTLR_EL1.
+function read_exception_registers
+    mrs     x1, elr_el1
+    mrs     x2, spsr_el1
+    stp     x1, x2, [x0]
+    mrs     x1, esr_el1
+    mrs     x2, far_el1
+    stp     x1, x2, [x0, #16]
+    mrs     x1, vbar_el1
+    mrs     x2, sctlr_el1
+    stp     x1, x2, [x0, #32]
+    ret
+
+function write_exception_registers
+    ldp     x1, x2, [x0]
+    msr     elr_el1, x1
+    msr     spsr_el1, x2
+    ldp     x1, x2, [x0, #16]
+    msr     esr_el1, x1
+    msr     far_el1, x2
+    isb
+    ret
+
+// ulong translate_guest_address(ulong va): AT S1E1R for the guest on this core; returns PAR_EL1 and keeps the guest's.
+function translate_guest_address
+    mrs     x2, par_el1
+    at      s1e1r, x0
+    isb
+    mrs     x0, par_el1
+    msr     par_el1, x2
+    ret
+
+// ---- firmware ----
+// ulong firmware_call(function, a, b, c) by SMC or HVC (PSCI conduit; DEN0022, DEN0028).
+function smc_call
+    smc     #0
+    ret
+
+function hvc_call
+    hvc     #0
+    ret
+
+// ---- the image's own layout ----
+    .macro image_boundary symbol
+    adrp    x0, \symbol
+    add     x0, x0, :lo12:\symbol
+    ret
+    .balign 16
+    .endm
+
+// ulong image_address(int which): the order is ImageBoundary's.
+function image_address
+    adr     x1, 1f
+    add     x1, x1, x0, lsl #4
+    br      x1
+    .balign 16
+1:  image_boundary image_start
+    image_boundary __text_end
+    image_boundary __data_start
+    image_boundary __image_end
+    image_boundary __symbols_start
+    image_boundary __symbols_end
+    image_boundary secondary_start
+    image_boundary boot_core
+    image_boundary boot_stack_bottom
+
+// ---- what generated code calls ----
+// void* memmove(void* to, void* from, nuint bytes)
+function memmove
+    mov     x3, x0
+    cmp     x0, x1
+    b.eq    9f
+    sub     x4, x0, x1
+    cmp     x4, x2
+    b.lo    5f                      // overlaps upwards: copy from the end
+1:  subs    x2, x2, #64
+    b.lo    2f
+    ldp     x4, x5, [x1]
+    ldp     x6, x7, [x1, #16]
+    ldp     x8, x9, [x1, #32]
+    ldp     x10, x11, [x1, #48]
+    add     x1, x1, #64
+    stp     x4, x5, [x3]
+    stp     x6, x7, [x3, #16]
+    stp     x8, x9, [x3, #32]
+    stp     x10, x11, [x3, #48]
+    add     x3, x3, #64
+    b       1b
+2:  adds    x2, x2, #56             // 64 - 8: words
+    b.mi    4f
+3:  ldr     x4, [x1], #8
+    str     x4, [x3], #8
+    subs    x2, x2, #8
+    b.pl    3b
+4:  adds    x2, x2, #8
+    b.eq    9f
+8:  ldrb    w4, [x1], #1
+    strb    w4, [x3], #1
+    subs    x2, x2, #1
+    b.ne    8b
+9:  ret
+5:  add     x1, x1, x2
+    add     x3, x3, x2
+6:  subs    x2, x2, #8
+    b.lo    7f
+    ldr     x4, [x1, #-8]!
+    str     x4, [x3, #-8]!
+    b       6b
+7:  adds    x2, x2, #8
+    b.eq    9b
+10: ldrb    w4, [x1, #-1]!
+    strb    w4, [x3, #-1]!
+    subs    x2, x2, #1
+    b.ne    10b
+    ret
+
+// void* memset(void* to, int value, nuint bytes)
+function memset
+    mov     x3, x0
+    and     x1, x1, #0xff
+    mov     x4, #0x0101010101010101
+    mul     x1, x1, x4
+1:  subs    x2, x2, #64
+    b.lo    2f
+    stp     x1, x1, [x3]
+    stp     x1, x1, [x3, #16]
+    stp     x1, x1, [x3, #32]
+    stp     x1, x1, [x3, #48]
+    add     x3, x3, #64
+    b       1b
+2:  adds    x2, x2, #56
+    b.mi    4f
+3:  str     x1, [x3], #8
+    subs    x2, x2, #8
+    b.pl    3b
+4:  adds    x2, x2, #8
+    b.eq    6f
+5:  strb    w1, [x3], #1
+    subs    x2, x2, #1
+    b.ne    5b
+6:  ret
+
+// Transitions between managed and native code: there is no collector to tell.
+function RhpReversePInvoke
+    ret
+
+function RhpReversePInvokeReturn
+    ret
+
+    .data
+    .balign 8
+    .globl __security_cookie
+__security_cookie:
+    .quad   0x5175696574757321

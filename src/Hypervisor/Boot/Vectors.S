@@ -1,0 +1,220 @@
+// EL2 exception vectors, and the way into and out of a guest: vcpu_run(context) enters it and returns with the kind of
+// exception that brought it back. EL2 itself runs with interrupts masked; an exception it takes is a bug, reported.
+
+    .equ CORE_CONTEXT, 0            // offsets into Core (Core/Core.cs asserts them)
+    .equ CORE_FAULT_STACK_TOP, 24
+
+    .equ CONTEXT_PC, 248            // offsets into VcpuContext (Core/VcpuContext.cs asserts them)
+    .equ CONTEXT_ESR, 264
+    .equ CONTEXT_HPFAR, 280
+    .equ CONTEXT_FPSR, 288
+    .equ CONTEXT_Q, 304
+
+    .equ FRAME_SIZE, 304            // FaultFrame (Boot/FaultReporter.cs)
+
+    .macro guest_exit kind
+    .balign 128
+    stp     x0, x1, [sp, #-16]!
+    mov     x1, #\kind
+    b       save_guest
+    .endm
+
+    .macro fault kind
+    .balign 128
+    msr     sp_el0, x0              // the guest's, but no guest will run on this core again
+    mov     x0, #\kind
+    b       report_fault
+    .endm
+
+    .text
+    .balign 2048
+    .globl vectors
+vectors:
+    fault   0                       // current EL, SP_EL0: never used
+    fault   1
+    fault   2
+    fault   3
+    fault   4                       // current EL, SP_EL2: synchronous, IRQ, FIQ, SError
+    fault   5
+    fault   6
+    fault   7
+    guest_exit 0                    // lower EL, AArch64
+    guest_exit 1
+    guest_exit 2
+    guest_exit 3
+    guest_exit 0                    // lower EL, AArch32: SPSR_EL2.M[4] tells
+    guest_exit 1
+    guest_exit 2
+    guest_exit 3
+
+// ulong vcpu_run(VcpuContext* context): 0 synchronous, 1 IRQ, 2 FIQ, 3 SError.
+    .balign 64
+    .globl vcpu_run
+vcpu_run:
+    stp     x29, x30, [sp, #-160]!
+    mov     x29, sp
+    stp     x19, x20, [sp, #16]
+    stp     x21, x22, [sp, #32]
+    stp     x23, x24, [sp, #48]
+    stp     x25, x26, [sp, #64]
+    stp     x27, x28, [sp, #80]
+    stp     d8, d9, [sp, #96]
+    stp     d10, d11, [sp, #112]
+    stp     d12, d13, [sp, #128]
+    stp     d14, d15, [sp, #144]
+    mrs     x1, tpidr_el2
+    str     x0, [x1, #CORE_CONTEXT]
+    add     x1, x0, #CONTEXT_Q
+    ldp     q0, q1, [x1, #0]
+    ldp     q2, q3, [x1, #32]
+    ldp     q4, q5, [x1, #64]
+    ldp     q6, q7, [x1, #96]
+    ldp     q8, q9, [x1, #128]
+    ldp     q10, q11, [x1, #160]
+    ldp     q12, q13, [x1, #192]
+    ldp     q14, q15, [x1, #224]
+    ldp     q16, q17, [x1, #256]
+    ldp     q18, q19, [x1, #288]
+    ldp     q20, q21, [x1, #320]
+    ldp     q22, q23, [x1, #352]
+    ldp     q24, q25, [x1, #384]
+    ldp     q26, q27, [x1, #416]
+    ldp     q28, q29, [x1, #448]
+    ldp     q30, q31, [x1, #480]
+    ldp     x2, x3, [x0, #CONTEXT_FPSR]
+    msr     fpsr, x2
+    msr     fpcr, x3
+    ldp     x2, x3, [x0, #CONTEXT_PC]
+    msr     elr_el2, x2
+    msr     spsr_el2, x3
+    ldp     x2, x3, [x0, #16]
+    ldp     x4, x5, [x0, #32]
+    ldp     x6, x7, [x0, #48]
+    ldp     x8, x9, [x0, #64]
+    ldp     x10, x11, [x0, #80]
+    ldp     x12, x13, [x0, #96]
+    ldp     x14, x15, [x0, #112]
+    ldp     x16, x17, [x0, #128]
+    ldp     x18, x19, [x0, #144]
+    ldp     x20, x21, [x0, #160]
+    ldp     x22, x23, [x0, #176]
+    ldp     x24, x25, [x0, #192]
+    ldp     x26, x27, [x0, #208]
+    ldp     x28, x29, [x0, #224]
+    ldr     x30, [x0, #240]
+    ldp     x0, x1, [x0]
+    eret
+    dsb     nsh                     // no speculation past the ERET
+    isb
+
+// The guest's x0, x1 are on the stack; x1 = the kind of exit.
+save_guest:
+    mrs     x0, tpidr_el2
+    ldr     x0, [x0, #CORE_CONTEXT]
+    stp     x2, x3, [x0, #16]
+    stp     x4, x5, [x0, #32]
+    stp     x6, x7, [x0, #48]
+    stp     x8, x9, [x0, #64]
+    stp     x10, x11, [x0, #80]
+    stp     x12, x13, [x0, #96]
+    stp     x14, x15, [x0, #112]
+    stp     x16, x17, [x0, #128]
+    stp     x18, x19, [x0, #144]
+    stp     x20, x21, [x0, #160]
+    stp     x22, x23, [x0, #176]
+    stp     x24, x25, [x0, #192]
+    stp     x26, x27, [x0, #208]
+    stp     x28, x29, [x0, #224]
+    str     x30, [x0, #240]
+    ldp     x2, x3, [sp], #16
+    stp     x2, x3, [x0]
+    mrs     x2, elr_el2
+    mrs     x3, spsr_el2
+    stp     x2, x3, [x0, #CONTEXT_PC]
+    mrs     x2, esr_el2
+    mrs     x3, far_el2
+    stp     x2, x3, [x0, #CONTEXT_ESR]
+    mrs     x2, hpfar_el2
+    str     x2, [x0, #CONTEXT_HPFAR]
+    mrs     x2, fpsr
+    mrs     x3, fpcr
+    stp     x2, x3, [x0, #CONTEXT_FPSR]
+    add     x2, x0, #CONTEXT_Q
+    stp     q0, q1, [x2, #0]
+    stp     q2, q3, [x2, #32]
+    stp     q4, q5, [x2, #64]
+    stp     q6, q7, [x2, #96]
+    stp     q8, q9, [x2, #128]
+    stp     q10, q11, [x2, #160]
+    stp     q12, q13, [x2, #192]
+    stp     q14, q15, [x2, #224]
+    stp     q16, q17, [x2, #256]
+    stp     q18, q19, [x2, #288]
+    stp     q20, q21, [x2, #320]
+    stp     q22, q23, [x2, #352]
+    stp     q24, q25, [x2, #384]
+    stp     q26, q27, [x2, #416]
+    stp     q28, q29, [x2, #448]
+    stp     q30, q31, [x2, #480]
+    mov     x0, x1
+    ldp     d8, d9, [sp, #96]
+    ldp     d10, d11, [sp, #112]
+    ldp     d12, d13, [sp, #128]
+    ldp     d14, d15, [sp, #144]
+    ldp     x27, x28, [sp, #80]
+    ldp     x25, x26, [sp, #64]
+    ldp     x23, x24, [sp, #48]
+    ldp     x21, x22, [sp, #32]
+    ldp     x19, x20, [sp, #16]
+    ldp     x29, x30, [sp], #160
+    ret
+
+// SP_EL0 = the faulting x0; x0 = which vector. The report runs on a stack of its own: the fault may be a stack overflow.
+report_fault:
+    mrs     x18, tpidr_el2          // x18 is the platform register: ILC's code never holds a value in it
+    ldr     x18, [x18, #CORE_FAULT_STACK_TOP]
+    sub     x18, x18, #FRAME_SIZE
+    stp     x2, x3, [x18, #16]
+    stp     x4, x5, [x18, #32]
+    stp     x6, x7, [x18, #48]
+    stp     x8, x9, [x18, #64]
+    stp     x10, x11, [x18, #80]
+    stp     x12, x13, [x18, #96]
+    stp     x14, x15, [x18, #112]
+    stp     x16, x17, [x18, #128]
+    stp     xzr, x19, [x18, #144]
+    stp     x20, x21, [x18, #160]
+    stp     x22, x23, [x18, #176]
+    stp     x24, x25, [x18, #192]
+    stp     x26, x27, [x18, #208]
+    stp     x28, x29, [x18, #224]
+    mov     x2, sp
+    stp     x30, x2, [x18, #240]
+    mrs     x2, sp_el0
+    stp     x2, x1, [x18]
+    mrs     x2, elr_el2
+    mrs     x3, spsr_el2
+    stp     x2, x3, [x18, #256]
+    mrs     x2, esr_el2
+    mrs     x3, far_el2
+    stp     x2, x3, [x18, #272]
+    mov     sp, x18
+    mov     x1, x0
+    mov     x0, sp
+    bl      quietus_fault
+    b       halt
+
+// void quietus_check_failed(int code): what the compiler calls when an index, a division or a cast fails. The report wants
+// registers and a backtrace, so it takes the same way as a fault: BRK with the code.
+    .globl quietus_check_failed
+quietus_check_failed:
+    stp     x29, x30, [sp, #-16]!
+    mov     x29, sp
+    brk     #0x5143
+    b       quietus_check_failed
+
+// Reached only if code that ILC marks as impossible runs.
+    .globl RhpFallbackFailFast
+RhpFallbackFailFast:
+    mov     w0, #255
+    b       quietus_check_failed

@@ -1,0 +1,45 @@
+using Quietus.Hypervisor.Machine;
+
+namespace Quietus.Hypervisor.Core;
+
+/// <summary>What every core but the monitor's does: wait for a vCPU, run it to its end, report, wait again.</summary>
+internal static unsafe class CoreLoop
+{
+    internal static void Run(Core* core)
+    {
+        while (true)
+        {
+            Vcpu* vcpu = core->Vcpu;
+            if (vcpu == null)
+            {
+                DiscardInterrupts();
+                if (core->Vcpu == null)
+                {
+                    Instructions.WaitForInterrupt();
+                }
+
+                continue;
+            }
+
+            VcpuLoop.Run(core, vcpu);
+            core->Vcpu = null;
+            Platform.CoreAt(0)->Kick();
+        }
+    }
+
+    /// <summary>Acknowledges and ends whatever is pending. A kick says only: look again.</summary>
+    internal static void DiscardInterrupts()
+    {
+        while (true)
+        {
+            ulong interrupt = Instructions.AcknowledgeInterrupt() & 0xFF_FFFF;
+            if (interrupt >= PhysicalGic.FirstSpecial)
+            {
+                return;
+            }
+
+            Instructions.DropPriority(interrupt);
+            Instructions.DeactivateInterrupt(interrupt);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+using System.Runtime.InteropServices;
+
+namespace Quietus.Hypervisor.Core;
+
+/// <summary>
+/// A vCPU's registers while EL2 runs, and why it left the guest. Boot/Vectors.S stores and loads it by these offsets.
+/// EL1's system registers stay in the core: a vCPU keeps its core for its whole life.
+/// </summary>
+[StructLayout(LayoutKind.Explicit, Size = 816)]
+internal unsafe struct VcpuContext
+{
+    [FieldOffset(0)]
+    internal fixed ulong X[31];
+
+    /// <summary>ELR_EL2: where the guest goes on.</summary>
+    [FieldOffset(248)]
+    internal ulong ProgramCounter;
+
+    /// <summary>SPSR_EL2: in which state.</summary>
+    [FieldOffset(256)]
+    internal ulong ProcessorState;
+
+    /// <summary>ESR_EL2 of the last exit.</summary>
+    [FieldOffset(264)]
+    internal ulong Syndrome;
+
+    /// <summary>FAR_EL2 of the last exit.</summary>
+    [FieldOffset(272)]
+    internal ulong FaultAddress;
+
+    /// <summary>HPFAR_EL2 of the last exit.</summary>
+    [FieldOffset(280)]
+    internal ulong FaultIpa;
+
+    [FieldOffset(288)]
+    internal ulong FloatingPointStatus;
+
+    [FieldOffset(296)]
+    internal ulong FloatingPointControl;
+
+    /// <summary>Q0 to Q31, 16 bytes each.</summary>
+    [FieldOffset(304)]
+    internal fixed ulong Vector[64];
+
+    /// <summary>A general register as an instruction names it: 31 is the zero register.</summary>
+    internal readonly ulong Register(uint number) => number < 31 ? X[number] : 0;
+
+    /// <summary>Writes a general register; 31 takes nothing.</summary>
+    internal void SetRegister(uint number, ulong value)
+    {
+        if (number < 31)
+        {
+            X[number] = value;
+        }
+    }
+}

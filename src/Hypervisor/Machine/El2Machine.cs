@@ -1,0 +1,205 @@
+using System.Runtime.CompilerServices;
+using System.Threading;
+using Quietus.Memory;
+using Quietus.Stage2;
+
+namespace Quietus.Hypervisor.Machine;
+
+/// <summary>What an <see cref="El2Machine"/> points at: one VM's share of the machine.</summary>
+internal unsafe struct El2MachineState
+{
+    internal FramePool* Pool;
+    internal VmFrames Frames;
+    internal MaintenanceCounters Counters;
+}
+
+/// <summary>
+/// The hardware boundary, by the real instructions. EL2 maps all RAM at its physical address, so a <see cref="Pa"/> is a
+/// pointer. TLB operations act on the VMID in VTTBR_EL2: it is put there for the time, without a root, on a core that runs
+/// no guest (HCR_EL2.VM is 0 there, so nothing walks).
+/// </summary>
+/// <remarks>
+/// Invariant of the unsafe code: the state outlives the machine (both lie in the VM's slot); every address that the engine
+/// hands in is a table page or a guest frame of this VM, or RAM that the pool manages, all identity-mapped.
+/// </remarks>
+internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMachine
+{
+    private const int VmidShift = 48;
+
+    private readonly El2MachineState* _state = state;
+
+    public bool HasForcedWriteBack
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => CpuFeatures.ForcedWriteBack;
+    }
+
+    public bool HasRangeInvalidation
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => CpuFeatures.RangeInvalidation;
+    }
+
+    public bool HasLevelHint
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => CpuFeatures.LevelHint;
+    }
+
+    public BreakBeforeMakeSupport BreakBeforeMakeSupport => CpuFeatures.BreakBeforeMake;
+
+    public uint DataCacheLineBytes => CpuFeatures.DataLineBytes;
+
+    public bool HasInstructionCacheCoherency => CpuFeatures.InstructionCacheCoherent;
+
+    public ref FramePool Pool
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => ref *_state->Pool;
+    }
+
+    public ref VmFrames Frames
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => ref _state->Frames;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public ulong ReadEntry(Pa entry) => *(ulong*)entry.Value;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void WriteEntry(Pa entry, ulong value) => *(ulong*)entry.Value = value;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool CompareExchangeEntry(Pa entry, ulong expected, ulong desired) =>
+        Interlocked.CompareExchange(ref *(ulong*)entry.Value, desired, expected) == expected;
+
+    public bool ReserveTables(uint count)
+    {
+        El2Machine self = this;
+        return VmTables.Reserve(ref self, count);
+    }
+
+    public Pa TakeTable()
+    {
+        El2Machine self = this;
+        return VmTables.Take(ref self);
+    }
+
+    public void ReturnTable(Pa table)
+    {
+        El2Machine self = this;
+        VmTables.Return(ref self, table);
+    }
+
+    public bool TakeRoot(uint tables, out Pa root)
+    {
+        El2Machine self = this;
+        return VmTables.TakeRoot(ref self, tables, out root);
+    }
+
+    public void ReturnRoot(Pa root, uint tables)
+    {
+        El2Machine self = this;
+        VmTables.ReturnRoot(ref self, root, tables);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void DsbInnerShareableStores()
+    {
+        _state->Counters.Dsb++;
+        Instructions.DataSynchronizationIshSt();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void DsbInnerShareable()
+    {
+        _state->Counters.Dsb++;
+        Instructions.DataSynchronizationIsh();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void DsbFullSystem()
+    {
+        _state->Counters.Dsb++;
+        Instructions.DataSynchronizationSy();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Isb() => Instructions.InstructionSynchronization();
+
+    public void InvalidateIpa(Vmid vmid, TlbiIpa ipa)
+    {
+        MakeCurrent(vmid);
+        _state->Counters.TlbiIpa++;
+        Instructions.InvalidateIpa(ipa.Operand);
+    }
+
+    public void InvalidateIpaRange(Vmid vmid, TlbiRange range)
+    {
+        MakeCurrent(vmid);
+        _state->Counters.TlbiRange++;
+        Instructions.InvalidateIpaRange(range.Operand);
+    }
+
+    public void InvalidateCombined(Vmid vmid)
+    {
+        MakeCurrent(vmid);
+        _state->Counters.TlbiVmalle1++;
+        Instructions.InvalidateStage1OfVmid();
+    }
+
+    public void InvalidateVmid(Vmid vmid)
+    {
+        MakeCurrent(vmid);
+        _state->Counters.TlbiVmid++;
+        Instructions.InvalidateVmid();
+    }
+
+    public void InvalidateAllVmids()
+    {
+        Instructions.DataSynchronizationIshSt();
+        Instructions.InvalidateAllVmids();
+        Instructions.InvalidateAllInstructions();
+        Instructions.DataSynchronizationIsh();
+        Instructions.InstructionSynchronization();
+    }
+
+    public void CleanInvalidateToPoC(Pa start, ulong bytes)
+    {
+        ulong lines = CpuFeatures.DataLines(bytes);
+        _state->Counters.DataCacheLines += lines;
+        Instructions.CleanInvalidateLines(start.Value, lines, CpuFeatures.DataLineBytes);
+    }
+
+    public void CleanToPoC(Pa start, ulong bytes)
+    {
+        ulong lines = CpuFeatures.DataLines(bytes);
+        _state->Counters.DataCacheLines += lines;
+        Instructions.CleanLines(start.Value, lines, CpuFeatures.DataLineBytes);
+    }
+
+    /// <summary>By line where lines have one place (PIPT); the whole instruction cache where they may have aliases.</summary>
+    public void InvalidateInstructionCache(Pa start, ulong bytes)
+    {
+        if (CpuFeatures.InstructionCacheAliases)
+        {
+            Instructions.InvalidateAllInstructions();
+            return;
+        }
+
+        ulong line = CpuFeatures.InstructionLineBytes;
+        Instructions.InvalidateInstructionLines(start.Value, bytes / line, line);
+    }
+
+    public void ZeroFrame(Pa start, ulong bytes) => CpuFeatures.Zero(start.Value, bytes);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void MakeCurrent(Vmid vmid)
+    {
+        if (Instructions.ReadVttbr() >> VmidShift != vmid.Value)
+        {
+            Instructions.WriteVttbr((ulong)vmid.Value << VmidShift);
+        }
+    }
+}

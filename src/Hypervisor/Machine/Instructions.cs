@@ -1,0 +1,299 @@
+using System.Runtime;
+using System.Runtime.CompilerServices;
+
+namespace Quietus.Hypervisor.Machine;
+
+/// <summary>The instructions that C# cannot say: each is a leaf function in Boot/Instructions.S.</summary>
+internal static unsafe class Instructions
+{
+    // ---- identification ----
+    [RuntimeImport("*", "read_midr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadMidr();
+
+    [RuntimeImport("*", "read_mpidr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadMpidr();
+
+    [RuntimeImport("*", "read_ctr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadCtr();
+
+    [RuntimeImport("*", "read_dczid"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadDczid();
+
+    [RuntimeImport("*", "read_clidr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadClidr();
+
+    [RuntimeImport("*", "read_id_aa64pfr0"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadIdAa64Pfr0();
+
+    [RuntimeImport("*", "read_id_aa64pfr1"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadIdAa64Pfr1();
+
+    [RuntimeImport("*", "read_id_aa64dfr0"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadIdAa64Dfr0();
+
+    [RuntimeImport("*", "read_id_aa64dfr1"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadIdAa64Dfr1();
+
+    [RuntimeImport("*", "read_id_aa64isar0"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadIdAa64Isar0();
+
+    [RuntimeImport("*", "read_id_aa64isar1"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadIdAa64Isar1();
+
+    [RuntimeImport("*", "read_id_aa64isar2"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadIdAa64Isar2();
+
+    [RuntimeImport("*", "read_id_aa64mmfr0"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadIdAa64Mmfr0();
+
+    [RuntimeImport("*", "read_id_aa64mmfr1"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadIdAa64Mmfr1();
+
+    [RuntimeImport("*", "read_id_aa64mmfr2"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadIdAa64Mmfr2();
+
+    // ---- EL2 state ----
+    /// <summary>TPIDR_EL2: this core's <see cref="Core.Core"/>.</summary>
+    [RuntimeImport("*", "read_core"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void* ReadCore();
+
+    [RuntimeImport("*", "write_hcr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteHcr(ulong value);
+
+    [RuntimeImport("*", "write_hstr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteHstr(ulong value);
+
+    [RuntimeImport("*", "write_cptr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteCptr(ulong value);
+
+    [RuntimeImport("*", "write_mdcr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteMdcr(ulong value);
+
+    [RuntimeImport("*", "read_mdcr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadMdcr();
+
+    [RuntimeImport("*", "write_vtcr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteVtcr(ulong value);
+
+    [RuntimeImport("*", "write_vttbr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteVttbr(ulong value);
+
+    [RuntimeImport("*", "read_vttbr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadVttbr();
+
+    [RuntimeImport("*", "write_vpidr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteVpidr(ulong value);
+
+    [RuntimeImport("*", "write_vmpidr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteVmpidr(ulong value);
+
+    [RuntimeImport("*", "write_cnthctl"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteCnthctl(ulong value);
+
+    [RuntimeImport("*", "write_cntvoff"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteCntvoff(ulong value);
+
+    [RuntimeImport("*", "read_counter"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadCounter();
+
+    [RuntimeImport("*", "read_counter_frequency"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadCounterFrequency();
+
+    [RuntimeImport("*", "write_virtual_timer_control"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteVirtualTimerControl(ulong value);
+
+    [RuntimeImport("*", "read_virtual_timer_control"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadVirtualTimerControl();
+
+    [RuntimeImport("*", "write_translation_table"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteTranslationTable(ulong table);
+
+    [RuntimeImport("*", "write_system_control"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteSystemControl(ulong value);
+
+    [RuntimeImport("*", "read_system_control"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadSystemControl();
+
+    [RuntimeImport("*", "enable_cycle_counter"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void EnableCycleCounter();
+
+    [RuntimeImport("*", "read_cycle_counter"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadCycleCounter();
+
+    // ---- barriers, waiting, locks ----
+    [RuntimeImport("*", "dsb_ishst"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void DataSynchronizationIshSt();
+
+    [RuntimeImport("*", "dsb_ish"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void DataSynchronizationIsh();
+
+    [RuntimeImport("*", "dsb_sy"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void DataSynchronizationSy();
+
+    [RuntimeImport("*", "instruction_barrier"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void InstructionSynchronization();
+
+    /// <summary>DSB SY; WFI. An interrupt that is pending, masked or not, ends the wait.</summary>
+    [RuntimeImport("*", "wait_for_interrupt"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WaitForInterrupt();
+
+    [RuntimeImport("*", "lock_acquire"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void LockAcquire(uint* value);
+
+    [RuntimeImport("*", "lock_release"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void LockRelease(uint* value);
+
+    // ---- TLB maintenance ----
+    /// <summary>TLBI IPAS2E1IS: Stage-2 entries of one IPA (bits 47:12 of it), TTL in bits 47:44.</summary>
+    [RuntimeImport("*", "tlbi_ipas2e1is"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void InvalidateIpa(ulong operand);
+
+    /// <summary>TLBI RIPAS2E1IS (FEAT_TLBIRANGE): Stage-2 entries of a range of IPAs.</summary>
+    [RuntimeImport("*", "tlbi_ripas2e1is"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void InvalidateIpaRange(ulong operand);
+
+    [RuntimeImport("*", "tlbi_vmalle1is"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void InvalidateStage1OfVmid();
+
+    [RuntimeImport("*", "tlbi_vmalls12e1is"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void InvalidateVmid();
+
+    [RuntimeImport("*", "tlbi_alle1is"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void InvalidateAllVmids();
+
+    [RuntimeImport("*", "invalidate_local_guest_context"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void InvalidateLocalGuestContext();
+
+    // ---- cache maintenance: lines from a line-aligned address; the caller adds the DSB ----
+    [RuntimeImport("*", "dc_civac"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void CleanInvalidateLines(ulong address, ulong lines, ulong lineBytes);
+
+    [RuntimeImport("*", "dc_cvac"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void CleanLines(ulong address, ulong lines, ulong lineBytes);
+
+    [RuntimeImport("*", "ic_ivau"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void InvalidateInstructionLines(ulong address, ulong lines, ulong lineBytes);
+
+    [RuntimeImport("*", "ic_ialluis"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void InvalidateAllInstructions();
+
+    [RuntimeImport("*", "dc_zva"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void ZeroBlocks(ulong address, ulong blocks, ulong blockBytes);
+
+    [RuntimeImport("*", "memset"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void* MemorySet(void* to, int value, nuint bytes);
+
+    [RuntimeImport("*", "memmove"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void* MemoryMove(void* to, void* from, nuint bytes);
+
+    // ---- physical GIC CPU interface ----
+    [RuntimeImport("*", "read_icc_iar1"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong AcknowledgeInterrupt();
+
+    /// <summary>ICC_EOIR1_EL1: with EOImode 1 a priority drop only.</summary>
+    [RuntimeImport("*", "write_icc_eoir1"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void DropPriority(ulong interrupt);
+
+    [RuntimeImport("*", "write_icc_dir"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void DeactivateInterrupt(ulong interrupt);
+
+    [RuntimeImport("*", "write_icc_sgi1r"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void SendSgi(ulong value);
+
+    [RuntimeImport("*", "write_icc_pmr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteIccPmr(ulong value);
+
+    [RuntimeImport("*", "write_icc_bpr1"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteIccBpr1(ulong value);
+
+    [RuntimeImport("*", "write_icc_ctlr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteIccCtlr(ulong value);
+
+    [RuntimeImport("*", "write_icc_igrpen1"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteIccIgrpen1(ulong value);
+
+    [RuntimeImport("*", "write_icc_sre_el2"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteIccSreEl2(ulong value);
+
+    [RuntimeImport("*", "write_icc_sre_el1"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteIccSreEl1(ulong value);
+
+    // ---- virtual GIC CPU interface ----
+    [RuntimeImport("*", "write_ich_hcr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteIchHcr(ulong value);
+
+    [RuntimeImport("*", "read_ich_vtr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadIchVtr();
+
+    [RuntimeImport("*", "read_ich_misr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadIchMisr();
+
+    [RuntimeImport("*", "read_ich_eisr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadIchEisr();
+
+    [RuntimeImport("*", "read_ich_elrsr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadIchElrsr();
+
+    [RuntimeImport("*", "write_ich_vmcr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteIchVmcr(ulong value);
+
+    [RuntimeImport("*", "write_active_priorities"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void ClearActivePriorities(ulong preemptionBits);
+
+    [RuntimeImport("*", "read_list_registers"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void ReadListRegisters(ulong* values, int count);
+
+    [RuntimeImport("*", "write_list_registers"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteListRegisters(ulong* values, int count);
+
+    // ---- guests ----
+    /// <summary>Runs a vCPU until its next exit: 0 synchronous, 1 IRQ, 2 FIQ, 3 SError.</summary>
+    [RuntimeImport("*", "vcpu_run"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong RunGuest(void* context);
+
+    /// <summary>Every EL1 register that a guest can reach, to its reset value.</summary>
+    [RuntimeImport("*", "reset_guest_registers"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void ResetGuestRegisters(ulong systemControl);
+
+    /// <summary>ELR, SPSR, ESR, FAR, VBAR and SCTLR of EL1, in this order.</summary>
+    [RuntimeImport("*", "read_exception_registers"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void ReadExceptionRegisters(ulong* six);
+
+    /// <summary>ELR, SPSR, ESR and FAR of EL1, in this order.</summary>
+    [RuntimeImport("*", "write_exception_registers"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteExceptionRegisters(ulong* four);
+
+    /// <summary>AT S1E1R in the guest that is loaded on this core; PAR_EL1's answer.</summary>
+    [RuntimeImport("*", "translate_guest_address"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong TranslateGuestAddress(ulong address);
+
+    // ---- firmware ----
+    [RuntimeImport("*", "smc_call"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong CallFirmwareBySmc(ulong function, ulong a, ulong b, ulong c);
+
+    [RuntimeImport("*", "hvc_call"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong CallFirmwareByHvc(ulong function, ulong a, ulong b, ulong c);
+
+    /// <summary>Masks everything and waits for ever.</summary>
+    [RuntimeImport("*", "halt"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void Halt();
+
+    // ---- the image's own layout (addresses, not values) ----
+    /// <summary>An address in the image, by <see cref="ImageBoundary"/>.</summary>
+    [RuntimeImport("*", "image_address"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ImageAddress(ImageBoundary which);
+}
+
+/// <summary>Boundaries in the image, in the order of Boot/Instructions.S's table.</summary>
+internal enum ImageBoundary
+{
+    Start,
+    TextEnd,
+    DataStart,
+    End,
+    Symbols,
+    SymbolsEnd,
+    SecondaryEntry,
+    BootCore,
+    BootStackBottom,
+}

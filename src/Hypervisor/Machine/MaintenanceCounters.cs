@@ -1,0 +1,26 @@
+namespace Quietus.Hypervisor.Machine;
+
+/// <summary>
+/// Maintenance operations issued for one VM since it was made, counted where they are issued. Changed under the VM's memory
+/// lock.
+/// </summary>
+internal struct MaintenanceCounters
+{
+    /// <summary>TLBI IPAS2E1IS.</summary>
+    internal ulong TlbiIpa;
+
+    /// <summary>TLBI RIPAS2E1IS.</summary>
+    internal ulong TlbiRange;
+
+    /// <summary>TLBI VMALLS12E1IS.</summary>
+    internal ulong TlbiVmid;
+
+    /// <summary>TLBI VMALLE1IS.</summary>
+    internal ulong TlbiVmalle1;
+
+    /// <summary>Lines cleaned, or cleaned and invalidated, by DC CVAC and DC CIVAC.</summary>
+    internal ulong DataCacheLines;
+
+    /// <summary>DSB of any kind.</summary>
+    internal ulong Dsb;
+}

@@ -1,0 +1,138 @@
+using System;
+using Quietus.Hypervisor.Machine;
+using Quietus.Wire;
+
+namespace Quietus.Hypervisor.Monitor;
+
+/// <summary>
+/// The machine's one UART, shared by log, monitor, events and every guest's console. Text mode for a person, framed mode
+/// for a program (docs/protocol.md); each message goes out whole, whichever core sends it.
+/// </summary>
+internal static unsafe class MachineConsole
+{
+    private static PhysicalUart _uart;
+    private static uint _lock;
+    private static byte _sequence;
+    private static bool _panicking;
+
+    /// <summary>Frames, or plain lines.</summary>
+    internal static bool IsFramed { get; private set; }
+
+    /// <summary>Sets the UART; until then everything is dropped.</summary>
+    internal static void Initialize(PhysicalUart uart) => _uart = uart;
+
+    /// <summary>Switches to frames. The delimiter first: whatever came before is no frame.</summary>
+    internal static void UseFrames()
+    {
+        Acquire();
+        _sequence = 0;
+        IsFramed = true;
+        _uart.Write(FrameFormat.Delimiter);
+        Release();
+    }
+
+    internal static void UseText() => IsFramed = false;
+
+    /// <summary>A line of diagnostics for people.</summary>
+    internal static void Log(ReadOnlySpan<byte> line) => Send(Channel.Log, line, default);
+
+    /// <summary>A message on a channel; in text mode a line, with a guest's name before what a guest says.</summary>
+    /// <param name="channel">Which stream.</param>
+    /// <param name="message">At most <see cref="FrameFormat.MaximumPayload"/> bytes; what exceeds is cut off.</param>
+    /// <param name="prefix">What to put before it in text mode.</param>
+    internal static void Send(Channel channel, ReadOnlySpan<byte> message, ReadOnlySpan<byte> prefix)
+    {
+        if (!_uart.Exists)
+        {
+            return;
+        }
+
+        Acquire();
+        if (IsFramed)
+        {
+            WireSink sink = new(_uart);
+            new FrameEncoder(channel, _sequence++, message).WriteTo(ref sink);
+        }
+        else
+        {
+            WriteText(prefix);
+            WriteText(message);
+            if (message.Length == 0 || message[message.Length - 1] != '\n')
+            {
+                WriteText("\r\n"u8);
+            }
+        }
+
+        Release();
+    }
+
+    /// <summary>Text without a line's end, in text mode only: the prompt and the echo of what a person types.</summary>
+    internal static void Echo(ReadOnlySpan<byte> text)
+    {
+        Acquire();
+        WriteText(text);
+        Release();
+    }
+
+    /// <summary>
+    /// The last words: from here on no lock is waited for, because the core that holds it may be the one that failed.
+    /// </summary>
+    internal static void Panic(ReadOnlySpan<byte> line)
+    {
+        _panicking = true;
+        if (IsFramed)
+        {
+            _uart.Write(FrameFormat.Delimiter); // ends whatever frame was cut in two
+        }
+
+        Send(Channel.Panic, line, default);
+    }
+
+    internal static void Drain() => _uart.Drain();
+
+    internal static bool TryRead(out byte value) => _uart.TryRead(out value);
+
+    internal static void EnableReceive() => _uart.EnableReceive();
+
+    private static void WriteText(ReadOnlySpan<byte> text)
+    {
+        for (int i = 0; i < text.Length; i++)
+        {
+            if (text[i] == '\n' && (i == 0 || text[i - 1] != '\r'))
+            {
+                _uart.Write((byte)'\r');
+            }
+
+            _uart.Write(text[i]);
+        }
+    }
+
+    private static void Acquire()
+    {
+        if (!_panicking)
+        {
+            // Invariant: a static's address is fixed; there is no collector to move it.
+            fixed (uint* word = &_lock)
+            {
+                Instructions.LockAcquire(word);
+            }
+        }
+    }
+
+    private static void Release()
+    {
+        if (!_panicking)
+        {
+            // Invariant: as above.
+            fixed (uint* word = &_lock)
+            {
+                Instructions.LockRelease(word);
+            }
+        }
+    }
+
+    private readonly struct WireSink(PhysicalUart uart) : IByteSink
+    {
+        public void Write(byte value) => uart.Write(value);
+    }
+}

@@ -198,6 +198,8 @@ public struct FramePool
         frames.Available = ChunkList.Empty;
         frames.Full = ChunkList.Empty;
         frames.FrameShift = (byte)frameShift;
+        frames.IsReserved = false;
+        frames.KeptEmpty = false;
         return PoolResult.Ok;
     }
 
@@ -328,6 +330,20 @@ public struct FramePool
     /// <summary>Whether an address lies in memory that the pool manages, whoever holds it.</summary>
     public readonly bool Contains(Pa address) => ChunkOf(address.Value) >= 0;
 
+    /// <summary>Whether a range touches memory that the pool manages.</summary>
+    public readonly bool Overlaps(Pa start, ulong bytes)
+    {
+        for (int i = 0; i < _rangeCount; i++)
+        {
+            if (start.Value < _ranges[i].End && _ranges[i].Start < start.Value + bytes)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     /// <summary>
     /// Whether an address lies in a chunk that this VM holds in one piece, none of whose frames was given back.
     /// Its frames can then be mapped by one block again.
@@ -394,6 +410,8 @@ public struct FramePool
         Splice(ref _dirty, ref frames.Full);
         _lock.Leave();
         frames.Stamp = 0;
+        frames.IsReserved = false;
+        frames.KeptEmpty = false;
         return count;
     }
 

@@ -170,6 +170,12 @@ public struct VmidAllocator
         return result;
     }
 
+    /// <summary>
+    /// Lets a dead VM's number lie until the next rollover invalidates it: for a release that did not invalidate
+    /// the VMID as a whole. The lease is emptied.
+    /// </summary>
+    public static void Abandon(ref VmidLease lease) => lease.Tag = 0;
+
     private bool IsCurrent(ulong tag) => tag != 0 && ((tag ^ Volatile.Read(ref _generation)) >> _bits) == 0;
 
     private VmidResult EnterLocked<TMachine>(int pe, ref VmidLease lease, ref TMachine machine)

@@ -1,0 +1,543 @@
+using System.Runtime.CompilerServices;
+using Quietus.Stage2;
+
+namespace Quietus.Memory;
+
+// A Stage-2 fault in three steps, so that the page can be looked up and filled without the memory lock:
+//
+//   PrepareFault   lock held     read the sequence, find the slot, take a frame (or ask for the host's page)
+//   FillFault      no lock       zero it, clean it to the PoC
+//   CommitFault    lock held     drop it if an invalidation came in between, else map it
+//
+// HandleFault is all three for callers that keep the lock.
+public partial struct GuestMemory<TFormat, TMachine>
+{
+    /// <summary>
+    /// Answers a Stage-2 abort on memory out of the pool, in one call. For a host's slot it answers
+    /// <see cref="FaultResult.NeedsHostPage"/>, as <see cref="PrepareFault"/> does, and has taken nothing.
+    /// </summary>
+    /// <param name="machine">The VM's machine.</param>
+    /// <param name="ipa">The faulting address, from HPFAR_EL2 and FAR_EL2; any value.</param>
+    /// <param name="access">What the guest tried.</param>
+    public FaultResult HandleFault(ref TMachine machine, Ipa ipa, AccessKind access)
+    {
+        FaultResult result = PrepareFault(ref machine, ipa, access, out FaultTicket ticket);
+        if (result == FaultResult.Prepared)
+        {
+            FillFault(ref machine, ref ticket);
+            result = CommitFault(ref machine, ref ticket);
+        }
+
+        return result;
+    }
+
+    /// <summary>
+    /// First step. <see cref="FaultResult.Prepared"/> and <see cref="FaultResult.NeedsHostPage"/> leave a ticket to
+    /// be committed or abandoned; every other result is final. Faults that only lack a permission or the access
+    /// flag are answered here.
+    /// </summary>
+    public FaultResult PrepareFault(ref TMachine machine, Ipa ipa, AccessKind access, out FaultTicket ticket)
+    {
+        ticket = default;
+        if (!Exists)
+        {
+            return FaultResult.NoMemory;
+        }
+
+        // Before anything about the page is looked up: an invalidation that ends after this drops the fault.
+        ulong sequence = _invalidation.Sequence();
+        int number = _slots.Find(ipa);
+        if (number == SlotTable.None)
+        {
+            return FaultResult.NoSlot;
+        }
+
+        ref MemorySlot slot = ref _slots[number];
+        if (access == AccessKind.Write && slot.Slot.IsReadOnly)
+        {
+            return FaultResult.ReadOnly;
+        }
+
+        if (access == AccessKind.Execute && slot.Slot.Type == MemoryType.Device)
+        {
+            return FaultResult.NotExecutable;
+        }
+
+        ticket.Sequence = sequence;
+        ticket.Address = ipa.Value;
+        ticket.Slot = number;
+        ticket.Access = access;
+        Translation now = _table.Translate(ref machine, ipa);
+        if (now.IsMapped)
+        {
+            return PrepareMapped(ref machine, ref slot, in now, in ticket);
+        }
+
+        return slot.Slot.Backing == SlotBacking.Host
+            ? FaultResult.NeedsHostPage
+            : PreparePoolPage(ref machine, ref slot, now.Level, ref ticket);
+    }
+
+    /// <summary>
+    /// Second step, without the lock: gives a pool page its zeroes and makes them visible past the caches, for a
+    /// guest that runs with its own caches off. A host's page is left as it is.
+    /// </summary>
+    public readonly void FillFault(ref TMachine machine, ref FaultTicket ticket)
+    {
+        if (!ticket.IsPoolPage)
+        {
+            return;
+        }
+
+        ulong bytes = Stage2Geometry.LevelBytes<TFormat>(ticket.Level);
+        var page = new Pa(ticket.Page);
+        if (!ticket.IsZero)
+        {
+            machine.ZeroFrame(page, bytes);
+            ticket.IsZero = true;
+        }
+
+        MakeVisible(ref machine, page, bytes, ticket.Access == AccessKind.Execute);
+    }
+
+    /// <summary>Third step: maps the page, unless an invalidation or another vCPU was there first.</summary>
+    public FaultResult CommitFault(ref TMachine machine, ref FaultTicket ticket)
+    {
+        if (!Exists)
+        {
+            return FaultResult.NoMemory;
+        }
+
+        var ipa = new Ipa(ticket.Address);
+        FaultResult result;
+        if (_invalidation.MustRetry(ticket.Sequence, ipa) || !_slots[ticket.Slot].Contains(ticket.Address))
+        {
+            result = FaultResult.Retry;
+        }
+        else if (ticket.IsPoolPage)
+        {
+            result = MapPoolPage(ref machine, ref _slots[ticket.Slot], ipa, in ticket);
+        }
+        else
+        {
+            return ticket.IsSupplied
+                ? MapHostPage(ref machine, ref _slots[ticket.Slot], ipa, in ticket)
+                : FaultResult.BadPage;
+        }
+
+        if (result != FaultResult.Mapped)
+        {
+            GiveBack(ref machine, ref ticket);
+        }
+
+        machine.Pool.ForgetReservation(ref machine.Frames);
+        return result;
+    }
+
+    /// <summary>Ends a fault without mapping anything; a pool page goes back.</summary>
+    public readonly void AbandonFault(ref TMachine machine, ref FaultTicket ticket)
+    {
+        if (Exists)
+        {
+            GiveBack(ref machine, ref ticket);
+        }
+    }
+
+    /// <summary>
+    /// The host moved a page that is mapped (the notifier's change_pte): cleans the new one to the PoC and sets
+    /// the leaf by break-before-make. The same protection holds; the old page is maintained.
+    /// </summary>
+    public MemoryResult ReplaceHostPage(ref TMachine machine, Ipa ipa, Pa page)
+    {
+        if (!Exists)
+        {
+            return MemoryResult.NoMemory;
+        }
+
+        int number = _slots.Find(ipa);
+        if (number == SlotTable.None || _slots[number].Slot.Backing != SlotBacking.Host)
+        {
+            return MemoryResult.NoSuchSlot;
+        }
+
+        if (!page.IsAlignedTo(GranuleBytes) || !ipa.IsAlignedTo(GranuleBytes))
+        {
+            return MemoryResult.Misaligned;
+        }
+
+        Translation now = _table.Translate(ref machine, ipa);
+        if (!now.IsMapped || now.Level != PageLevel)
+        {
+            return MemoryResult.NotMapped;
+        }
+
+        if (page >= Geometry.OutputLimit || machine.Pool.Contains(page))
+        {
+            return MemoryResult.OutOfRange;
+        }
+
+        if (_slots[number].Slot.Type != MemoryType.Device)
+        {
+            MakeVisible(ref machine, page, GranuleBytes, !now.Attributes.ExecuteNever);
+        }
+
+        return FromStage2(_table.Replace(ref machine, ipa, page, now.Attributes, UnmapFlags.None, out _));
+    }
+
+    /// <summary>A fault on an address that has a leaf: it lacks the access flag or a permission, or nothing.</summary>
+    private FaultResult PrepareMapped(
+        ref TMachine machine, ref MemorySlot slot, in Translation now, in FaultTicket ticket)
+    {
+        var ipa = new Ipa(ticket.Address);
+        if (Permits(now.Attributes, ticket.Access))
+        {
+            // Another vCPU mapped it since, or only the access flag was missing.
+            return now.Attributes.Accessed
+                ? FaultResult.Mapped
+                : FromStage2ForFault(_table.MarkAccessed(ref machine, AlignDown(ipa, GranuleBytes)));
+        }
+
+        if (slot.Slot.Backing == SlotBacking.Host)
+        {
+            // Copy-on-write: a write can bring another page, and only the host knows.
+            return FaultResult.NeedsHostPage;
+        }
+
+        FaultResult result = ticket.Access == AccessKind.Write
+            ? PermitWrite(ref machine, ref slot, ipa, in now)
+            : PermitExecute(ref machine, ipa, in now);
+        machine.Pool.ForgetReservation(ref machine.Frames);
+        return result;
+    }
+
+    private static FaultResult PreparePoolPage(
+        ref TMachine machine, ref MemorySlot slot, int faultLevel, ref FaultTicket ticket)
+    {
+        ref FramePool pool = ref machine.Pool;
+        ref VmFrames frames = ref machine.Frames;
+        Pa page;
+        // A logged slot is mapped by pages, or one write would mark a whole block (as Linux's logging does).
+        if (HasPoolBlocks && slot.Slot.Sizing != PageSizing.Pages && faultLevel <= BlockLevel && !slot.IsLogged
+            && slot.HoldsBlock(ticket.Address, FramePool.ChunkBytes))
+        {
+            ticket.Level = BlockLevel;
+            if (pool.AllocateWhole(ref frames, out page, out ticket.IsZero) == PoolResult.Ok)
+            {
+                ticket.Page = page.Value;
+                ticket.IsPoolPage = true;
+                return FaultResult.Prepared;
+            }
+
+            if (slot.Slot.Sizing == PageSizing.Blocks)
+            {
+                return FaultResult.OutOfMemory;
+            }
+        }
+
+        ticket.Level = PageLevel;
+        if (pool.AllocateData(ref frames, out page, out ticket.IsZero) != PoolResult.Ok)
+        {
+            return FaultResult.OutOfMemory;
+        }
+
+        ticket.Page = page.Value;
+        ticket.IsPoolPage = true;
+        return FaultResult.Prepared;
+    }
+
+    private FaultResult MapPoolPage(
+        ref TMachine machine, ref MemorySlot slot, Ipa ipa, in FaultTicket ticket)
+    {
+        if (slot.IsLogged && ticket.Level != PageLevel)
+        {
+            // Logging began after the block was chosen.
+            return FaultResult.Retry;
+        }
+
+        LeafAttributes attributes = AttributesFor(ref machine, in slot, ticket.Access, true);
+        Ipa start = AlignDown(ipa, Stage2Geometry.LevelBytes<TFormat>(ticket.Level));
+        Stage2Result result = _table.Map(ref machine, start, new Pa(ticket.Page), ticket.Level, attributes);
+        if (result == Stage2Result.Done)
+        {
+            LogWrite(ref slot, ipa, ticket.Access);
+        }
+
+        return FromStage2ForFault(result);
+    }
+
+    private FaultResult MapHostPage(
+        ref TMachine machine, ref MemorySlot slot, Ipa ipa, in FaultTicket ticket)
+    {
+        int level = ticket.Level;
+        if (level is < 0 or > PageLevel || !TFormat.HasLeafAt(level))
+        {
+            return FaultResult.BadPage;
+        }
+
+        ulong bytes = Stage2Geometry.LevelBytes<TFormat>(level);
+        var page = new Pa(ticket.Page);
+        if (!page.IsAlignedTo(bytes) || page >= Geometry.OutputLimit || bytes > Geometry.OutputLimit - page
+            || machine.Pool.Overlaps(page, bytes) || !slot.HoldsBlock(ipa.Value, bytes)
+            || (ticket.Access == AccessKind.Write && !ticket.HostPermitsWrites))
+        {
+            return FaultResult.BadPage;
+        }
+
+        if (slot.IsLogged && level != PageLevel)
+        {
+            page += ipa.Value & (bytes - 1) & ~(GranuleBytes - 1);
+            level = PageLevel;
+            bytes = GranuleBytes;
+        }
+
+        LeafAttributes attributes = AttributesFor(ref machine, in slot, ticket.Access, ticket.HostPermitsWrites);
+        Translation now = _table.Translate(ref machine, ipa);
+        Ipa start = AlignDown(ipa, bytes);
+        FaultResult result = now.IsMapped
+            ? ChangeHostLeaf(ref machine, in slot, start, page, level, attributes, in now, in ticket)
+            : MapNewHostLeaf(ref machine, in slot, start, page, level, attributes, in ticket);
+        if (result == FaultResult.Mapped)
+        {
+            LogWrite(ref slot, ipa, ticket.Access);
+        }
+
+        machine.Pool.ForgetReservation(ref machine.Frames);
+        return result;
+    }
+
+    private FaultResult MapNewHostLeaf(
+        ref TMachine machine, in MemorySlot slot, Ipa start, Pa page, int level, LeafAttributes attributes,
+        in FaultTicket ticket)
+    {
+        if (slot.Slot.Type != MemoryType.Device)
+        {
+            MakeVisible(
+                ref machine, page, Stage2Geometry.LevelBytes<TFormat>(level), ticket.Access == AccessKind.Execute);
+        }
+
+        Stage2Result result = _table.Map(ref machine, start, page, level, attributes);
+        return result == Stage2Result.TableInTheWay
+            ? ReplaceTable(ref machine, in slot, start, page, level, attributes)
+            : FromStage2ForFault(result);
+    }
+
+    /// <summary>The host has an answer for an address that has a leaf already.</summary>
+    private FaultResult ChangeHostLeaf(
+        ref TMachine machine, in MemorySlot slot, Ipa start, Pa page, int level, LeafAttributes attributes,
+        in Translation now, in FaultTicket ticket)
+    {
+        ulong bytes = Stage2Geometry.LevelBytes<TFormat>(level);
+        bool isSameMemory = now.Output.Value == page.Value + (ticket.Address & (bytes - 1));
+        bool isExecute = ticket.Access == AccessKind.Execute;
+        if (slot.Slot.Type != MemoryType.Device)
+        {
+            if (!isSameMemory)
+            {
+                // Copy-on-write brought another page, so it is cleaned as at a first mapping.
+                MakeVisible(ref machine, page, bytes, isExecute);
+            }
+            else if (isExecute)
+            {
+                InvalidateInstructions(ref machine, page, bytes);
+            }
+        }
+
+        if (now.Level > level)
+        {
+            return ReplaceTable(ref machine, in slot, start, page, level, attributes);
+        }
+
+        if (isSameMemory)
+        {
+            if (now.Level < level)
+            {
+                Stage2Result split = _table.SplitBlock(ref machine, start, level);
+                if (split != Stage2Result.Done)
+                {
+                    return FromStage2ForFault(split);
+                }
+            }
+
+            // What was executable stays so: the fault was about something else.
+            bool stays = attributes.ExecuteNever && now.Attributes.ExecuteNever;
+            return Permit(ref machine, start, level, new LeafAttributes(
+                true, attributes.Write, stays, slot.Slot.Type));
+        }
+
+        if (now.Level == level)
+        {
+            return FromStage2ForFault(_table.Replace(
+                ref machine, start, page, attributes, UnmapFlags.None, out _));
+        }
+
+        // A block of other memory is in the way: it goes as Linux 5.5's did, whole; the rest faults in again.
+        ulong blockBytes = Stage2Geometry.LevelBytes<TFormat>(now.Level);
+        Ipa next = AlignDown(start, blockBytes);
+        MemoryResult unmapped = UnmapSpan(
+            ref machine, ref next, next + blockBytes, UnmapFlags.None, PartialBlock.TakeWhole, false);
+        return unmapped == MemoryResult.Ok
+            ? FromStage2ForFault(_table.Map(ref machine, start, page, level, attributes))
+            : FaultResult.Defect;
+    }
+
+    /// <summary>Gives a leaf of the pool's the right to be written.</summary>
+    private FaultResult PermitWrite(ref TMachine machine, ref MemorySlot slot, Ipa ipa, in Translation now)
+    {
+        int level = now.Level;
+        if (slot.IsLogged)
+        {
+            if (level != PageLevel)
+            {
+                Stage2Result split = _table.SplitBlock(ref machine, AlignDown(ipa, GranuleBytes), PageLevel);
+                if (split != Stage2Result.Done)
+                {
+                    return FromStage2ForFault(split);
+                }
+
+                level = PageLevel;
+            }
+        }
+        else if (CanBeBlockAgain(ref machine, in slot, ipa, in now))
+        {
+            // Logging dissolved this block and is over. Its frames are still all there, and in order.
+            LeafAttributes attributes = AttributesFor(ref machine, in slot, AccessKind.Write, true);
+            return ReplaceTable(
+                ref machine, in slot, AlignDown(ipa, FramePool.ChunkBytes),
+                new Pa(now.Output.Value & ~(FramePool.ChunkBytes - 1)), BlockLevel, attributes);
+        }
+
+        Ipa start = AlignDown(ipa, Stage2Geometry.LevelBytes<TFormat>(level));
+        FaultResult result = Permit(ref machine, start, level, now.Attributes.WithWrite(true));
+        if (result == FaultResult.Mapped)
+        {
+            LogWrite(ref slot, ipa, AccessKind.Write);
+        }
+
+        return result;
+    }
+
+    /// <summary>
+    /// Gives a leaf the right to be executed. Until the first fetch it was execute-never, so that the instruction
+    /// cache is maintained only for pages that hold code, as in Linux (CTR_EL0.DIC clear).
+    /// </summary>
+    private FaultResult PermitExecute(ref TMachine machine, Ipa ipa, in Translation now)
+    {
+        ulong bytes = Stage2Geometry.LevelBytes<TFormat>(now.Level);
+        InvalidateInstructions(ref machine, new Pa(now.Output.Value & ~(bytes - 1)), bytes);
+        var permissions = new LeafAttributes(now.Attributes.Bits & ~LeafAttributes.ExecuteNeverBit);
+        return Permit(ref machine, AlignDown(ipa, bytes), now.Level, permissions);
+    }
+
+    private FaultResult Permit(ref TMachine machine, Ipa start, int level, LeafAttributes permissions)
+    {
+        var cursor = new RangeCursor(start, Stage2Geometry.LevelBytes<TFormat>(level));
+        MaintenanceDebt debt = _table.ChangePermissions(ref machine, ref cursor, permissions, PartialBlock.TakeWhole);
+        _table.Settle(ref machine, ref debt);
+        return FromStage2ForFault(cursor.Result);
+    }
+
+    /// <summary>Patch 6's retry: a table becomes a block, and the small pages go by the policy.</summary>
+    private FaultResult ReplaceTable(
+        ref TMachine machine, in MemorySlot slot, Ipa start, Pa page, int level, LeafAttributes attributes)
+    {
+        UnmapFlags flags = Elision.For(
+            _policy, UnmapOperation.BlockRetry, default, Facts(ref machine, slot.Slot.FateAtRemoval));
+        // The same frames are mapped again, or they are a host's: nothing is freed.
+        NoSink sink = default;
+        Stage2Result result = PolicyRules.RangeStyleOf(_policy) == RangeStyle.Eager
+            ? _table.ReplaceTableByBlockEager(ref machine, start, page, level, attributes, flags, ref sink)
+            : _table.ReplaceTableByBlock(ref machine, start, page, level, attributes, flags, ref sink);
+        return FromStage2ForFault(result);
+    }
+
+    private static bool CanBeBlockAgain(
+        ref TMachine machine, in MemorySlot slot, Ipa ipa, in Translation now) =>
+        HasPoolBlocks && now.Level == PageLevel && slot.Slot.Sizing != PageSizing.Pages
+        && slot.HoldsBlock(ipa.Value, FramePool.ChunkBytes)
+        && ((now.Output.Value ^ ipa.Value) & (FramePool.ChunkBytes - 1)) == 0
+        && machine.Pool.IsWhole(in machine.Frames, now.Output);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Ipa AlignDown(Ipa ipa, ulong bytes) => new(ipa.Value & ~(bytes - 1));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool Permits(LeafAttributes attributes, AccessKind access) => access switch
+    {
+        AccessKind.Read => attributes.Read,
+        AccessKind.Write => attributes.Write,
+        _ => !attributes.ExecuteNever,
+    };
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static LeafAttributes AttributesFor(
+        ref TMachine machine, in MemorySlot slot, AccessKind access, bool hostPermitsWrites)
+    {
+        MemoryType type = slot.Slot.Type;
+        bool write = hostPermitsWrites && !slot.Slot.IsReadOnly && (!slot.IsLogged || access == AccessKind.Write);
+        bool execute = type != MemoryType.Device
+            && (access == AccessKind.Execute || machine.HasInstructionCacheCoherency);
+        return new LeafAttributes(true, write, !execute, type);
+    }
+
+    /// <summary>
+    /// Cleans and invalidates a page to the PoC, so that a guest with its caches off sees what is in it and not
+    /// what memory held before. FEAT_S2FWB makes every guest access cacheable, and needs none.
+    /// </summary>
+    private static void MakeVisible(ref TMachine machine, Pa page, ulong bytes, bool isExecuted)
+    {
+        if (!machine.HasForcedWriteBack)
+        {
+            machine.CleanInvalidateToPoC(page, bytes);
+            machine.DsbFullSystem();
+        }
+
+        if (isExecuted)
+        {
+            InvalidateInstructions(ref machine, page, bytes);
+        }
+    }
+
+    private static void InvalidateInstructions(ref TMachine machine, Pa page, ulong bytes)
+    {
+        if (!machine.HasInstructionCacheCoherency)
+        {
+            machine.InvalidateInstructionCache(page, bytes);
+            machine.DsbInnerShareable();
+        }
+    }
+
+    private static void GiveBack(ref TMachine machine, ref FaultTicket ticket)
+    {
+        if (ticket.IsPoolPage)
+        {
+            if (ticket.Level == PageLevel)
+            {
+                machine.Pool.FreeData(ref machine.Frames, new Pa(ticket.Page));
+            }
+            else
+            {
+                machine.Pool.FreeWhole(ref machine.Frames, new Pa(ticket.Page));
+            }
+
+            ticket.IsPoolPage = false;
+        }
+    }
+
+    private static void LogWrite(ref MemorySlot slot, Ipa ipa, AccessKind access)
+    {
+        if (slot.IsLogged && access == AccessKind.Write)
+        {
+            ulong page = (ipa.Value - slot.First) >> TFormat.GranuleShift;
+            slot.Dirty[(int)(page >> 6)] |= 1UL << (int)(page & 63);
+        }
+    }
+
+    private static FaultResult FromStage2ForFault(Stage2Result result) => result switch
+    {
+        Stage2Result.Done => FaultResult.Mapped,
+        Stage2Result.OutOfTables => FaultResult.OutOfMemory,
+        // Between the steps another vCPU was faster.
+        Stage2Result.AlreadyMapped or Stage2Result.BlockInTheWay or Stage2Result.TableInTheWay => FaultResult.Retry,
+        _ => FaultResult.Defect,
+    };
+}

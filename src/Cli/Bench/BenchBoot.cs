@@ -1,0 +1,202 @@
+using System;
+using System.Diagnostics;
+using System.Globalization;
+using System.Text;
+using System.Threading;
+using System.Threading.Tasks;
+using Quietus.Cli.Errors;
+using Quietus.Cli.Guests;
+using Quietus.Cli.Monitoring;
+using Quietus.Cli.Units;
+
+namespace Quietus.Cli.Bench;
+
+/// <summary>Measures deaths on one booted machine, one VM after the other.</summary>
+internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
+{
+    /// <summary>The report that says how much has been dirtied, and the one that says what an HVC costs.</summary>
+    private const long DirtiedReport = 1;
+    private const long HvcReport = 4;
+
+    /// <summary>What the filler leaves alone: its own code, stack and tables.</summary>
+    private const long FillerReserve = 16 * ByteSize.Megabyte;
+
+    private const long PrimitivesMemory = 64 * ByteSize.Megabyte;
+    private const int MostConsole = 8 * 1024;
+    private static readonly TimeSpan _answerLimit = TimeSpan.FromSeconds(30);
+
+    private readonly StringBuilder _console = new();
+
+    /// <summary>Creates the VM, lets it dirty its memory, ends it as the case says, and returns what that cost.</summary>
+    public async Task<BenchRow> MeasureAsync(BenchCase what, CancellationToken cancellation)
+    {
+        string append = what.Guest.Name == GuestPayload.Filler
+            ? string.Create(
+                CultureInfo.InvariantCulture,
+                $"fill={Math.Max(what.MemoryBytes - FillerReserve, what.MemoryBytes / 2)}")
+            : "console=ttyAMA0 quiet quietus.fill=90% quietus.then=spin";
+        var order = new GuestOrder(
+            what.Guest.Name, what.MemoryBytes, plan.Cpus, what.Pages, what.Policy.Name, append);
+        try
+        {
+            (long vm, _) = await StartDirtyAsync(order, cancellation).ConfigureAwait(false);
+            LifeFigures life = await LifeAsync(vm, cancellation).ConfigureAwait(false);
+            long begun = Stopwatch.GetTimestamp();
+            MonitorReply reply = await OrderAsync(what.Way, vm, plan.Limit, cancellation).ConfigureAwait(false);
+            long wall = (long)Stopwatch.GetElapsedTime(begun).TotalNanoseconds;
+            if (what.Way != DeathWay.Kill)
+            {
+                await OrderAsync(DeathWay.Kill, vm, plan.Limit, cancellation).ConfigureAwait(false);
+            }
+
+            return new BenchRow
+            {
+                Case = what,
+                Death = DeathFigures.Read(reply.Final),
+                Life = life,
+                WallNanoseconds = wall,
+            };
+        }
+        catch (MonitorException error)
+        {
+            throw new CliException(
+                ExitCode.Failed,
+                $"{what}: the hypervisor refused: {Terminals.Printable.Line(error.Message)}",
+                error.Code == "out-of-memory" ? "this is a defect of the hypervisor's accounting; please report it"
+                    : null);
+        }
+        catch (CliException error) when (!error.Message.StartsWith(what.Guest.Name, StringComparison.Ordinal))
+        {
+            throw new CliException(error.ExitCode, $"{what}: {error.Message}", error.NextStep, error.Details);
+        }
+    }
+
+    /// <summary>Measures the primitives with a small filler VM.</summary>
+    public async Task<Primitives> MeasurePrimitivesAsync(CancellationToken cancellation)
+    {
+        var order = new GuestOrder(
+            GuestPayload.Filler,
+            PrimitivesMemory,
+            Cpus: 1,
+            Pages: "4k",
+            Policy: "series",
+            string.Create(CultureInfo.InvariantCulture, $"fill={PrimitivesMemory / 2}"));
+        try
+        {
+            (long vm, double? hvc) = await StartDirtyAsync(order, cancellation).ConfigureAwait(false);
+            LifeFigures life = await LifeAsync(vm, cancellation).ConfigureAwait(false);
+            await OrderAsync(DeathWay.Kill, vm, plan.Limit, cancellation).ConfigureAwait(false);
+            return new Primitives
+            {
+                HvcRoundTrip = hvc,
+                DemandFault = life.FaultExits == 0 ? null : (double)life.FaultInstructions / life.FaultExits,
+                MapPage = life.MapCalls == 0 ? null : (double)life.MapInstructions / life.MapCalls,
+            };
+        }
+        catch (MonitorException error)
+        {
+            throw new CliException(
+                ExitCode.Failed,
+                "measuring the primitives: the hypervisor refused: " + Terminals.Printable.Line(error.Message));
+        }
+    }
+
+    private async Task<(long Vm, double? HvcInstructions)> StartDirtyAsync(
+        GuestOrder order, CancellationToken cancellation)
+    {
+        // What the last VM still said belongs to nobody: it came before the answer to its death.
+        while (monitor.Messages.TryRead(out _))
+        {
+        }
+
+        _console.Clear();
+        MonitorReply created = await monitor.RequestAsync(order.Command, _answerLimit, cancellation)
+            .ConfigureAwait(false);
+        long vm = created.Final.Number("vm");
+        int slot = (int)created.Final.Number("slot");
+        await OrderAsync("start", vm, _answerLimit, cancellation).ConfigureAwait(false);
+        using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        timer.CancelAfter(plan.Limit);
+        try
+        {
+            return (vm, await WaitDirtyAsync(vm, slot, timer.Token).ConfigureAwait(false));
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            throw new CliException(
+                ExitCode.TimeLimit,
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"time limit: the guest has not dirtied its memory within {plan.Limit.TotalSeconds:0.#} s"),
+                "a slow or busy host may need more: --timeout SECONDS",
+                _console.ToString());
+        }
+    }
+
+    /// <summary>Waits until the guest has said that its memory is dirty; returns what an HVC costs, if it said.</summary>
+    private async Task<double?> WaitDirtyAsync(long vm, int slot, CancellationToken cancellation)
+    {
+        double? hvc = null;
+        await foreach (MachineMessage message in monitor.Messages.ReadAllAsync(cancellation).ConfigureAwait(false))
+        {
+            switch (message)
+            {
+                case ConsoleOutput output when output.Slot == slot:
+                    if (HearsDirtied(output.Bytes))
+                    {
+                        return hvc;
+                    }
+
+                    break;
+                case MachineEvent { Name: "report" } report when report.Line.TryNumber("vm") == vm:
+                    long kind = report.Line.Number("kind");
+                    if (kind == HvcReport)
+                    {
+                        hvc = report.Line.Number("value") / 1000.0;
+                    }
+                    else if (kind == DirtiedReport)
+                    {
+                        return hvc;
+                    }
+
+                    break;
+                case MachineEvent { Name: "state" } state
+                    when state.Line.TryNumber("vm") == vm && state.Line.Value("state") == "stopped":
+                    throw new CliException(
+                        ExitCode.Failed,
+                        "the VM stopped by itself: "
+                            + Terminals.Printable.Line(state.Line.Value("reason") ?? "no reason given"),
+                        "./quietus run with the same guest and memory shows its console",
+                        _console.ToString());
+                default:
+                    break;
+            }
+        }
+
+        throw new CliException(ExitCode.Failed, "the machine has ended");
+    }
+
+    /// <summary>The Linux guest's line is looked for in what has come so far: it may come in pieces.</summary>
+    private bool HearsDirtied(byte[] bytes)
+    {
+        _console.Append(Encoding.Latin1.GetString(bytes));
+        if (_console.Length > 2 * MostConsole)
+        {
+            _console.Remove(0, _console.Length - MostConsole);
+        }
+
+        string text = _console.ToString();
+        int at = text.LastIndexOf("quietus-guest: dirtied ", StringComparison.Ordinal);
+        return at >= 0 && text.AsSpan(at).Contains('\n');
+    }
+
+    private async Task<LifeFigures> LifeAsync(long vm, CancellationToken cancellation)
+    {
+        MonitorReply reply = await OrderAsync("measure", vm, _answerLimit, cancellation).ConfigureAwait(false);
+        return LifeFigures.Read(reply.Final);
+    }
+
+    private Task<MonitorReply> OrderAsync(string verb, long vm, TimeSpan limit, CancellationToken cancellation) =>
+        monitor.RequestAsync(
+            string.Create(CultureInfo.InvariantCulture, $"{verb} vm={vm}"), limit, cancellation);
+}

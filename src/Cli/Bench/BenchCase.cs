@@ -1,0 +1,14 @@
+using System.Globalization;
+using Quietus.Cli.Guests;
+using Quietus.Cli.Units;
+
+namespace Quietus.Cli.Bench;
+
+/// <summary>One death to measure.</summary>
+internal sealed record BenchCase(
+    GuestPayload Guest, long MemoryBytes, string Pages, MaintenancePolicy Policy, string Way)
+{
+    public override string ToString() => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{Guest.Name} {ByteSize.FormatOption(MemoryBytes)} {Pages} {Policy.Name} {Way}");
+}

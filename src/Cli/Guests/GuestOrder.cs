@@ -1,0 +1,31 @@
+using System.Globalization;
+using System.Text;
+using Quietus.Cli.Monitoring;
+
+namespace Quietus.Cli.Guests;
+
+/// <summary>The monitor's command that creates a VM.</summary>
+internal sealed record GuestOrder(string Guest, long MemoryBytes, int Cpus, string Pages, string Policy, string Append)
+{
+    /// <summary>The longest kernel command line that fits beside the rest of the command, in bytes.</summary>
+    public const int MostAppend = 800;
+
+    public string Command
+    {
+        get
+        {
+            var command = new StringBuilder();
+            command.Append(
+                CultureInfo.InvariantCulture,
+                $"create guest={Guest} memory={MemoryBytes} cpus={Cpus} pages={Pages} policy={Policy}");
+            if (Append.Length > 0)
+            {
+                // Always quoted: a kernel command line has equals signs and spaces of its own.
+                string quoted = KeyValueLine.Quote(Append);
+                command.Append(" append=").Append(quoted[0] == '"' ? quoted : "\"" + quoted + "\"");
+            }
+
+            return command.ToString();
+        }
+    }
+}

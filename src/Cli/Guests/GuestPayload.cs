@@ -1,0 +1,114 @@
+using System;
+using System.IO;
+using Quietus.Cli.Errors;
+using Quietus.Cli.Places;
+using Quietus.Cli.Units;
+
+namespace Quietus.Cli.Guests;
+
+/// <summary>
+/// What a VM runs: the filler, which is inside the hypervisor's image, or Linux, whose kernel and RAM disk are packed
+/// for the hypervisor. Everything is checked here, before any machine is started.
+/// </summary>
+internal sealed record GuestPayload
+{
+    public const string Filler = "filler";
+    public const string Linux = "linux";
+
+    /// <summary>What Linux needs beside its image and RAM disk to come up, by experience.</summary>
+    private const long LinuxWorkingMemory = 40 * ByteSize.Megabyte;
+
+    /// <summary>The guest's name in the protocol: filler or linux.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>For people: which kernel it is.</summary>
+    public required string Description { get; init; }
+
+    public string? Kernel { get; init; }
+
+    public string? Initrd { get; init; }
+
+    /// <summary>The least memory a VM needs for it, in bytes.</summary>
+    public required long LeastMemory { get; init; }
+
+    /// <summary>Bytes of kernel and RAM disk, which the machine holds beside the VMs' memory.</summary>
+    public long PayloadBytes { get; init; }
+
+    /// <summary>The guest in the image, which needs nothing.</summary>
+    public static GuestPayload MakeFiller() => new()
+    {
+        Name = Filler,
+        Description = "filler (embedded)",
+        LeastMemory = 16 * ByteSize.Megabyte,
+    };
+
+    /// <summary>Linux from the cache, or from the files given; a usage error when they are no good.</summary>
+    /// <param name="kernel">Path of a kernel, or null for the cached one.</param>
+    /// <param name="initrd">Path of a RAM disk, or null: then the cached one, or none beside a given kernel.</param>
+    public static GuestPayload MakeLinux(string? kernel, string? initrd)
+    {
+        string version = kernel ?? string.Empty;
+        if (kernel is null)
+        {
+            LinuxGuest cached = LinuxGuest.Cached() ?? throw CliException.NotSupported(
+                $"there is no Linux guest in {Folders.Cache}",
+                "run ./quietus run with a network to fetch it, or use --guest filler");
+            kernel = cached.Kernel;
+            initrd ??= cached.Initrd;
+            version = cached.Version;
+        }
+
+        KernelImage image = KernelImage.Check(kernel);
+        long initrdBytes = initrd is null ? 0 : InitialRamDisk.Check(initrd);
+        return new GuestPayload
+        {
+            Name = Linux,
+            Description = version,
+            Kernel = kernel,
+            Initrd = initrd,
+            LeastMemory = image.MemoryBytes + (2 * initrdBytes) + LinuxWorkingMemory,
+            PayloadBytes = image.FileBytes + initrdBytes,
+        };
+    }
+
+    /// <summary>A usage error when a VM of this size cannot hold the guest.</summary>
+    public void CheckFits(long memoryBytes)
+    {
+        if (memoryBytes < LeastMemory)
+        {
+            long whole = (LeastMemory + ByteSize.Megabyte - 1) / ByteSize.Megabyte * ByteSize.Megabyte;
+            throw CliException.Usage(
+                $"{ByteSize.Format(memoryBytes)} are too little for this {Name} guest",
+                $"give it at least --memory {ByteSize.FormatOption(whole)}");
+        }
+    }
+
+    /// <summary>Packs the guest into an archive in this folder and returns its path; null for the filler.</summary>
+    public string? Pack(string folder)
+    {
+        if (Kernel is null)
+        {
+            return null;
+        }
+
+        string path = Path.Combine(folder, "guests.cpio");
+        try
+        {
+            using FileStream file = File.Create(path);
+            var archive = new CpioWriter(file);
+            archive.AddFile("linux/Image", Kernel);
+            if (Initrd is not null)
+            {
+                archive.AddFile("linux/initrd", Initrd);
+            }
+
+            archive.Finish();
+            return path;
+        }
+        catch (IOException error)
+        {
+            throw new CliException(
+                ExitCode.Failed, $"the guest cannot be packed: {error.Message}", $"make room in {folder}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using Quietus.Cli.Errors;
+
+namespace Quietus.Cli.Guests;
+
+/// <summary>How the hypervisor maintains TLBs and caches when a VM's memory goes: one step of the story each.</summary>
+/// <param name="Name">As the option and the protocol say it.</param>
+/// <param name="Meaning">In one line, for people.</param>
+internal sealed record MaintenancePolicy(string Name, string Meaning)
+{
+    /// <summary>All of them, in the order of the story.</summary>
+    public static readonly MaintenancePolicy[] All =
+    [
+        new("before-series", "every page: TLBI by IPA, clean and invalidate to PoC (Linux 5.5)"),
+        new("patch5", "whole-VM release: no cache maintenance, one TLBI of the VMID"),
+        new("patch6", "table replaced by a block: no cache maintenance"),
+        new("patch7", "unmap by an UNMAP event: no cache maintenance (unsound as posted)"),
+        new("series", "all seven patches as posted"),
+        new("fate", "by page fate; unlink, invalidate once, then free; leaves not visited"),
+    ];
+
+    /// <summary>Reads a list of names; <c>all</c> is every one. The result is in the order of the story.</summary>
+    public static IReadOnlyList<MaintenancePolicy> ParseList(IReadOnlyList<string> names)
+    {
+        foreach (string name in names)
+        {
+            if (name != "all" && !Array.Exists(All, policy => policy.Name == name))
+            {
+                throw CliException.Usage(
+                    $"unknown policy '{name}'",
+                    "the policies are " + string.Join(", ", All.Select(policy => policy.Name)) + ", and all");
+            }
+        }
+
+        return [.. All.Where(policy => names.Contains("all") || names.Contains(policy.Name))];
+    }
+}

@@ -1,0 +1,43 @@
+using System;
+using System.Threading.Tasks;
+using Quietus.Cli.Errors;
+using Quietus.Cli.Terminals;
+using Quietus.Cli.Verbs;
+
+namespace Quietus.Cli;
+
+/// <summary>The entry: whatever happens ends as an exit code and at most one error, never as a stack trace.</summary>
+internal static class Program
+{
+    public static async Task<int> Main(string[] arguments)
+    {
+        using var interruption = new Interruption();
+        try
+        {
+            return await Commands.RunAsync(arguments, interruption.Token).ConfigureAwait(false);
+        }
+        catch (CliException error)
+        {
+            RawTerminal.RestoreNow();
+            return interruption.Happened ? Interrupted() : ErrorReport.Write(error);
+        }
+        catch (OperationCanceledException) when (interruption.Happened)
+        {
+            return Interrupted();
+        }
+#pragma warning disable CA1031 // The last resort: a defect of ours must not look like one.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            RawTerminal.RestoreNow();
+            return interruption.Happened ? Interrupted() : ErrorReport.WriteInternal(error);
+        }
+    }
+
+    private static int Interrupted()
+    {
+        RawTerminal.RestoreNow();
+        Console.Error.WriteLine("quietus: interrupted; nothing is left running");
+        return ExitCode.Interrupted;
+    }
+}

@@ -1,0 +1,72 @@
+using System.Collections.Generic;
+using System.Globalization;
+using System.Linq;
+using Quietus.Cli.Units;
+
+namespace Quietus.Cli.Qemu;
+
+/// <summary>The machine that QEMU emulates, completely described: the same value gives the same command line.</summary>
+internal sealed record QemuMachine
+{
+    /// <summary>Memory that the hypervisor needs beside its VMs', in bytes: itself, and the guests' payloads.</summary>
+    public const long Overhead = 192 * ByteSize.Megabyte;
+
+    /// <summary>The name that QEMU gives the CPU model, with its options.</summary>
+    public required string Cpu { get; init; }
+
+    /// <summary>Cores: one for the monitor and one for each vCPU, never fewer than two.</summary>
+    public required int Processors { get; init; }
+
+    /// <summary>RAM in bytes, whole megabytes.</summary>
+    public required long MemoryBytes { get; init; }
+
+    /// <summary>Path of the hypervisor's image.</summary>
+    public required string Image { get; init; }
+
+    /// <summary>Path of the guests' archive, or null when only the embedded guest is used.</summary>
+    public string? Bundle { get; init; }
+
+    /// <summary>
+    /// True for a machine whose time is a count of its instructions, the same in every run: what measuring needs.
+    /// </summary>
+    public bool CountsInstructions { get; init; }
+
+    /// <summary>The options that make the count repeatable; told in every result.</summary>
+    public static IReadOnlyList<string> CountingOptions { get; } =
+        ["-icount", "shift=0,sleep=off", "-seed", "1", "-rtc", "base=2026-01-01T00:00:00,clock=vm"];
+
+    /// <summary>QEMU's arguments. Its stdin and stdout are the machine's only UART.</summary>
+    public IReadOnlyList<string> Arguments()
+    {
+        string board = "virt,virtualization=on,gic-version=3" + (CountsInstructions ? ",dtb-randomness=off" : "");
+        List<string> arguments =
+        [
+            "-M", board,
+            "-cpu", Cpu,
+            "-smp", Processors.ToString(CultureInfo.InvariantCulture),
+            "-m", (MemoryBytes / ByteSize.Megabyte).ToString(CultureInfo.InvariantCulture),
+            "-kernel", Image,
+        ];
+        if (Bundle is not null)
+        {
+            arguments.AddRange(["-initrd", Bundle]);
+        }
+
+        if (CountsInstructions)
+        {
+            arguments.AddRange(CountingOptions);
+        }
+
+        // signal=off: Ctrl-C is for us to handle, never for QEMU. no-reboot: a reset machine ends, and we notice.
+        arguments.AddRange(
+        [
+            "-nic", "none", "-display", "none", "-monitor", "none", "-no-reboot",
+            "-chardev", "stdio,id=uart,signal=off", "-serial", "chardev:uart",
+        ]);
+        return arguments;
+    }
+
+    /// <summary>The command as a person would type it.</summary>
+    public string CommandLine(string qemu) =>
+        string.Join(' ', Arguments().Prepend(qemu).Select(ShellWord.Quote));
+}

@@ -1,0 +1,251 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.IO;
+using System.Linq;
+using System.Net;
+using System.Text;
+using Quietus.Cli.Bench;
+using Quietus.Cli.Guests;
+using Quietus.Cli.Qemu;
+using Quietus.Cli.Units;
+
+namespace Quietus.Cli.Reports;
+
+/// <summary>A bench result as one HTML file that needs nothing else: no script, no font, no network.</summary>
+internal static class HtmlReport
+{
+    private const string Style = """
+        :root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --line: #d8dee4; --paper: #ffffff;
+          --panel: #f6f8fa; --kill: #0b6bcb; --unmap: #b35900; --good: #1a7f37; --bad: #cf222e; }
+        @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9198a1; --line: #30363d;
+          --paper: #0d1117; --panel: #161b22; --kill: #58a6ff; --unmap: #f0a04b; --good: #3fb950; --bad: #f85149; } }
+        body { margin: 0 auto; padding: 2.5rem 1.5rem 4rem; max-width: 62rem; background: var(--paper);
+          color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
+        h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.6rem 0 .5rem; }
+        h3 { font-size: 1rem; margin: 1.8rem 0 .3rem; color: var(--soft); font-weight: 600; }
+        p { max-width: 46rem; } .soft { color: var(--soft); } .lead { font-size: 1.1rem; }
+        svg { display: block; width: 100%; height: auto; margin: .3rem 0 1rem; }
+        svg text { fill: var(--ink); font: 13px system-ui, sans-serif; } svg .soft { fill: var(--soft); }
+        svg .grid { stroke: var(--line); } svg .kill { fill: var(--kill); } svg .unmap { fill: var(--unmap); }
+        .key span { display: inline-block; margin-right: 1.2rem; } .key i { display: inline-block; width: .8rem;
+          height: .8rem; border-radius: 2px; margin-right: .4rem; vertical-align: -1px; }
+        .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .87rem; width: 100%; }
+        th, td { padding: .3rem .55rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap;
+          font-variant-numeric: tabular-nums; }
+        th { color: var(--soft); font-weight: 600; } .l { text-align: left; }
+        pre { background: var(--panel); border: 1px solid var(--line); border-radius: 6px; padding: .8rem 1rem;
+          overflow-x: auto; font-size: .85rem; } .met { color: var(--good); } .missed { color: var(--bad); }
+        dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.2rem; font-size: .9rem; }
+        dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
+        """;
+
+    /// <summary>The whole document.</summary>
+    public static string Make(BenchResult result)
+    {
+        var html = new StringBuilder();
+        html.Append("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n")
+            .Append("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n")
+            .Append("<title>Quietus: what a VM's death costs</title>\n<style>\n").Append(Style)
+            .Append("\n</style>\n</head>\n<body>\n");
+        WriteHead(html, result);
+        foreach (IGrouping<(string, long, string), BenchRow> group in Groups(result))
+        {
+            WriteCharts(html, result, [.. group]);
+        }
+
+        WriteRows(html, result);
+        WritePrimitives(html, result);
+        WriteMethod(html, result);
+        WriteData(html, result);
+        html.Append("</body>\n</html>\n");
+        return html.ToString();
+    }
+
+    private static IEnumerable<IGrouping<(string, long, string), BenchRow>> Groups(BenchResult result) =>
+        result.Rows.GroupBy(row => (row.Case.Guest.Name, row.Case.MemoryBytes, row.Case.Pages));
+
+    private static void WriteHead(StringBuilder html, BenchResult result)
+    {
+        html.Append("<h1>What a VM’s death costs</h1>\n");
+        BenchRow? before = result.Rows.LastOrDefault(row =>
+            row.Case is { Way: DeathWay.Kill, Policy.Name: "before-series" });
+        BenchRow? best = before is null ? null : result.Rows
+            .Where(row => row.Case.Way == DeathWay.Kill && row.Case.Guest == before.Case.Guest
+                && row.Case.MemoryBytes == before.Case.MemoryBytes && row.Case.Pages == before.Case.Pages)
+            .MinBy(row => row.Death.Instructions);
+        if (before is not null && best is not null && best != before && best.Death.Instructions > 0)
+        {
+            html.Append(CultureInfo.InvariantCulture, $"""
+                <p class="lead">Killing a {ByteSize.Format(before.Case.MemoryBytes)} {Text(before.Case.Guest.Name)} VM
+                with {before.Death.Entries:N0} mappings takes {before.Death.Instructions:N0} instructions and
+                {before.Death.DcLines:N0} cache-line operations under <b>before-series</b>, and
+                {best.Death.Instructions:N0} instructions and {best.Death.DcLines:N0} cache-line operations under
+                <b>{Text(best.Case.Policy.Name)}</b>: {(double)before.Death.Instructions / best.Death.Instructions:N0}
+                times fewer instructions.</p>
+
+                """);
+        }
+
+        html.Append(CultureInfo.InvariantCulture, $"""
+            <p class="soft">Quietus {Text(ThisProgram.Version)} on QEMU {Text(result.Qemu.Version)},
+            {Text(result.Plan.Cpu.Name)}, {result.Plan.Cpus} vCPU;
+            {Text(string.Join("; ", result.Plan.Guests.Select(guest => guest.Name + ": " + guest.Description)))}.</p>
+
+            """);
+        foreach (string note in result.Notes)
+        {
+            html.Append("<p><b>Note:</b> ").Append(Text(note)).Append("</p>\n");
+        }
+    }
+
+    private static void WriteCharts(StringBuilder html, BenchResult result, IReadOnlyList<BenchRow> rows)
+    {
+        BenchCase sample = rows[0].Case;
+        html.Append(CultureInfo.InvariantCulture, $"""
+            <h2>{Text(sample.Guest.Name)}, {ByteSize.Format(sample.MemoryBytes)}, pages {Text(sample.Pages)}</h2>
+            <p class="key"><span><i style="background:var(--kill)"></i>killed in mid-run</span><span><i
+            style="background:var(--unmap)"></i>memory unmapped while it lives</span></p>
+
+            """);
+        html.Append("<h3>Instructions, from the order until all memory is back (log scale)</h3>\n");
+        BarChart.Write(html, "Instructions per death by policy", Bars(
+            result, rows, row => row.Death.Instructions, value => value.ToString("N0", CultureInfo.InvariantCulture)));
+        html.Append("<h3>Cache lines cleaned and invalidated to PoC (log scale)</h3>\n");
+        BarChart.Write(html, "Cache-line operations per death by policy", Bars(
+            result, rows, row => row.Death.DcLines, value => value.ToString("N0", CultureInfo.InvariantCulture)));
+        html.Append("<h3>Time on a D05: a model, not a measurement (log scale)</h3>\n");
+        BarChart.Write(html, "Modelled time per death by policy", Bars(
+            result, rows, row => D05Model.Nanoseconds(row.Death), Duration.Format));
+    }
+
+    private static IReadOnlyList<BarGroup> Bars(
+        BenchResult result, IReadOnlyList<BenchRow> rows, Func<BenchRow, double> value, Func<double, string> format) =>
+    [
+        .. result.Plan.Policies.Select(policy => new BarGroup(
+            policy.Name,
+            [
+                .. rows.Where(row => row.Case.Policy == policy)
+                    .Select(row => new Bar(row.Case.Way, value(row), format(value(row)))),
+            ])),
+    ];
+
+    private static void WriteRows(StringBuilder html, BenchResult result)
+    {
+        html.Append("<h2>Every death</h2>\n<div class=\"scroll\"><table>\n<tr>");
+        foreach (string title in (string[])["guest", "memory", "pages", "policy", "way"])
+        {
+            html.Append("<th class=\"l\">").Append(title).Append("</th>");
+        }
+
+        foreach (string title in (string[])
+            [
+                "4K pages", "2M blocks", "instructions", "per page", "TLBI ipa", "range", "vmid", "vmalle1", "DC lines",
+                "DSB", "D05 (model)", "host wall",
+            ])
+        {
+            html.Append("<th>").Append(title).Append("</th>");
+        }
+
+        html.Append("</tr>\n");
+        foreach (BenchRow row in result.Rows)
+        {
+            DeathFigures death = row.Death;
+            html.Append("<tr>");
+            foreach (string cell in (string[])
+                [
+                    row.Case.Guest.Name, ByteSize.Format(row.Case.MemoryBytes), row.Case.Pages, row.Case.Policy.Name,
+                    row.Case.Way,
+                ])
+            {
+                html.Append("<td class=\"l\">").Append(Text(cell)).Append("</td>");
+            }
+
+            foreach (string cell in (string[])
+                [
+                    Whole(death.MappedPages4K), Whole(death.MappedBlocks2M), Whole(death.Instructions),
+                    row.InstructionsPerEntry?.ToString("N1", CultureInfo.InvariantCulture) ?? "–",
+                    Whole(death.TlbiIpa), Whole(death.TlbiRange), Whole(death.TlbiVmid), Whole(death.TlbiVmalle1),
+                    Whole(death.DcLines), Whole(death.Dsb), Duration.Format(D05Model.Nanoseconds(death)),
+                    Duration.Format(row.WallNanoseconds),
+                ])
+            {
+                html.Append("<td>").Append(Text(cell)).Append("</td>");
+            }
+
+            html.Append("</tr>\n");
+        }
+
+        html.Append("</table></div>\n<p class=\"soft\">The policies: ")
+            .Append(string.Join("; ", result.Plan.Policies.Select(policy =>
+                $"<b>{Text(policy.Name)}</b> {Text(policy.Meaning)}")))
+            .Append(".</p>\n");
+    }
+
+    private static void WritePrimitives(StringBuilder html, BenchResult result)
+    {
+        html.Append("<h2>Primitives, in instructions</h2>\n<table style=\"width:auto\">\n");
+        WriteFigure("HVC round trip", result.Primitives.HvcRoundTrip);
+        WriteFigure("demand fault, exit to entry", result.Primitives.DemandFault);
+        WriteFigure("map, per page", result.Primitives.MapPage);
+        html.Append("</table>\n");
+        IReadOnlyList<Target> targets = Targets.Judge(result);
+        if (targets.Count > 0)
+        {
+            html.Append("<h2>Must reach (cortex-a72, 4K pages, filler, 256 MB)</h2>\n<table style=\"width:auto\">\n");
+            foreach (Target target in targets)
+            {
+                html.Append(CultureInfo.InvariantCulture, $"""
+                    <tr><td class="l">{Text(target.Name)}</td><td>{Text(target.Bound)}</td><td>{Text(target.Measured)}</td>
+                    <td class="l {(target.Met ? "met" : "missed")}">{(target.Met ? "met" : "missed")}</td></tr>
+
+                    """);
+            }
+
+            html.Append("</table>\n");
+        }
+
+        void WriteFigure(string name, double? value) => html
+            .Append("<tr><td class=\"l\">").Append(name).Append("</td><td>")
+            .Append(value?.ToString("N1", CultureInfo.InvariantCulture) ?? "not measured").Append("</td></tr>\n");
+    }
+
+    private static void WriteMethod(StringBuilder html, BenchResult result)
+    {
+        html.Append(CultureInfo.InvariantCulture, $"""
+            <h2>How it was measured</h2>
+            <p>A hypervisor at EL2, on a machine that QEMU emulates, created one VM after the other; each dirtied most of
+            its memory and then died, killed in mid-run or with its memory unmapped while it lived. Instructions are
+            QEMU’s own count ({Text(string.Join(' ', QemuMachine.CountingOptions))}), in which every instruction is one,
+            DC and TLBI too; so the operations, counted where they are issued, stand beside it. QEMU models no caches:
+            its time cannot show what cache maintenance costs.</p>
+            <p>The D05 column is a model: counts times published figures. {D05Model.LineNanoseconds:0} ns per cache line
+            (D05, “KVM: arm/arm64: Help VMs dying quicker”), {D05Model.EntryNanoseconds:0} ns per entry (Kunpeng 920),
+            {D05Model.SequenceNanoseconds:0} ns per invalidation by IPA with its barriers (“KVM: arm64: Add support for
+            FEAT_TLBIRANGE”), {D05Model.BatchedTlbiNanoseconds:0} ns per TLBI in a batch and
+            {D05Model.WholeSpaceNanoseconds:0} ns per invalidation of a VMID (the range-TLBI series for stage 1, an ASID
+            standing in).</p>
+            <dl><dt>repeat</dt><dd><code>{Text(result.Command)}</code></dd>
+            <dt>QEMU</dt><dd>{Text(result.Qemu.VersionLine)}</dd>
+            <dt>machine</dt><dd><code>{Text(result.QemuCommand)}</code></dd>
+            <dt>image</dt><dd>sha256 {Text(result.ImageSha256)}</dd>
+            <dt>frames</dt><dd>{result.FramesReceived:N0} received, {result.FramesLost} lost</dd>
+            <dt>took</dt><dd>{Duration.Format(result.WallNanoseconds)} on the host</dd></dl>
+
+            """);
+    }
+
+    /// <summary>The JSON document goes along, so that the file is all that has to be kept.</summary>
+    private static void WriteData(StringBuilder html, BenchResult result)
+    {
+        using var json = new MemoryStream();
+        BenchJson.Write(json, result);
+        html.Append("<details><summary class=\"soft\">The same as JSON (")
+            .Append(BenchJson.Schema).Append(")</summary>\n<pre id=\"data\">")
+            .Append(Text(Encoding.UTF8.GetString(json.ToArray()))).Append("</pre></details>\n");
+    }
+
+    private static string Whole(long count) => count.ToString("N0", CultureInfo.InvariantCulture);
+
+    private static string Text(string text) => WebUtility.HtmlEncode(text);
+}

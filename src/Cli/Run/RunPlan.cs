@@ -1,0 +1,27 @@
+using System;
+using Quietus.Cli.Guests;
+using Quietus.Cli.Qemu;
+
+namespace Quietus.Cli.Run;
+
+/// <summary>Everything that <c>run</c> is to do, resolved.</summary>
+internal sealed record RunPlan
+{
+    public required GuestPayload Guest { get; init; }
+
+    public required long MemoryBytes { get; init; }
+
+    public required int Cpus { get; init; }
+
+    public required string Pages { get; init; }
+
+    public required MaintenancePolicy Policy { get; init; }
+
+    public required CpuModel Cpu { get; init; }
+
+    /// <summary>What the guest's command line gets in addition.</summary>
+    public required string Append { get; init; }
+
+    /// <summary>How long the VM may run; null for as long as it likes.</summary>
+    public required TimeSpan? Limit { get; init; }
+}

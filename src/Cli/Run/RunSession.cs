@@ -1,0 +1,271 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.IO;
+using System.Threading;
+using System.Threading.Tasks;
+using Microsoft.Win32.SafeHandles;
+using Quietus.Cli.Bench;
+using Quietus.Cli.Errors;
+using Quietus.Cli.Guests;
+using Quietus.Cli.Monitoring;
+using Quietus.Cli.Qemu;
+using Quietus.Cli.Terminals;
+using Quietus.Cli.Units;
+
+namespace Quietus.Cli.Run;
+
+/// <summary>One VM with its console on our terminal, from its start to its end.</summary>
+internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : IDisposable
+{
+    private const long TestFailedReport = 3;
+    private static readonly TimeSpan _bootLimit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan _answerLimit = TimeSpan.FromSeconds(30);
+
+    private readonly CancellationTokenSource _escape = new();
+    private readonly Stream _output = Console.OpenStandardOutput();
+    private bool _raw;
+    private bool _testFailed;
+
+    /// <summary>Runs the VM and returns the exit code that its end deserves.</summary>
+    public async Task<int> RunAsync(CancellationToken cancellation)
+    {
+        using var folder = new RunFolder();
+        var machine = new QemuMachine
+        {
+            Cpu = plan.Cpu.QemuName,
+            Processors = Math.Max(2, plan.Cpus + 1),
+            MemoryBytes = BenchPlan.MachineMemory(plan.Guest, plan.MemoryBytes),
+            Image = image,
+            Bundle = plan.Guest.Pack(folder.Path),
+        };
+        QemuSession session = await QemuSession.StartAsync(qemu, machine, folder, _bootLimit, cancellation)
+            .ConfigureAwait(false);
+        await using (session.ConfigureAwait(false))
+        {
+            try
+            {
+                return await RunVmAsync(session, cancellation).ConfigureAwait(false);
+            }
+            catch (MonitorException error)
+            {
+                throw new CliException(
+                    ExitCode.Failed, "the hypervisor refused: " + Printable.Line(error.Message));
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        _escape.Dispose();
+        _output.Dispose();
+    }
+
+    private async Task<int> RunVmAsync(QemuSession session, CancellationToken cancellation)
+    {
+        MonitorClient monitor = session.Monitor;
+        var order = new GuestOrder(
+            plan.Guest.Name, plan.MemoryBytes, plan.Cpus, plan.Pages, plan.Policy.Name, plan.Append);
+        MonitorReply created = await monitor.RequestAsync(order.Command, _answerLimit, cancellation)
+            .ConfigureAwait(false);
+        long vm = created.Final.Number("vm");
+        int slot = (int)created.Final.Number("slot");
+        using RawTerminal? raw = RawTerminal.Enter();
+        _raw = raw is not null;
+        if (_raw)
+        {
+            Say(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{plan.Guest.Name}, {ByteSize.Format(plan.MemoryBytes)}, {plan.Cpus} vCPU; Ctrl-A x ends it"));
+        }
+
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation, _escape.Token);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(stop.Token);
+        if (plan.Limit is TimeSpan longest)
+        {
+            limit.CancelAfter(longest);
+        }
+
+        StartInput(monitor, slot, stop.Token);
+        try
+        {
+            await monitor.RequestAsync(
+                string.Create(CultureInfo.InvariantCulture, $"start vm={vm}"), _answerLimit, limit.Token)
+                .ConfigureAwait(false);
+            int code = await FollowAsync(monitor, vm, slot, limit.Token).ConfigureAwait(false);
+            await session.PowerOffAsync(stop.Token).ConfigureAwait(false);
+            return code;
+        }
+        catch (OperationCanceledException) when (_escape.IsCancellationRequested)
+        {
+            await KillAsync(monitor, vm, cancellation).ConfigureAwait(false);
+            return _testFailed ? ExitCode.Failed : ExitCode.Ok;
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            RawTerminal.RestoreNow();
+            throw new CliException(
+                ExitCode.TimeLimit,
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"time limit: the VM is still running after {plan.Limit?.TotalSeconds:0.#} s"),
+                "give it longer with --timeout SECONDS, or leave the option out");
+        }
+        finally
+        {
+            // Whoever reads the input ends with the process: a read from a terminal cannot be called back.
+            await stop.CancelAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>The person has asked for the end: the VM dies as every VM does, and we say what that took.</summary>
+    private async Task KillAsync(MonitorClient monitor, long vm, CancellationToken cancellation)
+    {
+        try
+        {
+            MonitorReply reply = await monitor.RequestAsync(
+                string.Create(CultureInfo.InvariantCulture, $"kill vm={vm}"), _answerLimit, cancellation)
+                .ConfigureAwait(false);
+            DeathFigures death = DeathFigures.Read(reply.Final);
+            Say(string.Create(
+                CultureInfo.InvariantCulture,
+                $"killed with {death.MappedPages4K:N0} pages and {death.MappedBlocks2M:N0} blocks mapped: "
+                    + $"{death.TlbiIpa + death.TlbiRange + death.TlbiVmid + death.TlbiVmalle1:N0} TLBIs, "
+                    + $"{death.DcLines:N0} DC lines ({plan.Policy.Name})"));
+        }
+        catch (MonitorException)
+        {
+            // It ended by itself in the same moment.
+            Say("ended");
+        }
+    }
+
+    private async Task<int> FollowAsync(
+        MonitorClient monitor, long vm, int slot, CancellationToken cancellation)
+    {
+        await foreach (MachineMessage message in monitor.Messages.ReadAllAsync(cancellation).ConfigureAwait(false))
+        {
+            switch (message)
+            {
+                case ConsoleOutput output when output.Slot == slot:
+                    try
+                    {
+                        await _output.WriteAsync(output.Bytes, cancellation).ConfigureAwait(false);
+                        await _output.FlushAsync(cancellation).ConfigureAwait(false);
+                    }
+                    catch (IOException)
+                    {
+                        // Whoever read our output has gone, as `| head` does.
+                        return ExitCode.Ok;
+                    }
+
+                    break;
+                case MachineEvent { Name: "report" } report when report.Line.TryNumber("vm") == vm:
+                    Report(report.Line);
+                    break;
+                case MachineEvent { Name: "state" } state
+                    when state.Line.TryNumber("vm") == vm && state.Line.Value("state") == "stopped":
+                    return Ended(state.Line);
+                case LogLine log:
+                    Say("hypervisor: " + Printable.Line(log.Text));
+                    break;
+                default:
+                    break;
+            }
+        }
+
+        throw new CliException(ExitCode.Failed, "the machine has ended");
+    }
+
+    private void Report(KeyValueLine line)
+    {
+        long value = line.Number("value");
+        long kind = line.Number("kind");
+        _testFailed |= kind == TestFailedReport;
+        Say(kind switch
+        {
+            1 => $"guest: {ByteSize.FormatMegabytes(value)} dirtied",
+            2 => "guest: test passed",
+            TestFailedReport => string.Create(CultureInfo.InvariantCulture, $"guest: test failed ({value})"),
+            4 => string.Create(
+                CultureInfo.InvariantCulture, $"guest: an HVC round trip takes {value / 1000.0:0.0} instructions"),
+            _ => string.Create(CultureInfo.InvariantCulture, $"guest: report {kind}, value {value}"),
+        });
+    }
+
+    /// <summary>A guest that powers off or resets has ended well; anything else that stops it has not.</summary>
+    private int Ended(KeyValueLine state)
+    {
+        string reason = state.Value("reason") ?? "no reason given";
+        bool well = reason is "guest power-off" or "guest reset";
+        if (!well)
+        {
+            RawTerminal.RestoreNow();
+            throw new CliException(
+                ExitCode.Failed, "the VM was stopped: " + Printable.Line(reason), "see its console above");
+        }
+
+        Say("the VM has ended: " + reason);
+        return _testFailed ? ExitCode.Failed : ExitCode.Ok;
+    }
+
+    /// <summary>Notes of ours. In raw mode a line feed alone would not return the carriage.</summary>
+    private void Say(string text) => Console.Error.Write("[quietus] " + text + (_raw ? "\r\n" : "\n"));
+
+    /// <summary>
+    /// Feeds the input to the guest from a thread of its own, because reading a terminal blocks. The end of the input
+    /// is only that: the VM goes on.
+    /// </summary>
+    private void StartInput(MonitorClient monitor, int slot, CancellationToken cancellation)
+    {
+        var thread = new Thread(() => ReadInput(monitor, slot, cancellation))
+        {
+            IsBackground = true,
+            Name = "input",
+        };
+        thread.Start();
+    }
+
+    private void ReadInput(MonitorClient monitor, int slot, CancellationToken cancellation)
+    {
+        var keys = new EscapeKeys();
+        byte[] typed = new byte[1024];
+        List<byte> forGuest = [];
+        try
+        {
+            using var handle = new SafeFileHandle((IntPtr)0, ownsHandle: false);
+            using var input = new FileStream(handle, FileAccess.Read, bufferSize: 0);
+            int count;
+            while ((count = input.Read(typed)) > 0 && !cancellation.IsCancellationRequested)
+            {
+                forGuest.Clear();
+                EscapeAction action = EscapeAction.None;
+                if (_raw)
+                {
+                    action = keys.Take(typed.AsSpan(0, count), forGuest);
+                }
+                else
+                {
+                    forGuest.AddRange(typed.AsSpan(0, count));
+                }
+
+                monitor.SendConsoleAsync(slot, forGuest.ToArray(), cancellation).GetAwaiter().GetResult();
+                if (action == EscapeAction.End)
+                {
+                    _escape.Cancel();
+                    return;
+                }
+
+                if (action == EscapeAction.Help)
+                {
+                    Say("Ctrl-A x ends the VM, Ctrl-A h shows this, Ctrl-A Ctrl-A types Ctrl-A");
+                }
+            }
+        }
+        catch (Exception error) when (error is IOException or OperationCanceledException
+            or ObjectDisposedException or UnauthorizedAccessException or ArgumentException or CliException)
+        {
+            // No more input, or nobody to take it.
+        }
+    }
+}

@@ -1,0 +1,56 @@
+using System;
+using System.Collections.Generic;
+using System.Runtime.InteropServices;
+using System.Threading;
+
+namespace Quietus.Cli.Terminals;
+
+/// <summary>
+/// Ctrl-C, SIGTERM, SIGHUP and SIGQUIT, as a cancellation: the work unwinds in order, its children are ended, the
+/// terminal is restored. The second signal does not wait for that; then the kernel ends the children.
+/// </summary>
+internal sealed class Interruption : IDisposable
+{
+    private readonly CancellationTokenSource _source = new();
+    private readonly List<PosixSignalRegistration> _registrations = [];
+    private int _count;
+
+    public Interruption()
+    {
+        foreach (PosixSignal signal in (PosixSignal[])
+            [PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP, PosixSignal.SIGQUIT])
+        {
+            _registrations.Add(PosixSignalRegistration.Create(signal, Handle));
+        }
+    }
+
+    /// <summary>Cancelled at the first signal.</summary>
+    public CancellationToken Token => _source.Token;
+
+    /// <summary>True when a signal has come.</summary>
+    public bool Happened => Volatile.Read(ref _count) > 0;
+
+    public void Dispose()
+    {
+        foreach (PosixSignalRegistration registration in _registrations)
+        {
+            registration.Dispose();
+        }
+
+        _source.Dispose();
+    }
+
+    private void Handle(PosixSignalContext context)
+    {
+        if (Interlocked.Increment(ref _count) == 1)
+        {
+            context.Cancel = true;
+            _source.Cancel();
+        }
+        else
+        {
+            RawTerminal.RestoreNow();
+            Environment.Exit(Errors.ExitCode.Interrupted);
+        }
+    }
+}

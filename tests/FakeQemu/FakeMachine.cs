@@ -1,0 +1,219 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.IO;
+using System.Text;
+using System.Threading;
+using Quietus.Wire;
+
+namespace Quietus.FakeQemu;
+
+/// <summary>The fake's monitor and VMs. One VM at a time is all that its users ask for.</summary>
+internal sealed class FakeMachine(string mode, Stream input, Stream output)
+{
+    private const int LinesPerPage = 64;
+    private readonly byte[] _frame = new byte[FrameFormat.MaximumFrame];
+    private byte _sequence;
+    private bool _framed;
+    private long _nextVm = 1;
+    private long _pages;
+    private string _policy = string.Empty;
+    private string _guest = string.Empty;
+    private bool _poweredOff;
+    private int _exitCode;
+
+    /// <summary>Answers until told to power off, until the input ends, or until it is time to misbehave.</summary>
+    public int Run()
+    {
+        Write("firmware: hello\r\nquietus> "u8);
+        byte[] body = new byte[FrameFormat.MaximumBody];
+        byte[] received = new byte[4096];
+        var decoder = new FrameDecoder();
+        int count;
+        while (!_poweredOff && (count = input.Read(received)) > 0)
+        {
+            foreach (byte value in received.AsSpan(0, count))
+            {
+                if (value == FrameFormat.Delimiter && !_framed)
+                {
+                    _framed = true;
+                    Write([FrameFormat.Delimiter]);
+                    Send(Channel.Event, "event=ready");
+                }
+
+                if (decoder.Feed(value, body) == DecodeStep.Frame)
+                {
+                    Take(decoder.Channel, Encoding.UTF8.GetString(decoder.Payload(body)));
+                }
+            }
+        }
+
+        if (!_poweredOff)
+        {
+            // QEMU does not end when its serial line does.
+            Thread.Sleep(Timeout.Infinite);
+        }
+
+        return _exitCode;
+    }
+
+    private void Take(Channel channel, string text)
+    {
+        if (FrameFormat.IsConsole(channel, out _))
+        {
+            Send(FrameFormat.Console(0), "echo:" + text);
+            if (text.Contains("poweroff", StringComparison.Ordinal))
+            {
+                Send(Channel.Event, Stopped("guest power-off"));
+            }
+
+            return;
+        }
+
+        switch (text.Split(' ')[0])
+        {
+            case "version":
+                Reply("ok name=quietus version=0.1.0 protocol=" + (mode == "other-protocol" ? "9" : "1"));
+                break;
+            case "create":
+                Create(text);
+                break;
+            case "start":
+                Reply($"ok {Vm}");
+                Start();
+                break;
+            case "measure":
+                Reply(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"ok {Vm} exits={_pages + 10} hvc_exits=10 fault_exits={_pages} fault_instructions={_pages * 500} "
+                        + $"map_calls={_pages} map_instructions={_pages * 80} irq_exits=0 mmio_exits=0 sysreg_exits=0"));
+                break;
+            case "kill":
+            case "unmap":
+                Die(text.Split(' ')[0]);
+                break;
+            case "off":
+                Reply("ok");
+                _poweredOff = true;
+                break;
+            default:
+                Reply("error code=unknown-command message=\"unknown command\"");
+                break;
+        }
+    }
+
+    private string Vm => string.Create(CultureInfo.InvariantCulture, $"vm={_nextVm - 1}");
+
+    private void Create(string text)
+    {
+        if (mode == "refuses")
+        {
+            Reply("error code=out-of-memory message=\"not enough free \\\"chunks\\\"\"");
+            return;
+        }
+
+        Dictionary<string, string> values = [];
+        foreach (string word in text.Split(' '))
+        {
+            if (word.Split('=', 2) is [string key, string value])
+            {
+                values.TryAdd(key, value);
+            }
+        }
+
+        _pages = long.Parse(values["memory"], CultureInfo.InvariantCulture) / 4096 * 9 / 10;
+        _policy = values["policy"];
+        _guest = values["guest"];
+        _nextVm++;
+        Reply($"ok {Vm} slot=0");
+    }
+
+    private void Start()
+    {
+        switch (mode)
+        {
+            case "dies-midway":
+                Console.Error.WriteLine("qemu: fatal: Trying to execute code outside RAM or ROM");
+                _poweredOff = true;
+                _exitCode = 134;
+                return;
+            case "hangs-midway":
+                return;
+            case "panics":
+                Send(Channel.Panic, "panic: synchronous exception at EL2");
+                Send(Channel.Panic, "  ESR_EL2 0x96000045  FAR_EL2 0xdead0000");
+                Send(Channel.Panic, "  at Quietus.Hypervisor.Core.Run");
+                return;
+            case "guest-faults":
+                Send(Channel.Event, Stopped("stage 2 abort outside every slot"));
+                return;
+            case "loses-frames":
+                _sequence += 3;
+                break;
+            case "garbage":
+                byte[] garbage = new byte[5000];
+                new Random(5).NextBytes(garbage);
+                Send(FrameFormat.Console(0), Encoding.Latin1.GetString(garbage.AsSpan(0, 400)));
+                break;
+            case "damage":
+                Write("this is no frame\0"u8);
+                break;
+            default:
+                break;
+        }
+
+        if (_guest == "linux")
+        {
+            Send(FrameFormat.Console(0), "[    0.000000] Booting Linux\r\nquietus-guest: dirt");
+            Send(FrameFormat.Console(0), "ied 200 MB\r\n");
+        }
+        else
+        {
+            Send(FrameFormat.Console(0), "filler: hello\r\n");
+            Send(Channel.Event, $"event=report {Vm} kind=4 value=147000");
+            Send(Channel.Event, string.Create(
+                CultureInfo.InvariantCulture, $"event=report {Vm} kind=1 value={_pages * 4096}"));
+        }
+    }
+
+    private void Die(string way)
+    {
+        if (mode == "dies-at-kill")
+        {
+            _poweredOff = true;
+            _exitCode = 1;
+            return;
+        }
+
+        Reply("ok " + Figures(way));
+    }
+
+    private string Stopped(string reason) =>
+        $"event=state {Vm} state=stopped reason=\"{reason}\" " + Figures("self").Replace(Vm + " ", string.Empty, StringComparison.Ordinal);
+
+    private string Figures(string way)
+    {
+        long perPage = _policy == "before-series" ? 1 : 0;
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{Vm} way={way} policy={_policy} mapped_pages_4k={_pages} mapped_blocks_2m=0 "
+                + $"instructions={(_policy == "fate" ? 900 : _pages * (40 + (perPage * 260)))} stop_instructions=120 "
+                + $"tlbi_ipa={perPage * _pages} tlbi_range=0 tlbi_vmid={1 - perPage} tlbi_vmalle1={perPage * _pages} "
+                + $"dc_lines={perPage * _pages * LinesPerPage} dsb={(perPage * _pages * 3) + 2} virtual_ns=1000 "
+                + $"freed_bytes={_pages * 4096}");
+    }
+
+    private void Reply(string line) => Send(Channel.Monitor, line);
+
+    private void Send(Channel channel, string text)
+    {
+        int length = new FrameEncoder(channel, _sequence++, Encoding.Latin1.GetBytes(text)).WriteTo(_frame);
+        Write(_frame.AsSpan(0, length));
+    }
+
+    private void Write(ReadOnlySpan<byte> bytes)
+    {
+        output.Write(bytes);
+        output.Flush();
+    }
+}

@@ -49,8 +49,6 @@ public readonly struct Arm64K : IDescriptorFormat
 
     public static bool IsDevice(ulong entry, bool forcedWriteBack) => ArmDescriptor.IsDevice(entry, forcedWriteBack);
 
-    public static bool IsAccessed(ulong entry) => ArmDescriptor.IsAccessed(entry);
-
     public static ulong WithAccessed(ulong entry, bool accessed) => ArmDescriptor.WithAccessed(entry, accessed);
 
     public static ulong WithPermissions(ulong entry, LeafAttributes attributes) =>

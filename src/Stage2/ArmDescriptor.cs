@@ -99,9 +99,6 @@ internal static class ArmDescriptor
         Type(entry, forcedWriteBack) == MemoryType.Device;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool IsAccessed(ulong entry) => (entry & AccessedBit) != 0;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong WithAccessed(ulong entry, bool accessed) =>
         accessed ? entry | AccessedBit : entry & ~AccessedBit;
 

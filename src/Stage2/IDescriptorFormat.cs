@@ -75,9 +75,7 @@ public interface IDescriptorFormat
     /// <summary>Whether the leaf's memory, valid or parked, is mapped as a device: then it has no cache lines.</summary>
     static abstract bool IsDevice(ulong entry, bool forcedWriteBack);
 
-    /// <summary>Whether the leaf is marked accessed (the AF bit).</summary>
-    static abstract bool IsAccessed(ulong entry);
-
+    /// <summary>The leaf with its access flag (AF) set or clear.</summary>
     static abstract ulong WithAccessed(ulong entry, bool accessed);
 
     /// <summary>The leaf with the read, write and execute-never permissions of <paramref name="attributes"/>.</summary>

@@ -20,18 +20,13 @@ public enum InvalidationKind : byte
 /// each is answered by every PE of the Inner Shareable domain before the DSB ends. By IPA it takes one for each leaf
 /// and a VMALLE1IS, which already drops the guest's Stage-1 and combined entries. VMALLS12E1IS is one broadcast, and
 /// loses the VMID's Stage-2 entries besides: a few walks later they are back. So, in order: a single leaf by IPA;
-/// with FEAT_TLBIRANGE whatever a few range operations cover; without it a few leaves by IPA; else the whole VMID.
+/// with FEAT_TLBIRANGE up to 2^21 granules, which four range operations and one by IPA cover at most; a few leaves by
+/// IPA; else the whole VMID.
 /// </summary>
 public static class InvalidationPlan
 {
     /// <summary>By IPA, at most this many leaves; beyond it the refills cost less than the broadcasts.</summary>
     public const ulong MaximumIpaOperations = 8;
-
-    /// <summary>
-    /// Range operations, at most this many: four reach any size up to 2^21 granules that is even, and one more by
-    /// IPA takes an odd one.
-    /// </summary>
-    public const ulong MaximumRangeOperations = 4;
 
     /// <param name="granules">The size of the range, in granules.</param>
     /// <param name="granulesPerLeaf">How many granules one invalidation by IPA surely covers: a leaf's where the
@@ -49,7 +44,7 @@ public static class InvalidationPlan
             return InvalidationKind.ByIpa;
         }
 
-        if (hasRangeInvalidation && granules <= MaximumRangeOperations * TlbiRange.MaximumGranules)
+        if (hasRangeInvalidation && granules <= TlbiRange.MaximumGranules)
         {
             return InvalidationKind.ByRange;
         }

@@ -1,7 +1,7 @@
 # build/setup.sh: what ./quietus, ./test and .ci/run share. To be sourced; sets $root, $cache and $artifacts.
 #
-# Everything here is safe to repeat, to interrupt and to run twice at once: finished work is recognised by a stamp that is
-# written last, and the steps that change something hold a lock. Messages go to stderr.
+# Everything here is safe to repeat, to interrupt and to run twice at once: finished work is recognised by a stamp that
+# is written last, and the steps that change something hold a lock. Messages go to stderr.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${QUIETUS_CACHE:-${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/quietus}
@@ -12,7 +12,7 @@ configuration=Release
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_GENERATE_ASPNET_CERTIFICATE=false
 export DOTNET_SKIP_FIRST_TIME_EXPERIENCE=1
 
-# Not supported here, as CONVENTIONS of test programs have it.
+# The exit code of test programs that cannot run here, which is not the same as to fail.
 readonly not_supported=77
 
 say() { printf 'quietus: %s\n' "$*" >&2; }
@@ -25,7 +25,7 @@ fail() {
     exit "$code"
 }
 
-# hold FOLDER NAME: takes a lock until this shell ends or `release`s it. Children must not inherit it: run them with 9>&-.
+# hold FOLDER NAME: takes a lock until this shell ends or `release`s it. Children must not inherit it: they get 9>&-.
 hold() {
     mkdir -p "$1" 2>/dev/null || fail 1 "cannot write to $1"
     exec 9>"$1/$2.lock" || fail 1 "cannot write to $1"
@@ -121,7 +121,7 @@ build() {
     log=$artifacts/build-${name// /-}.log
     if ! (cd "$root" && dotnet build "$target" --configuration $configuration --nologo --verbosity quiet \
         -nodeReuse:false </dev/null >"$log" 2>&1 9>&-); then
-        { grep -E '(error|warning) [A-Z]+[0-9]+|: error' "$log" | sort -u | head -n 20 | grep . || tail -n 20 "$log"; } >&2
+        { grep -E ': error' "$log" | sort -u | head -n 20 | grep . || tail -n 20 "$log"; } >&2
         fail 1 "the build failed; all of it is in $log"
     fi
     printf '%s' "$state" >"$stamp.$$"

@@ -98,8 +98,10 @@ fetch_guest() { QUIETUS_CACHE=$cache "$root/build/fetch-linux-guest" || true; }
 # sources_state: changes whenever a file that a build reads is added, removed or written.
 sources_state() {
     # A folder that this checkout has not is no error.
-    (cd "$root" && { find src guests tests build machines Directory.* ./*.slnx global.json .editorconfig -type f -printf '%p %s %T@\n' 2>/dev/null || true; } |
-        LC_ALL=C sort | sha256sum)
+    (cd "$root" && {
+        find src guests tests build machines Directory.* ./*.slnx global.json .editorconfig -type f \
+            -printf '%p %s %T@\n' 2>/dev/null || true
+    } | LC_ALL=C sort | sha256sum)
 }
 
 # built STAMP STATE OUTPUT: is that what the last finished build was made from, and is its output still there?

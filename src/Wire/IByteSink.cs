@@ -4,5 +4,5 @@ namespace Quietus.Wire;
 public interface IByteSink
 {
     /// <summary>Takes one byte. A sink that is full waits or counts what it drops; it cannot refuse.</summary>
-    public void Write(byte value);
+    void Write(byte value);
 }

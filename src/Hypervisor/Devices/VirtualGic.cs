@@ -1,0 +1,617 @@
+using System;
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Threading;
+using Quietus.Hypervisor.Guests;
+
+namespace Quietus.Hypervisor.Devices;
+
+/// <summary>
+/// A VM's interrupt controller: a GICv3 (IHI 0069) with one security state, affinity routing always on, up to 8
+/// vCPUs with 32 private interrupts each, and 64 shared interrupts (SPIs, INTID 32 to 95). The distributor and the
+/// redistributors are emulated here (VirtualGic.Registers.cs); the CPU interface is the hardware's, fed through list
+/// registers.
+/// </summary>
+/// <remarks>
+/// <para>A vCPU's core does this around each stay in the guest:</para>
+/// <code>
+///   enter:  if NeedsAttention(v):   lock; Fill(v, registers, out more); unlock; write ICH_LR&lt;n&gt;_EL2,
+///                                   set ICH_HCR_EL2.UIE when more
+///   exit:   if ListRegistersInUse(v) != 0: read ICH_LR&lt;n&gt;_EL2; lock; Sync(v, registers); unlock
+///           if NeedsAttention(v):   mask = TakeReleasedHardware(v); ICC_DIR_EL1 for each
+/// </code>
+/// <para>An exit may skip Sync when it goes straight back and NeedsAttention is false; it must not before it emulates
+/// an access to the GIC, or waits in WFI.</para>
+/// <para>All members but <see cref="NeedsAttention"/>, <see cref="HasPending"/> and (on the vCPU's own core)
+/// <see cref="ListRegistersInUse"/> need the VM's interrupt lock. Members that return a bit mask of vCPUs name those
+/// that must be kicked out of the guest, or out of WFI, to see a change; the caller may be among them.</para>
+/// <para>Per VM and core, besides this, the CPU interface must be reset: ICH_HCR_EL2, ICH_VMCR_EL2,
+/// ICH_AP0R&lt;n&gt;_EL2, ICH_AP1R&lt;n&gt;_EL2, ICH_LR&lt;n&gt;_EL2; and at a vCPU's death each INTID of
+/// <see cref="ActiveHardware"/> deactivated.</para>
+/// <para>Zeroed memory is a GIC without vCPUs, whose registers are RAZ/WI, until <see cref="Reset"/>.</para>
+/// </remarks>
+public partial struct VirtualGic
+{
+    /// <summary>The INTIDs that exist: 0 to 95.</summary>
+    public const uint InterruptCount = 96;
+
+    private const int SharedBanks = 2;
+    private const uint FirstShared = 32;
+
+    /// <summary>Summary: an interrupt waits that the vCPU could take.</summary>
+    private const uint SummaryPending = 1;
+
+    /// <summary>Summary: the list registers do not show the interrupts' state any more.</summary>
+    private const uint SummaryStale = 2;
+
+    /// <summary>Summary: a physical interrupt must be deactivated.</summary>
+    private const uint SummaryReleased = 4;
+
+    /// <summary>Key of <see cref="Fill"/>: set for interrupts that are not active, so that they sort behind.</summary>
+    private const uint KeyNotActive = 1 << 16;
+
+    private VcpuInterfaces vcpus;
+    private SharedInterrupts shared;
+    private Routers routers;
+    private int count;
+
+    /// <summary>GICD_CTLR's EnableGrp0 (bit 0) and EnableGrp1 (bit 1).</summary>
+    private uint enabledGroups;
+
+    /// <summary>The number of vCPUs.</summary>
+    public readonly int VcpuCount => count;
+
+    /// <summary>
+    /// Puts the GIC into its state after power-on: everything disabled, all SPIs routed to vCPU 0, all redistributors
+    /// asleep.
+    /// </summary>
+    /// <param name="vcpuCount">1 to 8; what is beyond counts as the nearer of them.</param>
+    /// <param name="hardwareLinked">
+    /// PPIs (bits 16 to 31) that physical interrupts of the same INTID raise: normally the virtual timer's.
+    /// </param>
+    public void Reset(int vcpuCount, uint hardwareLinked)
+    {
+        this = default;
+        count = vcpuCount < 1 ? 1
+            : vcpuCount < GuestMemoryMap.MaximumVcpus ? vcpuCount
+            : GuestMemoryMap.MaximumVcpus;
+        for (int i = 0; i < count; i++)
+        {
+            ref VcpuInterface vcpu = ref vcpus[i];
+            vcpu.Asleep = true;
+            vcpu.Private.Group1 = uint.MaxValue;
+            vcpu.Private.EdgeTriggered = 0xFFFF;
+            vcpu.Private.HardwareLinked = hardwareLinked & 0xFFFF_0000;
+        }
+
+        for (int i = 0; i < SharedBanks; i++)
+        {
+            shared[i].Group1 = uint.MaxValue;
+        }
+
+        for (int i = 0; i < SharedBanks * 32; i++)
+        {
+            Route(i);
+        }
+    }
+
+    /// <summary>Whether Fill, or TakeReleasedHardware, has something to do for a vCPU. Needs no lock.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool NeedsAttention(int vcpu) => Volatile.Read(ref vcpus[vcpu].Summary) != 0;
+
+    /// <summary>
+    /// Whether an interrupt waits that the vCPU could take, whatever its masks: WFI must not wait then. Right only
+    /// after Sync. Needs no lock, but must be asked after the vCPU has become kickable.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool HasPending(int vcpu) => (Volatile.Read(ref vcpus[vcpu].Summary) & SummaryPending) != 0;
+
+    /// <summary>How many list registers hold something since the last Fill, 0 after Sync.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public int ListRegistersInUse(int vcpu) => vcpus[vcpu].Used;
+
+    /// <summary>Moves the line of a shared interrupt (32 to 95; others do nothing).</summary>
+    public uint SetSharedLine(uint interrupt, bool asserted)
+    {
+        uint index = interrupt - FirstShared;
+        if (index >= SharedBanks * 32)
+        {
+            return 0;
+        }
+
+        uint bit = 1U << (int)(index % 32);
+        ref InterruptBank bank = ref shared[(int)(index / 32)];
+        if (((bank.Level & bit) != 0) == asserted)
+        {
+            return 0;
+        }
+
+        bank.SetLine(bit, asserted);
+        return RefreshAll();
+    }
+
+    /// <summary>Moves the line of a vCPU's own peripheral interrupt (PPI, 16 to 31; others do nothing).</summary>
+    public uint SetPrivateLine(int vcpu, uint interrupt, bool asserted)
+    {
+        if (!IsPeripheral(vcpu, interrupt))
+        {
+            return 0;
+        }
+
+        vcpus[vcpu].Private.SetLine(1U << (int)interrupt, asserted);
+        return Refresh(vcpu);
+    }
+
+    /// <summary>
+    /// A linked physical interrupt has been acknowledged on the vCPU's core, with its priority dropped (ICC_EOIR1_EL1
+    /// in EOImode 1) and left active. It becomes pending for the guest, whose deactivation deactivates the physical one.
+    /// </summary>
+    public uint RaiseHardware(int vcpu, uint interrupt)
+    {
+        if (!IsPeripheral(vcpu, interrupt))
+        {
+            return 0;
+        }
+
+        ref InterruptBank bank = ref vcpus[vcpu].Private;
+        uint bit = (1U << (int)interrupt) & bank.HardwareLinked;
+        bank.HardwareActive |= bit;
+        bank.HardwareReleased &= ~bit;
+        bank.SetPending(bit);
+        return Refresh(vcpu);
+    }
+
+    /// <summary>
+    /// The source of a linked interrupt is no longer asserted (the guest moved its timer on): a pending interrupt that
+    /// the guest has not acknowledged is withdrawn.
+    /// </summary>
+    public uint DropHardware(int vcpu, uint interrupt)
+    {
+        if (!IsPeripheral(vcpu, interrupt))
+        {
+            return 0;
+        }
+
+        ref InterruptBank bank = ref vcpus[vcpu].Private;
+        bank.ClearPending((1U << (int)interrupt) & bank.HardwareLinked & bank.HardwareActive);
+        return Refresh(vcpu);
+    }
+
+    /// <summary>
+    /// The physical interrupts (as bits of their INTIDs) that must be deactivated on the vCPU's core because the
+    /// virtual ones were withdrawn; they are forgotten by this call.
+    /// </summary>
+    public uint TakeReleasedHardware(int vcpu)
+    {
+        ref InterruptBank bank = ref vcpus[vcpu].Private;
+        uint released = bank.HardwareReleased;
+        if (released != 0)
+        {
+            bank.HardwareReleased = 0;
+            Refresh(vcpu);
+        }
+
+        return released;
+    }
+
+    /// <summary>The physical interrupts that are active on the vCPU's core on the guest's behalf: to deactivate at its death.</summary>
+    public readonly uint ActiveHardware(int vcpu) =>
+        vcpus[vcpu].Private.HardwareActive | vcpus[vcpu].Private.HardwareReleased;
+
+    /// <summary>
+    /// A write of ICC_SGI1R_EL1, ICC_ASGI1R_EL1 or ICC_SGI0R_EL1 (IHI 0069, ICC_SGI1R_EL1): makes an SGI pending.
+    /// With one security state the latter two reach SGIs of group 0 only.
+    /// </summary>
+    /// <remarks>
+    /// <code>
+    ///  55..48 | 47..44 | 40  | 39..32 | 27..24 | 23..16 | 15..0
+    ///  Aff3   | RS     | IRM | Aff2   | INTID  | Aff1   | target list (Aff0 = RS * 16 + bit)
+    /// </code>
+    /// </remarks>
+    /// <param name="from">The vCPU that writes.</param>
+    /// <param name="value">The value written.</param>
+    /// <param name="anyGroup">True for ICC_SGI1R_EL1.</param>
+    public uint SendSgi(int from, ulong value, bool anyGroup = true)
+    {
+        const ulong UpperAffinityAndRange = (0xFFUL << 48) | (0xFUL << 44) | (0xFFUL << 32) | (0xFFUL << 16);
+        uint everyone = (1U << count) - 1;
+        bool broadcast = (value & (1UL << 40)) != 0;
+        uint wanted = broadcast ? everyone & ~(1U << from)
+            : (value & UpperAffinityAndRange) == 0 ? (uint)value & 0xFFFF & everyone
+            : 0;
+        uint bit = 1U << ((int)(value >> 24) & 0xF);
+        uint kick = 0;
+        while (wanted != 0)
+        {
+            int target = BitOperations.TrailingZeroCount(wanted);
+            wanted &= wanted - 1;
+            ref InterruptBank bank = ref vcpus[target].Private;
+            if (anyGroup || (bank.Group1 & bit) == 0)
+            {
+                bank.SetPending(bit);
+                kick |= Refresh(target);
+            }
+        }
+
+        return kick;
+    }
+
+    /// <summary>
+    /// Chooses what a vCPU's list registers shall hold: active interrupts first, for the guest must be able to end
+    /// them, then pending ones by priority. The last register goes to the best pending interrupt rather than to one
+    /// more active one.
+    /// </summary>
+    /// <param name="vcpu">The vCPU; its list registers have been given back by <see cref="Sync"/>.</param>
+    /// <param name="registers">As many as the hardware has, at most 16; all are written, unused ones with 0.</param>
+    /// <param name="more">
+    /// Not everything found room: with at least 2 list registers, ICH_HCR_EL2.UIE must be set, so that a maintenance
+    /// interrupt comes when at most one of them is still in use.
+    /// </param>
+    /// <returns>How many list registers are used. When Sync was left out, as many as before, and nothing is written.</returns>
+    public int Fill(int vcpu, Span<ulong> registers, out bool more)
+    {
+        more = false;
+        ref VcpuInterface self = ref vcpus[vcpu];
+        if (self.Used != 0)
+        {
+            return self.Used;
+        }
+
+        registers.Clear();
+        if (self.Summary == 0)
+        {
+            return 0;
+        }
+
+        Span<uint> keys = stackalloc uint[ListRegister.Maximum];
+        keys = keys.Slice(0, registers.Length < ListRegister.Maximum ? registers.Length : ListRegister.Maximum);
+        int used = Choose(vcpu, keys, out more);
+        for (int i = 0; i < used; i++)
+        {
+            uint interrupt = keys[i] & 0xFF;
+            registers[i] = Load(vcpu, interrupt);
+            self.LoadedInterrupts[i] = (byte)interrupt;
+        }
+
+        self.Used = used;
+        Refresh(vcpu);
+        return used;
+    }
+
+    /// <summary>
+    /// Takes the list registers back after an exit: each interrupt is pending, active, both or neither as the hardware
+    /// left it, and level-sensitive ones go by their lines again.
+    /// </summary>
+    /// <param name="vcpu">The vCPU.</param>
+    /// <param name="registers">ICH_LR&lt;n&gt;_EL2, at least as many as are in use.</param>
+    public uint Sync(int vcpu, ReadOnlySpan<ulong> registers)
+    {
+        ref VcpuInterface self = ref vcpus[vcpu];
+        bool sharedChanged = false;
+        for (int i = 0; i < self.Used; i++)
+        {
+            // A caller who brings fewer registers than it loaded has lost them: the interrupts have ended.
+            ulong register = i < registers.Length ? registers[i] : 0;
+            uint interrupt = self.LoadedInterrupts[i];
+            uint bit = 1U << (int)(interrupt % 32);
+            if (interrupt < FirstShared)
+            {
+                self.Private.Unload(bit, register);
+                continue;
+            }
+
+            int index = (int)(interrupt / 32) - 1;
+            ref InterruptBank bank = ref shared[index];
+            bank.Unload(bit, register);
+            self.Held[index] &= ~bit | bank.Active;
+            sharedChanged = true;
+        }
+
+        self.Used = 0;
+        return sharedChanged ? RefreshAll() : Refresh(vcpu);
+    }
+
+    /// <summary>
+    /// The guest has ended interrupts that were active but in no list register (ICH_HCR_EL2.EOIcount): the ones of the
+    /// highest priority end. To be called before <see cref="Sync"/>.
+    /// </summary>
+    public uint EndUnlisted(int vcpu, uint ended)
+    {
+        for (; ended != 0; ended--)
+        {
+            uint best = uint.MaxValue;
+            for (int index = 0; index <= SharedBanks; index++)
+            {
+                ref InterruptBank bank = ref Bank(ref this, vcpu, index);
+                uint unlisted = bank.Active & ~bank.Loaded & HeldBy(vcpu, index);
+                while (unlisted != 0)
+                {
+                    int number = BitOperations.TrailingZeroCount(unlisted);
+                    unlisted &= unlisted - 1;
+                    uint key = Key(ref bank, index, number);
+                    best = key < best ? key : best;
+                }
+            }
+
+            if (best == uint.MaxValue)
+            {
+                break;
+            }
+
+            int bankIndex = (int)((best & 0xFF) / 32);
+            uint bit = 1U << (int)(best % 32);
+            Bank(ref this, vcpu, bankIndex).ClearActive(bit);
+            Unhold(vcpu, bankIndex, bit);
+        }
+
+        return RefreshAll();
+    }
+
+    private static uint Key(ref InterruptBank bank, int index, int number) =>
+        ((bank.Active >> number) & 1) == 0
+            ? KeyNotActive | ((uint)bank.Priorities[number] << 8) | (uint)((index * 32) + number)
+            : ((uint)bank.Priorities[number] << 8) | (uint)((index * 32) + number);
+
+    /// <summary>Bank 0 is the vCPU's own, 1 and 2 are shared. The reference lives as long as <paramref name="gic"/>.</summary>
+    private static ref InterruptBank Bank(ref VirtualGic gic, int vcpu, int index)
+    {
+        if (index == 0)
+        {
+            return ref gic.vcpus[vcpu].Private;
+        }
+
+        return ref gic.shared[index - 1];
+    }
+
+    private readonly bool IsPeripheral(int vcpu, uint interrupt) =>
+        (uint)vcpu < (uint)count && interrupt is >= 16 and < FirstShared;
+
+    /// <summary>Sorts the best candidates into <paramref name="keys"/>, smallest first.</summary>
+    private int Choose(int vcpu, Span<uint> keys, out bool more)
+    {
+        int used = 0;
+        int candidates = 0;
+        uint bestPending = uint.MaxValue;
+        for (int index = 0; index <= SharedBanks; index++)
+        {
+            ref InterruptBank bank = ref Bank(ref this, vcpu, index);
+            uint active = bank.Active & HeldBy(vcpu, index);
+            uint set = active | (Deliverable(vcpu, index) & ~bank.Active);
+            while (set != 0)
+            {
+                int number = BitOperations.TrailingZeroCount(set);
+                set &= set - 1;
+                uint key = Key(ref bank, index, number);
+                candidates++;
+                bestPending = key >= KeyNotActive && key < bestPending ? key : bestPending;
+                if (used == keys.Length)
+                {
+                    if (used == 0 || key > keys[used - 1])
+                    {
+                        continue;
+                    }
+
+                    used--;
+                }
+
+                int place = used;
+                while (place > 0 && keys[place - 1] > key)
+                {
+                    keys[place] = keys[place - 1];
+                    place--;
+                }
+
+                keys[place] = key;
+                used++;
+            }
+        }
+
+        more = candidates > used;
+        if (more && used >= 2 && keys[used - 1] < KeyNotActive && bestPending != uint.MaxValue)
+        {
+            keys[used - 1] = bestPending;
+        }
+
+        return used;
+    }
+
+    private ulong Load(int vcpu, uint interrupt)
+    {
+        int index = (int)(interrupt / 32);
+        int number = (int)(interrupt % 32);
+        uint bit = 1U << number;
+        ref InterruptBank bank = ref Bank(ref this, vcpu, index);
+        ulong register = interrupt | ((ulong)bank.Priorities[number] << ListRegister.PriorityShift);
+        if ((bank.Group1 & bit) != 0)
+        {
+            register |= ListRegister.Group1;
+        }
+
+        bool level = (bank.EdgeTriggered & bit) == 0;
+        if ((bank.Active & bit) != 0)
+        {
+            register |= ListRegister.Active;
+
+            // Pending again while active is for edges: a line is looked at again when the interrupt has ended, and
+            // with HW = 1 the architecture does not allow it.
+            if (!level && (Deliverable(vcpu, index) & bit) != 0)
+            {
+                register |= ListRegister.Pending;
+            }
+        }
+        else
+        {
+            register |= ListRegister.Pending;
+        }
+
+        if ((bank.HardwareActive & bit) != 0)
+        {
+            register |= ListRegister.Hardware | ((ulong)interrupt << ListRegister.PhysicalShift);
+        }
+        else if (level)
+        {
+            register |= ListRegister.TellEnd;
+        }
+
+        bank.Loaded |= bit;
+        bank.LoadedAsPending |= (register & ListRegister.Pending) != 0 ? bit : 0;
+        if (index != 0)
+        {
+            vcpus[vcpu].Held[index - 1] |= bit;
+        }
+
+        return register;
+    }
+
+    /// <summary>The interrupts of a bank that are pending and may be signalled to a vCPU, active or not.</summary>
+    private uint Deliverable(int vcpu, int index)
+    {
+        ref VcpuInterface self = ref vcpus[vcpu];
+        ref InterruptBank bank = ref Bank(ref this, vcpu, index);
+        uint allowed = bank.Pending & bank.Enabled & GroupMask(ref bank);
+        if (self.Asleep)
+        {
+            return 0;
+        }
+
+        if (index == 0)
+        {
+            return allowed;
+        }
+
+        // What another vCPU holds stays there until it has ended there.
+        uint elsewhere = (bank.Loaded | bank.Active) & ~self.Held[index - 1];
+        return allowed & ~elsewhere & (self.Routed[index - 1] | bank.Active);
+    }
+
+    private readonly uint GroupMask(ref InterruptBank bank) =>
+        ((enabledGroups & 2) != 0 ? bank.Group1 : 0) | ((enabledGroups & 1) != 0 ? ~bank.Group1 : 0);
+
+    private readonly uint HeldBy(int vcpu, int index) => index == 0 ? uint.MaxValue : vcpus[vcpu].Held[index - 1];
+
+    private void Unhold(int vcpu, int index, uint bits)
+    {
+        if (index != 0)
+        {
+            vcpus[vcpu].Held[index - 1] &= ~bits;
+        }
+    }
+
+    private uint RefreshAll()
+    {
+        uint kick = 0;
+        for (int vcpu = 0; vcpu < count; vcpu++)
+        {
+            kick |= Refresh(vcpu);
+        }
+
+        return kick;
+    }
+
+    /// <summary>Works a vCPU's summary out afresh; its bit is in the result when there is something for it to do.</summary>
+    private uint Refresh(int vcpu)
+    {
+        ref VcpuInterface self = ref vcpus[vcpu];
+        uint summary = self.Private.HardwareReleased != 0 ? SummaryReleased : 0;
+        for (int index = 0; index <= SharedBanks; index++)
+        {
+            ref InterruptBank bank = ref Bank(ref this, vcpu, index);
+            uint held = HeldBy(vcpu, index);
+            uint deliverable = Deliverable(vcpu, index);
+            uint loaded = bank.Loaded & held;
+            if ((deliverable & ~bank.Active & ~loaded) != 0)
+            {
+                summary |= SummaryPending;
+            }
+
+            // Active but in no list register; loaded with a state that was changed since; or loaded as pending and
+            // withdrawn since, by its line or by a register.
+            uint stale = (bank.Active & held & ~loaded)
+                | (bank.ChangedWhileLoaded & loaded)
+                | (loaded & ~bank.Active & ~deliverable);
+            summary |= stale != 0 ? SummaryStale : 0;
+        }
+
+        Volatile.Write(ref self.Summary, summary);
+        return summary != 0 ? 1U << vcpu : 0;
+    }
+
+    /// <summary>Works out by GICD_IROUTER which vCPU a shared interrupt goes to.</summary>
+    private void Route(int index)
+    {
+        ulong router = routers[index];
+        int target = -1;
+        if ((router & RouterAny) != 0)
+        {
+            // Any one of the participating vCPUs: the first that is awake.
+            for (int vcpu = count - 1; vcpu >= 0; vcpu--)
+            {
+                target = vcpus[vcpu].Asleep ? target : vcpu;
+            }
+        }
+        else if (router < (ulong)count)
+        {
+            target = (int)router;
+        }
+
+        uint bit = 1U << (index % 32);
+        for (int vcpu = 0; vcpu < count; vcpu++)
+        {
+            ref uint routed = ref vcpus[vcpu].Routed[index / 32];
+            routed = vcpu == target ? routed | bit : routed & ~bit;
+        }
+    }
+
+    private struct VcpuInterface
+    {
+        public InterruptBank Private;
+
+        /// <summary>What waits for this vCPU; written under the lock, read without.</summary>
+        public uint Summary;
+
+        /// <summary>The list registers in use.</summary>
+        public int Used;
+
+        /// <summary>GICR_WAKER.ProcessorSleep: no interrupt is signalled.</summary>
+        public bool Asleep;
+
+        /// <summary>The INTID in each list register.</summary>
+        public LoadedInterrupts LoadedInterrupts;
+
+        /// <summary>The shared interrupts that are routed here.</summary>
+        public SharedBits Routed;
+
+        /// <summary>The shared interrupts that are active or loaded here.</summary>
+        public SharedBits Held;
+    }
+
+    [InlineArray(GuestMemoryMap.MaximumVcpus)]
+    private struct VcpuInterfaces
+    {
+        private VcpuInterface first;
+    }
+
+    [InlineArray(SharedBanks)]
+    private struct SharedInterrupts
+    {
+        private InterruptBank first;
+    }
+
+    [InlineArray(SharedBanks)]
+    private struct SharedBits
+    {
+        private uint first;
+    }
+
+    [InlineArray(SharedBanks * 32)]
+    private struct Routers
+    {
+        private ulong first;
+    }
+
+    [InlineArray(ListRegister.Maximum)]
+    private struct LoadedInterrupts
+    {
+        private byte first;
+    }
+}

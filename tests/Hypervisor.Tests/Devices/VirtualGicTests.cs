@@ -1,0 +1,831 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using Quietus.Hypervisor.Devices;
+using Shouldly;
+using Xunit;
+
+namespace Quietus.Hypervisor.Tests.Devices;
+
+public class VirtualGicTests
+{
+    private const ulong Ctlr = 0;
+    private const ulong Igroupr = 0x80;
+    private const ulong Isenabler = 0x100;
+    private const ulong Icenabler = 0x180;
+    private const ulong Ispendr = 0x200;
+    private const ulong Icpendr = 0x280;
+    private const ulong Isactiver = 0x300;
+    private const ulong Icactiver = 0x380;
+    private const ulong Ipriorityr = 0x400;
+    private const ulong Icfgr = 0xC00;
+    private const ulong Irouter = 0x6000;
+    private const ulong Waker = 0x14;
+    private const ulong Sgi = 0x1_0000;
+    private const uint TimerLinked = 1 << 27;
+
+    [Fact]
+    public void A_gic_in_zeroed_memory_has_no_registers_and_does_nothing()
+    {
+        VirtualGic gic = default;
+        gic.ReadRedistributor(0, 8, 8).ShouldBe(0UL);
+        gic.WriteRedistributor(0, Sgi + Isenabler, 4, 1).ShouldBe(0u);
+        gic.SetPrivateLine(0, 27, true).ShouldBe(0u);
+        gic.SendSgi(0, 1UL << 40).ShouldBe(0u);
+        gic.NeedsAttention(0).ShouldBeFalse();
+    }
+
+    [Fact]
+    public void The_identification_registers_describe_a_GICv3_with_96_interrupts()
+    {
+        VirtualGic gic = default;
+        gic.Reset(3, TimerLinked);
+        gic.ReadDistributor(Ctlr, 4).ShouldBe(0x50UL);
+        gic.ReadDistributor(4, 4).ShouldBe((9UL << 19) | 2);
+        gic.ReadDistributor(0xFFE8, 4).ShouldBe(0x3BUL);
+        gic.ReadDistributor(0xFFF0, 4).ShouldBe(0x0DUL);
+        gic.ReadDistributor(0xFFFC, 4).ShouldBe(0xB1UL);
+        gic.ReadRedistributor(0, 0xFFE8, 4).ShouldBe(0x3BUL);
+        gic.ReadRedistributor(1, 8, 8).ShouldBe((1UL << 32) | (1UL << 8));
+        gic.ReadRedistributor(2, 8, 8).ShouldBe((2UL << 32) | (2UL << 8) | 0x10);
+        gic.ReadRedistributor(2, 8, 4).ShouldBe((2UL << 8) | 0x10);
+        gic.ReadRedistributor(2, 12, 4).ShouldBe(2UL);
+        gic.ReadRedistributor(3, 8, 8).ShouldBe(0UL);
+        gic.ReadRedistributor(-1, 8, 8).ShouldBe(0UL);
+        gic.ReadRedistributor(0, Sgi + Icfgr, 4).ShouldBe(0xAAAA_AAAAUL);
+        gic.ReadRedistributor(0, Sgi + Icfgr + 4, 4).ShouldBe(0UL);
+    }
+
+    [Fact]
+    public void The_control_register_keeps_the_group_enables_and_shows_affinity_routing_and_one_security_state()
+    {
+        VirtualGic gic = default;
+        gic.Reset(1, 0);
+        gic.WriteDistributor(0, Ctlr, 4, 0xFFFF_FFFF);
+        gic.ReadDistributor(Ctlr, 4).ShouldBe(0x53UL);
+        gic.WriteDistributor(0, Ctlr, 4, 2);
+        gic.ReadDistributor(Ctlr, 4).ShouldBe(0x52UL);
+    }
+
+    [Fact]
+    public void Registers_read_back_what_can_be_written_and_private_ones_are_absent_from_the_distributor()
+    {
+        VirtualGic gic = default;
+        gic.Reset(2, TimerLinked);
+        foreach (ulong set in new[] { Isenabler, Ispendr, Isactiver })
+        {
+            gic.WriteDistributor(0, set + 4, 4, 0xF0F0_1234);
+            gic.ReadDistributor(set + 4, 4).ShouldBe(0xF0F0_1234UL);
+            gic.ReadDistributor(set + 0x84, 4).ShouldBe(0xF0F0_1234UL);
+            gic.WriteDistributor(0, set + 0x84, 4, 0xF0F0_0000);
+            gic.ReadDistributor(set + 4, 4).ShouldBe(0x1234UL);
+            gic.WriteDistributor(0, set, 4, 0xFFFF_FFFF);
+            gic.ReadDistributor(set, 4).ShouldBe(0UL);
+            gic.WriteDistributor(0, set + 12, 4, 0xFFFF_FFFF);
+            gic.ReadDistributor(set + 12, 4).ShouldBe(0UL);
+            gic.WriteRedistributor(1, Sgi + set, 4, 0xFF);
+            gic.ReadRedistributor(1, Sgi + set, 4).ShouldBe(0xFFUL);
+            gic.ReadRedistributor(0, Sgi + set, 4).ShouldBe(0UL);
+        }
+
+        gic.ReadDistributor(Igroupr + 4, 4).ShouldBe(0xFFFF_FFFFUL);
+        gic.WriteDistributor(0, Igroupr + 4, 4, 5);
+        gic.ReadDistributor(Igroupr + 4, 4).ShouldBe(5UL);
+        gic.WriteDistributor(0, Ipriorityr + 36, 4, 0xA7B0_C1FF);
+        gic.ReadDistributor(Ipriorityr + 36, 4).ShouldBe(0xA0B0_C0F8UL);
+        gic.WriteDistributor(0, Ipriorityr + 37, 1, 0x10);
+        gic.ReadDistributor(Ipriorityr + 37, 1).ShouldBe(0x10UL);
+        gic.ReadDistributor(Ipriorityr + 36, 4).ShouldBe(0xA0B0_10F8UL);
+        gic.WriteDistributor(0, Icfgr + 8, 4, 0xFFFF_FFFF);
+        gic.ReadDistributor(Icfgr + 8, 4).ShouldBe(0xAAAA_AAAAUL);
+        gic.WriteDistributor(0, Icfgr + 12, 4, 0x8000_0002);
+        gic.ReadDistributor(Icfgr + 12, 4).ShouldBe(0x8000_0002UL);
+        gic.WriteRedistributor(0, Sgi + Icfgr + 4, 4, 0xFFFF_FFFF);
+        gic.ReadRedistributor(0, Sgi + Icfgr + 4, 4).ShouldBe(0UL);
+        gic.WriteDistributor(0, Irouter + (8 * 40), 8, 0xFFFF_FFFF_FFFF_FFFF);
+        gic.ReadDistributor(Irouter + (8 * 40), 8).ShouldBe(0xFF_80FF_FFFFUL);
+        gic.WriteDistributor(0, Irouter + (8 * 40), 4, 1);
+        gic.ReadDistributor(Irouter + (8 * 40), 8).ShouldBe(0xFF_0000_0001UL);
+        gic.WriteDistributor(0, Irouter + (8 * 40) + 4, 4, 0);
+        gic.ReadDistributor(Irouter + (8 * 40) + 4, 4).ShouldBe(0UL);
+        gic.ReadDistributor(Irouter + (8 * 40), 4).ShouldBe(1UL);
+    }
+
+    [Fact]
+    public void Accesses_of_a_size_that_a_register_does_not_allow_are_ignored()
+    {
+        VirtualGic gic = default;
+        gic.Reset(1, 0);
+        gic.WriteDistributor(0, Isenabler + 4, 1, 0xFF).ShouldBe(0u);
+        gic.WriteDistributor(0, Isenabler + 4, 2, 0xFF).ShouldBe(0u);
+        gic.WriteDistributor(0, Isenabler, 8, ulong.MaxValue).ShouldBe(0u);
+        gic.WriteDistributor(0, Isenabler + 2, 4, ulong.MaxValue).ShouldBe(0u);
+        gic.ReadDistributor(Isenabler + 4, 4).ShouldBe(0UL);
+        gic.WriteDistributor(0, Ipriorityr + 36, 2, 0xFFFF);
+        gic.ReadDistributor(Ipriorityr + 36, 4).ShouldBe(0UL);
+        gic.ReadDistributor(4, 1).ShouldBe(0UL);
+        gic.ReadRedistributor(0, 8, 2).ShouldBe(0UL);
+    }
+
+    [Fact]
+    public void A_shared_level_interrupt_is_signalled_until_its_line_falls()
+    {
+        VirtualGic gic = Awake(1);
+        var cpu = new VirtualCpu(0, 4);
+        gic.SetSharedLine(33, true).ShouldBe(0u);
+        gic.NeedsAttention(0).ShouldBeFalse();
+        gic.WriteDistributor(0, Ipriorityr + 33, 1, 0xA0);
+        gic.WriteDistributor(0, Isenabler + 4, 4, 2).ShouldBe(1u);
+        gic.HasPending(0).ShouldBeTrue();
+        cpu.Enter(ref gic);
+        cpu.Registers[0].ShouldBe(
+            ListRegister.Pending | ListRegister.Group1 | ListRegister.TellEnd | (0xA0UL << 48) | 33);
+        gic.NeedsAttention(0).ShouldBeFalse();
+        cpu.Acknowledge().ShouldBe(33u);
+        cpu.Exit(ref gic);
+        gic.HasPending(0).ShouldBeFalse();
+        gic.ReadDistributor(Isactiver + 4, 4).ShouldBe(2UL);
+        gic.ReadDistributor(Ispendr + 4, 4).ShouldBe(2UL);
+        cpu.Enter(ref gic);
+        cpu.Registers[0].ShouldBe(
+            ListRegister.Active | ListRegister.Group1 | ListRegister.TellEnd | (0xA0UL << 48) | 33);
+        cpu.End(33);
+        cpu.EndTold.ShouldBeTrue();
+        cpu.Exit(ref gic);
+        gic.HasPending(0).ShouldBeTrue();
+        cpu.Enter(ref gic);
+        cpu.Acknowledge().ShouldBe(33u);
+        cpu.Exit(ref gic);
+        gic.SetSharedLine(33, false);
+        cpu.Enter(ref gic);
+        cpu.End(33);
+        cpu.Exit(ref gic);
+        gic.NeedsAttention(0).ShouldBeFalse();
+        gic.ReadDistributor(Isactiver + 4, 4).ShouldBe(0UL);
+    }
+
+    [Fact]
+    public void A_line_that_falls_before_the_guest_has_acknowledged_takes_the_interrupt_back()
+    {
+        VirtualGic gic = Awake(1);
+        var cpu = new VirtualCpu(0, 4);
+        Enable(ref gic, 40);
+        gic.SetSharedLine(40, true).ShouldBe(1u);
+        cpu.Enter(ref gic);
+        gic.SetSharedLine(40, false).ShouldBe(1u);
+        cpu.Exit(ref gic);
+        cpu.Enter(ref gic);
+        cpu.Acknowledge().ShouldBe(VirtualCpu.Spurious);
+        gic.NeedsAttention(0).ShouldBeFalse();
+    }
+
+    [Fact]
+    public void An_edge_is_taken_once_and_an_edge_while_active_once_more()
+    {
+        VirtualGic gic = Awake(1);
+        var cpu = new VirtualCpu(0, 4);
+        gic.WriteDistributor(0, Icfgr + 8, 4, 0xFFFF_FFFF);
+        Enable(ref gic, 34);
+        gic.SetSharedLine(34, true).ShouldBe(1u);
+        gic.SetSharedLine(34, false);
+        cpu.Enter(ref gic);
+        cpu.Acknowledge().ShouldBe(34u);
+
+        // The hypervisor does not know yet that the guest has acknowledged: the second edge must not be lost.
+        gic.SetSharedLine(34, true).ShouldBe(1u);
+        cpu.Exit(ref gic);
+        cpu.Enter(ref gic);
+        (cpu.Registers[0] >> 62).ShouldBe(3UL);
+        cpu.End(34);
+        cpu.Acknowledge().ShouldBe(34u);
+        cpu.End(34);
+        cpu.Exit(ref gic);
+        gic.NeedsAttention(0).ShouldBeFalse();
+        gic.SetSharedLine(34, true).ShouldBe(0u);
+    }
+
+    [Fact]
+    public void Software_can_set_and_clear_pending_and_active_of_an_interrupt_that_is_in_a_list_register()
+    {
+        VirtualGic gic = Awake(2);
+        var cpu = new VirtualCpu(1, 4);
+        Enable(ref gic, 50);
+        gic.WriteDistributor(0, Irouter + (8 * 50), 8, 1);
+        gic.WriteDistributor(0, Ispendr + 4, 4, 1 << 18).ShouldBe(2u);
+        cpu.Enter(ref gic);
+        gic.WriteDistributor(0, Icpendr + 4, 4, 1 << 18).ShouldBe(2u);
+        cpu.Exit(ref gic);
+        gic.NeedsAttention(1).ShouldBeFalse();
+
+        gic.WriteDistributor(0, Ispendr + 4, 4, 1 << 18);
+        cpu.Enter(ref gic);
+        cpu.Acknowledge().ShouldBe(50u);
+        gic.WriteDistributor(0, Icactiver + 4, 4, 1 << 18).ShouldBe(2u);
+        cpu.Exit(ref gic);
+        gic.ReadDistributor(Isactiver + 4, 4).ShouldBe(0UL);
+        gic.NeedsAttention(1).ShouldBeFalse();
+
+        gic.WriteDistributor(0, Ispendr + 4, 4, 1 << 18);
+        cpu.Enter(ref gic);
+        gic.WriteDistributor(0, Isactiver + 4, 4, 1 << 18).ShouldBe(2u);
+        cpu.Exit(ref gic);
+        gic.ReadDistributor(Isactiver + 4, 4).ShouldBe(1UL << 18);
+        gic.HasPending(1).ShouldBeFalse();
+        cpu.Enter(ref gic);
+        cpu.End(50);
+        cpu.Exit(ref gic);
+        gic.HasPending(1).ShouldBeTrue();
+    }
+
+    [Fact]
+    public void Disabling_an_interrupt_or_its_group_takes_it_out_of_a_running_vcpu()
+    {
+        VirtualGic gic = Awake(1);
+        var cpu = new VirtualCpu(0, 4);
+        Enable(ref gic, 60);
+        gic.SetSharedLine(60, true);
+        cpu.Enter(ref gic);
+        gic.WriteDistributor(0, Icenabler + 4, 4, 1 << 28).ShouldBe(1u);
+        cpu.Exit(ref gic);
+        cpu.Enter(ref gic);
+        cpu.Acknowledge().ShouldBe(VirtualCpu.Spurious);
+        Enable(ref gic, 60);
+        cpu.Enter(ref gic);
+        gic.WriteDistributor(0, Ctlr, 4, 0).ShouldBe(1u);
+        cpu.Exit(ref gic);
+        cpu.Enter(ref gic);
+        cpu.Acknowledge().ShouldBe(VirtualCpu.Spurious);
+        gic.WriteDistributor(0, Ctlr, 4, 2).ShouldBe(1u);
+        cpu.Enter(ref gic);
+        cpu.Acknowledge().ShouldBe(60u);
+    }
+
+    [Fact]
+    public void A_redistributor_that_sleeps_signals_nothing()
+    {
+        VirtualGic gic = Awake(2);
+        gic.WriteRedistributor(1, Waker, 4, 2);
+        gic.ReadRedistributor(1, Waker, 4).ShouldBe(6UL);
+        gic.WriteRedistributor(1, Sgi + Isenabler, 4, 0xFFFF);
+        gic.SendSgi(0, 2).ShouldBe(0u);
+        gic.WriteRedistributor(1, Waker, 4, 0).ShouldBe(2u);
+        gic.ReadRedistributor(1, Waker, 4).ShouldBe(0UL);
+        gic.HasPending(1).ShouldBeTrue();
+    }
+
+    [Theory]
+    [InlineData(0x0000_0000_0300_0006UL, 0b0110u)]
+    [InlineData(0x0000_0100_0300_0000UL, 0b1011u)]
+    [InlineData(0x0000_0100_0300_FFFFUL, 0b1011u)]
+    [InlineData(0x0000_0000_0300_FFFFUL, 0b1111u)]
+    [InlineData(0x0000_0000_0301_FFFFUL, 0u)]
+    [InlineData(0x0000_0001_0300_FFFFUL, 0u)]
+    [InlineData(0x0001_0000_0300_FFFFUL, 0u)]
+    [InlineData(0x0000_1000_0300_FFFFUL, 0u)]
+    [InlineData(0x0000_0000_0300_FFF0UL, 0u)]
+    [InlineData(0xFF00_0000_F300_0001UL, 0b0001u)]
+    public void An_SGI_reaches_the_vcpus_that_its_value_names(ulong value, uint targets)
+    {
+        VirtualGic gic = Awake(4);
+        for (int i = 0; i < 4; i++)
+        {
+            gic.WriteRedistributor(i, Sgi + Isenabler, 4, 0xFFFF);
+        }
+
+        gic.SendSgi(2, value).ShouldBe(targets);
+        for (int i = 0; i < 4; i++)
+        {
+            gic.ReadRedistributor(i, Sgi + Ispendr, 4).ShouldBe(((targets >> i) & 1) << 3);
+        }
+    }
+
+    [Fact]
+    public void An_SGI_of_the_other_group_registers_reaches_group_0_only()
+    {
+        VirtualGic gic = Awake(1);
+        gic.WriteRedistributor(0, Sgi + Igroupr, 4, 0xFFFF_FFFE);
+        gic.WriteRedistributor(0, Sgi + Isenabler, 4, 3);
+        gic.SendSgi(0, (1UL << 24) | 1, anyGroup: false).ShouldBe(0u);
+        gic.WriteDistributor(0, Ctlr, 4, 1);
+        gic.SendSgi(0, 1, anyGroup: false).ShouldBe(1u);
+        var registers = new ulong[4];
+        gic.Fill(0, registers, out _).ShouldBe(1);
+        (registers[0] & ListRegister.Group1).ShouldBe(0UL);
+        (registers[0] & ListRegister.TellEnd).ShouldBe(0UL);
+    }
+
+    [Fact]
+    public void The_linked_timer_interrupt_is_deactivated_by_the_guest_itself()
+    {
+        VirtualGic gic = Awake(1);
+        var cpu = new VirtualCpu(0, 4);
+        gic.WriteRedistributor(0, Sgi + Isenabler, 4, TimerLinked);
+        gic.RaiseHardware(0, 27).ShouldBe(1u);
+        gic.ActiveHardware(0).ShouldBe(TimerLinked);
+        cpu.Enter(ref gic);
+        cpu.Registers[0].ShouldBe(
+            ListRegister.Pending | ListRegister.Group1 | ListRegister.Hardware | (27UL << 32) | 27);
+        cpu.Acknowledge().ShouldBe(27u);
+        cpu.Exit(ref gic);
+        gic.ActiveHardware(0).ShouldBe(TimerLinked);
+        cpu.Enter(ref gic);
+        (cpu.Registers[0] >> 61).ShouldBe(0b101UL);
+        cpu.End(27);
+        cpu.PhysicalDeactivated.ShouldBe([27u]);
+        cpu.Exit(ref gic);
+        gic.ActiveHardware(0).ShouldBe(0u);
+        gic.TakeReleasedHardware(0).ShouldBe(0u);
+        gic.NeedsAttention(0).ShouldBeFalse();
+    }
+
+    [Fact]
+    public void A_timer_interrupt_that_is_withdrawn_must_be_deactivated_by_the_core()
+    {
+        VirtualGic gic = Awake(2);
+        var cpu = new VirtualCpu(0, 4);
+        gic.WriteRedistributor(0, Sgi + Isenabler, 4, TimerLinked);
+        gic.RaiseHardware(0, 27);
+        cpu.Enter(ref gic);
+        cpu.Exit(ref gic);
+        gic.DropHardware(0, 27).ShouldBe(1u);
+        gic.ActiveHardware(0).ShouldBe(TimerLinked);
+        gic.HasPending(0).ShouldBeFalse();
+        gic.TakeReleasedHardware(0).ShouldBe(TimerLinked);
+        gic.TakeReleasedHardware(0).ShouldBe(0u);
+        gic.ActiveHardware(0).ShouldBe(0u);
+
+        // Withdrawn by the other vCPU's register write, while it is in a list register.
+        gic.RaiseHardware(0, 27);
+        cpu.Enter(ref gic);
+        gic.WriteRedistributor(0, Sgi + Icpendr, 4, TimerLinked).ShouldBe(1u);
+        gic.TakeReleasedHardware(0).ShouldBe(0u);
+        cpu.Exit(ref gic);
+        gic.TakeReleasedHardware(0).ShouldBe(TimerLinked);
+
+        // Deactivated by a register write.
+        gic.RaiseHardware(0, 27);
+        cpu.Enter(ref gic);
+        cpu.Acknowledge();
+        cpu.Exit(ref gic);
+        gic.WriteRedistributor(0, Sgi + Icactiver, 4, TimerLinked).ShouldBe(1u);
+        gic.TakeReleasedHardware(0).ShouldBe(TimerLinked);
+        gic.NeedsAttention(0).ShouldBeFalse();
+    }
+
+    [Fact]
+    public void A_masked_timer_interrupt_waits_with_its_physical_interrupt_active()
+    {
+        VirtualGic gic = Awake(1);
+        gic.RaiseHardware(0, 27).ShouldBe(0u);
+        gic.ActiveHardware(0).ShouldBe(TimerLinked);
+        gic.WriteRedistributor(0, Sgi + Isenabler, 4, TimerLinked).ShouldBe(1u);
+        gic.HasPending(0).ShouldBeTrue();
+    }
+
+    [Fact]
+    public void A_timer_interrupt_that_software_made_pending_is_not_linked()
+    {
+        VirtualGic gic = Awake(1);
+        var cpu = new VirtualCpu(0, 4);
+        gic.WriteRedistributor(0, Sgi + Isenabler, 4, TimerLinked);
+        gic.WriteRedistributor(0, Sgi + Ispendr, 4, TimerLinked);
+        cpu.Enter(ref gic);
+        (cpu.Registers[0] & ListRegister.Hardware).ShouldBe(0UL);
+        cpu.Acknowledge().ShouldBe(27u);
+        cpu.End(27);
+        cpu.Exit(ref gic);
+        gic.NeedsAttention(0).ShouldBeFalse();
+    }
+
+    [Fact]
+    public void Other_private_interrupts_follow_their_lines()
+    {
+        VirtualGic gic = Awake(2);
+        gic.WriteRedistributor(1, Sgi + Isenabler, 4, 1 << 20);
+        gic.SetPrivateLine(1, 20, true).ShouldBe(2u);
+        gic.SetPrivateLine(1, 20, false).ShouldBe(0u);
+        gic.SetPrivateLine(1, 15, true).ShouldBe(0u);
+        gic.SetPrivateLine(1, 32, true).ShouldBe(0u);
+        gic.SetPrivateLine(2, 20, true).ShouldBe(0u);
+        gic.SetSharedLine(31, true).ShouldBe(0u);
+        gic.SetSharedLine(96, true).ShouldBe(0u);
+        gic.RaiseHardware(0, 20).ShouldBe(0u);
+        gic.ActiveHardware(0).ShouldBe(0u);
+    }
+
+    [Fact]
+    public void The_best_interrupts_are_loaded_first_and_the_rest_is_announced()
+    {
+        VirtualGic gic = Awake(1);
+        var cpu = new VirtualCpu(0, 4);
+        for (uint i = 0; i < 8; i++)
+        {
+            gic.WriteDistributor(0, Ipriorityr + 40 + i, 1, 0xF8 - (i * 8));
+            Enable(ref gic, 40 + i);
+            gic.SetSharedLine(40 + i, true);
+        }
+
+        cpu.Enter(ref gic);
+        cpu.Used.ShouldBe(4);
+        cpu.More.ShouldBeTrue();
+        cpu.Registers.Select(register => (uint)register).ShouldBe([47u, 46u, 45u, 44u]);
+        gic.HasPending(0).ShouldBeTrue();
+        cpu.Exit(ref gic);
+        for (uint i = 4; i < 8; i++)
+        {
+            gic.SetSharedLine(40 + i, false);
+        }
+
+        cpu.Enter(ref gic);
+        cpu.More.ShouldBeFalse();
+        cpu.Registers.Select(register => (uint)register).ShouldBe([43u, 42u, 41u, 40u]);
+    }
+
+    [Fact]
+    public void A_pending_interrupt_preempts_even_when_active_ones_would_fill_all_list_registers()
+    {
+        VirtualGic gic = Awake(1);
+        var cpu = new VirtualCpu(0, 2);
+        var acknowledged = new Stack<uint>();
+        for (uint i = 0; i < 6; i++)
+        {
+            gic.WriteDistributor(0, Ipriorityr + 40 + i, 1, 0xF0 - (i * 8));
+            Enable(ref gic, 40 + i);
+            gic.SetSharedLine(40 + i, true);
+            cpu.Enter(ref gic);
+            cpu.Acknowledge().ShouldBe(40 + i);
+            acknowledged.Push(40 + i);
+            gic.SetSharedLine(40 + i, false);
+            cpu.Exit(ref gic);
+        }
+
+        while (acknowledged.TryPop(out uint interrupt))
+        {
+            cpu.Enter(ref gic);
+            cpu.End(interrupt);
+            cpu.EndedUnlisted.ShouldBe(0u);
+            cpu.Exit(ref gic);
+        }
+
+        gic.NeedsAttention(0).ShouldBeFalse();
+    }
+
+    [Fact]
+    public void Interrupts_that_end_outside_of_the_list_registers_end_by_priority()
+    {
+        VirtualGic gic = Awake(1);
+        gic.WriteDistributor(0, Isactiver + 4, 4, 0b111);
+        gic.WriteDistributor(0, Ipriorityr + 32, 4, 0x00_10_08_20);
+        gic.EndUnlisted(0, 2);
+        gic.ReadDistributor(Isactiver + 4, 4).ShouldBe(0b001UL);
+        gic.EndUnlisted(0, 31);
+        gic.ReadDistributor(Isactiver + 4, 4).ShouldBe(0UL);
+        gic.NeedsAttention(0).ShouldBeFalse();
+    }
+
+    [Fact]
+    public void Shared_interrupts_follow_their_routes()
+    {
+        VirtualGic gic = Awake(3);
+        Enable(ref gic, 33);
+        gic.WriteDistributor(0, Irouter + (8 * 33), 8, 2);
+        gic.SetSharedLine(33, true).ShouldBe(4u);
+        var two = new VirtualCpu(2, 4);
+        two.Enter(ref gic);
+
+        // Routed away while it is in a list register: taken out there first, then signalled here.
+        gic.WriteDistributor(0, Irouter + (8 * 33), 8, 1).ShouldBe(4u);
+        two.Exit(ref gic).ShouldBe(2u);
+        var one = new VirtualCpu(1, 4);
+        one.Enter(ref gic);
+        one.Acknowledge().ShouldBe(33u);
+        one.Exit(ref gic);
+
+        // Active here, so that it ends here, wherever it is routed to.
+        gic.WriteDistributor(0, Irouter + (8 * 33), 8, 0).ShouldBe(2u);
+        gic.HasPending(0).ShouldBeFalse();
+        one.Enter(ref gic);
+        one.End(33);
+        one.Exit(ref gic).ShouldBe(1u);
+        gic.HasPending(0).ShouldBeTrue();
+        gic.WriteDistributor(0, Irouter + (8 * 33), 8, 0x100).ShouldBe(0u);
+        gic.HasPending(0).ShouldBeFalse();
+        gic.WriteDistributor(0, Irouter + (8 * 33), 8, 3).ShouldBe(0u);
+        gic.WriteDistributor(0, Irouter + (8 * 33), 8, 1UL << 31).ShouldBe(1u);
+        gic.WriteRedistributor(0, Waker, 4, 2).ShouldBe(2u);
+    }
+
+    [Fact]
+    public void Fill_without_sync_changes_nothing()
+    {
+        VirtualGic gic = Awake(1);
+        gic.WriteRedistributor(0, Sgi + Isenabler, 4, 0xFFFF);
+        gic.SendSgi(0, 1);
+        var registers = new ulong[4];
+        gic.Fill(0, registers, out _).ShouldBe(1);
+        ulong loaded = registers[0];
+        gic.SendSgi(0, (5UL << 24) | 1).ShouldBe(1u);
+        gic.Fill(0, registers, out _).ShouldBe(1);
+        registers[0].ShouldBe(loaded);
+        gic.Sync(0, default);
+        gic.Fill(0, registers, out _).ShouldBe(1);
+        ((uint)registers[0]).ShouldBe(5u);
+        gic.Sync(0, registers);
+        gic.Fill(0, default, out bool more).ShouldBe(0);
+        more.ShouldBeTrue();
+    }
+
+    [Theory]
+    [InlineData(2)]
+    [InlineData(4)]
+    [InlineData(16)]
+    public void One_vcpu_behaves_as_a_plain_model_of_pending_and_active_says(int listRegisters)
+    {
+        var random = new Random(listRegisters);
+        int taken = 0;
+        for (int round = 0; round < 300; round++)
+        {
+            VirtualGic gic = Awake(1);
+            var cpu = new VirtualCpu(0, listRegisters);
+            var model = new GicModel();
+            uint edges = (uint)random.Next() & 0x5555_5555;
+            gic.WriteDistributor(0, Icfgr + 8, 4, edges << 1);
+            for (int i = 0; i < 16; i++)
+            {
+                model.Edge[32 + i] = ((edges >> (i * 2)) & 1) != 0;
+            }
+
+            for (int step = 0; step < 300; step++)
+            {
+                uint interrupt = random.Next(3) == 0 ? (uint)random.Next(16) : (uint)random.Next(32, 56);
+                ulong bank = interrupt < 32 ? 0UL : 4UL;
+                uint bit = 1U << (int)(interrupt % 32);
+                switch (random.Next(9))
+                {
+                    case 0:
+                        byte priority = (byte)(random.Next(32) * 8);
+                        Write(ref gic, interrupt, Ipriorityr + interrupt, 1, priority);
+                        model.Priority[interrupt] = priority;
+                        break;
+                    case 1 or 2:
+                        Write(ref gic, interrupt, Isenabler + bank, 4, bit);
+                        model.Enabled[interrupt] = true;
+                        break;
+                    case 3 when random.Next(3) == 0:
+                        Write(ref gic, interrupt, Icenabler + bank, 4, bit);
+                        model.Enabled[interrupt] = false;
+                        break;
+                    case 4 when interrupt >= 32:
+                        bool asserted = random.Next(2) == 0;
+                        gic.SetSharedLine(interrupt, asserted);
+                        model.SetLine(interrupt, asserted);
+                        break;
+                    case 5:
+                        Write(ref gic, interrupt, Ispendr + bank, 4, bit);
+                        model.Latch[interrupt] = true;
+                        break;
+                    case 6 when random.Next(3) == 0:
+                        Write(ref gic, interrupt, Icpendr + bank, 4, bit);
+                        model.Latch[interrupt] = false;
+                        break;
+                    case 7:
+                        cpu.Enter(ref gic);
+                        uint got = cpu.Acknowledge();
+                        got.ShouldBe(model.Acknowledge());
+                        taken += got == VirtualCpu.Spurious ? 0 : 1;
+                        cpu.Exit(ref gic);
+                        break;
+                    case 8 when model.Running.Count != 0:
+                        cpu.Enter(ref gic);
+                        cpu.End(model.End());
+                        cpu.EndedUnlisted.ShouldBe(0u);
+                        cpu.Exit(ref gic);
+                        break;
+                }
+
+                gic.HasPending(0).ShouldBe(model.AnyDeliverable());
+                gic.ReadRedistributor(0, Sgi + Ispendr, 4).ShouldBe(GicModel.Bits(0, model.IsPending));
+                gic.ReadDistributor(Ispendr + 4, 4).ShouldBe(GicModel.Bits(32, model.IsPending));
+                gic.ReadRedistributor(0, Sgi + Isactiver, 4).ShouldBe(GicModel.Bits(0, i => model.Active[i]));
+                gic.ReadDistributor(Isactiver + 4, 4).ShouldBe(GicModel.Bits(32, i => model.Active[i]));
+            }
+        }
+
+        taken.ShouldBeGreaterThan(1000);
+    }
+
+    [Fact]
+    public void Several_vcpus_with_random_and_hostile_accesses_never_share_an_interrupt_and_never_lose_a_kick()
+    {
+        var random = new Random(3);
+        for (int round = 0; round < 200; round++)
+        {
+            int vcpus = random.Next(1, 9);
+            VirtualGic gic = Awake(vcpus);
+            VirtualCpu[] cpus = [.. Enumerable.Range(0, vcpus).Select(i => new VirtualCpu(i, random.Next(1, 17)))];
+            var inside = new bool[vcpus];
+            for (int step = 0; step < 500; step++)
+            {
+                int vcpu = random.Next(vcpus);
+                uint kick = 0;
+                uint before = Attention(ref gic);
+                switch (random.Next(10))
+                {
+                    case 0 or 1 when !inside[vcpu]:
+                        cpus[vcpu].Enter(ref gic);
+                        inside[vcpu] = true;
+                        break;
+                    case 2 when inside[vcpu]:
+                        kick = cpus[vcpu].Exit(ref gic);
+                        gic.TakeReleasedHardware(vcpu);
+                        inside[vcpu] = false;
+                        break;
+                    case 3 when inside[vcpu]:
+                        uint got = cpus[vcpu].Acknowledge();
+                        if (random.Next(2) == 0)
+                        {
+                            cpus[vcpu].End(got);
+                        }
+
+                        break;
+                    case 4:
+                        kick = gic.SetSharedLine((uint)random.Next(28, 100), random.Next(2) == 0);
+                        break;
+                    case 5:
+                        kick = gic.SendSgi(vcpu, (ulong)random.NextInt64() & 0x0000_0100_0F00_00FF, random.Next(2) == 0);
+                        break;
+                    case 6 when !inside[vcpu]:
+                        kick = random.Next(2) == 0 ? gic.RaiseHardware(vcpu, 27) : gic.DropHardware(vcpu, 27);
+                        break;
+                    default:
+                        ulong offset = Offset(random);
+                        int size = 1 << random.Next(4);
+                        ulong value = random.Next(2) == 0 ? ulong.MaxValue : (ulong)random.NextInt64();
+                        if (random.Next(2) == 0)
+                        {
+                            gic.ReadDistributor(offset, size);
+                            kick = gic.WriteDistributor(vcpu, offset, size, value);
+                        }
+                        else
+                        {
+                            ulong place = random.Next(2) == 0 ? offset + Sgi : offset;
+                            int frame = random.Next(-1, 10);
+                            gic.ReadRedistributor(frame, place, size);
+                            kick = gic.WriteRedistributor(frame, place, size, value);
+                        }
+
+                        break;
+                }
+
+                kick.ShouldBeLessThan(1u << vcpus);
+                for (int other = 0; other < vcpus; other++)
+                {
+                    // What has just got something to see must be kicked; a vCPU that enters looks by itself.
+                    if (other != vcpu)
+                    {
+                        ((Attention(ref gic) & ~before & ~kick) >> other & 1).ShouldBe(0u);
+                    }
+
+                    if (inside[other] && gic.NeedsAttention(other) && random.Next(4) == 0)
+                    {
+                        cpus[other].Exit(ref gic);
+                        inside[other] = false;
+                    }
+                }
+
+                var loaded = new HashSet<uint>();
+                foreach (uint interrupt in cpus.SelectMany(cpu => cpu.Registers).Where(r => r != 0).Select(r => (uint)r))
+                {
+                    if (interrupt >= 32)
+                    {
+                        loaded.Add(interrupt).ShouldBeTrue();
+                    }
+                }
+            }
+        }
+    }
+
+    private static uint Attention(ref VirtualGic gic)
+    {
+        uint mask = 0;
+        for (int i = 0; i < gic.VcpuCount; i++)
+        {
+            mask |= gic.NeedsAttention(i) ? 1U << i : 0;
+        }
+
+        return mask;
+    }
+
+    private static ulong Offset(Random random) => random.Next(8) switch
+    {
+        0 => (ulong)random.NextInt64(),
+        1 => (ulong)random.Next(0x1_0000),
+        2 => Irouter + (8 * (ulong)random.Next(30, 100)),
+        3 => (ulong)random.Next(0, 0x20),
+        _ => (ulong)(random.Next(0x20, 0x320) * 4),
+    };
+
+    private static VirtualGic Awake(int vcpus)
+    {
+        VirtualGic gic = default;
+        gic.Reset(vcpus, TimerLinked);
+        gic.VcpuCount.ShouldBe(vcpus);
+        for (int i = 0; i < vcpus; i++)
+        {
+            gic.WriteRedistributor(i, Waker, 4, 0);
+        }
+
+        gic.WriteDistributor(0, Ctlr, 4, 2);
+        return gic;
+    }
+
+    private static void Enable(ref VirtualGic gic, uint interrupt) =>
+        gic.WriteDistributor(0, Isenabler + (interrupt / 32 * 4), 4, 1U << (int)(interrupt % 32));
+
+    private static void Write(ref VirtualGic gic, uint interrupt, ulong offset, int size, ulong value)
+    {
+        if (interrupt < 32)
+        {
+            gic.WriteRedistributor(0, Sgi + offset, size, value);
+        }
+        else
+        {
+            gic.WriteDistributor(0, offset, size, value);
+        }
+    }
+
+    /// <summary>Pending and active as the GIC architecture defines them, without list registers.</summary>
+    private sealed class GicModel
+    {
+        public bool[] Enabled { get; } = new bool[96];
+        public bool[] Latch { get; } = new bool[96];
+        public bool[] Level { get; } = new bool[96];
+        public bool[] Edge { get; } = [.. Enumerable.Range(0, 96).Select(i => i < 16)];
+        public bool[] Active { get; } = new bool[96];
+        public byte[] Priority { get; } = new byte[96];
+        public Stack<(uint Interrupt, int Priority)> Running { get; } = new();
+
+        public bool IsPending(int i) => Latch[i] || (Level[i] && !Edge[i]);
+
+        public void SetLine(uint interrupt, bool asserted)
+        {
+            Latch[interrupt] |= asserted && !Level[interrupt] && Edge[interrupt];
+            Level[interrupt] = asserted;
+        }
+
+        public bool AnyDeliverable() => Enumerable.Range(0, 96).Any(i => IsPending(i) && Enabled[i] && !Active[i]);
+
+        public uint Acknowledge()
+        {
+            // A changed priority does not change the running one's in the hardware, but does so in a list register
+            // that is loaded again: the model goes by the present ones.
+            int running = Running.Count == 0 ? 0x100 : Running.Min(entry => Priority[entry.Interrupt]);
+            int best = -1;
+            for (int i = 0; i < 96; i++)
+            {
+                if (IsPending(i) && Enabled[i] && !Active[i] && Priority[i] < running
+                    && (best < 0 || Priority[i] < Priority[best]))
+                {
+                    best = i;
+                }
+            }
+
+            if (best < 0)
+            {
+                return VirtualCpu.Spurious;
+            }
+
+            Latch[best] = false;
+            Active[best] = true;
+            Running.Push(((uint)best, Priority[best]));
+            return (uint)best;
+        }
+
+        /// <summary>The guest ends the active interrupt of the highest priority.</summary>
+        public uint End()
+        {
+            uint interrupt = Running.OrderBy(entry => Priority[entry.Interrupt]).ThenBy(entry => entry.Interrupt)
+                .First().Interrupt;
+            var rest = Running.Where(entry => entry.Interrupt != interrupt).Reverse().ToArray();
+            Running.Clear();
+            foreach ((uint Interrupt, int Priority) entry in rest)
+            {
+                Running.Push(entry);
+            }
+
+            Active[interrupt] = false;
+            return interrupt;
+        }
+
+        public static ulong Bits(int first, Func<int, bool> of)
+        {
+            uint bits = 0;
+            for (int i = 0; i < 32; i++)
+            {
+                bits |= of(first + i) ? 1U << i : 0;
+            }
+
+            return bits;
+        }
+    }
+}

@@ -11,6 +11,7 @@ internal static class Program
 {
     public static async Task<int> Main(string[] arguments)
     {
+        StandardStreams.Install();
         using var interruption = new Interruption();
         try
         {

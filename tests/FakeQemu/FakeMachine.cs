@@ -86,7 +86,8 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
                 Reply(string.Create(
                     CultureInfo.InvariantCulture,
                     $"ok {Vm} exits={_pages + 10} hvc_exits=10 fault_exits={_pages} fault_instructions={_pages * 500} "
-                        + $"map_calls={_pages} map_instructions={_pages * 80} irq_exits=0 mmio_exits=0 sysreg_exits=0"));
+                        + $"map_calls={_pages} map_instructions={_pages * 80} irq_exits=0 mmio_exits=0 "
+                        + $"sysreg_exits={0}"));
                 break;
             case "kill":
             case "unmap":
@@ -189,7 +190,8 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
     }
 
     private string Stopped(string reason) =>
-        $"event=state {Vm} state=stopped reason=\"{reason}\" " + Figures("self").Replace(Vm + " ", string.Empty, StringComparison.Ordinal);
+        $"event=state {Vm} state=stopped reason=\"{reason}\" "
+            + Figures("self").Replace(Vm + " ", string.Empty, StringComparison.Ordinal);
 
     private string Figures(string way)
     {

@@ -27,7 +27,9 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
 
     private readonly StringBuilder _console = new();
 
-    /// <summary>Creates the VM, lets it dirty its memory, ends it as the case says, and returns what that cost.</summary>
+    /// <summary>
+    /// Creates the VM, lets it dirty its memory, ends it as the case says, and returns what that cost.
+    /// </summary>
     public async Task<BenchRow> MeasureAsync(BenchCase what, CancellationToken cancellation)
     {
         string append = what.Guest.Name == GuestPayload.Filler
@@ -61,11 +63,9 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
         {
             throw new CliException(
                 ExitCode.Failed,
-                $"{what}: the hypervisor refused: {Terminals.Printable.Line(error.Message)}",
-                error.Code == "out-of-memory" ? "this is a defect of the hypervisor's accounting; please report it"
-                    : null);
+                $"{what}: the hypervisor refused: {Terminals.Printable.Line(error.Message)}");
         }
-        catch (CliException error) when (!error.Message.StartsWith(what.Guest.Name, StringComparison.Ordinal))
+        catch (CliException error)
         {
             throw new CliException(error.ExitCode, $"{what}: {error.Message}", error.NextStep, error.Details);
         }
@@ -98,6 +98,11 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
             throw new CliException(
                 ExitCode.Failed,
                 "measuring the primitives: the hypervisor refused: " + Terminals.Printable.Line(error.Message));
+        }
+        catch (CliException error)
+        {
+            throw new CliException(
+                error.ExitCode, "measuring the primitives: " + error.Message, error.NextStep, error.Details);
         }
     }
 
@@ -133,7 +138,9 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
         }
     }
 
-    /// <summary>Waits until the guest has said that its memory is dirty; returns what an HVC costs, if it said.</summary>
+    /// <summary>
+    /// Waits until the guest has said that its memory is dirty; returns what an HVC costs, if it said.
+    /// </summary>
     private async Task<double?> WaitDirtyAsync(long vm, int slot, CancellationToken cancellation)
     {
         double? hvc = null;

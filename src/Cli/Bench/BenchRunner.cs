@@ -13,11 +13,15 @@ using Quietus.Cli.Qemu;
 
 namespace Quietus.Cli.Bench;
 
-/// <summary>Carries out a plan: boots the machines, some at a time, and puts the results into the plan's order.</summary>
+/// <summary>
+/// Carries out a plan: boots the machines, some at a time, and puts the results into the plan's order.
+/// </summary>
 internal sealed class BenchRunner(BenchPlan plan, QemuBinary qemu, string image, IBenchProgress progress)
 {
-    /// <summary>How long the hypervisor may take to answer on a slow host, in addition to nothing else.</summary>
-    private static readonly TimeSpan _bootLimit = TimeSpan.FromSeconds(30);
+    /// <summary>How long the hypervisor may take to come up, on a slow host; less when the plan says so.</summary>
+    private static readonly TimeSpan _longestBoot = TimeSpan.FromSeconds(30);
+
+    private readonly TimeSpan _bootLimit = plan.Limit < _longestBoot ? plan.Limit : _longestBoot;
 
     private readonly Lock _lock = new();
     private Primitives _primitives = new();

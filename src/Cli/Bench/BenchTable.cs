@@ -62,7 +62,8 @@ internal static class BenchTable
         foreach (string note in (string[])
         [
             "Instructions are QEMU's count (-icount), from the order until all memory was back. Operations are counted "
-                + "where they are issued. D05 (model) is no measurement: the counts times published figures of Arm servers.",
+                + "where they are issued. D05 (model) is no measurement: the counts times published figures of Arm "
+                + "servers.",
             .. result.Notes.Select(note => "Note: " + note),
         ])
         {

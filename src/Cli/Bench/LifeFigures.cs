@@ -2,7 +2,9 @@ using Quietus.Cli.Monitoring;
 
 namespace Quietus.Cli.Bench;
 
-/// <summary>Sums over a VM's life, as the monitor's <c>measure</c> gives them; instructions from exit to entry.</summary>
+/// <summary>
+/// Sums over a VM's life, as the monitor's <c>measure</c> gives them; instructions from exit to entry.
+/// </summary>
 internal sealed record LifeFigures
 {
     public required long Exits { get; init; }

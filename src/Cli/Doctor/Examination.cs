@@ -21,7 +21,9 @@ internal sealed record Examination(IReadOnlyList<Finding> Findings, bool HasApt,
     /// <summary>True when nothing that <c>bench</c> needs is missing.</summary>
     public bool BenchCanRun => Findings.All(finding => finding.Found || !finding.Needed);
 
-    /// <summary>The command that installs every missing package; null when none is missing or there is no apt.</summary>
+    /// <summary>
+    /// The command that installs every missing package; null when none is missing or there is no apt.
+    /// </summary>
     public string? InstallCommand
     {
         get
@@ -65,7 +67,8 @@ internal sealed record Examination(IReadOnlyList<Finding> Findings, bool HasApt,
                 "memory",
                 available is null || available >= LeastMemory,
                 available is long bytes
-                    ? $"{ByteSize.FormatMegabytes(bytes)} to spare of {ByteSize.FormatMegabytes(HostMemory.Total() ?? 0)}"
+                    ? $"{ByteSize.FormatMegabytes(bytes)} to spare of "
+                        + ByteSize.FormatMegabytes(HostMemory.Total() ?? 0)
                     : "unknown",
                 true,
                 "holds the VMs: " + ByteSize.FormatMegabytes(LeastMemory) + " for a default bench",

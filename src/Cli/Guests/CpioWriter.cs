@@ -45,7 +45,8 @@ internal sealed class CpioWriter(Stream archive)
         // magic, inode, mode, uid, gid, links, time, size, 2 x device, 2 x special device, name with its NUL, checksum
         byte[] header = Encoding.UTF8.GetBytes(string.Create(
             CultureInfo.InvariantCulture,
-            $"070701{inode:X8}{mode:X8}{0:X8}{0:X8}{1:X8}{0:X8}{length:X8}{0:X8}{0:X8}{0:X8}{0:X8}{nameLength:X8}{0:X8}{name}\0"));
+            $"070701{inode:X8}{mode:X8}{0:X8}{0:X8}{1:X8}{0:X8}{length:X8}"
+                + $"{0:X8}{0:X8}{0:X8}{0:X8}{nameLength:X8}{0:X8}{name}\0"));
         archive.Write(header);
         _written += header.Length;
         Pad();

@@ -81,8 +81,8 @@ internal sealed record KernelImage(long FileBytes, long MemoryBytes)
     }
 
     /// <summary>
-    /// How long the file has to be by its own section table (Microsoft's PE format, which the EFI stub uses); 0 where it
-    /// has none.
+    /// How long the file has to be by its own section table (Microsoft's PE format, which the EFI stub uses); 0 where
+    /// it has none.
     /// </summary>
     private static long ExpectedFileLength(ReadOnlySpan<byte> header)
     {

@@ -18,7 +18,9 @@ internal sealed class KeyValueLine
     /// <summary>The line as it came.</summary>
     public string Text { get; }
 
-    /// <summary>The first word, when it is no pair: a reply's <c>ok</c>, <c>error</c> or <c>-</c>; else empty.</summary>
+    /// <summary>
+    /// The first word, when it is no pair: a reply's <c>ok</c>, <c>error</c> or <c>-</c>; else empty.
+    /// </summary>
     public string Verb { get; private set; } = string.Empty;
 
     /// <summary>Reads a line. Anything can be read: what is malformed is kept as far as it makes sense.</summary>

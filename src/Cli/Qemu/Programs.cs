@@ -10,7 +10,9 @@ namespace Quietus.Cli.Qemu;
 /// <summary>Other programs: finding them, and asking them one thing.</summary>
 internal static class Programs
 {
-    /// <summary>The path of a program: as given when it has a slash, else the first match on PATH; null when none.</summary>
+    /// <summary>
+    /// The path of a program: as given when it has a slash, else the first match on PATH; null when none.
+    /// </summary>
     public static string? Find(string name)
     {
         if (name.Contains('/', StringComparison.Ordinal))

@@ -133,7 +133,8 @@ internal sealed class RunFolder : IDisposable
     {
         try
         {
-            string stat = File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{id}/stat"), Encoding.UTF8);
+            string path = string.Create(CultureInfo.InvariantCulture, $"/proc/{id}/stat");
+            string stat = File.ReadAllText(path, Encoding.UTF8);
             string[] fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
             return fields.Length > 19 ? fields[19] : string.Empty;
         }

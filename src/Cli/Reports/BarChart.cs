@@ -56,10 +56,13 @@ internal static class BarChart
             double middle = y + (group.Bars.Count * (BarHeight + 2) / 2.0) + 4;
             html.Append(
                 CultureInfo.InvariantCulture,
-                $"<text x=\"{Left - 10}\" y=\"{middle:0.#}\" text-anchor=\"end\">{WebUtility.HtmlEncode(group.Name)}</text>\n");
+                $"<text x=\"{Left - 10}\" y=\"{middle:0.#}\" text-anchor=\"end\">")
+                .Append(WebUtility.HtmlEncode(group.Name)).Append("</text>\n");
             foreach (Bar bar in group.Bars)
             {
-                double length = bar.Value <= 0 ? 0 : Math.Max(LeastPixels, Math.Log10(Math.Max(bar.Value, 1)) * perDecade);
+                double length = bar.Value <= 0
+                    ? 0
+                    : Math.Max(LeastPixels, Math.Log10(Math.Max(bar.Value, 1)) * perDecade);
                 html.Append(CultureInfo.InvariantCulture, $"""
                     <rect class="{bar.Series}" x="{Left}" y="{y:0.#}" width="{length:0.#}" height="{BarHeight}" rx="2"/>
                     <text x="{Left + length + 6:0.#}" y="{y + 12:0.#}">{WebUtility.HtmlEncode(bar.Label)}</text>
@@ -80,6 +83,7 @@ internal static class BarChart
         1 => "10",
         2 => "100",
         3 => "1000",
-        _ => "10" + string.Concat(decade.ToString(CultureInfo.InvariantCulture).Select(digit => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit - '0'])),
+        _ => "10" + string.Concat(
+            decade.ToString(CultureInfo.InvariantCulture).Select(digit => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit - '0'])),
     };
 }

@@ -196,7 +196,8 @@ internal static class HtmlReport
             foreach (Target target in targets)
             {
                 html.Append(CultureInfo.InvariantCulture, $"""
-                    <tr><td class="l">{Text(target.Name)}</td><td>{Text(target.Bound)}</td><td>{Text(target.Measured)}</td>
+                    <tr><td class="l">{Text(target.Name)}</td><td>{Text(target.Bound)}</td>
+                    <td>{Text(target.Measured)}</td>
                     <td class="l {(target.Met ? "met" : "missed")}">{(target.Met ? "met" : "missed")}</td></tr>
 
                     """);
@@ -214,8 +215,8 @@ internal static class HtmlReport
     {
         html.Append(CultureInfo.InvariantCulture, $"""
             <h2>How it was measured</h2>
-            <p>A hypervisor at EL2, on a machine that QEMU emulates, created one VM after the other; each dirtied most of
-            its memory and then died, killed in mid-run or with its memory unmapped while it lived. Instructions are
+            <p>A hypervisor at EL2, on a machine that QEMU emulates, created one VM after the other; each dirtied most
+            of its memory and then died, killed in mid-run or with its memory unmapped while it lived. Instructions are
             QEMU’s own count ({Text(string.Join(' ', QemuMachine.CountingOptions))}), in which every instruction is one,
             DC and TLBI too; so the operations, counted where they are issued, stand beside it. QEMU models no caches:
             its time cannot show what cache maintenance costs.</p>

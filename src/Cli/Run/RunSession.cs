@@ -19,11 +19,12 @@ namespace Quietus.Cli.Run;
 internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : IDisposable
 {
     private const long TestFailedReport = 3;
-    private static readonly TimeSpan _bootLimit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan _longestBoot = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan _answerLimit = TimeSpan.FromSeconds(30);
 
+    private readonly TimeSpan _bootLimit = plan.Limit < _longestBoot ? plan.Limit.Value : _longestBoot;
     private readonly CancellationTokenSource _escape = new();
-    private readonly Stream _output = Console.OpenStandardOutput();
+    private readonly Stream _output = StandardStreams.OpenOutput();
     private bool _raw;
     private bool _testFailed;
 
@@ -86,12 +87,12 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
             limit.CancelAfter(longest);
         }
 
-        StartInput(monitor, slot, stop.Token);
         try
         {
             await monitor.RequestAsync(
                 string.Create(CultureInfo.InvariantCulture, $"start vm={vm}"), _answerLimit, limit.Token)
                 .ConfigureAwait(false);
+            StartInput(monitor, slot, stop.Token);
             int code = await FollowAsync(monitor, vm, slot, limit.Token).ConfigureAwait(false);
             await session.PowerOffAsync(stop.Token).ConfigureAwait(false);
             return code;
@@ -148,17 +149,7 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
             switch (message)
             {
                 case ConsoleOutput output when output.Slot == slot:
-                    try
-                    {
-                        await _output.WriteAsync(output.Bytes, cancellation).ConfigureAwait(false);
-                        await _output.FlushAsync(cancellation).ConfigureAwait(false);
-                    }
-                    catch (IOException)
-                    {
-                        // Whoever read our output has gone, as `| head` does.
-                        return ExitCode.Ok;
-                    }
-
+                    _output.Write(output.Bytes);
                     break;
                 case MachineEvent { Name: "report" } report when report.Line.TryNumber("vm") == vm:
                     Report(report.Line);

@@ -3,7 +3,9 @@ using System.Text;
 
 namespace Quietus.Cli.Terminals;
 
-/// <summary>Text from a guest or from QEMU, made safe to print: no escape sequence of theirs reaches the terminal.</summary>
+/// <summary>
+/// Text from a guest or from QEMU, made safe to print: no escape sequence of theirs reaches the terminal.
+/// </summary>
 internal static class Printable
 {
     /// <summary>The line with every control character but tab replaced by a question mark.</summary>

@@ -2,7 +2,9 @@ using System;
 
 namespace Quietus.Cli.Terminals;
 
-/// <summary>When colour is used, decided once: the option, then the two environment conventions, then the terminal.</summary>
+/// <summary>
+/// When colour is used, decided once: the option, then the two environment conventions, then the terminal.
+/// </summary>
 internal enum ColorChoice
 {
     Auto,

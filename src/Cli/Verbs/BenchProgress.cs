@@ -31,7 +31,8 @@ internal sealed class BenchProgress : IBenchProgress, IDisposable
             return new BenchProgress(total, console: null);
         }
 
-        bool color = Terminals.Style.UsesColor(Terminals.Style.Choice, redirected: false, Environment.GetEnvironmentVariable);
+        bool color = Terminals.Style.UsesColor(
+            Terminals.Style.Choice, redirected: false, Environment.GetEnvironmentVariable);
         IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
         {
             Ansi = AnsiSupport.Detect,
@@ -84,7 +85,8 @@ internal sealed class BenchProgress : IBenchProgress, IDisposable
             {
                 Console.Error.WriteLine(string.Create(
                     CultureInfo.InvariantCulture,
-                    $"[{_done}/{_total}] {row.Case}: {row.Death.Entries:N0} mapped, {row.Death.Instructions:N0} instructions"));
+                    $"[{_done}/{_total}] {row.Case}: {row.Death.Entries:N0} mapped, "
+                        + $"{row.Death.Instructions:N0} instructions"));
             }
         }
     }

@@ -12,6 +12,7 @@ using Quietus.Cli.Guests;
 using Quietus.Cli.Places;
 using Quietus.Cli.Qemu;
 using Quietus.Cli.Reports;
+using Quietus.Cli.Terminals;
 using Quietus.Cli.Units;
 
 namespace Quietus.Cli.Verbs;
@@ -176,7 +177,8 @@ internal static class BenchVerb
             return Math.Min(2, Environment.ProcessorCount);
         }
 
-        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int jobs) && jobs is >= 1 and <= 64
+        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int jobs)
+            && jobs is >= 1 and <= 64
             ? jobs
             : throw CliException.Usage($"'{text}' is no number of jobs", "--jobs takes 1 to 64");
     }
@@ -206,7 +208,7 @@ internal static class BenchVerb
     {
         if (json == "-")
         {
-            using Stream output = Console.OpenStandardOutput();
+            using Stream output = StandardStreams.OpenOutput();
             BenchJson.Write(output, result);
         }
         else

@@ -17,7 +17,9 @@ internal static class Commands
         "Quietus: a hypervisor for 64-bit Arm, in C#, whose virtual machines die at once.\n"
         + "Exit codes: 0 ok, 1 failed, 2 usage, 77 not supported here, 124 time limit, 130 interrupted.";
 
-    /// <summary>Parses the arguments and runs the verb. Usage errors are ours to report: the parser's code is 1.</summary>
+    /// <summary>
+    /// Parses the arguments and runs the verb. Usage errors are ours to report: the parser's code is 1.
+    /// </summary>
     public static async Task<int> RunAsync(string[] arguments, CancellationToken cancellation)
     {
         RootCommand root = Make(cancellation);
@@ -26,12 +28,19 @@ internal static class Commands
         {
             if (arguments.Length == 0)
             {
-                await Console.Error.WriteLineAsync("quietus: no command given: run, bench or doctor\n  next: ./quietus --help")
-                    .ConfigureAwait(false);
-                return ExitCode.Usage;
+                throw CliException.Usage(
+                    "no command given: run, bench or doctor", "./quietus --help shows what there is");
             }
 
-            string verb = result.CommandResult.Command is RootCommand ? string.Empty : result.CommandResult.Command.Name + " ";
+            if (result.CommandResult.Command is RootCommand && result.UnmatchedTokens.Count > 0)
+            {
+                throw CliException.Usage(
+                    $"unknown command '{Printable.Line(result.UnmatchedTokens[0])}'",
+                    "./quietus --help shows what there is");
+            }
+
+            Command command = result.CommandResult.Command;
+            string verb = command is RootCommand ? string.Empty : command.Name + " ";
             throw CliException.Usage(
                 Printable.Line(result.Errors[0].Message.TrimEnd('.')), $"./quietus {verb}--help shows what there is");
         }

@@ -57,11 +57,13 @@ internal static class CommonOptions
             [.. (values ?? []).SelectMany(value => value.Split(',')).Select(item => item.Trim())];
         return items.Length > 0 && items.All(item => item.Length > 0)
             ? items
-            : throw CliException.Usage($"{option} has an empty value", $"give {option} one value, or several with commas");
+            : throw CliException.Usage(
+                $"{option} has an empty value", $"give {option} one value, or several with commas");
     }
 
     public static int ReadCpus(string text) =>
-        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int count) && count is >= 1 and <= MostCpus
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int count)
+            && count is >= 1 and <= MostCpus
             ? count
             : throw CliException.Usage(
                 $"'{text}' is no number of vCPUs",

@@ -70,7 +70,7 @@ internal static class DoctorVerb
 
     private static void WriteJson(Examination examination)
     {
-        using Stream output = Console.OpenStandardOutput();
+        using Stream output = StandardStreams.OpenOutput();
         using (var json = new Utf8JsonWriter(
             output, new JsonWriterOptions { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
         {

@@ -8,7 +8,10 @@ namespace Quietus.Memory;
 /// memory, in a process a piece of native memory. It makes the structures that hold it blittable, which a
 /// <see cref="System.Span{T}"/> would not. Copies share the elements.
 /// </summary>
-/// <remarks>The only unsafe code of this layer. Every access is checked against <see cref="Count"/>.</remarks>
+/// <remarks>
+/// The only unsafe code of this layer. Invariant: the first element's address leads to as many elements as the
+/// constructor was told, for as long as the array is used; every access is checked against <see cref="Count"/>.
+/// </remarks>
 public readonly unsafe struct UnmanagedArray<T>
     where T : unmanaged
 {
@@ -29,7 +32,6 @@ public readonly unsafe struct UnmanagedArray<T>
     /// <summary>The element at <paramref name="index"/>; an index outside is a defect of this layer and panics.</summary>
     public ref T this[int index]
     {
-        // Invariant: _first points at _count elements, by the constructor's contract; CreateSpan checks the index.
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => ref MemoryMarshal.CreateSpan(ref Unsafe.AsRef<T>(_first), _count)[index];
     }

@@ -57,7 +57,7 @@ require_packages() {
         say "  binutils for aarch64 (aarch64-linux-gnu-as, -nm, -objcopy)"
         fail $not_supported "install those of them that are missing, then run this again"
     fi
-    local by_hand="apt-get install --no-install-recommends ${packages[*]}"
+    local by_hand="apt-get update && apt-get install --no-install-recommends ${packages[*]}"
     if [[ -n ${QUIETUS_NO_INSTALL:-}${QUIETUS_OFFLINE:-} ]]; then
         fail $not_supported "missing, and not to be installed by this run: ${packages[*]} ($by_hand)"
     fi

@@ -81,7 +81,7 @@ public partial struct PageTable<TFormat, TMachine>
         machine.DsbInnerShareableStores();
         if (kind == InvalidationKind.ByRange)
         {
-            InvalidateRange(ref machine, debt.Start, granules, debt.LevelHint);
+            InvalidateRange(ref machine, debt.Start, debt.End - debt.Start, debt.LevelHint);
         }
         else
         {
@@ -95,17 +95,18 @@ public partial struct PageTable<TFormat, TMachine>
         CompleteByIpa(ref machine);
     }
 
-    private readonly void InvalidateRange(ref TMachine machine, Ipa start, ulong granules, int levelHint)
+    private readonly void InvalidateRange(ref TMachine machine, Ipa start, ulong bytes, int levelHint)
     {
-        while (granules > 1)
+        ulong single = TlbiRange.GranuleBytes(TFormat.GranuleCode);
+        while (bytes > single)
         {
-            TlbiRange range = TlbiRange.Greatest(start, granules, levelHint, TFormat.GranuleCode);
+            TlbiRange range = TlbiRange.Greatest(start, bytes, levelHint, TFormat.GranuleCode);
             machine.InvalidateIpaRange(_vmid, range);
             start += range.Bytes;
-            granules -= range.Granules;
+            bytes -= range.Bytes;
         }
 
-        if (granules == 1)
+        if (bytes != 0)
         {
             machine.InvalidateIpa(_vmid, new TlbiIpa(start, levelHint, TFormat.GranuleCode));
         }

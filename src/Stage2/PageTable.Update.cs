@@ -62,12 +62,19 @@ public partial struct PageTable<TFormat, TMachine>
             return Stage2Result.OutOfRange;
         }
 
-        Pa address = Descend(ref machine, ipa, Stage2Geometry.LastLevel, out _, out ulong entry);
+        Pa address = Descend(ref machine, ipa, Stage2Geometry.LastLevel, out int level, out ulong entry);
         if (!TFormat.IsValid(entry))
         {
             return Stage2Result.NotMapped;
         }
 
+        if (TFormat.WithAccessed(entry, true) == entry)
+        {
+            return Stage2Result.Done;
+        }
+
+        DissolveIfContiguous(ref machine, ipa, level, entry);
+        entry = machine.ReadEntry(address);
         while (!machine.CompareExchangeEntry(address, entry, TFormat.WithAccessed(entry, true)))
         {
             entry = machine.ReadEntry(address);

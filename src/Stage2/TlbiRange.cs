@@ -29,13 +29,14 @@ public readonly struct TlbiRange
     public readonly ulong Operand;
 
     /// <summary>
-    /// The operation that covers as much as can be had, from the first of <paramref name="granules"/> granules, and
-    /// nothing past them.
+    /// The operation that covers as much as one can from the start of a range, and nothing past its end.
     /// </summary>
-    /// <param name="granules">At least 2: a single granule is for <see cref="TlbiIpa"/>.</param>
+    /// <param name="bytes">At least two granules: a single one is for <see cref="TlbiIpa"/>.</param>
     /// <param name="levelHint">The level of all the leaves, 1 to 3; 0 or less for none.</param>
-    public static TlbiRange Greatest(Ipa start, ulong granules, int levelHint, int granuleCode)
+    public static TlbiRange Greatest(Ipa start, ulong bytes, int levelHint, int granuleCode)
     {
+        ulong granules = bytes >> PageShift(granuleCode);
+
         // The scale is sought from above, and the count is clamped: 2^21 granules are 32 units of scale 3, which a
         // mask of five bits would take for none (the fault that Linux commit e3ba51ab24fd mends).
         int scale = MaximumScale;
@@ -73,6 +74,10 @@ public readonly struct TlbiRange
 
     /// <summary>The level named, or 0 for none.</summary>
     public int LevelHint => (int)(Operand >> TtlShift) & 3;
+
+    /// <summary>Bytes of the granule of a code.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong GranuleBytes(int granuleCode) => 1UL << PageShift(granuleCode);
 
     /// <summary>log2 of the granules of one unit of a scale.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -14,9 +14,11 @@ namespace Quietus.Cli.Bench;
 /// <summary>Measures deaths on one booted machine, one VM after the other.</summary>
 internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
 {
-    /// <summary>The report that says how much has been dirtied, and the one that says what an HVC costs.</summary>
+    // The guests' reports (docs/protocol.md).
     private const long DirtiedReport = 1;
+    private const long FailedReport = 3;
     private const long HvcReport = 4;
+    private const long FirstTouchReport = 5;
 
     /// <summary>What the filler leaves alone: its own code, stack and tables.</summary>
     private const long FillerReserve = 16 * ByteSize.Megabyte;
@@ -26,6 +28,14 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
     private static readonly TimeSpan _answerLimit = TimeSpan.FromSeconds(30);
 
     private readonly StringBuilder _console = new();
+
+    /// <summary>What a guest has said about itself, in instructions.</summary>
+    private sealed class Reports
+    {
+        public double? Hvc { get; set; }
+
+        public double? FirstTouch { get; set; }
+    }
 
     /// <summary>
     /// Creates the VM, lets it dirty its memory, ends it as the case says, and returns what that cost.
@@ -80,17 +90,17 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
             Cpus: 1,
             Pages: "4k",
             Policy: "series",
-            string.Create(CultureInfo.InvariantCulture, $"fill={PrimitivesMemory / 2}"));
+            string.Create(CultureInfo.InvariantCulture, $"measure=all fill={PrimitivesMemory / 2}"));
         try
         {
-            (long vm, double? hvc) = await StartDirtyAsync(order, cancellation).ConfigureAwait(false);
+            (long vm, Reports reports) = await StartDirtyAsync(order, cancellation).ConfigureAwait(false);
             LifeFigures life = await LifeAsync(vm, cancellation).ConfigureAwait(false);
             await OrderAsync(DeathWay.Kill, vm, plan.Limit, cancellation).ConfigureAwait(false);
             return new Primitives
             {
-                HvcRoundTrip = hvc,
-                DemandFault = life.FaultExits == 0 ? null : (double)life.FaultInstructions / life.FaultExits,
-                MapPage = life.MapCalls == 0 ? null : (double)life.MapInstructions / life.MapCalls,
+                HvcRoundTrip = reports.Hvc,
+                DemandFault = reports.FirstTouch,
+                MapPage = life.MapCalls is null or 0 ? null : (double?)life.MapInstructions / life.MapCalls,
             };
         }
         catch (MonitorException error)
@@ -106,7 +116,7 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
         }
     }
 
-    private async Task<(long Vm, double? HvcInstructions)> StartDirtyAsync(
+    private async Task<(long Vm, Reports Reports)> StartDirtyAsync(
         GuestOrder order, CancellationToken cancellation)
     {
         // What the last VM still said belongs to nobody: it came before the answer to its death.
@@ -141,9 +151,9 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
     /// <summary>
     /// Waits until the guest has said that its memory is dirty; returns what an HVC costs, if it said.
     /// </summary>
-    private async Task<double?> WaitDirtyAsync(long vm, int slot, CancellationToken cancellation)
+    private async Task<Reports> WaitDirtyAsync(long vm, int slot, CancellationToken cancellation)
     {
-        double? hvc = null;
+        var reports = new Reports();
         await foreach (MachineMessage message in monitor.Messages.ReadAllAsync(cancellation).ConfigureAwait(false))
         {
             switch (message)
@@ -151,19 +161,27 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
                 case ConsoleOutput output when output.Slot == slot:
                     if (HearsDirtied(output.Bytes))
                     {
-                        return hvc;
+                        return reports;
                     }
 
                     break;
                 case MachineEvent { Name: "report" } report when report.Line.TryNumber("vm") == vm:
-                    long kind = report.Line.Number("kind");
-                    if (kind == HvcReport)
+                    long value = report.Line.Number("value");
+                    switch (report.Line.Number("kind"))
                     {
-                        hvc = report.Line.Number("value") / 1000.0;
-                    }
-                    else if (kind == DirtiedReport)
-                    {
-                        return hvc;
+                        case DirtiedReport:
+                            return reports;
+                        case HvcReport:
+                            reports.Hvc = value / 1000.0;
+                            break;
+                        case FirstTouchReport:
+                            reports.FirstTouch = value / 1000.0;
+                            break;
+                        case FailedReport:
+                            throw new CliException(
+                                ExitCode.Failed, "the guest reports a failure", details: _console.ToString());
+                        default:
+                            break;
                     }
 
                     break;

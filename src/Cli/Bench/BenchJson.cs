@@ -136,8 +136,8 @@ internal static class BenchJson
         json.WriteNumber("life_exits", row.Life.Exits);
         json.WriteNumber("life_fault_exits", row.Life.FaultExits);
         json.WriteNumber("life_fault_instructions", row.Life.FaultInstructions);
-        json.WriteNumber("life_map_calls", row.Life.MapCalls);
-        json.WriteNumber("life_map_instructions", row.Life.MapInstructions);
+        WriteOptional(json, "life_map_calls", row.Life.MapCalls);
+        WriteOptional(json, "life_map_instructions", row.Life.MapInstructions);
         json.WriteEndObject();
     }
 

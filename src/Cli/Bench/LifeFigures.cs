@@ -13,16 +13,18 @@ internal sealed record LifeFigures
 
     public required long FaultInstructions { get; init; }
 
-    public required long MapCalls { get; init; }
+    /// <summary>How often memory was mapped; null where the hypervisor does not count it.</summary>
+    public long? MapCalls { get; init; }
 
-    public required long MapInstructions { get; init; }
+    /// <summary>What that took.</summary>
+    public long? MapInstructions { get; init; }
 
     public static LifeFigures Read(KeyValueLine line) => new()
     {
         Exits = line.Number("exits"),
         FaultExits = line.Number("fault_exits"),
         FaultInstructions = line.Number("fault_instructions"),
-        MapCalls = line.Number("map_calls"),
-        MapInstructions = line.Number("map_instructions"),
+        MapCalls = line.TryNumber("map_calls"),
+        MapInstructions = line.TryNumber("map_instructions"),
     };
 }

@@ -31,7 +31,11 @@ internal static class BarChart
     private const double LeastPixels = 2;
 
     /// <summary>Appends the chart.</summary>
-    public static void Write(StringBuilder html, string title, IReadOnlyList<BarGroup> groups)
+    /// <param name="html">Where to.</param>
+    /// <param name="title">For who cannot see it.</param>
+    /// <param name="scale">What the scale says at a power of ten.</param>
+    /// <param name="groups">The bars, from the top.</param>
+    public static void Write(StringBuilder html, string title, Func<int, string> scale, IReadOnlyList<BarGroup> groups)
     {
         double largest = groups.SelectMany(group => group.Bars).Select(bar => bar.Value).DefaultIfEmpty(1).Max();
         int decades = Math.Max(1, (int)Math.Ceiling(Math.Log10(Math.Max(largest, 10))));
@@ -45,7 +49,7 @@ internal static class BarChart
             double x = Left + (decade * perDecade);
             html.Append(CultureInfo.InvariantCulture, $"""
                 <line class="grid" x1="{x:0.#}" y1="{AxisHeight - 4}" x2="{x:0.#}" y2="{height - 6}"/>
-                <text class="soft" x="{x:0.#}" y="14" text-anchor="middle">{Power(decade)}</text>
+                <text class="soft" x="{x:0.#}" y="14" text-anchor="middle">{scale(decade)}</text>
 
                 """);
         }
@@ -77,7 +81,13 @@ internal static class BarChart
         html.Append("</svg>\n");
     }
 
-    private static string Power(int decade) => decade switch
+    /// <summary>A nanosecond scale's label: 1 ns, 10 ns, 100 ns, 1 us and so on.</summary>
+    public static string Time(int decade) =>
+        (decade % 3) switch { 0 => "1", 1 => "10", _ => "100" }
+        + (decade / 3) switch { 0 => " ns", 1 => " us", 2 => " ms", 3 => " s", _ => "e3 s" };
+
+    /// <summary>A plain scale's label: the power of ten.</summary>
+    public static string Power(int decade) => decade switch
     {
         0 => "1",
         1 => "10",

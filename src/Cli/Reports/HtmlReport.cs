@@ -20,18 +20,18 @@ internal static class HtmlReport
           --panel: #f6f8fa; --kill: #0b6bcb; --unmap: #b35900; --good: #1a7f37; --bad: #cf222e; }
         @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9198a1; --line: #30363d;
           --paper: #0d1117; --panel: #161b22; --kill: #58a6ff; --unmap: #f0a04b; --good: #3fb950; --bad: #f85149; } }
-        body { margin: 0 auto; padding: 2.5rem 1.5rem 4rem; max-width: 62rem; background: var(--paper);
+        body { margin: 0 auto; padding: 2.5rem 1.5rem 4rem; max-width: 74rem; background: var(--paper);
           color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
         h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.6rem 0 .5rem; }
         h3 { font-size: 1rem; margin: 1.8rem 0 .3rem; color: var(--soft); font-weight: 600; }
-        p { max-width: 46rem; } .soft { color: var(--soft); } .lead { font-size: 1.1rem; }
+        p { max-width: 48rem; } .soft { color: var(--soft); } .lead { font-size: 1.1rem; }
         svg { display: block; width: 100%; height: auto; margin: .3rem 0 1rem; }
         svg text { fill: var(--ink); font: 13px system-ui, sans-serif; } svg .soft { fill: var(--soft); }
         svg .grid { stroke: var(--line); } svg .kill { fill: var(--kill); } svg .unmap { fill: var(--unmap); }
         .key span { display: inline-block; margin-right: 1.2rem; } .key i { display: inline-block; width: .8rem;
           height: .8rem; border-radius: 2px; margin-right: .4rem; vertical-align: -1px; }
-        .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .87rem; width: 100%; }
-        th, td { padding: .3rem .55rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap;
+        .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .82rem; width: 100%; }
+        th, td { padding: .3rem .45rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap;
           font-variant-numeric: tabular-nums; }
         th { color: var(--soft); font-weight: 600; } .l { text-align: left; }
         pre { background: var(--panel); border: 1px solid var(--line); border-radius: 6px; padding: .8rem 1rem;
@@ -109,13 +109,13 @@ internal static class HtmlReport
 
             """);
         html.Append("<h3>Instructions, from the order until all memory is back (log scale)</h3>\n");
-        BarChart.Write(html, "Instructions per death by policy", Bars(
+        BarChart.Write(html, "Instructions per death by policy", BarChart.Power, Bars(
             result, rows, row => row.Death.Instructions, value => value.ToString("N0", CultureInfo.InvariantCulture)));
         html.Append("<h3>Cache lines cleaned and invalidated to PoC (log scale)</h3>\n");
-        BarChart.Write(html, "Cache-line operations per death by policy", Bars(
+        BarChart.Write(html, "Cache-line operations per death by policy", BarChart.Power, Bars(
             result, rows, row => row.Death.DcLines, value => value.ToString("N0", CultureInfo.InvariantCulture)));
         html.Append("<h3>Time on a D05: a model, not a measurement (log scale)</h3>\n");
-        BarChart.Write(html, "Modelled time per death by policy", Bars(
+        BarChart.Write(html, "Modelled time per death by policy", BarChart.Time, Bars(
             result, rows, row => D05Model.Nanoseconds(row.Death), Duration.Format));
     }
 

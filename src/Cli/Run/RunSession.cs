@@ -180,6 +180,8 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
             TestFailedReport => string.Create(CultureInfo.InvariantCulture, $"guest: test failed ({value})"),
             4 => string.Create(
                 CultureInfo.InvariantCulture, $"guest: an HVC round trip takes {value / 1000.0:0.0} instructions"),
+            5 => string.Create(
+                CultureInfo.InvariantCulture, $"guest: a first touch takes {value / 1000.0:0.0} instructions"),
             _ => string.Create(CultureInfo.InvariantCulture, $"guest: report {kind}, value {value}"),
         });
     }

@@ -1,38 +1,43 @@
 using System;
 using System.IO;
+using System.Runtime.InteropServices;
 using System.Text;
-using Microsoft.Win32.SafeHandles;
+using System.Threading;
 using Quietus.Cli.Errors;
 
 namespace Quietus.Cli.Terminals;
 
 /// <summary>
-/// Standard output and error as plain files. The console of .NET switches a terminal's keypad into application mode at
-/// its first use, which the guest on that terminal would know nothing of.
+/// Standard output and error as plain streams. The console of .NET switches a terminal's keypad into application mode at
+/// its first use, which the guest on that terminal knows nothing of.
 /// </summary>
 internal static class StandardStreams
 {
-    /// <summary>Lets everything that writes to <see cref="Console"/> write to the plain files.</summary>
+    /// <summary>Lets everything that writes to <see cref="Console"/> write to the plain streams.</summary>
     public static void Install()
     {
         var encoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
         Console.SetOut(new StreamWriter(OpenOutput(), encoding) { AutoFlush = true });
-        Console.SetError(new StreamWriter(Open(2), encoding) { AutoFlush = true });
+        Console.SetError(new StreamWriter(new DescriptorStream(DescriptorStream.Error), encoding) { AutoFlush = true });
     }
 
     /// <summary>Standard output, for bytes. Unbuffered.</summary>
-    public static Stream OpenOutput() => Open(1);
-
-    private static PipeTolerantStream Open(int descriptor) =>
-        new(new FileStream(new SafeFileHandle((IntPtr)descriptor, ownsHandle: false), FileAccess.Write, bufferSize: 0));
+    public static Stream OpenOutput() => new DescriptorStream(DescriptorStream.Output);
 
     /// <summary>
-    /// Drops what nobody reads any more, as when the output goes to <c>head</c>: that is the reader's wish, not an
-    /// error of ours.
+    /// write(2) and nothing else: it appends where the descriptor stands, which others may share. What nobody reads any
+    /// more, as when the output goes to <c>head</c>, is dropped; a full disk is an error.
     /// </summary>
-    private sealed class PipeTolerantStream(FileStream file) : Stream
+    private sealed class DescriptorStream(int descriptor) : Stream
     {
-        private const int BrokenPipe = 32; // EPIPE
+        public const int Output = 1;
+        public const int Error = 2;
+
+        // errno(3), the same on every architecture that .NET runs on under Linux.
+        private const int Interrupted = 4;
+        private const int TryAgain = 11;
+        private const int BrokenPipe = 32;
+
         private bool _closed;
 
         public override bool CanRead => false;
@@ -51,24 +56,38 @@ internal static class StandardStreams
 
         public override void Write(ReadOnlySpan<byte> buffer)
         {
-            if (_closed)
+            while (!_closed && !buffer.IsEmpty)
             {
-                return;
-            }
+                nint written = NativeMethods.Write(descriptor, in MemoryMarshal.GetReference(buffer), buffer.Length);
+                if (written >= 0)
+                {
+                    buffer = buffer[(int)written..];
+                    continue;
+                }
 
-            try
-            {
-                file.Write(buffer);
-            }
-            catch (IOException error) when (error.HResult == BrokenPipe)
-            {
-                _closed = true;
-            }
-            catch (IOException error)
-            {
-                _closed = true;
-                throw new CliException(
-                    ExitCode.Failed, "the output cannot be written: " + error.Message, "make room, or write elsewhere");
+                switch (Marshal.GetLastPInvokeError())
+                {
+                    case Interrupted:
+                        break;
+                    case TryAgain:
+                        // Somebody has made the terminal non-blocking; it will be ready in a moment.
+                        Thread.Sleep(1);
+                        break;
+                    case BrokenPipe:
+                        _closed = true;
+                        break;
+                    case int error:
+                        _closed = true;
+                        if (descriptor == Error)
+                        {
+                            return;
+                        }
+
+                        throw new CliException(
+                            ExitCode.Failed,
+                            "the output cannot be written: " + Marshal.GetPInvokeErrorMessage(error),
+                            "make room, or write elsewhere");
+                }
             }
         }
 
@@ -83,15 +102,12 @@ internal static class StandardStreams
         public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
 
         public override void SetLength(long value) => throw new NotSupportedException();
+    }
 
-        protected override void Dispose(bool disposing)
-        {
-            if (disposing)
-            {
-                file.Dispose();
-            }
-
-            base.Dispose(disposing);
-        }
+    private static class NativeMethods
+    {
+        [DllImport("libc", EntryPoint = "write", SetLastError = true)]
+        [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+        public static extern nint Write(int descriptor, in byte bytes, nint count);
     }
 }

@@ -78,6 +78,27 @@ public sealed class BenchProcessTests
     }
 
     [Fact]
+    public void Output_and_errors_into_one_file_follow_one_another()
+    {
+        using var cli = new Cli();
+        cli.Shell("(echo before; $Q bench --guest filler --policies fate --jobs 1; echo after) >both 2>&1");
+        string[] lines = File.ReadAllLines(cli.PathOf("both"));
+        lines[0].ShouldBe("before");
+        lines[1].ShouldStartWith("[1/2] filler");
+        lines[3].ShouldStartWith("filler, 256 MB");
+        lines[^1].ShouldBe("after");
+    }
+
+    [Fact]
+    public void A_full_disk_is_one_clear_error()
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.Shell("$Q bench --guest filler --policies fate >/dev/full");
+        outcome.Code.ShouldBe(1);
+        outcome.Errors.ShouldContain("quietus: the output cannot be written");
+    }
+
+    [Fact]
     public void Colour_can_be_forced_and_comes_only_then()
     {
         using var cli = new Cli();

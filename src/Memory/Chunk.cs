@@ -30,8 +30,7 @@ public enum ChunkState : byte
 /// </summary>
 /// <remarks>
 /// A free frame's link holds the number of the next free one, so allocating and freeing touch two words.
-/// Frames from <c>Untouched</c> on were never handed out since the chunk was taken: their links are not
-/// initialised and need not be, which keeps taking a chunk O(1).
+/// Frames from <c>Untouched</c> on were not handed out since the chunk was taken, and are on no list yet.
 /// <code>
 ///   frame 0                 Untouched             FrameCount
 ///   | used, or on the free list  |  never handed out  |
@@ -47,19 +46,27 @@ public struct Chunk
     internal int Previous;
 
     /// <summary>
-    /// The stamp of the VM that took it. After that VM's death the stamp stays and matches nobody, so the
-    /// splice need not visit the chunk.
+    /// The stamp of the VM that took it, with <see cref="WholeBit"/> while it is in one piece: one comparison
+    /// tells both. After that VM's death the stamp stays and matches nobody, so the splice need not visit the chunk.
     /// </summary>
     internal uint Owner;
 
     internal ushort FreeHead;
     internal ushort Untouched;
-    internal ushort Used;
+
+    /// <summary>Frames that can be handed out: on the free list, or untouched.</summary>
+    internal ushort Free;
+
     internal ushort FrameCount;
     internal ChunkState State;
 
     /// <summary>It was clean when it was taken: untouched frames are zero.</summary>
     internal bool WasClean;
+
+    /// <summary>In <see cref="Owner"/>: handed out in one piece.</summary>
+    internal const uint WholeBit = 1U << 31;
+
+    internal readonly int Used => FrameCount - Free;
 }
 
 /// <summary>A ring of chunks: the first one's number, or <see cref="None"/>, and how many there are.</summary>

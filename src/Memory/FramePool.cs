@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Quietus.Stage2;
 
 namespace Quietus.Memory;
@@ -40,6 +41,9 @@ public struct FramePool
 
     /// <summary>Most table pages that <see cref="AllocateTables"/> gives in one run: concatenated roots.</summary>
     public const int MaxRun = 16;
+
+    /// <summary>The owner of a chunk that is nobody's: no VM's stamp has this bit.</summary>
+    private const uint Nobody = Chunk.WholeBit;
 
     private const ushort EndOfList = 0x3FFF;
     private const ushort Data = 0x4000;
@@ -132,6 +136,7 @@ public struct FramePool
             ref Chunk chunk = ref _chunks[number];
             chunk = default;
             chunk.Base = first + ((ulong)i << ChunkShift);
+            chunk.Owner = Nobody;
             chunk.State = isZero ? ChunkState.FreeClean : ChunkState.Dirty;
             PushBack(ref list, number);
         }
@@ -192,7 +197,7 @@ public struct FramePool
         }
 
         _lock.Enter();
-        _lastStamp = _lastStamp == uint.MaxValue ? 1 : _lastStamp + 1;
+        _lastStamp = _lastStamp == Chunk.WholeBit - 1 ? 1 : _lastStamp + 1;
         frames.Stamp = _lastStamp;
         _lock.Leave();
         frames.Available = ChunkList.Empty;
@@ -200,6 +205,7 @@ public struct FramePool
         frames.FrameShift = (byte)frameShift;
         frames.IsReserved = false;
         frames.KeptEmpty = false;
+        frames.RecentBase = VmFrames.Nowhere;
         return PoolResult.Ok;
     }
 
@@ -259,8 +265,12 @@ public struct FramePool
         }
 
         chunk.Untouched = (ushort)(aligned + count);
-        chunk.Used += (ushort)count;
-        MoveIfFull(ref frames, ref chunk, number);
+        chunk.Free -= (ushort)count;
+        if (chunk.Free == 0)
+        {
+            MoveToFull(ref frames, number);
+        }
+
         first = new Pa(chunk.Base + ((ulong)aligned << frames.FrameShift));
         isZero = chunk.WasClean;
         return PoolResult.Ok;
@@ -280,9 +290,9 @@ public struct FramePool
         ref Chunk chunk = ref _chunks[number];
         isZero = chunk.State == ChunkState.FreeClean;
         chunk.State = ChunkState.Whole;
-        chunk.Owner = frames.Stamp;
+        chunk.Owner = frames.Stamp | Chunk.WholeBit;
         chunk.FrameCount = (ushort)(ChunkBytes >> frames.FrameShift);
-        chunk.Used = chunk.FrameCount;
+        chunk.Free = 0;
         PushFront(ref frames.Full, number);
         block = new Pa(chunk.Base);
         return PoolResult.Ok;
@@ -293,22 +303,26 @@ public struct FramePool
     /// invalidated and completed the DSB. A frame of a whole chunk may be given back by itself, too, after
     /// its block was split.
     /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public PoolResult FreeData(ref VmFrames frames, Pa frame) => Counted(Free(ref frames, frame, false));
+    public PoolResult FreeData(ref VmFrames frames, Pa frame) => Counted(FreeChecked(ref frames, frame, Data));
 
     /// <summary>
-    /// <see cref="FreeData"/> for a leaf that may map somebody else's memory: <see cref="PoolResult.Foreign"/> is
-    /// then an answer, not a refusal.
+    /// <see cref="FreeData"/> for what a leaf mapped, which may be somebody else's memory:
+    /// <see cref="PoolResult.Foreign"/> is then an answer, not a refusal. The address is aligned, as leaves are.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public PoolResult FreeDataIfOwned(ref VmFrames frames, Pa frame)
+    internal PoolResult FreeLeaf(ref VmFrames frames, Pa frame)
     {
-        PoolResult result = Free(ref frames, frame, false);
-        return result == PoolResult.Foreign ? result : Counted(result);
+        PoolResult result = Free(ref frames, frame, Data);
+        if (result != PoolResult.Ok && result != PoolResult.Foreign)
+        {
+            RefusedFrees++;
+        }
+
+        return result;
     }
 
     /// <summary>Takes one table page back, under the same condition as <see cref="FreeData"/>.</summary>
-    public PoolResult FreeTable(ref VmFrames frames, Pa table) => Counted(Free(ref frames, table, true));
+    public PoolResult FreeTable(ref VmFrames frames, Pa table) => Counted(FreeChecked(ref frames, table, Table));
 
     /// <summary>Takes a whole chunk back that <see cref="AllocateWhole"/> gave, under the same condition.</summary>
     public PoolResult FreeWhole(ref VmFrames frames, Pa block) => Counted(TryFreeWhole(ref frames, block));
@@ -324,7 +338,7 @@ public struct FramePool
     public readonly bool Owns(in VmFrames frames, Pa address)
     {
         int number = ChunkOf(address.Value);
-        return number >= 0 && _chunks[number].Owner == frames.Stamp && frames.Stamp != 0;
+        return number >= 0 && frames.Stamp != 0 && (_chunks[number].Owner & ~Chunk.WholeBit) == frames.Stamp;
     }
 
     /// <summary>Whether an address lies in memory that the pool manages, whoever holds it.</summary>
@@ -351,7 +365,7 @@ public struct FramePool
     public readonly bool IsWhole(in VmFrames frames, Pa address)
     {
         int number = ChunkOf(address.Value);
-        return number >= 0 && _chunks[number].Owner == frames.Stamp && _chunks[number].State == ChunkState.Whole;
+        return number >= 0 && frames.Stamp != 0 && _chunks[number].Owner == (frames.Stamp | Chunk.WholeBit);
     }
 
     /// <summary>
@@ -366,7 +380,7 @@ public struct FramePool
         for (int i = 0; i < frames.Available.Count && free < count; i++)
         {
             ref Chunk chunk = ref _chunks[number];
-            free += (uint)(chunk.FrameCount - chunk.Used);
+            free += chunk.Free;
             number = chunk.Next;
         }
 
@@ -412,6 +426,7 @@ public struct FramePool
         frames.Stamp = 0;
         frames.IsReserved = false;
         frames.KeptEmpty = false;
+        frames.RecentBase = VmFrames.Nowhere;
         return count;
     }
 
@@ -433,7 +448,7 @@ public struct FramePool
         {
             Unlink(ref _dirty, number);
             _chunks[number].State = ChunkState.Scrubbing;
-            _chunks[number].Owner = 0;
+            _chunks[number].Owner = Nobody;
             _scrubbing++;
             chunk = new Pa(_chunks[number].Base);
         }
@@ -474,94 +489,139 @@ public struct FramePool
             }
         }
 
-        ref Chunk chunk = ref _chunks[number];
+        ref Chunk chunk = ref _chunks.At(number);
         int index = chunk.FreeHead;
-        ref ushort link = ref Link(number, index);
         if (index != EndOfList)
         {
+            ref ushort link = ref Link(number, index);
             chunk.FreeHead = link;
+            link = kind;
             isZero = false;
         }
         else
         {
-            index = chunk.Untouched++;
-            link = ref Link(number, index);
+            index = chunk.Untouched;
+            chunk.Untouched = (ushort)(index + 1);
+            Link(number, index) = kind;
             isZero = chunk.WasClean;
         }
 
-        link = kind;
-        chunk.Used++;
-        MoveIfFull(ref frames, ref chunk, number);
-        frame = new Pa(chunk.Base + ((ulong)index << frames.FrameShift));
+        frame = new Pa(chunk.Base + ((ulong)(uint)index << frames.FrameShift));
+        int free = chunk.Free - 1;
+        chunk.Free = (ushort)free;
+        if (free == 0)
+        {
+            MoveToFull(ref frames, number);
+        }
+
         return PoolResult.Ok;
     }
 
-    private PoolResult TryFreeWhole(ref VmFrames frames, Pa block)
-    {
-        int number = ChunkOf(block.Value);
-        if (number < 0 || _chunks[number].Owner != frames.Stamp || (block.Value & (ChunkBytes - 1)) != 0)
-        {
-            return PoolResult.Foreign;
-        }
+    /// <summary>Frees what any caller names, so the address is checked, too.</summary>
+    private PoolResult FreeChecked(ref VmFrames frames, Pa address, ushort kind) =>
+        address.IsAlignedTo(frames.FrameBytes) ? Free(ref frames, address, kind) : PoolResult.Foreign;
 
-        ref Chunk chunk = ref _chunks[number];
-        if (chunk.State != ChunkState.Whole)
-        {
-            return chunk.State == ChunkState.Frames ? PoolResult.WrongKind : PoolResult.NotAllocated;
-        }
-
-        Unlink(ref frames.Full, number);
-        ReturnChunk(number);
-        return PoolResult.Ok;
-    }
-
+    /// <summary>
+    /// Frees a frame. Neighbours in a row lie in one chunk nearly always, so the last one is remembered; it is one
+    /// of this VM's that is cut into frames, or <see cref="VmFrames.Nowhere"/>.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private PoolResult Free(ref VmFrames frames, Pa address, bool isTable)
+    private PoolResult Free(ref VmFrames frames, Pa address, ushort kind)
     {
-        int number = ChunkOf(address.Value);
-        if (number < 0)
+        ulong offset = address.Value - frames.RecentBase;
+        if (offset >= ChunkBytes)
         {
-            return PoolResult.Foreign;
-        }
-
-        ref Chunk chunk = ref _chunks[number];
-        if (chunk.Owner != frames.Stamp || (address.Value & (frames.FrameBytes - 1)) != 0)
-        {
-            return PoolResult.Foreign;
-        }
-
-        if (chunk.State != ChunkState.Frames)
-        {
-            if (chunk.State != ChunkState.Whole || isTable)
+            PoolResult found = Remember(ref frames, address, kind);
+            if (found != PoolResult.Ok)
             {
-                return chunk.State == ChunkState.Whole ? PoolResult.WrongKind : PoolResult.NotAllocated;
+                return found;
             }
 
-            CutIntoFrames(ref chunk, number);
+            offset = address.Value - frames.RecentBase;
         }
 
-        int index = FrameOf(address.Value, frames.FrameShift);
+        int number = frames.RecentChunk;
+        int index = (int)(offset >> frames.FrameShift);
         ref ushort link = ref Link(number, index);
-        bool rightKind = isTable ? (link & Table) != 0 : link == Data;
-        if (index >= chunk.Untouched || !rightKind)
+        if (link != kind)
         {
-            bool isFree = index >= chunk.Untouched || (link & (Table | Data)) == 0;
-            return isFree ? PoolResult.NotAllocated : PoolResult.WrongKind;
+            return (link & (Table | Data)) == 0 ? PoolResult.NotAllocated : PoolResult.WrongKind;
         }
 
-        if (chunk.Used == chunk.FrameCount)
+        ref Chunk chunk = ref _chunks.At(number);
+        link = chunk.FreeHead;
+        chunk.FreeHead = (ushort)index;
+        int free = chunk.Free + 1;
+        chunk.Free = (ushort)free;
+        if (free == 1 || free == chunk.FrameCount)
+        {
+            FirstOrLastFreed(ref frames, ref chunk, number);
+        }
+
+        return PoolResult.Ok;
+    }
+
+    /// <summary>Finds an address's chunk for <see cref="Free"/>, and cuts it into frames if it was handed out whole.</summary>
+    private PoolResult Remember(ref VmFrames frames, Pa address, ushort kind)
+    {
+        int number = ChunkOf(address.Value);
+        if (number < 0 || frames.Stamp == 0)
+        {
+            return PoolResult.Foreign;
+        }
+
+        ref Chunk chunk = ref _chunks[number];
+        if (chunk.Owner == (frames.Stamp | Chunk.WholeBit))
+        {
+            if (kind == Table)
+            {
+                return PoolResult.WrongKind;
+            }
+
+            CutIntoFrames(ref frames, ref chunk, number);
+        }
+
+        if (chunk.Owner != frames.Stamp)
+        {
+            return PoolResult.Foreign;
+        }
+
+        frames.RecentBase = chunk.Base;
+        frames.RecentChunk = number;
+        return PoolResult.Ok;
+    }
+
+    /// <summary>A full chunk has room again, or one has become empty; a chunk of one frame would be both.</summary>
+    private void FirstOrLastFreed(ref VmFrames frames, ref Chunk chunk, int number)
+    {
+        if (chunk.Free == 1)
         {
             Unlink(ref frames.Full, number);
             PushFront(ref frames.Available, number);
         }
 
-        link = chunk.FreeHead;
-        chunk.FreeHead = (ushort)index;
-        if (--chunk.Used == 0)
+        if (chunk.Free == chunk.FrameCount)
         {
             ReturnOrKeep(ref frames, number);
         }
+    }
 
+    private PoolResult TryFreeWhole(ref VmFrames frames, Pa block)
+    {
+        int number = ChunkOf(block.Value);
+        if (number < 0 || frames.Stamp == 0 || (block.Value & (ChunkBytes - 1)) != 0)
+        {
+            return PoolResult.Foreign;
+        }
+
+        uint owner = _chunks[number].Owner;
+        if (owner != (frames.Stamp | Chunk.WholeBit))
+        {
+            return owner == frames.Stamp ? PoolResult.WrongKind : PoolResult.Foreign;
+        }
+
+        Unlink(ref frames.Full, number);
+        ReturnChunk(number);
         return PoolResult.Ok;
     }
 
@@ -573,6 +633,7 @@ public struct FramePool
             return;
         }
 
+        frames.RecentBase = VmFrames.Nowhere;
         Unlink(ref frames.Available, number);
         ReturnChunk(number);
     }
@@ -580,6 +641,7 @@ public struct FramePool
     private void ReturnEmpty(ref VmFrames frames)
     {
         frames.KeptEmpty = false;
+        frames.RecentBase = VmFrames.Nowhere;
         int number = frames.Available.First;
         for (int left = frames.Available.Count; left != 0; left--)
         {
@@ -629,26 +691,21 @@ public struct FramePool
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int FrameOf(ulong address, int frameShift) => (int)((address & (ChunkBytes - 1)) >> frameShift);
 
-    /// <summary>A frame's link; an end-of-list number is masked into the chunk and not used by the caller.</summary>
+    /// <summary>A frame's link. The chunk is on a list and the frame inside it, so neither is checked.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly ref ushort Link(int chunk, int frame) =>
-        ref _links[(chunk * LinksPerChunk) + (frame & (LinksPerChunk - 1))];
+    private readonly ref ushort Link(int chunk, int frame) => ref _links.At((chunk * LinksPerChunk) + frame);
 
     private static bool HasUntouchedRun(in Chunk chunk, int count) =>
         ((chunk.Untouched + count - 1) & -count) + count <= chunk.FrameCount;
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void MoveIfFull(ref VmFrames frames, ref Chunk chunk, int number)
+    private readonly void MoveToFull(ref VmFrames frames, int number)
     {
-        if (chunk.Used == chunk.FrameCount)
-        {
-            Unlink(ref frames.Available, number);
-            PushFront(ref frames.Full, number);
-        }
+        Unlink(ref frames.Available, number);
+        PushFront(ref frames.Full, number);
     }
 
     /// <summary>Turns a whole chunk into one whose frames are all handed out, as guest data.</summary>
-    private readonly void CutIntoFrames(ref Chunk chunk, int number)
+    private readonly void CutIntoFrames(ref VmFrames frames, ref Chunk chunk, int number)
     {
         for (int frame = 0; frame < chunk.FrameCount; frame++)
         {
@@ -656,6 +713,7 @@ public struct FramePool
         }
 
         chunk.State = ChunkState.Frames;
+        chunk.Owner = frames.Stamp;
         chunk.FreeHead = EndOfList;
         chunk.Untouched = chunk.FrameCount;
     }
@@ -672,8 +730,11 @@ public struct FramePool
             chunk.Owner = frames.Stamp;
             chunk.FreeHead = EndOfList;
             chunk.Untouched = 0;
-            chunk.Used = 0;
             chunk.FrameCount = (ushort)(ChunkBytes >> frames.FrameShift);
+            chunk.Free = chunk.FrameCount;
+
+            // What the last owner left there must not pass for handed out.
+            MemoryMarshal.CreateSpan(ref Link(number, 0), LinksPerChunk).Clear();
             PushFront(ref frames.Available, number);
         }
 
@@ -701,7 +762,7 @@ public struct FramePool
     {
         _lock.Enter();
         _chunks[number].State = ChunkState.Dirty;
-        _chunks[number].Owner = 0;
+        _chunks[number].Owner = Nobody;
         PushFront(ref _dirty, number);
         _lock.Leave();
     }
@@ -712,7 +773,7 @@ public struct FramePool
         int number = list.First;
         for (int i = 0; i < list.Count; i++)
         {
-            sum += _chunks[number].Used;
+            sum += (ulong)_chunks[number].Used;
             number = _chunks[number].Next;
         }
 

@@ -35,4 +35,11 @@ public readonly unsafe struct UnmanagedArray<T>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => ref MemoryMarshal.CreateSpan(ref Unsafe.AsRef<T>(_first), _count)[index];
     }
+
+    /// <summary>
+    /// The element at an index that an invariant of the caller's keeps inside: no check, for the paths on which
+    /// each instruction counts.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal ref T At(int index) => ref Unsafe.AsRef<T>(_first + (uint)index);
 }

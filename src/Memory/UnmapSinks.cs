@@ -19,7 +19,7 @@ internal struct FreeingSink<TMachine> : ILeafSink
     {
         if (level == Stage2Geometry.LastLevel)
         {
-            _machine.Pool.FreeDataIfOwned(ref _machine.Frames, output);
+            _machine.Pool.FreeLeaf(ref _machine.Frames, output);
         }
         else
         {
@@ -68,7 +68,7 @@ internal struct DeferredFrames : ILeafSink
             var output = new Pa(leaf & ~LevelMask);
             if ((leaf & LevelMask) == Stage2Geometry.LastLevel)
             {
-                pool.FreeDataIfOwned(ref frames, output);
+                pool.FreeLeaf(ref frames, output);
             }
             else
             {

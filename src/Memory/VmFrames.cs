@@ -7,11 +7,19 @@ namespace Quietus.Memory;
 /// <remarks>Locking: the VM's memory lock.</remarks>
 public struct VmFrames
 {
+    /// <summary>No chunk's address, and more than a chunk away from any.</summary>
+    internal const ulong Nowhere = 1UL << 63;
+
     internal ChunkList Available;
     internal ChunkList Full;
 
     /// <summary>Names this VM's life among all that the pool ever served; 0 is nobody.</summary>
     internal uint Stamp;
+
+    /// <summary>The chunk that the last frame was freed into, and its address or <see cref="Nowhere"/>.</summary>
+    internal ulong RecentBase;
+
+    internal int RecentChunk;
 
     internal byte FrameShift;
 

@@ -1,0 +1,137 @@
+using System;
+using System.Threading;
+using Quietus.Filler.Machine;
+
+namespace Quietus.Filler;
+
+/// <summary>Makes memory dirty, and looks first whether it was clean: alone, or each core its share.</summary>
+internal static class Filling
+{
+    private static ulong _pages;
+    private static bool _onlyOneWord;
+    private static bool _checkZero;
+    private static int _sharers;
+    private static int _finished;
+    private static ulong _notZero;
+
+    /// <summary>Fills as the command line says, and reports. False when a page was not clean.</summary>
+    internal static bool Run(Options options)
+    {
+        ulong wanted = options.FillBytes >> FreeMemory.PageShift;
+        if (options.FillBytes == Options.Everything)
+        {
+            wanted = FreeMemory.Pages;
+        }
+
+        if (wanted > FreeMemory.Pages)
+        {
+            Terminal.Begin();
+            Terminal.Text("fill does not fit: there are "u8);
+            Terminal.Decimal(FreeMemory.Pages << FreeMemory.PageShift);
+            Terminal.Text(" bytes free"u8);
+            Terminal.EndLine();
+            Report.TestFailed(wanted);
+            return false;
+        }
+
+        _pages = wanted;
+        _onlyOneWord = options.TouchPages;
+        _checkZero = options.CheckZero;
+        _sharers = options.AllCpus ? Board.CpuCount : 1;
+        if (options.AllCpus && !Cpus.StartAll(CpuJob.Fill))
+        {
+            Terminal.Line("a core did not start"u8);
+            Report.TestFailed(0);
+            return false;
+        }
+
+        Share(Board.CurrentCpu());
+        while (Volatile.Read(ref _finished) != _sharers)
+        {
+        }
+
+        if (_notZero != 0)
+        {
+            Terminal.Begin();
+            Terminal.Text("not zero before it was ever written: page "u8);
+            Terminal.Hexadecimal(_notZero);
+            Terminal.EndLine();
+            Report.TestFailed(_notZero);
+            return false;
+        }
+
+        if (_pages != 0)
+        {
+            Report.Dirtied(_pages << FreeMemory.PageShift);
+        }
+
+        return true;
+    }
+
+    /// <summary>Looks at all free pages, and writes none. The first that is not all zero, or 0.</summary>
+    internal static ulong FindNotZero()
+    {
+        for (ulong number = 0; number < FreeMemory.Pages; number++)
+        {
+            ulong page = FreeMemory.Find(number, out _);
+            if (Instructions.PageOr(page) != 0)
+            {
+                return page;
+            }
+        }
+
+        return 0;
+    }
+
+    /// <summary>A core's share of the pages.</summary>
+    internal static void Share(int cpu)
+    {
+        ulong number = First(cpu);
+        ulong end = First(cpu + 1);
+        while (number < end)
+        {
+            ulong page = FreeMemory.Find(number, out ulong run);
+            for (; run != 0 && number < end; run--, number++, page -= FreeMemory.PageBytes)
+            {
+                Fill(page);
+            }
+        }
+
+        Interlocked.Increment(ref _finished);
+    }
+
+    /// <summary>Touches a core's share, of one page at least, again and again, and never returns.</summary>
+    internal static void Spin(int cpu)
+    {
+        ulong number = First(cpu);
+        ulong end = Math.Max(First(cpu + 1), number + 1);
+        while (true)
+        {
+            for (ulong n = number; n < end; n++)
+            {
+                ulong page = FreeMemory.Find(n, out _);
+                Instructions.Store64(page, Instructions.Load64(page) + 2);
+            }
+        }
+    }
+
+    private static ulong First(int cpu) => _sharers == 0 ? 0 : _pages * (ulong)cpu / (ulong)_sharers;
+
+    /// <summary>Every value is odd, so that no line stays zero, and its page's own.</summary>
+    private static void Fill(ulong page)
+    {
+        if (_checkZero && Instructions.PageOr(page) != 0)
+        {
+            _notZero = page;
+        }
+
+        if (_onlyOneWord)
+        {
+            Instructions.Store64(page, page | 1);
+        }
+        else
+        {
+            Instructions.PageSetLines(page, page | 1);
+        }
+    }
+}

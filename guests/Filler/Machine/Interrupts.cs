@@ -1,0 +1,135 @@
+using System.Runtime.CompilerServices;
+using System.Threading;
+
+namespace Quietus.Filler.Machine;
+
+/// <summary>The GICv3 (IHI 0069), as little of it as timer and software-generated interrupts need.</summary>
+internal static class Interrupts
+{
+    /// <summary>Private interrupts, the software-generated ones first.</summary>
+    internal const int PrivateCount = 32;
+    internal const int SoftwareCount = 16;
+
+    /// <summary>ICC_SGI1R_EL1.IRM: to all cores but this.</summary>
+    internal const ulong ToAllOthers = 1UL << 40;
+
+    private const uint FirstSpecial = 1020;
+
+    private const ulong DistributorControl = 0x0000;
+    private const ulong RedistributorType = 0x0008;
+    private const ulong RedistributorWaker = 0x0014;
+    private const ulong PrivateGroup = 0x10080;
+    private const ulong PrivateSetEnable = 0x10100;
+    private const ulong PrivateClearEnable = 0x10180;
+    private const ulong PrivateClearPending = 0x10280;
+    private const ulong PrivatePriority = 0x10400;
+
+    private const ulong WritePending = 1UL << 31;
+    private const ulong AffinityRouting = 1UL << 4;
+    private const ulong EnableGroup1 = 1UL << 1;
+    private const ulong ProcessorSleep = 1UL << 1;
+    private const ulong ChildrenAsleep = 1UL << 2;
+    private const ulong LastRedistributor = 1UL << 4;
+
+    private static Counters _counts;
+
+    /// <summary>How often a core has taken an interrupt.</summary>
+    internal static int Taken(int cpu, int interrupt) => Volatile.Read(ref _counts[(cpu * PrivateCount) + interrupt]);
+
+    /// <summary>The distributor, and this core's part.</summary>
+    internal static void Initialize()
+    {
+        EnableDistributor(true);
+        InitializeCpu(Board.CurrentCpu());
+    }
+
+    /// <summary>Whether the distributor forwards group 1 at all.</summary>
+    internal static void EnableDistributor(bool enable)
+    {
+        Instructions.Store32(Board.Distributor + DistributorControl, AffinityRouting | (enable ? EnableGroup1 : 0));
+        while ((Instructions.Load32(Board.Distributor + DistributorControl) & WritePending) != 0)
+        {
+        }
+    }
+
+    /// <summary>A core's redistributor and CPU interface: software-generated interrupts and the virtual timer's.</summary>
+    internal static void InitializeCpu(int cpu)
+    {
+        ulong frame = Redistributor(cpu);
+        ulong waker = Instructions.Load32(frame + RedistributorWaker);
+        Instructions.Store32(frame + RedistributorWaker, waker & ~ProcessorSleep);
+        while ((Instructions.Load32(frame + RedistributorWaker) & ChildrenAsleep) != 0)
+        {
+        }
+
+        Instructions.Store32(frame + PrivateClearEnable, uint.MaxValue);
+        Instructions.Store32(frame + PrivateClearPending, uint.MaxValue);
+        Instructions.Store32(frame + PrivateGroup, uint.MaxValue);
+        for (ulong i = 0; i < PrivateCount; i += 4)
+        {
+            Instructions.Store32(frame + PrivatePriority + i, 0xA0A0_A0A0);
+        }
+
+        Instructions.Store32(frame + PrivateSetEnable, 0xFFFF | (1UL << (int)Board.VirtualTimerInterrupt));
+        Instructions.EnableInterruptInterface();
+    }
+
+    /// <summary>A core's redistributor frames, found by the affinity in GICR_TYPER.</summary>
+    internal static ulong Redistributor(int cpu)
+    {
+        ulong affinity = Board.Affinity(cpu);
+        ulong wanted = ((affinity >> 32) << 24) | (affinity & 0xFF_FFFF);
+        ulong frame = Board.Redistributors;
+        while (true)
+        {
+            ulong type = Instructions.Load64(frame + RedistributorType);
+            if (type >> 32 == wanted || (type & LastRedistributor) != 0)
+            {
+                return frame;
+            }
+
+            frame += Board.RedistributorBytes;
+        }
+    }
+
+    /// <summary>Sends a software-generated interrupt to one core (IHI 0069, ICC_SGI1R_EL1).</summary>
+    internal static void Send(int cpu, int interrupt)
+    {
+        ulong affinity = Board.Affinity(cpu);
+        Instructions.WriteSoftwareInterrupt(
+            (((affinity >> 32) & 0xFF) << 48)
+            | (((affinity >> 16) & 0xFF) << 32)
+            | ((ulong)interrupt << 24)
+            | (((affinity >> 8) & 0xFF) << 16)
+            | ((affinity & 0xF0) << 40)
+            | (1UL << (int)(affinity & 0xF)));
+    }
+
+    /// <summary>Takes and ends one interrupt: called from the exception handler.</summary>
+    internal static void Take()
+    {
+        uint interrupt = (uint)Instructions.ReadInterruptAcknowledge() & 0xFF_FFFF;
+        if (interrupt >= FirstSpecial)
+        {
+            return;
+        }
+
+        if (interrupt < PrivateCount)
+        {
+            Interlocked.Increment(ref _counts[(Board.CurrentCpu() * PrivateCount) + (int)interrupt]);
+        }
+
+        if (interrupt == Board.VirtualTimerInterrupt)
+        {
+            VirtualTimer.Tick();
+        }
+
+        Instructions.WriteInterruptEnd(interrupt);
+    }
+
+    [InlineArray(Board.MaximumCpus * PrivateCount)]
+    private struct Counters
+    {
+        private int _first;
+    }
+}

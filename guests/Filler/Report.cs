@@ -1,0 +1,43 @@
+using Quietus.Filler.Machine;
+
+namespace Quietus.Filler;
+
+/// <summary>
+/// What the guest tells the hypervisor, by HVC #0: X0 = <see cref="Function"/>, X1 = kind, X2 = value. Without a
+/// hypervisor the HVC is undefined, and the line on the UART is all.
+/// </summary>
+internal static class Report
+{
+    /// <summary>The hypervisor's own call, in the range of vendor-specific hypervisor services (DEN0028).</summary>
+    internal const ulong Function = 0xC600_0001;
+
+    /// <summary>So many bytes were dirtied.</summary>
+    internal static void Dirtied(ulong bytes) => Send(1, bytes);
+
+    /// <summary>The test, which has tried so many things, passed.</summary>
+    internal static void TestPassed(ulong tries) => Send(2, tries);
+
+    /// <summary>The test, or something else that was asked for, failed.</summary>
+    internal static void TestFailed(ulong which) => Send(3, which);
+
+    /// <summary>Instructions for an HVC and back, in thousandths.</summary>
+    internal static void HypervisorCallCost(ulong thousandths) => Send(4, thousandths);
+
+    /// <summary>Instructions for the first touch of a page, in thousandths.</summary>
+    internal static void FirstTouchCost(ulong thousandths) => Send(5, thousandths);
+
+    private static void Send(ulong kind, ulong value)
+    {
+        Terminal.Begin();
+        Terminal.Text("report kind="u8);
+        Terminal.Decimal(kind);
+        Terminal.Text(" value="u8);
+        Terminal.Decimal(value);
+        Terminal.EndLine();
+        ref ExceptionRecord record = ref Exceptions.Current;
+        bool expecting = record.Expecting;
+        record.Expecting = true;
+        Instructions.HypervisorCall(Function, kind, value, 0);
+        record.Expecting = expecting;
+    }
+}

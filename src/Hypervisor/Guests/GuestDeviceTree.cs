@@ -1,0 +1,185 @@
+using System;
+using Quietus.Hypervisor.DeviceTrees;
+
+namespace Quietus.Hypervisor.Guests;
+
+/// <summary>
+/// The device tree that a guest gets: its memory, vCPUs, PSCI, interrupt controller, timer and UART, at the addresses
+/// of <see cref="GuestMemoryMap"/>. Nothing is reserved in it, and nothing is random unless it is asked for, so that
+/// the same VM gets the same bytes.
+/// </summary>
+public struct GuestDeviceTree
+{
+    private const uint GicHandle = 1;
+    private const uint ClockHandle = 2;
+
+    // Interrupts as the GICv3 binding has them: kind, number within the kind, trigger.
+    private const uint Shared = 0;
+    private const uint Private = 1;
+    private const uint LevelHigh = 4;
+    private const uint FirstShared = 32;
+
+    /// <summary>The UART's clock; no baud rate comes of it.</summary>
+    private const uint ClockHertz = 24_000_000;
+
+    /// <summary>The number of vCPUs, 1 to 8.</summary>
+    public int VcpuCount;
+
+    /// <summary>Bytes of memory from <see cref="GuestMemoryMap.MemoryStart"/> on.</summary>
+    public ulong MemoryBytes;
+
+    /// <summary>Where the initial ramdisk is.</summary>
+    public ulong RamdiskStart;
+
+    /// <summary>The initial ramdisk's length in bytes; 0 for none.</summary>
+    public ulong RamdiskBytes;
+
+    /// <summary>What the kernel places itself at random by (/chosen's <c>kaslr-seed</c>); 0 for no such property.</summary>
+    public ulong PlacementSeed;
+
+    /// <summary>Writes the tree.</summary>
+    /// <param name="blob">Where; 4 KB are enough for 8 vCPUs and 1 KB of arguments.</param>
+    /// <param name="arguments">The kernel's command line.</param>
+    /// <param name="length">The tree's length in bytes; 0 when it does not fit.</param>
+    public readonly DeviceTreeError Write(Span<byte> blob, scoped ReadOnlySpan<byte> arguments, out int length)
+    {
+        var tree = new DeviceTreeWriter(blob);
+        tree.BeginNode(default);
+        tree.Cell("#address-cells"u8, 2);
+        tree.Cell("#size-cells"u8, 2);
+        tree.Text("compatible"u8, "linux,dummy-virt"u8);
+        tree.Text("model"u8, "Quietus"u8);
+        tree.Cell("interrupt-parent"u8, GicHandle);
+        WriteChosen(ref tree, arguments);
+        WriteMemory(ref tree);
+        WriteCpus(ref tree);
+        WritePsci(ref tree);
+        WriteInterruptController(ref tree);
+        WriteTimer(ref tree);
+        WriteUart(ref tree);
+        tree.EndNode();
+        return tree.Finish(out length);
+    }
+
+    private readonly void WriteChosen(ref DeviceTreeWriter tree, scoped ReadOnlySpan<byte> arguments)
+    {
+        tree.BeginNode("chosen"u8);
+        tree.Text("bootargs"u8, arguments);
+        tree.Text("stdout-path"u8, "/pl011@9000000"u8);
+        if (RamdiskBytes != 0)
+        {
+            tree.DoubleCell("linux,initrd-start"u8, RamdiskStart);
+            tree.DoubleCell("linux,initrd-end"u8, RamdiskStart + RamdiskBytes);
+        }
+
+        if (PlacementSeed != 0)
+        {
+            tree.DoubleCell("kaslr-seed"u8, PlacementSeed);
+        }
+
+        tree.EndNode();
+    }
+
+    private readonly void WriteMemory(ref DeviceTreeWriter tree)
+    {
+        tree.BeginNode("memory"u8, GuestMemoryMap.MemoryStart);
+        tree.Text("device_type"u8, "memory"u8);
+        WriteRegister(ref tree, GuestMemoryMap.MemoryStart, MemoryBytes);
+        tree.EndNode();
+    }
+
+    private readonly void WriteCpus(ref DeviceTreeWriter tree)
+    {
+        tree.BeginNode("cpus"u8);
+        tree.Cell("#address-cells"u8, 1);
+        tree.Cell("#size-cells"u8, 0);
+        for (int vcpu = 0; vcpu < VcpuCount; vcpu++)
+        {
+            tree.BeginNode("cpu"u8, (ulong)vcpu);
+            tree.Text("device_type"u8, "cpu"u8);
+            tree.Text("compatible"u8, "arm,armv8"u8);
+            tree.Cell("reg"u8, (uint)vcpu);
+            tree.Text("enable-method"u8, "psci"u8);
+            tree.EndNode();
+        }
+
+        tree.EndNode();
+    }
+
+    private static void WritePsci(ref DeviceTreeWriter tree)
+    {
+        tree.BeginNode("psci"u8);
+        tree.Property("compatible"u8, "arm,psci-1.0\0arm,psci-0.2\0"u8);
+        tree.Text("method"u8, "hvc"u8);
+        tree.EndNode();
+    }
+
+    private readonly void WriteInterruptController(ref DeviceTreeWriter tree)
+    {
+        tree.BeginNode("intc"u8, GuestMemoryMap.DistributorStart);
+        tree.Text("compatible"u8, "arm,gic-v3"u8);
+        tree.Property("interrupt-controller"u8);
+        tree.Cell("#interrupt-cells"u8, 3);
+        Span<ulong> registers = stackalloc ulong[4];
+        registers[0] = GuestMemoryMap.DistributorStart;
+        registers[1] = GuestMemoryMap.DistributorSize;
+        registers[2] = GuestMemoryMap.RedistributorStart;
+        registers[3] = GuestMemoryMap.RedistributorSize * (ulong)VcpuCount;
+        tree.DoubleCells("reg"u8, registers);
+        tree.Cell("phandle"u8, GicHandle);
+        tree.EndNode();
+    }
+
+    private static void WriteTimer(ref DeviceTreeWriter tree)
+    {
+        // The binding wants all four: secure physical, non-secure physical, virtual, hypervisor. At EL1 the virtual
+        // one is what an operating system uses.
+        Span<uint> interrupts = stackalloc uint[12];
+        WriteInterrupt(interrupts, Private, 13);
+        WriteInterrupt(interrupts.Slice(3), Private, 14);
+        WriteInterrupt(interrupts.Slice(6), Private, GuestMemoryMap.VirtualTimerInterrupt - 16);
+        WriteInterrupt(interrupts.Slice(9), Private, 10);
+        tree.BeginNode("timer"u8);
+        tree.Text("compatible"u8, "arm,armv8-timer"u8);
+        tree.Cells("interrupts"u8, interrupts);
+        tree.Property("always-on"u8);
+        tree.EndNode();
+    }
+
+    private static void WriteUart(ref DeviceTreeWriter tree)
+    {
+        tree.BeginNode("apb-pclk"u8);
+        tree.Text("compatible"u8, "fixed-clock"u8);
+        tree.Cell("#clock-cells"u8, 0);
+        tree.Cell("clock-frequency"u8, ClockHertz);
+        tree.Cell("phandle"u8, ClockHandle);
+        tree.EndNode();
+
+        Span<uint> cells = stackalloc uint[3];
+        tree.BeginNode("pl011"u8, GuestMemoryMap.UartStart);
+        tree.Property("compatible"u8, "arm,pl011\0arm,primecell\0"u8);
+        WriteRegister(ref tree, GuestMemoryMap.UartStart, GuestMemoryMap.UartSize);
+        WriteInterrupt(cells, Shared, GuestMemoryMap.UartInterrupt - FirstShared);
+        tree.Cells("interrupts"u8, cells);
+        tree.Property("clock-names"u8, "uartclk\0apb_pclk\0"u8);
+        cells[0] = ClockHandle;
+        cells[1] = ClockHandle;
+        tree.Cells("clocks"u8, cells.Slice(0, 2));
+        tree.EndNode();
+    }
+
+    private static void WriteRegister(ref DeviceTreeWriter tree, ulong start, ulong size)
+    {
+        Span<ulong> register = stackalloc ulong[2];
+        register[0] = start;
+        register[1] = size;
+        tree.DoubleCells("reg"u8, register);
+    }
+
+    private static void WriteInterrupt(Span<uint> cells, uint kind, uint number)
+    {
+        cells[0] = kind;
+        cells[1] = number;
+        cells[2] = LevelHigh;
+    }
+}

@@ -3,6 +3,7 @@ using System.Runtime;
 using System.Runtime.CompilerServices;
 using Quietus.Hypervisor.Core;
 using Quietus.Hypervisor.DeviceTrees;
+using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Monitor;
 using Quietus.Memory;
@@ -59,7 +60,12 @@ internal static unsafe class Entry
         Require(Platform.InitializeVmids(), "the VMID allocator could not be set up"u8);
         CoreSetup.Initialize(Core.Core.Current);
         StartOtherCores();
+        Require(
+            Platform.Description.VirtualTimerInterrupt == GuestMemoryMap.VirtualTimerInterrupt,
+            "the virtual timer's interrupt is not PPI 27, which guests are told"u8);
+        GuestLoader.UseBundle(Platform.Description.Initrd);
         Require(VmTable.Initialize(), "there is no memory for VM slots"u8);
+        SystemRegisters.Initialize(VmTable.Geometry.IpaBits);
         MonitorLoop.Run();
     }
 

@@ -39,7 +39,8 @@
     read_register id_aa64mmfr1, id_aa64mmfr1_el1
     read_register id_aa64mmfr2, s3_0_c0_c7_2
     read_register core, tpidr_el2
-    read_register esr, esr_el2
+    read_register far, far_el2
+    read_register hpfar, hpfar_el2
     write_register hcr, hcr_el2
     read_register hcr, hcr_el2
     write_register hstr, hstr_el2
@@ -57,10 +58,21 @@
     read_register counter_frequency, cntfrq_el0
     write_register virtual_timer_control, cntv_ctl_el0
     read_register virtual_timer_control, cntv_ctl_el0
-    write_register hyp_timer_control, cnthp_ctl_el2
-    write_register hyp_timer_value, cnthp_tval_el2
     read_register par, par_el1
     read_register guest_system_control, sctlr_el1
+
+// void start_hypervisor_timer(ulong ticks), void stop_hypervisor_timer()
+function start_hypervisor_timer
+    msr     cnthp_tval_el2, x0
+    mov     x0, #1
+    msr     cnthp_ctl_el2, x0
+    isb
+    ret
+
+function stop_hypervisor_timer
+    msr     cnthp_ctl_el2, xzr
+    isb
+    ret
 
 // void write_translation_table(ulong table): EL2's own stage 1.
 function write_translation_table
@@ -377,6 +389,8 @@ function image_address
     image_boundary secondary_start
     image_boundary boot_core
     image_boundary boot_stack_bottom
+    image_boundary filler_start
+    image_boundary filler_end
 
 // ---- what generated code calls ----
 // void* memmove(void* to, void* from, nuint bytes)

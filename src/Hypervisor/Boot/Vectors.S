@@ -6,9 +6,8 @@
 
     .equ CONTEXT_PC, 248            // offsets into VcpuContext (Core/VcpuContext.cs asserts them)
     .equ CONTEXT_ESR, 264
-    .equ CONTEXT_HPFAR, 280
-    .equ CONTEXT_FPSR, 288
-    .equ CONTEXT_Q, 304
+    .equ CONTEXT_FPSR, 272
+    .equ CONTEXT_Q, 288
 
     .equ FRAME_SIZE, 304            // FaultFrame (Boot/FaultReporter.cs)
 
@@ -132,10 +131,7 @@ save_guest:
     mrs     x3, spsr_el2
     stp     x2, x3, [x0, #CONTEXT_PC]
     mrs     x2, esr_el2
-    mrs     x3, far_el2
-    stp     x2, x3, [x0, #CONTEXT_ESR]
-    mrs     x2, hpfar_el2
-    str     x2, [x0, #CONTEXT_HPFAR]
+    str     x2, [x0, #CONTEXT_ESR]
     mrs     x2, fpsr
     mrs     x3, fpcr
     stp     x2, x3, [x0, #CONTEXT_FPSR]

@@ -6,9 +6,12 @@ namespace Quietus.Hypervisor.Core;
 /// A vCPU's registers while EL2 runs, and why it left the guest. Boot/Vectors.S stores and loads it by these offsets.
 /// EL1's system registers stay in the core: a vCPU keeps its core for its whole life.
 /// </summary>
-[StructLayout(LayoutKind.Explicit, Size = 816)]
+[StructLayout(LayoutKind.Explicit, Size = 800)]
 internal unsafe struct VcpuContext
 {
+    /// <summary>Every A64 instruction's size: what ELR_EL2 moves by after one was emulated.</summary>
+    internal const ulong InstructionBytes = 4;
+
     [FieldOffset(0)]
     internal fixed ulong X[31];
 
@@ -24,22 +27,14 @@ internal unsafe struct VcpuContext
     [FieldOffset(264)]
     internal ulong Syndrome;
 
-    /// <summary>FAR_EL2 of the last exit.</summary>
     [FieldOffset(272)]
-    internal ulong FaultAddress;
-
-    /// <summary>HPFAR_EL2 of the last exit.</summary>
-    [FieldOffset(280)]
-    internal ulong FaultIpa;
-
-    [FieldOffset(288)]
     internal ulong FloatingPointStatus;
 
-    [FieldOffset(296)]
+    [FieldOffset(280)]
     internal ulong FloatingPointControl;
 
     /// <summary>Q0 to Q31, 16 bytes each.</summary>
-    [FieldOffset(304)]
+    [FieldOffset(288)]
     internal fixed ulong Vector[64];
 
     /// <summary>A general register as an instruction names it: 31 is the zero register.</summary>

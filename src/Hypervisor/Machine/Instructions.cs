@@ -57,6 +57,14 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "read_core"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void* ReadCore();
 
+    /// <summary>FAR_EL2 of the exception that brought this core to EL2.</summary>
+    [RuntimeImport("*", "read_far"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadFar();
+
+    /// <summary>HPFAR_EL2 of the exception that brought this core to EL2.</summary>
+    [RuntimeImport("*", "read_hpfar"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadHpfar();
+
     [RuntimeImport("*", "write_hcr"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteHcr(ulong value);
 
@@ -104,6 +112,13 @@ internal static unsafe class Instructions
 
     [RuntimeImport("*", "read_virtual_timer_control"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadVirtualTimerControl();
+
+    /// <summary>The EL2 physical timer's interrupt after a number of the system counter's ticks.</summary>
+    [RuntimeImport("*", "start_hypervisor_timer"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void StartHypervisorTimer(ulong ticks);
+
+    [RuntimeImport("*", "stop_hypervisor_timer"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void StopHypervisorTimer();
 
     [RuntimeImport("*", "write_translation_table"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteTranslationTable(ulong table);
@@ -222,6 +237,9 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "write_ich_hcr"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteIchHcr(ulong value);
 
+    [RuntimeImport("*", "read_ich_hcr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadIchHcr();
+
     [RuntimeImport("*", "read_ich_vtr"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadIchVtr();
 
@@ -296,4 +314,6 @@ internal enum ImageBoundary
     SecondaryEntry,
     BootCore,
     BootStackBottom,
+    Filler,
+    FillerEnd,
 }

@@ -23,4 +23,15 @@ internal struct MaintenanceCounters
 
     /// <summary>DSB of any kind.</summary>
     internal ulong Dsb;
+
+    /// <summary>What was issued since an earlier state of the same counters.</summary>
+    internal readonly MaintenanceCounters Since(in MaintenanceCounters earlier) => new()
+    {
+        TlbiIpa = TlbiIpa - earlier.TlbiIpa,
+        TlbiRange = TlbiRange - earlier.TlbiRange,
+        TlbiVmid = TlbiVmid - earlier.TlbiVmid,
+        TlbiVmalle1 = TlbiVmalle1 - earlier.TlbiVmalle1,
+        DataCacheLines = DataCacheLines - earlier.DataCacheLines,
+        Dsb = Dsb - earlier.Dsb,
+    };
 }

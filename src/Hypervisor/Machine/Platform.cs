@@ -34,6 +34,9 @@ internal static unsafe class Platform
 
     internal static ref FramePool Pool => ref _pool;
 
+    /// <summary>The pool, for those who keep its address. A static's address is fixed: there is no collector.</summary>
+    internal static FramePool* PoolPointer => (FramePool*)Unsafe.AsPointer(ref _pool);
+
     internal static ref VmidAllocator Vmids => ref _vmids;
 
     /// <summary>Cores that run our code; the boot core is number 0.</summary>

@@ -1,0 +1,113 @@
+using Quietus.Hypervisor.Devices;
+using Quietus.Hypervisor.Guests;
+using Quietus.Hypervisor.Machine;
+using Quietus.Hypervisor.Monitor;
+using Quietus.Memory;
+using Quietus.Stage2;
+
+namespace Quietus.Hypervisor.Core;
+
+/// <summary>Stage-2 aborts of a guest: memory that is not there yet, a device's registers, or nothing at all.</summary>
+internal static unsafe class Aborts
+{
+    internal static void Handle(Vcpu* vcpu)
+    {
+        StageTwoAbort abort = StageTwoAbort.Decode(vcpu->Context.Syndrome);
+        if (!abort.IsStageTwoFault)
+        {
+            vcpu->Vm->RequestStop("the guest caused an abort that is no Stage-2 fault (a memory error?)"u8);
+            return;
+        }
+
+        if (!TryFindIpa(abort, out Ipa ipa))
+        {
+            return; // the guest's own tables changed under the access: it repeats it, and takes its own fault
+        }
+
+        ulong start = Stopwatch.Count();
+        AccessKind access = abort.IsFetch ? AccessKind.Execute : abort.IsWrite ? AccessKind.Write : AccessKind.Read;
+        switch (Fault(vcpu->Vm, ipa, access))
+        {
+            case FaultResult.Mapped:
+                vcpu->Counters.FaultExits++;
+                vcpu->Counters.FaultInstructions += Stopwatch.Count() - start;
+                break;
+
+            case FaultResult.Retry:
+                WaitForInvalidation(vcpu);
+                break;
+
+            case FaultResult.OutOfMemory:
+                vcpu->Vm->RequestStop("the machine ran out of memory for this VM"u8);
+                break;
+
+            case FaultResult.NoSlot when DeviceAccess.TryHandle(vcpu, ipa, abort):
+                vcpu->Counters.MmioExits++;
+                break;
+
+            case FaultResult.NoSlot or FaultResult.ReadOnly or FaultResult.NotExecutable:
+                Inject.ExternalAbort(vcpu, abort);
+                break;
+
+            default:
+                vcpu->Vm->RequestStop("a defect of the hypervisor: a fault that cannot be"u8);
+                break;
+        }
+    }
+
+    /// <summary>The page is found and filled without the memory lock, so that faults of several vCPUs overlap.</summary>
+    private static FaultResult Fault(Vm* vm, Ipa ipa, AccessKind access)
+    {
+        El2Machine machine = vm->Machine;
+        vm->MemoryLock.Enter();
+        FaultResult result = vm->Memory.PrepareFault(ref machine, ipa, access, out FaultTicket ticket);
+        vm->MemoryLock.Leave();
+        if (result != FaultResult.Prepared)
+        {
+            return result;
+        }
+
+        vm->Memory.FillFault(ref machine, ref ticket);
+        vm->MemoryLock.Enter();
+        result = vm->Memory.CommitFault(ref machine, ref ticket);
+        vm->MemoryLock.Leave();
+        return result;
+    }
+
+    /// <summary>
+    /// HPFAR_EL2 holds the IPA of every Stage-2 fault but a permission fault of the access itself, for which the guest's
+    /// stage 1 must be asked again (DDI 0487 D24.2.67).
+    /// </summary>
+    private static bool TryFindIpa(StageTwoAbort abort, out Ipa ipa)
+    {
+        ulong address = Instructions.ReadFar();
+        if (!abort.NeedsTranslation)
+        {
+            ipa = new Ipa(abort.IntermediateAddress(Instructions.ReadHpfar(), address));
+            return true;
+        }
+
+        const ulong PageMask = 0xFFF;
+        ulong answer = Instructions.TranslateGuestAddress(address);
+        ipa = new Ipa((answer & 0x0000_FFFF_FFFF_F000) | (address & PageMask));
+        return (answer & 1) == 0;
+    }
+
+    /// <summary>Waits while the page's range is being taken away; whoever ends that kicks.</summary>
+    private static void WaitForInvalidation(Vcpu* vcpu)
+    {
+        Vm* vm = vcpu->Vm;
+        while (!vm->IsStopRequested && IsInvalidating(vm))
+        {
+            VcpuLoop.WaitForKick(vcpu);
+        }
+    }
+
+    private static bool IsInvalidating(Vm* vm)
+    {
+        vm->MemoryLock.Enter();
+        bool busy = vm->Memory.InvalidationsInProgress != 0;
+        vm->MemoryLock.Leave();
+        return busy;
+    }
+}

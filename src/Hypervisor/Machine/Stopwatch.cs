@@ -1,0 +1,34 @@
+namespace Quietus.Hypervisor.Machine;
+
+/// <summary>
+/// Instructions and time between two moments on one core. PMCCNTR_EL0 where there is a PMU: under QEMU's
+/// <c>-icount shift=0</c> it advances by one for each instruction of the machine. Without a PMU the system counter in
+/// nanoseconds stands in, which is the same under icount, at the counter's resolution.
+/// </summary>
+internal struct Stopwatch
+{
+    private ulong _startCount;
+    private ulong _startTime;
+
+    /// <summary>Whether the PMU counts, or the system counter does; the monitor's <c>machine</c> tells.</summary>
+    internal static bool IsExact => CpuFeatures.CycleCounter;
+
+    internal static Stopwatch Start() => new() { _startTime = Instructions.ReadCounter(), _startCount = Count() };
+
+    /// <summary>Instructions since the start.</summary>
+    internal readonly ulong Elapsed => Count() - _startCount;
+
+    /// <summary>Nanoseconds since the start, at the system counter's resolution.</summary>
+    internal readonly ulong ElapsedNanoseconds => ToNanoseconds(Instructions.ReadCounter() - _startTime);
+
+    /// <summary>The counter itself, for whoever wants only a difference of instructions.</summary>
+    internal static ulong Count() =>
+        CpuFeatures.CycleCounter ? Instructions.ReadCycleCounter() : ToNanoseconds(Instructions.ReadCounter());
+
+    private static ulong ToNanoseconds(ulong ticks)
+    {
+        const ulong NanosecondsPerSecond = 1_000_000_000;
+        ulong frequency = Instructions.ReadCounterFrequency();
+        return (ticks / frequency * NanosecondsPerSecond) + (ticks % frequency * NanosecondsPerSecond / frequency);
+    }
+}

@@ -1,0 +1,302 @@
+using System;
+using System.Runtime.CompilerServices;
+using Quietus.Hypervisor.Core;
+using Quietus.Hypervisor.Guests;
+using Quietus.Hypervisor.Machine;
+using Quietus.Memory;
+using Quietus.Wire;
+
+namespace Quietus.Hypervisor.Monitor;
+
+/// <summary>
+/// The monitor's commands (docs/protocol.md): a reply is any number of lines that begin with "- " and one that begins with
+/// "ok" or "error". Whatever is wrong with a command is said; nothing that is typed can hurt.
+/// </summary>
+internal static unsafe class Commands
+{
+    private const int LineBytes = 768;
+
+    /// <summary>Carries out one line and replies.</summary>
+    /// <param name="text">The line; its quoted values are unescaped in place.</param>
+    internal static void Execute(Span<byte> text)
+    {
+        Span<byte> buffer = stackalloc byte[LineBytes];
+        LineBuilder reply = new(buffer);
+        CommandLineError error = CommandLine.Parse(text, out CommandLine command);
+        if (error != CommandLineError.None)
+        {
+            Fail(ref reply, "bad-command"u8, CommandLine.Describe(error));
+        }
+        else
+        {
+            reply.Text("ok"u8);
+            Dispatch(in command, ref reply);
+        }
+
+        MachineConsole.Send(Channel.Monitor, reply.Written, default);
+        if (error == CommandLineError.None && command.VerbIs("off"u8))
+        {
+            MachineConsole.Drain();
+            Firmware.TurnOffMachine();
+        }
+    }
+
+    private static void Dispatch(in CommandLine command, ref LineBuilder reply)
+    {
+        if (command.VerbIs("version"u8))
+        {
+            reply.Field("name"u8, "quietus"u8);
+            reply.Field("version"u8, "0.1.0"u8);
+            reply.Field("protocol"u8, 1);
+        }
+        else if (command.VerbIs("machine"u8))
+        {
+            DescribeMachine(ref reply);
+        }
+        else if (command.VerbIs("create"u8))
+        {
+            Create(in command, ref reply);
+        }
+        else if (command.VerbIs("start"u8))
+        {
+            Start(in command, ref reply);
+        }
+        else if (command.VerbIs("kill"u8) || command.VerbIs("unmap"u8))
+        {
+            End(in command, ref reply);
+        }
+        else if (command.VerbIs("list"u8))
+        {
+            List(ref reply);
+        }
+        else if (command.VerbIs("memory"u8))
+        {
+            DescribeMemory(ref reply);
+        }
+        else if (command.VerbIs("measure"u8))
+        {
+            Measure(in command, ref reply);
+        }
+        else if (command.VerbIs("send"u8))
+        {
+            Send(in command, ref reply);
+        }
+        else if (command.VerbIs("help"u8))
+        {
+            Help();
+        }
+        else if (command.VerbIs("text"u8))
+        {
+            MachineConsole.UseText();
+        }
+        else if (!command.VerbIs("off"u8))
+        {
+            Fail(ref reply, "unknown-command"u8, "there is no such command; help lists them"u8);
+        }
+    }
+
+    private static void DescribeMachine(ref LineBuilder reply)
+    {
+        PoolUsage usage = Platform.Pool.Usage;
+        reply.Field("cores"u8, (ulong)Platform.CoreCount);
+        reply.Field("memory_bytes"u8, (ulong)usage.TotalChunks << FramePool.ChunkShift);
+        reply.Field("free_bytes"u8, (ulong)(usage.CleanChunks + usage.DirtyChunks) << FramePool.ChunkShift);
+        reply.HexadecimalField("midr"u8, Instructions.ReadMidr(), 8);
+        reply.Field("ipa_bits"u8, (ulong)VmTable.Geometry.IpaBits);
+        reply.Field("granule"u8, "4k"u8);
+        reply.Field("s2fwb"u8, CpuFeatures.ForcedWriteBack ? 1u : 0u);
+        reply.Field("tlbirange"u8, CpuFeatures.RangeInvalidation ? 1u : 0u);
+        reply.Field("vmid_bits"u8, (ulong)CpuFeatures.VmidBits);
+        reply.Field("el2_counter"u8, Stopwatch.IsExact ? "pmu"u8 : "cntpct"u8);
+        reply.Field("guests"u8, GuestLoader.HasLinux ? "filler,linux"u8 : "filler"u8);
+        if (GuestLoader.BundleProblem.Length != 0)
+        {
+            reply.QuotedField("bundle_problem"u8, GuestLoader.BundleProblem);
+        }
+    }
+
+    private static void Create(in CommandLine command, ref LineBuilder reply)
+    {
+        VmOptions options = default;
+        options.VcpuCount = 1;
+        if (!command.TryGet("guest"u8, out ReadOnlySpan<byte> guest) || !GuestLoader.TryFind(guest, out options.Guest))
+        {
+            Fail(ref reply, "bad-guest"u8, "guest=filler or guest=linux (machine lists those that are there)"u8);
+            return;
+        }
+
+        if (!command.TryGet("memory"u8, out ReadOnlySpan<byte> memory)
+            || Numbers.TryParseSize(memory, out options.MemoryBytes) != NumberError.None)
+        {
+            Fail(ref reply, "bad-memory"u8, "memory=BYTES is needed, a multiple of 2M"u8);
+            return;
+        }
+
+        if (command.TryGet("cpus"u8, out ReadOnlySpan<byte> cpus))
+        {
+            bool isNumber = Numbers.TryParse(cpus, out ulong count) == NumberError.None;
+            options.VcpuCount = isNumber && count <= Vm.MaximumVcpus ? (int)count : 0;
+        }
+
+        if (!command.TryGet("pages"u8, out ReadOnlySpan<byte> pages) || !TryFindSizing(pages, out options.Sizing))
+        {
+            Fail(ref reply, "bad-pages"u8, "pages=4k, pages=2m or pages=auto"u8);
+            return;
+        }
+
+        if (!command.TryGet("policy"u8, out ReadOnlySpan<byte> policy)
+            || !PolicyNames.TryFind(policy, out options.Policy))
+        {
+            Fail(ref reply, "bad-policy"u8, "policy=before-series, patch5, patch6, patch7, series or fate"u8);
+            return;
+        }
+
+        command.TryGet("append"u8, out ReadOnlySpan<byte> append);
+        VmError error = VmLife.Create(in options, append, out Vm* vm);
+        if (error != VmError.None)
+        {
+            Fail(ref reply, VmErrors.CodeOf(error), VmErrors.Describe(error));
+            return;
+        }
+
+        reply.Field("vm"u8, vm->Id);
+        reply.Field("slot"u8, (ulong)vm->Slot);
+    }
+
+    private static void Start(in CommandLine command, ref LineBuilder reply)
+    {
+        if (TryFindVm(in command, ref reply, out Vm* vm))
+        {
+            VmError error = VmLife.Start(vm);
+            if (error != VmError.None)
+            {
+                Fail(ref reply, VmErrors.CodeOf(error), VmErrors.Describe(error));
+                return;
+            }
+
+            reply.Field("vm"u8, vm->Id);
+        }
+    }
+
+    private static void End(in CommandLine command, ref LineBuilder reply)
+    {
+        if (TryFindVm(in command, ref reply, out Vm* vm))
+        {
+            uint id = vm->Id;
+            DeathFigures figures = command.VerbIs("kill"u8) ? VmLife.Kill(vm) : VmLife.Unmap(vm);
+            reply.Field("vm"u8, id);
+            figures.Write(ref reply);
+        }
+    }
+
+    private static void List(ref LineBuilder reply)
+    {
+        Span<byte> buffer = stackalloc byte[LineBytes];
+        ulong count = 0;
+        for (int slot = 0; slot < VmTable.SlotCount; slot++)
+        {
+            Vm* vm = VmTable.At(slot);
+            if (vm->Id == 0)
+            {
+                continue;
+            }
+
+            count++;
+            LineBuilder line = new(buffer);
+            line.Text("-"u8);
+            line.Field("vm"u8, vm->Id);
+            line.Field("slot"u8, (ulong)slot);
+            line.Field("state"u8, vm->State == VmState.Running ? "running"u8 : "created"u8);
+            line.Field("cpus"u8, (ulong)vm->Options.VcpuCount);
+            line.Field("memory_bytes"u8, vm->Options.MemoryBytes);
+            line.Field("mapped_pages_4k"u8, vm->Memory.MappedPages);
+            line.Field("mapped_blocks_2m"u8, vm->Memory.MappedBlocks);
+            line.Field("policy"u8, PolicyNames.NameOf(vm->Options.Policy));
+            MachineConsole.Send(Channel.Monitor, line.Written, default);
+        }
+
+        reply.Field("count"u8, count);
+    }
+
+    private static void DescribeMemory(ref LineBuilder reply)
+    {
+        PoolUsage usage = Platform.Pool.Usage;
+        int free = usage.CleanChunks + usage.DirtyChunks;
+        int used = usage.TotalChunks - free - usage.ReservedChunks - usage.ScrubbingChunks;
+        reply.Field("total_bytes"u8, (ulong)usage.TotalChunks << FramePool.ChunkShift);
+        reply.Field("free_bytes"u8, (ulong)free << FramePool.ChunkShift);
+        reply.Field("used_bytes"u8, (ulong)used << FramePool.ChunkShift);
+        reply.Field("reserved_bytes"u8, (ulong)usage.ReservedChunks << FramePool.ChunkShift);
+        reply.Field("chunks"u8, (ulong)usage.TotalChunks);
+        reply.Field("chunks_free"u8, (ulong)free);
+        reply.Field("chunks_dirty"u8, (ulong)usage.DirtyChunks);
+        reply.Field("refused_frees"u8, Platform.Pool.RefusedFrees);
+    }
+
+    private static void Measure(in CommandLine command, ref LineBuilder reply)
+    {
+        if (TryFindVm(in command, ref reply, out Vm* vm))
+        {
+            VcpuCounters sum = default;
+            for (int i = 0; i < vm->Options.VcpuCount; i++)
+            {
+                sum.Add(in vm->VcpuAt(i)->Counters);
+            }
+
+            reply.Field("vm"u8, vm->Id);
+            sum.Write(ref reply);
+        }
+    }
+
+    private static void Send(in CommandLine command, ref LineBuilder reply)
+    {
+        if (TryFindVm(in command, ref reply, out Vm* vm))
+        {
+            command.TryGet("text"u8, out ReadOnlySpan<byte> text);
+            VmTable.GiveInput(vm->Slot, text);
+            VmTable.GiveInput(vm->Slot, "\r"u8);
+        }
+    }
+
+    private static void Help()
+    {
+        Line("- version | machine | memory | list | help | text | off"u8);
+        Line("- create guest=filler|linux memory=64M [cpus=1] pages=4k|2m|auto policy=NAME [append=\"...\"]"u8);
+        Line("-   policies: before-series patch5 patch6 patch7 series fate"u8);
+        Line("- start vm=N | kill vm=N | unmap vm=N | measure vm=N | send vm=N text=\"...\""u8);
+    }
+
+    private static void Line(ReadOnlySpan<byte> text) => MachineConsole.Send(Channel.Monitor, text, default);
+
+    private static bool TryFindVm(in CommandLine command, ref LineBuilder reply, out Vm* vm)
+    {
+        bool isNumber = command.TryGet("vm"u8, out ReadOnlySpan<byte> text)
+            & Numbers.TryParse(text, out ulong id) == NumberError.None;
+        vm = isNumber ? VmTable.Find(id) : null;
+        if (vm == null)
+        {
+            Fail(
+                ref reply,
+                isNumber ? "no-such-vm"u8 : "bad-argument"u8,
+                isNumber ? "no VM has this number (it may have ended by itself)"u8 : "vm=NUMBER is needed"u8);
+        }
+
+        return vm != null;
+    }
+
+    private static bool TryFindSizing(ReadOnlySpan<byte> name, out PageSizing sizing)
+    {
+        sizing = Ascii.Equal(name, "4k"u8) ? PageSizing.Pages
+            : Ascii.Equal(name, "2m"u8) ? PageSizing.Blocks
+            : PageSizing.Auto;
+        return sizing != PageSizing.Auto || Ascii.Equal(name, "auto"u8);
+    }
+
+    private static void Fail(ref LineBuilder reply, ReadOnlySpan<byte> code, ReadOnlySpan<byte> message)
+    {
+        reply.Clear();
+        reply.Text("error"u8);
+        reply.Field("code"u8, code);
+        reply.QuotedField("message"u8, message);
+    }
+}

@@ -1,0 +1,162 @@
+using System;
+using System.Runtime.CompilerServices;
+using Quietus.Hypervisor.Core;
+using Quietus.Hypervisor.Machine;
+using Quietus.Wire;
+
+namespace Quietus.Hypervisor.Monitor;
+
+/// <summary>
+/// What the boot core does: wait for bytes from the UART and for cores that want something, carry out commands, reap VMs
+/// that ended by themselves. It runs no vCPU, so a kill order is always heard.
+/// </summary>
+internal static unsafe class MonitorLoop
+{
+    private const int RingBytes = 4096;
+
+    private static FrameDecoder _decoder;
+    private static Line _body;
+    private static Ring _ring;
+    private static uint _head;
+    private static uint _tail;
+    private static bool _timerRuns;
+
+    internal static void Run()
+    {
+        Platform.Gic.EnableShared(Platform.Description.UartInterrupt, Core.Core.Current->Affinity);
+        PhysicalGic.SetPrivateEnabled(
+            Core.Core.Current->Redistributor, Platform.Description.HypervisorTimerInterrupt, enabled: true);
+        MachineConsole.EnableReceive();
+        TextConsole.Greet();
+        while (true)
+        {
+            PollInterrupts();
+            bool worked = VmLife.ReapStopped();
+            while (TryTake(out byte value))
+            {
+                worked = true;
+                Take(value);
+            }
+
+            if (!worked)
+            {
+                AwaitPartialLines();
+                Instructions.WaitForInterrupt();
+            }
+        }
+    }
+
+    /// <summary>
+    /// Takes the interrupts that are pending: received bytes go into the ring, a kick says only that there is something to
+    /// look at. Called wherever this core waits, so that a long order loses no input.
+    /// </summary>
+    internal static void PollInterrupts()
+    {
+        while (true)
+        {
+            ulong interrupt = Instructions.AcknowledgeInterrupt() & 0xFF_FFFF;
+            if (interrupt >= PhysicalGic.FirstSpecial)
+            {
+                return;
+            }
+
+            if (interrupt == Platform.Description.UartInterrupt)
+            {
+                DrainUart();
+            }
+            else if (interrupt == Platform.Description.HypervisorTimerInterrupt)
+            {
+                Instructions.StopHypervisorTimer();
+                _timerRuns = false;
+                GuestConsole.FlushAll();
+            }
+
+            Instructions.DropPriority(interrupt);
+            Instructions.DeactivateInterrupt(interrupt);
+        }
+    }
+
+    /// <summary>Lets the rest of a line arrive before its beginning is sent.</summary>
+    private static void AwaitPartialLines()
+    {
+        const ulong PerSecond = 500;
+        if (!_timerRuns && GuestConsole.HasPartialLines)
+        {
+            _timerRuns = true;
+            Instructions.StartHypervisorTimer(Instructions.ReadCounterFrequency() / PerSecond);
+        }
+    }
+
+    /// <summary>What does not fit into the ring stays in the UART, which asserts flow control or drops it, as UARTs do.</summary>
+    private static void DrainUart()
+    {
+        Span<byte> ring = _ring;
+        while (_head - _tail < RingBytes && MachineConsole.TryRead(out byte value))
+        {
+            ring[(int)(_head % RingBytes)] = value;
+            _head++;
+        }
+    }
+
+    private static bool TryTake(out byte value)
+    {
+        if (_head == _tail)
+        {
+            DrainUart();
+        }
+
+        if (_head == _tail)
+        {
+            value = 0;
+            return false;
+        }
+
+        value = ((ReadOnlySpan<byte>)_ring)[(int)(_tail % RingBytes)];
+        _tail++;
+        return true;
+    }
+
+    private static void Take(byte value)
+    {
+        if (!MachineConsole.IsFramed)
+        {
+            if (value != FrameFormat.Delimiter)
+            {
+                TextConsole.Take(value);
+                return;
+            }
+
+            MachineConsole.UseFrames();
+            _decoder = default;
+            MachineConsole.Send(Channel.Event, "event=ready"u8, default);
+        }
+
+        Span<byte> body = _body;
+        if (_decoder.Feed(value, body) != DecodeStep.Frame)
+        {
+            return;
+        }
+
+        Span<byte> payload = body.Slice(FrameFormat.HeaderLength, _decoder.PayloadLength);
+        if (_decoder.Channel == Channel.Monitor)
+        {
+            Commands.Execute(payload);
+        }
+        else if (_decoder.Channel >= Channel.FirstConsole)
+        {
+            VmTable.GiveInput((int)_decoder.Channel - (int)Channel.FirstConsole, payload);
+        }
+    }
+
+    [InlineArray(FrameFormat.MaximumBody)]
+    private struct Line
+    {
+        private byte _first;
+    }
+
+    [InlineArray(RingBytes)]
+    private struct Ring
+    {
+        private byte _first;
+    }
+}

@@ -9,7 +9,8 @@ namespace Quietus.Analyzers;
 
 /// <summary>
 /// QT0001: a value whose type carries <c>[MustSettle]</c> is an obligation, such as the TLB invalidation that an unmap
-/// still owes. To drop it (as a statement, into <c>_</c>, or into a local that nothing reads) is an error.
+/// still owes. To drop it (as a statement, into <c>_</c>, or into a local that nothing but its own properties reads) is
+/// an error.
 /// </summary>
 [DiagnosticAnalyzer(LanguageNames.CSharp)]
 public sealed class MustSettleAnalyzer : DiagnosticAnalyzer
@@ -70,7 +71,7 @@ public sealed class MustSettleAnalyzer : DiagnosticAnalyzer
                 case ILocalReferenceOperation { IsDeclaration: true } reference when MustSettle(reference.Type):
                     declared[reference.Local] = reference;
                     break;
-                case ILocalReferenceOperation reference when !IsWritten(reference):
+                case ILocalReferenceOperation reference when !IsWritten(reference) && !IsLookedAt(reference):
                     read.Add(reference.Local);
                     break;
             }
@@ -102,6 +103,10 @@ public sealed class MustSettleAnalyzer : DiagnosticAnalyzer
             _ => false,
         };
     }
+
+    /// <summary>Whether only a property or field of the local is read or set: that settles nothing.</summary>
+    private static bool IsLookedAt(ILocalReferenceOperation reference) =>
+        reference.Parent is IPropertyReferenceOperation or IFieldReferenceOperation;
 
     /// <summary>Whether the type carries the attribute, or is a tuple in which one does.</summary>
     private static bool MustSettle(ITypeSymbol? type) =>

@@ -32,6 +32,8 @@ public class MustSettleTests
     [InlineData("_ = Engine.Map();")]
     [InlineData("Debt debt = Engine.Unmap(); // bad")]
     [InlineData("Debt debt = Engine.Unmap(); Engine.Settle(debt);")]
+    [InlineData("Debt debt = Engine.Unmap(); // bad\n if (debt.Pages == 0) return;")]
+    [InlineData("Debt debt = Engine.Unmap(); if (debt.Pages != 0) Engine.Settle(debt);")]
     [InlineData("Debt debt; // bad\n debt = Engine.Unmap();")]
     [InlineData("var debt = default(Debt); debt = Engine.Unmap(); Engine.Settle(in debt);")]
     [InlineData("Engine.TryUnmap(out _); // bad")]

@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
 using System.Linq;
+using System.Reflection;
 using System.Threading.Tasks;
 
 namespace Quietus.Analyzers.Tests;
@@ -10,8 +11,11 @@ namespace Quietus.Analyzers.Tests;
 /// <summary>The folder that these tests were built from.</summary>
 internal static class Repository
 {
-    /// <summary>The folder with the solution: QUIETUS_HOME, or the nearest one above the working directory.</summary>
-    public static string Root { get; } = FindRoot();
+    /// <summary>The folder with the solution, as the build wrote it down.</summary>
+    public static string Root { get; } = typeof(Repository).Assembly
+        .GetCustomAttributes<AssemblyMetadataAttribute>()
+        .Single(entry => entry.Key == "RepositoryRoot")
+        .Value!;
 
     /// <summary>The project's files, those that git knows or would add, as paths from the root.</summary>
     public static IReadOnlyList<string> Files { get; } = ListFiles();
@@ -33,24 +37,6 @@ internal static class Repository
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         return (process.ExitCode, output + errors.GetAwaiter().GetResult());
-    }
-
-    private static string FindRoot()
-    {
-        if (Environment.GetEnvironmentVariable("QUIETUS_HOME") is { Length: > 0 } home)
-        {
-            return home;
-        }
-
-        for (DirectoryInfo? folder = new(Environment.CurrentDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, "Quietus.slnx")))
-            {
-                return folder.FullName;
-            }
-        }
-
-        throw new InvalidOperationException("set QUIETUS_HOME, or run this below the repository's root");
     }
 
     private static string[] ListFiles()

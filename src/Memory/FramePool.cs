@@ -188,10 +188,10 @@ public struct FramePool
 
     /// <summary>Starts a VM's life: it holds nothing yet.</summary>
     /// <param name="frames">The VM's own record.</param>
-    /// <param name="frameShift">log2 of its frames: 12, 14 or 16, its tables' granule.</param>
+    /// <param name="frameShift">log2 of its frames, its tables' granule: 12, 14 or 16, and what is between for formats to come.</param>
     public PoolResult Adopt(ref VmFrames frames, int frameShift)
     {
-        if (frameShift is not (12 or 14 or 16))
+        if (frameShift is < 12 or > 16)
         {
             return PoolResult.BadArgument;
         }
@@ -306,19 +306,40 @@ public struct FramePool
     public PoolResult FreeData(ref VmFrames frames, Pa frame) => Counted(FreeChecked(ref frames, frame, Data));
 
     /// <summary>
-    /// <see cref="FreeData"/> for what a leaf mapped, which may be somebody else's memory:
-    /// <see cref="PoolResult.Foreign"/> is then an answer, not a refusal. The address is aligned, as leaves are.
+    /// <see cref="FreeData"/> for what a leaf of the VM mapped, millions of times in a row: the address is aligned, and
+    /// may be somebody else's, which is then left alone. What is refused is counted.
     /// </summary>
+    /// <param name="frames">The VM.</param>
+    /// <param name="frame">What the leaf mapped.</param>
+    /// <param name="frameShift">The VM's, as a constant where the caller has one.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal PoolResult FreeLeaf(ref VmFrames frames, Pa frame)
+    internal void FreeLeaf(ref VmFrames frames, Pa frame, int frameShift)
     {
-        PoolResult result = Free(ref frames, frame, Data);
-        if (result != PoolResult.Ok && result != PoolResult.Foreign)
+        ulong offset = frame.Value - frames.RecentBase;
+        if (offset >= ChunkBytes)
         {
-            RefusedFrees++;
+            FreeLeafElsewhere(ref frames, frame);
+            return;
         }
 
-        return result;
+        uint index = (uint)(offset >> frameShift);
+        ref ushort link = ref frames.RecentLinks.At((int)index);
+        if (link != Data)
+        {
+            RefusedFrees++;
+            return;
+        }
+
+        ref Chunk chunk = ref frames.Recent.At(0);
+        link = chunk.FreeHead;
+        chunk.FreeHead = (ushort)index;
+        uint free = chunk.Free + 1U;
+        chunk.Free = (ushort)free;
+        uint frameCount = (uint)(ChunkBytes >> frameShift);
+        if (free - 2 >= frameCount - 2)
+        {
+            FirstOrLastFreed(ref frames);
+        }
     }
 
     /// <summary>Takes one table page back, under the same condition as <see cref="FreeData"/>.</summary>
@@ -525,7 +546,6 @@ public struct FramePool
     /// Frees a frame. Neighbours in a row lie in one chunk nearly always, so the last one is remembered; it is one
     /// of this VM's that is cut into frames, or <see cref="VmFrames.Nowhere"/>.
     /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private PoolResult Free(ref VmFrames frames, Pa address, ushort kind)
     {
         ulong offset = address.Value - frames.RecentBase;
@@ -540,25 +560,34 @@ public struct FramePool
             offset = address.Value - frames.RecentBase;
         }
 
-        int number = frames.RecentChunk;
         int index = (int)(offset >> frames.FrameShift);
-        ref ushort link = ref Link(number, index);
+        ref ushort link = ref frames.RecentLinks.At(index);
         if (link != kind)
         {
             return (link & (Table | Data)) == 0 ? PoolResult.NotAllocated : PoolResult.WrongKind;
         }
 
-        ref Chunk chunk = ref _chunks.At(number);
+        ref Chunk chunk = ref frames.Recent.At(0);
         link = chunk.FreeHead;
         chunk.FreeHead = (ushort)index;
-        int free = chunk.Free + 1;
-        chunk.Free = (ushort)free;
-        if (free == 1 || free == chunk.FrameCount)
+        chunk.Free++;
+        if (chunk.Free == 1 || chunk.Free == chunk.FrameCount)
         {
-            FirstOrLastFreed(ref frames, ref chunk, number);
+            FirstOrLastFreed(ref frames);
         }
 
         return PoolResult.Ok;
+    }
+
+    /// <summary>The first leaf of a run that lies in another chunk, or somebody else's memory.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void FreeLeafElsewhere(ref VmFrames frames, Pa frame)
+    {
+        PoolResult result = Free(ref frames, frame, Data);
+        if (result != PoolResult.Foreign)
+        {
+            Counted(result);
+        }
     }
 
     /// <summary>Finds an address's chunk for <see cref="Free"/>, and cuts it into frames if it was handed out whole.</summary>
@@ -587,13 +616,18 @@ public struct FramePool
         }
 
         frames.RecentBase = chunk.Base;
-        frames.RecentChunk = number;
+        frames.RecentNumber = number;
+        frames.Recent = _chunks.Slice(number, 1);
+        frames.RecentLinks = _links.Slice(number * LinksPerChunk, LinksPerChunk);
         return PoolResult.Ok;
     }
 
-    /// <summary>A full chunk has room again, or one has become empty; a chunk of one frame would be both.</summary>
-    private void FirstOrLastFreed(ref VmFrames frames, ref Chunk chunk, int number)
+    /// <summary>The recent chunk was full and has room again, or it has become empty.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void FirstOrLastFreed(ref VmFrames frames)
     {
+        int number = frames.RecentNumber;
+        ref Chunk chunk = ref _chunks[number];
         if (chunk.Free == 1)
         {
             Unlink(ref frames.Full, number);
@@ -698,6 +732,7 @@ public struct FramePool
     private static bool HasUntouchedRun(in Chunk chunk, int count) =>
         ((chunk.Untouched + count - 1) & -count) + count <= chunk.FrameCount;
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private readonly void MoveToFull(ref VmFrames frames, int number)
     {
         Unlink(ref frames.Available, number);
@@ -719,6 +754,7 @@ public struct FramePool
     }
 
     /// <summary>Gives the VM a chunk to cut into frames, in front of its list; -1 when the pool is empty.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private int TakeChunk(ref VmFrames frames)
     {
         int number = frames.Stamp == 0 ? ChunkList.None : TakeFromPool();

@@ -12,6 +12,9 @@ namespace Quietus.Memory;
 // HandleFault is all three for callers that keep the lock.
 public partial struct GuestMemory<TFormat, TMachine>
 {
+    /// <summary>What a caller says who does not know, or whose fault was no translation fault.</summary>
+    public const int UnknownLevel = -1;
+
     /// <summary>
     /// Answers a Stage-2 abort on memory out of the pool, in one call. For a host's slot it answers
     /// <see cref="FaultResult.NeedsHostPage"/>, as <see cref="PrepareFault"/> does, and has taken nothing.
@@ -19,9 +22,11 @@ public partial struct GuestMemory<TFormat, TMachine>
     /// <param name="machine">The VM's machine.</param>
     /// <param name="ipa">The faulting address, from HPFAR_EL2 and FAR_EL2; any value.</param>
     /// <param name="access">What the guest tried.</param>
-    public FaultResult HandleFault(ref TMachine machine, Ipa ipa, AccessKind access)
+    /// <param name="translationFaultLevel">See <see cref="PrepareFault"/>.</param>
+    public FaultResult HandleFault(
+        ref TMachine machine, Ipa ipa, AccessKind access, int translationFaultLevel = UnknownLevel)
     {
-        FaultResult result = PrepareFault(ref machine, ipa, access, out FaultTicket ticket);
+        FaultResult result = PrepareFault(ref machine, ipa, access, out FaultTicket ticket, translationFaultLevel);
         if (result == FaultResult.Prepared)
         {
             FillFault(ref machine, ref ticket);
@@ -36,7 +41,18 @@ public partial struct GuestMemory<TFormat, TMachine>
     /// be committed or abandoned; every other result is final. Faults that only lack a permission or the access
     /// flag are answered here.
     /// </summary>
-    public FaultResult PrepareFault(ref TMachine machine, Ipa ipa, AccessKind access, out FaultTicket ticket)
+    /// <param name="machine">The VM's machine.</param>
+    /// <param name="ipa">The faulting address; any value.</param>
+    /// <param name="access">What the guest tried.</param>
+    /// <param name="ticket">The fault between its steps.</param>
+    /// <param name="translationFaultLevel">
+    /// The level in the syndrome of a translation fault (ESR_EL2.DFSC or IFSC 0b0001LL), which spares the walk that
+    /// finds it; <see cref="UnknownLevel"/> for every other fault. It may be out of date when another vCPU was faster:
+    /// the commit notices.
+    /// </param>
+    public FaultResult PrepareFault(
+        ref TMachine machine, Ipa ipa, AccessKind access, out FaultTicket ticket,
+        int translationFaultLevel = UnknownLevel)
     {
         ticket = default;
         if (!Exists)
@@ -45,37 +61,37 @@ public partial struct GuestMemory<TFormat, TMachine>
         }
 
         // Before anything about the page is looked up: an invalidation that ends after this drops the fault.
-        ulong sequence = _invalidation.Sequence();
+        ticket.Sequence = _invalidation.Sequence();
+        ticket.Address = ipa.Value;
+        ticket.Access = access;
         int number = _slots.Find(ipa);
         if (number == SlotTable.None)
         {
             return FaultResult.NoSlot;
         }
 
-        ref MemorySlot slot = ref _slots[number];
-        if (access == AccessKind.Write && slot.Slot.IsReadOnly)
-        {
-            return FaultResult.ReadOnly;
-        }
-
-        if (access == AccessKind.Execute && slot.Slot.Type == MemoryType.Device)
-        {
-            return FaultResult.NotExecutable;
-        }
-
-        ticket.Sequence = sequence;
-        ticket.Address = ipa.Value;
         ticket.Slot = number;
-        ticket.Access = access;
-        Translation now = _table.Translate(ref machine, ipa);
-        if (now.IsMapped)
+        ref MemorySlot slot = ref _slots[number];
+        if (!slot.Permits(access))
         {
-            return PrepareMapped(ref machine, ref slot, in now, in ticket);
+            return access == AccessKind.Write ? FaultResult.ReadOnly : FaultResult.NotExecutable;
+        }
+
+        int faultLevel = translationFaultLevel;
+        if (faultLevel < 0)
+        {
+            Translation now = _table.Translate(ref machine, ipa);
+            if (now.IsMapped)
+            {
+                return PrepareMapped(ref machine, ref slot, in now, in ticket);
+            }
+
+            faultLevel = now.Level;
         }
 
         return slot.Slot.Backing == SlotBacking.Host
             ? FaultResult.NeedsHostPage
-            : PreparePoolPage(ref machine, ref slot, now.Level, ref ticket);
+            : PreparePoolPage(ref machine, ref slot, faultLevel, ref ticket);
     }
 
     /// <summary>
@@ -108,30 +124,40 @@ public partial struct GuestMemory<TFormat, TMachine>
             return FaultResult.NoMemory;
         }
 
-        var ipa = new Ipa(ticket.Address);
-        FaultResult result;
-        if (_invalidation.MustRetry(ticket.Sequence, ipa) || !_slots[ticket.Slot].Contains(ticket.Address))
+        ref MemorySlot slot = ref _slots[ticket.Slot];
+        if (_invalidation.MustRetry(ticket.Sequence, new Ipa(ticket.Address)) || !slot.Contains(ticket.Address))
         {
-            result = FaultResult.Retry;
+            GiveBack(ref machine, ref ticket);
+            return FaultResult.Retry;
         }
-        else if (ticket.IsPoolPage)
-        {
-            result = MapPoolPage(ref machine, ref _slots[ticket.Slot], ipa, in ticket);
-        }
-        else
+
+        if (!ticket.IsPoolPage)
         {
             return ticket.IsSupplied
-                ? MapHostPage(ref machine, ref _slots[ticket.Slot], ipa, in ticket)
+                ? MapHostPage(ref machine, ref slot, ticket.Ipa, in ticket)
                 : FaultResult.BadPage;
         }
 
-        if (result != FaultResult.Mapped)
+        if (slot.IsLogged && ticket.Level != PageLevel)
         {
+            // Logging began after the block was chosen.
             GiveBack(ref machine, ref ticket);
+            return FaultResult.Retry;
         }
 
+        LeafAttributes attributes = AttributesFor(ref machine, in slot, ticket.Access);
+        ulong bytes = ticket.Level == PageLevel ? GranuleBytes : FramePool.ChunkBytes;
+        ulong start = ticket.Address & ~(bytes - 1);
+        Stage2Result mapped = _table.Map(ref machine, new Ipa(start), new Pa(ticket.Page), ticket.Level, attributes);
         machine.Pool.ForgetReservation(ref machine.Frames);
-        return result;
+        if (mapped == Stage2Result.Done)
+        {
+            LogWrite(ref slot, ticket.Ipa, ticket.Access);
+            return FaultResult.Mapped;
+        }
+
+        GiveBack(ref machine, ref ticket);
+        return FromStage2ForFault(mapped);
     }
 
     /// <summary>Ends a fault without mapping anything; a pool page goes back.</summary>
@@ -210,59 +236,50 @@ public partial struct GuestMemory<TFormat, TMachine>
         return result;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static FaultResult PreparePoolPage(
         ref TMachine machine, ref MemorySlot slot, int faultLevel, ref FaultTicket ticket)
     {
-        ref FramePool pool = ref machine.Pool;
-        ref VmFrames frames = ref machine.Frames;
-        Pa page;
-        // A logged slot is mapped by pages, or one write would mark a whole block (as Linux's logging does).
-        if (HasPoolBlocks && slot.Slot.Sizing != PageSizing.Pages && faultLevel <= BlockLevel && !slot.IsLogged
-            && slot.HoldsBlock(ticket.Address, FramePool.ChunkBytes))
+        if (HasPoolBlocks && slot.Slot.Sizing != PageSizing.Pages)
         {
-            ticket.Level = BlockLevel;
-            if (pool.AllocateWhole(ref frames, out page, out ticket.IsZero) == PoolResult.Ok)
+            FaultResult block = PreparePoolBlock(ref machine, ref slot, faultLevel, ref ticket);
+            if (block != FaultResult.Retry)
             {
-                ticket.Page = page.Value;
-                ticket.IsPoolPage = true;
-                return FaultResult.Prepared;
-            }
-
-            if (slot.Slot.Sizing == PageSizing.Blocks)
-            {
-                return FaultResult.OutOfMemory;
+                return block;
             }
         }
 
-        ticket.Level = PageLevel;
-        if (pool.AllocateData(ref frames, out page, out ticket.IsZero) != PoolResult.Ok)
+        if (machine.Pool.AllocateData(ref machine.Frames, out Pa page, out bool isZero) != PoolResult.Ok)
         {
             return FaultResult.OutOfMemory;
         }
 
         ticket.Page = page.Value;
+        ticket.Level = PageLevel;
         ticket.IsPoolPage = true;
+        ticket.IsZero = isZero;
         return FaultResult.Prepared;
     }
 
-    private FaultResult MapPoolPage(
-        ref TMachine machine, ref MemorySlot slot, Ipa ipa, in FaultTicket ticket)
+    /// <summary>A block if there may be one and there is one; <see cref="FaultResult.Retry"/> asks for a page instead.</summary>
+    private static FaultResult PreparePoolBlock(
+        ref TMachine machine, ref MemorySlot slot, int faultLevel, ref FaultTicket ticket)
     {
-        if (slot.IsLogged && ticket.Level != PageLevel)
+        // A logged slot is mapped by pages, or one write would mark a whole block (as Linux's logging does).
+        if (faultLevel > BlockLevel || slot.IsLogged || !slot.HoldsBlock(ticket.Address, FramePool.ChunkBytes))
         {
-            // Logging began after the block was chosen.
             return FaultResult.Retry;
         }
 
-        LeafAttributes attributes = AttributesFor(ref machine, in slot, ticket.Access, true);
-        Ipa start = AlignDown(ipa, Stage2Geometry.LevelBytes<TFormat>(ticket.Level));
-        Stage2Result result = _table.Map(ref machine, start, new Pa(ticket.Page), ticket.Level, attributes);
-        if (result == Stage2Result.Done)
+        if (machine.Pool.AllocateWhole(ref machine.Frames, out Pa block, out ticket.IsZero) != PoolResult.Ok)
         {
-            LogWrite(ref slot, ipa, ticket.Access);
+            return slot.Slot.Sizing == PageSizing.Blocks ? FaultResult.OutOfMemory : FaultResult.Retry;
         }
 
-        return FromStage2ForFault(result);
+        ticket.Page = block.Value;
+        ticket.Level = BlockLevel;
+        ticket.IsPoolPage = true;
+        return FaultResult.Prepared;
     }
 
     private FaultResult MapHostPage(
@@ -290,7 +307,8 @@ public partial struct GuestMemory<TFormat, TMachine>
             bytes = GranuleBytes;
         }
 
-        LeafAttributes attributes = AttributesFor(ref machine, in slot, ticket.Access, ticket.HostPermitsWrites);
+        LeafAttributes attributes = AttributesFor(ref machine, in slot, ticket.Access);
+        attributes = attributes.WithWrite(attributes.Write && ticket.HostPermitsWrites);
         Translation now = _table.Translate(ref machine, ipa);
         Ipa start = AlignDown(ipa, bytes);
         FaultResult result = now.IsMapped
@@ -400,7 +418,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         else if (CanBeBlockAgain(ref machine, in slot, ipa, in now))
         {
             // Logging dissolved this block and is over. Its frames are still all there, and in order.
-            LeafAttributes attributes = AttributesFor(ref machine, in slot, AccessKind.Write, true);
+            LeafAttributes attributes = AttributesFor(ref machine, in slot, AccessKind.Write);
             return ReplaceTable(
                 ref machine, in slot, AlignDown(ipa, FramePool.ChunkBytes),
                 new Pa(now.Output.Value & ~(FramePool.ChunkBytes - 1)), BlockLevel, attributes);
@@ -468,15 +486,26 @@ public partial struct GuestMemory<TFormat, TMachine>
         _ => !attributes.ExecuteNever,
     };
 
+    /// <summary>
+    /// What a leaf of a slot permits: writes not where they are logged, before one is tried; execution from the start
+    /// only where the instruction cache is coherent, else from the first fetch on.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static LeafAttributes AttributesFor(
-        ref TMachine machine, in MemorySlot slot, AccessKind access, bool hostPermitsWrites)
+    private static LeafAttributes AttributesFor(ref TMachine machine, in MemorySlot slot, AccessKind access)
     {
-        MemoryType type = slot.Slot.Type;
-        bool write = hostPermitsWrites && !slot.Slot.IsReadOnly && (!slot.IsLogged || access == AccessKind.Write);
-        bool execute = type != MemoryType.Device
-            && (access == AccessKind.Execute || machine.HasInstructionCacheCoherency);
-        return new LeafAttributes(true, write, !execute, type);
+        uint bits = slot.Attributes;
+        if (slot.IsLogged && access != AccessKind.Write)
+        {
+            bits &= ~LeafAttributes.WriteBit;
+        }
+
+        if (access == AccessKind.Execute
+            || (machine.HasInstructionCacheCoherency && slot.Slot.Type != MemoryType.Device))
+        {
+            bits &= ~LeafAttributes.ExecuteNeverBit;
+        }
+
+        return new LeafAttributes(bits);
     }
 
     /// <summary>
@@ -523,6 +552,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void LogWrite(ref MemorySlot slot, Ipa ipa, AccessKind access)
     {
         if (slot.IsLogged && access == AccessKind.Write)

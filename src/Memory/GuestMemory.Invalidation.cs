@@ -160,7 +160,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         {
             uint budget = isBounded ? DeferredFrames.BatchEntries : RangeCursor.Unlimited;
             var cursor = new RangeCursor(next, end - next, budget);
-            var sink = new FreeingSink<TMachine>(machine);
+            var sink = new FreeingSink<TFormat, TMachine>(machine);
             _table.UnmapEager(ref machine, ref cursor, flags, partial, ref sink);
             next = cursor.Next;
             return FromStage2(cursor.Result);
@@ -172,7 +172,7 @@ public partial struct GuestMemory<TFormat, TMachine>
             // Unlink, invalidate, DSB, free: Settle is the two in the middle.
             MaintenanceDebt debt = _table.Unmap(ref machine, ref batch, flags, partial, ref _deferred);
             _table.Settle(ref machine, ref debt);
-            _deferred.Free(ref machine);
+            _deferred.Free<TFormat, TMachine>(ref machine);
         }
         while (batch.IsUnfinished && !isBounded);
 

@@ -89,7 +89,7 @@ public partial struct GuestMemory<TFormat, TMachine>
     private MemoryResult WalkAll(ref TMachine machine, bool asPosted)
     {
         RangeCursor cursor = _table.WholeRange();
-        var sink = new FreeingSink<TMachine>(machine);
+        var sink = new FreeingSink<TFormat, TMachine>(machine);
         Stage2Result result = asPosted
             ? _table.DestroyAsPosted(ref machine, ref cursor, ref sink)
             : _table.DestroyEager(ref machine, ref cursor, UnmapFlags.None, ref sink);

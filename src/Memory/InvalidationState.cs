@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Threading;
 using Quietus.Stage2;
 
@@ -22,6 +23,7 @@ public struct InvalidationState
     private uint _inProgress;
 
     /// <summary>Invalidations that have ended. Read it before looking a page up.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public ulong Sequence() => Volatile.Read(ref _sequence);
 
     /// <summary>Invalidations that have begun and not ended.</summary>
@@ -56,6 +58,7 @@ public struct InvalidationState
     }
 
     /// <summary>Whether a fault that read <paramref name="sequence"/> before its look-up must be dropped.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly bool MustRetry(ulong sequence, Ipa ipa) =>
         sequence != _sequence || (_inProgress != 0 && ipa.Value >= _start && ipa.Value < _end);
 }

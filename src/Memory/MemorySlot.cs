@@ -1,4 +1,4 @@
-using System;
+using System.Runtime.CompilerServices;
 using Quietus.Stage2;
 
 namespace Quietus.Memory;
@@ -91,6 +91,14 @@ public struct MemorySlot
     internal UnmanagedArray<ulong> Dirty;
     internal bool IsLogged;
 
+    /// <summary>
+    /// <see cref="LeafAttributes.Bits"/> of a leaf that is mapped by a write: for others some are taken away.
+    /// </summary>
+    internal uint Attributes;
+
+    /// <summary>Bit n: the guest may try <see cref="AccessKind"/> n.</summary>
+    internal byte Permitted;
+
     /// <summary>The first address.</summary>
     public readonly Ipa Start => new(First);
 
@@ -105,7 +113,20 @@ public struct MemorySlot
 
     internal readonly bool Exists => Bytes != 0;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal readonly bool Contains(ulong address) => address - First < Bytes;
+
+    /// <summary>Whether an access of this kind is memory's to answer.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal readonly bool Permits(AccessKind access) => ((Permitted >> (int)access) & 1) != 0;
+
+    internal static byte PermittedBy(SlotOptions options)
+    {
+        int permitted = 1 << (int)AccessKind.Read;
+        permitted |= options.IsReadOnly ? 0 : 1 << (int)AccessKind.Write;
+        permitted |= options.Type == MemoryType.Device ? 0 : 1 << (int)AccessKind.Execute;
+        return (byte)permitted;
+    }
 
     /// <summary>Whether the slot holds the whole aligned block around an address.</summary>
     internal readonly bool HoldsBlock(ulong address, ulong blockBytes)

@@ -75,6 +75,8 @@ public struct SlotTable
         added.First = start.Value;
         added.Bytes = bytes;
         added.Slot = options;
+        added.Attributes = new LeafAttributes(true, !options.IsReadOnly, true, options.Type).Bits;
+        added.Permitted = MemorySlot.PermittedBy(options);
         return MemoryResult.Ok;
     }
 

@@ -42,4 +42,7 @@ public readonly unsafe struct UnmanagedArray<T>
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal ref T At(int index) => ref Unsafe.AsRef<T>(_first + (uint)index);
+
+    /// <summary>A part of the array; the caller keeps it inside.</summary>
+    internal UnmanagedArray<T> Slice(int start, int count) => new((nint)(_first + (uint)start), count);
 }

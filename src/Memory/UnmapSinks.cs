@@ -7,7 +7,8 @@ namespace Quietus.Memory;
 /// Gives each unlinked leaf's frame back in the same step, as the eager policies do: the leaf's own
 /// invalidation is complete, or no PE can use it. Frames of a host's are left alone.
 /// </summary>
-internal struct FreeingSink<TMachine> : ILeafSink
+internal struct FreeingSink<TFormat, TMachine> : ILeafSink
+    where TFormat : struct, IDescriptorFormat
     where TMachine : struct, IMemoryMachine
 {
     private TMachine _machine;
@@ -19,7 +20,7 @@ internal struct FreeingSink<TMachine> : ILeafSink
     {
         if (level == Stage2Geometry.LastLevel)
         {
-            _machine.Pool.FreeLeaf(ref _machine.Frames, output);
+            _machine.Pool.FreeLeaf(ref _machine.Frames, output, TFormat.GranuleShift);
         }
         else
         {
@@ -56,7 +57,8 @@ internal struct DeferredFrames : ILeafSink
     }
 
     /// <summary>Frees the batch. Its debt is settled.</summary>
-    internal void Free<TMachine>(ref TMachine machine)
+    internal void Free<TFormat, TMachine>(ref TMachine machine)
+        where TFormat : struct, IDescriptorFormat
         where TMachine : struct, IMemoryMachine
     {
         int count = _count;
@@ -68,7 +70,7 @@ internal struct DeferredFrames : ILeafSink
             var output = new Pa(leaf & ~LevelMask);
             if ((leaf & LevelMask) == Stage2Geometry.LastLevel)
             {
-                pool.FreeLeaf(ref frames, output);
+                pool.FreeLeaf(ref frames, output, TFormat.GranuleShift);
             }
             else
             {

@@ -16,10 +16,12 @@ public struct VmFrames
     /// <summary>Names this VM's life among all that the pool ever served; 0 is nobody.</summary>
     internal uint Stamp;
 
-    /// <summary>The chunk that the last frame was freed into, and its address or <see cref="Nowhere"/>.</summary>
+    /// <summary>The chunk that the last frame was freed into: its address or <see cref="Nowhere"/>, itself, its links.</summary>
     internal ulong RecentBase;
 
-    internal int RecentChunk;
+    internal UnmanagedArray<Chunk> Recent;
+    internal UnmanagedArray<ushort> RecentLinks;
+    internal int RecentNumber;
 
     internal byte FrameShift;
 

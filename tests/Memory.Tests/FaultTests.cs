@@ -43,6 +43,45 @@ public class FaultTests
     }
 
     [Fact]
+    public void The_level_in_the_syndrome_spares_a_walk_and_maps_the_same()
+    {
+        var vm = new Vm<Arm4K>(new World(8), MaintenancePolicy.Fate);
+        vm.AddRam(8 * Mb, PageSizing.Auto);
+        vm.AddRam(2 * Mb, PageSizing.Pages, Base + (8 * Mb));
+        vm.Fault(Base + (8 * Mb)).ShouldBe(FaultResult.Mapped);
+        vm.World.Counts = new Counts();
+        vm.Fault(Base + (8 * Mb) + 0x1000).ShouldBe(FaultResult.Mapped);
+        long reads = vm.World.Counts.EntryReads;
+        vm.World.Counts = new Counts();
+        vm.Fault(Base + (8 * Mb) + 0x2000, AccessKind.Write, 3).ShouldBe(FaultResult.Mapped);
+        vm.World.Counts.EntryReads.ShouldBeLessThan(reads);
+        vm.Memory.MappedPages.ShouldBe(3UL);
+        vm.Fault(Base, AccessKind.Write, 2).ShouldBe(FaultResult.Mapped);
+        vm.Memory.MappedBlocks.ShouldBe(1UL);
+        vm.Fault(Base + (2 * Mb), AccessKind.Write, 3).ShouldBe(FaultResult.Mapped);
+        vm.Memory.MappedPages.ShouldBe(4UL, "a table was there, says the syndrome");
+    }
+
+    [Theory]
+    [InlineData(PageSizing.Pages, 3)]
+    [InlineData(PageSizing.Pages, 0)]
+    [InlineData(PageSizing.Auto, 3)]
+    [InlineData(PageSizing.Auto, 2)]
+    public void A_level_that_is_out_of_date_changes_nothing_and_the_guest_tries_again(PageSizing sizing, int level)
+    {
+        var vm = new Vm<Arm4K>(new World(8), MaintenancePolicy.Fate);
+        vm.AddRam(8 * Mb, sizing);
+        vm.Fault(Base).ShouldBe(FaultResult.Mapped);
+        vm.Write(Base, 77);
+        ulong used = vm.UsedFrames;
+        vm.Fault(Base, AccessKind.Write, level).ShouldBe(FaultResult.Retry);
+        vm.Read(Base).ShouldBe(77UL);
+        vm.UsedFrames.ShouldBe(used);
+        vm.Fault(0x100, AccessKind.Write, level).ShouldBe(FaultResult.NoSlot);
+        vm.World.Pool.RefusedFrees.ShouldBe(0UL);
+    }
+
+    [Fact]
     public void Old_contents_never_reach_the_next_vm()
     {
         var world = new World(4);

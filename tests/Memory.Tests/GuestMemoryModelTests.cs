@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using Quietus.Stage2;
+using Quietus.Testing;
 using Shouldly;
 using Xunit;
 
@@ -24,6 +25,10 @@ public class GuestMemoryModelTests
     [Fact]
     public void Random_programs_with_64K_granules_agree_with_the_model() =>
         Programs.Check(60, 100, program => new Model<Arm64K>(16, 40).Run(program));
+
+    [Fact]
+    public void Random_programs_with_a_format_that_no_machine_has_agree_with_the_model() =>
+        Programs.Check(60, 100, program => new Model<AlienFormat>(16, 36).Run(program));
 
     [Fact]
     public void Random_programs_short_of_memory_agree_with_the_model() =>
@@ -187,7 +192,7 @@ public class GuestMemoryModelTests
             bool wasPermitted = before.IsMapped && Permits(before, access);
             FaultResult result = slot is { IsHost: true }
                 ? _vm.HostFault(page, HostPage(page), 3, access)
-                : _vm.Fault(page, access);
+                : _vm.Fault(page, access, before.IsMapped || access == AccessKind.Execute ? -1 : before.Level);
             if (slot is null)
             {
                 result.ShouldBe(FaultResult.NoSlot);

@@ -48,8 +48,8 @@ internal sealed class Vm<TFormat>
         return number;
     }
 
-    internal FaultResult Fault(ulong ipa, AccessKind access = AccessKind.Write) =>
-        Memory.HandleFault(ref Machine, new Ipa(ipa), access);
+    internal FaultResult Fault(ulong ipa, AccessKind access = AccessKind.Write, int level = -1) =>
+        Memory.HandleFault(ref Machine, new Ipa(ipa), access, level);
 
     /// <summary>A fault on a host's slot, answered with the page that the host has.</summary>
     internal FaultResult HostFault(

@@ -15,9 +15,10 @@ namespace Quietus.Stage2;
 ///             │  0   │ count[7:0]   │  0  │  next-level table    │  0   │ count[13:8]  │ 1 │ 1 │
 ///             └──────┴──────────────┴─────┴──────────────────────┴──────┴──────────────┴───┴───┘
 /// </code>
-/// T is 1 in pages and tables, 0 in blocks. Bits 58:51 and 11:2 of a table are ignored by hardware; the count keeps
-/// off 11:8, which FEAT_LPA2 and FEAT_HAFT give a meaning, so that those formats can have the same layout. 14 bits
-/// hold the 8192 entries of a 64K table.
+/// T is 1 in pages and tables, 0 in blocks. Bits 58:51 and 11:2 of a table are ignored by hardware. The count of 16K and
+/// 64K tables is drawn; 14 bits hold the 8192 entries of the latter. It keeps off 11:8, which FEAT_LPA2 and FEAT_HAFT
+/// give a meaning, so that formats for them can have it too. 4K has a layout of its own, in 11:2: it is the hottest, and
+/// neither feature is used with it.
 /// </summary>
 internal static class ArmDescriptor
 {
@@ -25,12 +26,13 @@ internal static class ArmDescriptor
     private const ulong TypeBit = 1UL << 1;
     private const int MemAttrShift = 2;
     private const int MemAttrMask = 0xF;
-    private const int PermissionShift = 6;
     private const ulong WriteBit = 1UL << 7;
-    private const ulong PermissionMask = 3UL << PermissionShift;
-    private const int ShareabilityShift = 8;
-    private const int AccessedShift = 10;
-    private const ulong AccessedBit = 1UL << AccessedShift;
+    private const ulong PermissionMask = 3UL << 6;
+    private const ulong AccessedBit = 1UL << 10;
+
+    /// <summary>AF, SH and S2AP are where <see cref="LeafAttributes"/> has them.</summary>
+    private const uint SharedLayout = 0x7C0;
+
     private const ulong ContiguousBit = 1UL << 52;
     private const int ExecuteNeverShift = 54;
     private const ulong ExecuteNeverBit = 1UL << ExecuteNeverShift;
@@ -72,25 +74,22 @@ internal static class ArmDescriptor
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong LeafTemplate(LeafAttributes attributes, int level, bool forcedWriteBack)
     {
-        uint bits = attributes.Bits;
-        ulong memAttr = ((forcedWriteBack ? ForcedMemAttrs : MemAttrs) >> ((int)attributes.Type * 4)) & MemAttrMask;
+        uint memAttrs = forcedWriteBack ? ForcedMemAttrs : MemAttrs;
+        ulong memAttr = (memAttrs >> ((int)(attributes.Bits >> (LeafAttributes.TypeShift - 2)) & 0xC)) & MemAttrMask;
         return ValidBit
             | (level == Stage2Geometry.LastLevel ? TypeBit : 0)
             | (memAttr << MemAttrShift)
-            | ((ulong)attributes.Shareability << ShareabilityShift)
-            | ((ulong)(bits & LeafAttributes.AccessedBit) << (AccessedShift - 3))
-            | Permissions(bits);
+            | (attributes.Bits & SharedLayout)
+            | ExecuteNever(attributes.Bits);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static LeafAttributes Attributes(ulong entry, bool forcedWriteBack)
     {
-        uint bits = (uint)(entry >> PermissionShift) & (LeafAttributes.ReadBit | LeafAttributes.WriteBit);
+        uint bits = (uint)entry & SharedLayout;
         bits |= (entry & ExecuteNeverBit) != 0 ? LeafAttributes.ExecuteNeverBit : 0;
-        bits |= (entry & AccessedBit) != 0 ? LeafAttributes.AccessedBit : 0;
         bits |= (entry & ContiguousBit) != 0 ? LeafAttributes.ContiguousBit : 0;
         bits |= (uint)Type(entry, forcedWriteBack) << LeafAttributes.TypeShift;
-        bits |= ((uint)(entry >> ShareabilityShift) & 3) << LeafAttributes.ShareabilityShift;
         return new LeafAttributes(bits);
     }
 
@@ -104,7 +103,9 @@ internal static class ArmDescriptor
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong WithPermissions(ulong entry, LeafAttributes attributes) =>
-        (entry & ~(PermissionMask | ExecuteNeverBit)) | Permissions(attributes.Bits);
+        (entry & ~(PermissionMask | ExecuteNeverBit))
+        | (attributes.Bits & PermissionMask)
+        | ExecuteNever(attributes.Bits);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong WithoutWrite(ulong entry) => entry & ~WriteBit;
@@ -136,9 +137,8 @@ internal static class ArmDescriptor
         new(entry & ((1UL << AddressBits) - 1) & ~((1UL << lowestBit) - 1));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static ulong Permissions(uint attributeBits) =>
-        ((ulong)(attributeBits & (LeafAttributes.ReadBit | LeafAttributes.WriteBit)) << PermissionShift)
-        | ((ulong)(attributeBits & LeafAttributes.ExecuteNeverBit) << (ExecuteNeverShift - 2));
+    private static ulong ExecuteNever(uint attributeBits) =>
+        (ulong)(attributeBits & LeafAttributes.ExecuteNeverBit) << (ExecuteNeverShift - 2);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static MemoryType Type(ulong entry, bool forcedWriteBack)

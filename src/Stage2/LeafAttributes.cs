@@ -27,28 +27,29 @@ public enum Shareability : byte
 }
 
 /// <summary>
-/// What a leaf permits and how its memory behaves, in no descriptor format's own layout:
+/// What a leaf permits and how its memory behaves, independently of descriptor formats:
 /// <code>
-///   8          7     6 5       4 3        2              1       0
-/// ┌────────────┬───────┬─────────┬──────────┬──────────────┬───────┬──────┐
-/// │ Contiguous │  SH   │  Type   │ Accessed │ ExecuteNever │ Write │ Read │
-/// └────────────┴───────┴─────────┴──────────┴──────────────┴───────┴──────┘
+///   11           10         9  8   7       6      5  4     2              0
+/// ┌────────────┬──────────┬──────┬───────┬──────┬──────┬──────────────┬──────────┐
+/// │ Contiguous │ Accessed │  SH  │ Write │ Read │ Type │ ExecuteNever │    0     │
+/// └────────────┴──────────┴──────┴───────┴──────┴──────┴──────────────┴──────────┘
 /// </code>
+/// Bits 10 to 6 are where VMSAv8-64 has them, which makes encoding cheap; a format need not follow.
 /// Contiguous is only ever reported: whether a leaf gets it is for the range mapping to find out.
 /// </summary>
 public readonly struct LeafAttributes
 {
-    public const uint ReadBit = 1 << 0;
-    public const uint WriteBit = 1 << 1;
+    public const uint ReadBit = 1 << 6;
+    public const uint WriteBit = 1 << 7;
     public const uint ExecuteNeverBit = 1 << 2;
-    public const uint AccessedBit = 1 << 3;
-    public const uint ContiguousBit = 1 << 8;
+    public const uint AccessedBit = 1 << 10;
+    public const uint ContiguousBit = 1 << 11;
 
     /// <summary>The bits that say who may do what: the ones that <c>ChangePermissions</c> changes.</summary>
     public const uint PermissionBits = ReadBit | WriteBit | ExecuteNeverBit;
 
     internal const int TypeShift = 4;
-    internal const int ShareabilityShift = 6;
+    internal const int ShareabilityShift = 8;
 
     /// <summary>All of it, in the layout drawn above.</summary>
     public readonly uint Bits;

@@ -114,8 +114,7 @@ public partial struct PageTable<TFormat, TMachine>
     /// </summary>
     public Stage2Result DestroyAsPosted<TSink>(ref TMachine machine, ref RangeCursor cursor, ref TSink sink)
         where TSink : struct, ILeafSink =>
-        DestroyEager(ref machine, ref cursor, UnmapFlags.ElideCacheMaintenance | UnmapFlags.ElideTlbInvalidation,
-            ref sink);
+        DestroyEager(ref machine, ref cursor, ElideAll, ref sink);
 
     /// <summary>
     /// Ends the table without visiting leaves: the root is unlinked, the VMID invalidated once, the DSB completed, and

@@ -19,56 +19,10 @@ public partial struct PageTable<TFormat, TMachine>
     /// </summary>
     public Stage2Result Map(ref TMachine machine, Ipa ipa, Pa output, int level, LeafAttributes attributes)
     {
-        Stage2Result validity = ValidateLeaf(ipa, output, level);
-        if (validity != Stage2Result.Done)
-        {
-            return validity;
-        }
-
-        Pa parent = default;
-        ulong parentEntry = 0;
-        int at = _geometry.StartLevel;
-        Pa address = RootEntry(ipa);
-        ulong entry = machine.ReadEntry(address);
-        while (at < level && TFormat.IsValid(entry))
-        {
-            if (!TFormat.IsTable(entry, at))
-            {
-                return Stage2Result.BlockInTheWay;
-            }
-
-            parent = address;
-            parentEntry = entry;
-            at++;
-            address = EntryIn(TFormat.TableAddress(entry), ipa, at);
-            entry = machine.ReadEntry(address);
-        }
-
-        if (TFormat.IsValid(entry))
-        {
-            return Remap(ref machine, ipa, address, output, level, attributes);
-        }
-
-        ulong leaf = TFormat.Leaf(TFormat.LeafTemplate(attributes, level, _forcedWriteBack), output);
-        if (at < level)
-        {
-            if (!machine.ReserveTables((uint)(level - at)))
-            {
-                return Stage2Result.OutOfTables;
-            }
-
-            leaf = BuildPath(ref machine, ipa, leaf, at, level);
-        }
-
-        machine.WriteEntry(address, leaf);
-        machine.DsbInnerShareableStores();
-        _leaves[level]++;
-        if (parent.Value != 0)
-        {
-            machine.WriteEntry(parent, TFormat.WithTableCount(parentEntry, TFormat.TableCount(parentEntry) + 1));
-        }
-
-        return Stage2Result.Done;
+        // The level as a constant: pages are what is mapped most.
+        return level == Stage2Geometry.LastLevel
+            ? MapLeaf(ref machine, ipa, output, Stage2Geometry.LastLevel, attributes)
+            : MapLeaf(ref machine, ipa, output, level, attributes);
     }
 
     /// <summary>
@@ -159,6 +113,77 @@ public partial struct PageTable<TFormat, TMachine>
         }
 
         machine.WriteEntry(address, TFormat.Leaf(TFormat.LeafTemplate(attributes, level, _forcedWriteBack), output));
+        machine.DsbInnerShareableStores();
+        return Stage2Result.Done;
+    }
+
+    /// <summary>
+    /// The walk, and the write where it reached the level and found nothing. What is rarer is left to calls in the last
+    /// place, so that the common way holds nothing across calls but the barrier.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private Stage2Result MapLeaf(ref TMachine machine, Ipa ipa, Pa output, int level, LeafAttributes attributes)
+    {
+        Stage2Result validity = ValidateLeaf(ipa, output, level);
+        if (validity != Stage2Result.Done)
+        {
+            return validity;
+        }
+
+        Pa parent = default;
+        int shift = _geometry.StartShift;
+        Pa address = RootEntry(ipa);
+        ulong entry = machine.ReadEntry(address);
+        while (shift > LevelShift(level) && TFormat.IsValid(entry))
+        {
+            if (!TFormat.IsTable(entry, AboveLastLevel))
+            {
+                return Stage2Result.BlockInTheWay;
+            }
+
+            parent = address;
+            shift -= TFormat.BitsPerLevel;
+            address = EntryAt(TFormat.TableAddress(entry), ipa, shift);
+            entry = machine.ReadEntry(address);
+        }
+
+        if (TFormat.IsValid(entry))
+        {
+            return Remap(ref machine, ipa, address, output, level, attributes);
+        }
+
+        if (shift > LevelShift(level))
+        {
+            return MapThroughNewTables(ref machine, ipa, output, level, attributes);
+        }
+
+        machine.WriteEntry(address, TFormat.Leaf(TFormat.LeafTemplate(attributes, level, _forcedWriteBack), output));
+        _leaves[level]++;
+        if (parent.Value != 0)
+        {
+            ulong table = machine.ReadEntry(parent);
+            machine.WriteEntry(parent, TFormat.WithTableCount(table, TFormat.TableCount(table) + 1));
+        }
+
+        machine.DsbInnerShareableStores();
+        return Stage2Result.Done;
+    }
+
+    /// <summary>Maps a leaf where tables are missing on the way.</summary>
+    private Stage2Result MapThroughNewTables(ref TMachine machine, Ipa ipa, Pa output, int level,
+        LeafAttributes attributes)
+    {
+        Pa address = Descend(ref machine, ipa, level, out int from, out _);
+        if (!machine.ReserveTables((uint)(level - from)))
+        {
+            return Stage2Result.OutOfTables;
+        }
+
+        ulong leaf = TFormat.Leaf(TFormat.LeafTemplate(attributes, level, _forcedWriteBack), output);
+        ulong path = BuildPath(ref machine, ipa, leaf, from, level);
+        machine.WriteEntry(address, path);
+        _leaves[level]++;
+        AddToParent(ref machine, ipa, from);
         machine.DsbInnerShareableStores();
         return Stage2Result.Done;
     }

@@ -59,8 +59,9 @@ public partial struct PageTable<TFormat, TMachine>
 
                 run.Address += 1UL << EntryShift;
                 ipa += LevelBytes(run.Level);
-                budget -= budget != 0 ? 1UL : 0;
             }
+
+            budget = Spend(budget, in run, ipa);
         }
 
         return Finish(ref cursor, ipa);

@@ -5,6 +5,8 @@ namespace Quietus.Stage2;
 // Removing leaves, and the tables that become empty.
 public partial struct PageTable<TFormat, TMachine>
 {
+    private const UnmapFlags ElideAll = UnmapFlags.ElideCacheMaintenance | UnmapFlags.ElideTlbInvalidation;
+
     /// <summary>
     /// Unmaps a range entry by entry as Linux 5.5 did, so that nothing is owed when it returns. For each leaf: write
     /// the invalid entry (on pages DSB ISHST, kvm_set_pte's own); DSB ISHST, TLBI by IPA, DSB ISH, VMALLE1IS, DSB ISH,
@@ -24,32 +26,24 @@ public partial struct PageTable<TFormat, TMachine>
             return cursor.Result = validity;
         }
 
+        bool elidesAll = (flags & ElideAll) == ElideAll;
         ulong budget = BudgetOf(in cursor);
         Ipa ipa = cursor.Next;
         while (ipa < cursor.End && budget != 0)
         {
             Run run = RunAt(ref machine, ipa, cursor.End, budget);
-            ulong step = LevelBytes(run.Level);
-            int removed = 0;
-            ipa = run.Start;
-            for (ulong left = run.Entries; left != 0; left--)
+            int removed;
+            if (run.Level != Stage2Geometry.LastLevel)
             {
-                ulong entry = machine.ReadEntry(run.Address);
-                if (TFormat.IsValid(entry))
-                {
-                    if (TFormat.IsTable(entry, run.Level))
-                    {
-                        break;
-                    }
-
-                    DissolveIfContiguous(ref machine, ipa, run.Level, entry);
-                    UnmapLeafEager(ref machine, run.Address, entry, ipa, run.Level, flags, ref sink);
-                    removed++;
-                }
-
-                run.Address += 1UL << EntryShift;
-                ipa += step;
-                budget -= budget != 0 ? 1UL : 0;
+                removed = UnmapRunEager(ref machine, run, run.Level, flags, ref sink, out ipa);
+            }
+            else if (!elidesAll)
+            {
+                removed = UnmapRunEager(ref machine, run, Stage2Geometry.LastLevel, flags, ref sink, out ipa);
+            }
+            else
+            {
+                removed = ClearRun(ref machine, run, Stage2Geometry.LastLevel, true, ref sink, out ipa);
             }
 
             if (removed != 0)
@@ -57,6 +51,8 @@ public partial struct PageTable<TFormat, TMachine>
                 _leaves[run.Level] -= (uint)removed;
                 DropEntriesEager(ref machine, run.Start, run.Level, removed, flags);
             }
+
+            budget = Spend(budget, run, ipa);
         }
 
         return Finish(ref cursor, ipa);
@@ -110,8 +106,8 @@ public partial struct PageTable<TFormat, TMachine>
             {
                 // The level as a constant: pages are what there is most of.
                 removed = run.Level == Stage2Geometry.LastLevel
-                    ? ClearRun(ref machine, run, Stage2Geometry.LastLevel, ref sink, out reached)
-                    : ClearRun(ref machine, run, run.Level, ref sink, out reached);
+                    ? ClearRun(ref machine, run, Stage2Geometry.LastLevel, false, ref sink, out reached)
+                    : ClearRun(ref machine, run, run.Level, false, ref sink, out reached);
                 if (removed != 0 && invalidates)
                 {
                     debt.AddRange(run.Start, reached, run.Level);
@@ -124,13 +120,20 @@ public partial struct PageTable<TFormat, TMachine>
                 DropEntries(ref machine, run.Start, run.Level, removed, invalidates, ref debt);
             }
 
-            ulong examined = (reached - run.Start) >> LevelShift(run.Level);
-            budget -= examined < budget ? examined : budget;
+            budget = Spend(budget, run, reached);
             ipa = reached;
         }
 
         _ = Finish(ref cursor, ipa);
         return debt;
+    }
+
+    /// <summary>What is left of a budget after a run of which a part was examined.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong Spend(ulong budget, in Run run, Ipa reached)
+    {
+        ulong examined = (reached - run.Start) >> LevelShift(run.Level);
+        return examined < budget ? budget - examined : 0;
     }
 
     /// <summary>Validates a range, and takes out of its way what must not be changed in part.</summary>
@@ -140,6 +143,39 @@ public partial struct PageTable<TFormat, TMachine>
         return validity == Stage2Result.Done && cursor.Next < cursor.End
             ? IsolateRange(ref machine, cursor.Next, cursor.End, partial)
             : validity;
+    }
+
+    /// <summary>Unmaps the leaves of a run one after the other. Ends early where a table begins.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly int UnmapRunEager<TSink>(ref TMachine machine, Run run, int level, UnmapFlags flags,
+        ref TSink sink, out Ipa reached)
+        where TSink : struct, ILeafSink
+    {
+        ulong address = run.Address.Value;
+        ulong end = address + (run.Entries << EntryShift);
+        Ipa ipa = run.Start;
+        int removed = 0;
+        while (address != end)
+        {
+            ulong entry = machine.ReadEntry(new Pa(address));
+            if (TFormat.IsValid(entry))
+            {
+                if (TFormat.IsTable(entry, level))
+                {
+                    break;
+                }
+
+                DissolveIfContiguous(ref machine, ipa, level, entry);
+                UnmapLeafEager(ref machine, new Pa(address), entry, ipa, level, flags, ref sink);
+                removed++;
+            }
+
+            address += 1UL << EntryShift;
+            ipa += LevelBytes(level);
+        }
+
+        reached = ipa;
+        return removed;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -168,9 +204,13 @@ public partial struct PageTable<TFormat, TMachine>
         sink.Unlinked(ipa, output, level);
     }
 
-    /// <summary>The loop that a batched unmap spends its time in. Ends early where a table begins.</summary>
+    /// <summary>
+    /// The loop that unmapping without maintenance spends its time in. Ends early where a table begins.
+    /// </summary>
+    /// <param name="fenced">Whether a DSB ISHST follows each write, as in kvm_set_pte.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int ClearRun<TSink>(ref TMachine machine, Run run, int level, ref TSink sink, out Ipa reached)
+    private static int ClearRun<TSink>(ref TMachine machine, Run run, int level, bool fenced, ref TSink sink,
+        out Ipa reached)
         where TSink : struct, ILeafSink
     {
         ulong address = run.Address.Value;
@@ -188,6 +228,11 @@ public partial struct PageTable<TFormat, TMachine>
                 }
 
                 machine.WriteEntry(new Pa(address), TFormat.Invalid);
+                if (fenced)
+                {
+                    machine.DsbInnerShareableStores();
+                }
+
                 sink.Unlinked(new Ipa(ipa), TFormat.OutputAddress(entry, level), level);
                 removed++;
             }

@@ -125,8 +125,9 @@ public partial struct PageTable<TFormat, TMachine>
 
                 run.Address += 1UL << EntryShift;
                 ipa += step;
-                budget -= budget != 0 ? 1UL : 0;
             }
+
+            budget = Spend(budget, in run, ipa);
         }
 
         _ = Finish(ref cursor, ipa);

@@ -19,9 +19,20 @@ public partial struct PageTable<TFormat, TMachine>
         public ulong Entries;
     }
 
-    private static int EntriesPerTable => 1 << TFormat.BitsPerLevel;
+    /// <summary>Tables look alike at every level that has them: a constant spares walks the comparison.</summary>
+    private const int AboveLastLevel = Stage2Geometry.LastLevel - 1;
 
-    private static ulong GranuleBytes => 1UL << TFormat.GranuleShift;
+    private static int EntriesPerTable
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => 1 << TFormat.BitsPerLevel;
+    }
+
+    private static ulong GranuleBytes
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => 1UL << TFormat.GranuleShift;
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int LevelShift(int level) => Stage2Geometry.LevelShift<TFormat>(level);
@@ -32,28 +43,37 @@ public partial struct PageTable<TFormat, TMachine>
     /// <summary>The root's entry for an address; concatenated tables are one long table.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly Pa RootEntry(Ipa ipa) =>
-        new(_root.Value + ((ipa.Value >> LevelShift(_geometry.StartLevel)) << EntryShift));
+        new(_root.Value + ((ipa.Value >> _geometry.StartShift) << EntryShift));
 
     /// <summary>The entry for an address in a table of a level below the root's.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Pa EntryIn(Pa table, Ipa ipa, int level)
+    private static Pa EntryIn(Pa table, Ipa ipa, int level) => EntryAt(table, ipa, LevelShift(level));
+
+    /// <summary>The entry for an address in a table whose entries map 2^<paramref name="shift"/> bytes each.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Pa EntryAt(Pa table, Ipa ipa, int shift)
     {
-        ulong index = (ipa.Value >> LevelShift(level)) & (ulong)(uint)(EntriesPerTable - 1);
+        ulong index = (ipa.Value >> shift) & (ulong)(uint)(EntriesPerTable - 1);
         return new Pa(table.Value + (index << EntryShift));
     }
 
     /// <summary>Walks towards a level, and ends there or at the first entry that is no table.</summary>
     private readonly Pa Descend(ref TMachine machine, Ipa ipa, int towards, out int level, out ulong entry)
     {
-        level = _geometry.StartLevel;
+        int at = _geometry.StartLevel;
+        int shift = _geometry.StartShift;
         Pa address = RootEntry(ipa);
-        entry = machine.ReadEntry(address);
-        while (level < towards && TFormat.IsValid(entry) && TFormat.IsTable(entry, level))
+        ulong found = machine.ReadEntry(address);
+        while (at < towards && TFormat.IsValid(found) && TFormat.IsTable(found, AboveLastLevel))
         {
-            level++;
-            address = EntryIn(TFormat.TableAddress(entry), ipa, level);
-            entry = machine.ReadEntry(address);
+            at++;
+            shift -= TFormat.BitsPerLevel;
+            address = EntryAt(TFormat.TableAddress(found), ipa, shift);
+            found = machine.ReadEntry(address);
         }
+
+        level = at;
+        entry = found;
 
         return address;
     }

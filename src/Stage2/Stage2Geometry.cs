@@ -30,14 +30,17 @@ public readonly struct Stage2Geometry
     private readonly byte _startLevel;
     private readonly byte _rootTables;
     private readonly byte _granuleCode;
+    private readonly byte _startShift;
 
-    private Stage2Geometry(int ipaBits, int outputBits, int startLevel, int rootTables, int granuleCode)
+    private Stage2Geometry(int ipaBits, int outputBits, int startLevel, int rootTables, int granuleCode,
+        int startShift)
     {
         _ipaBits = (byte)ipaBits;
         _outputBits = (byte)outputBits;
         _startLevel = (byte)startLevel;
         _rootTables = (byte)rootTables;
         _granuleCode = (byte)granuleCode;
+        _startShift = (byte)startShift;
     }
 
     /// <summary>Input address bits.</summary>
@@ -54,6 +57,9 @@ public readonly struct Stage2Geometry
 
     /// <summary>The code of the granule, as in <see cref="IDescriptorFormat.GranuleCode"/>.</summary>
     public int GranuleCode => _granuleCode;
+
+    /// <summary>log2 of the bytes that one entry of the root maps.</summary>
+    public int StartShift => _startShift;
 
     /// <summary>The first address past the input range.</summary>
     public Ipa IpaLimit => new(1UL << _ipaBits);
@@ -101,7 +107,8 @@ public readonly struct Stage2Geometry
         }
 
         int concatenation = firstBits > TFormat.BitsPerLevel ? firstBits - TFormat.BitsPerLevel : 0;
-        geometry = new Stage2Geometry(ipaBits, outputBits, startLevel, 1 << concatenation, TFormat.GranuleCode);
+        geometry = new Stage2Geometry(ipaBits, outputBits, startLevel, 1 << concatenation, TFormat.GranuleCode,
+            LevelShift<TFormat>(startLevel));
         return true;
     }
 
@@ -109,7 +116,7 @@ public readonly struct Stage2Geometry
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int LevelShift<TFormat>(int level)
         where TFormat : struct, IDescriptorFormat =>
-        TFormat.GranuleShift + ((LastLevel - level) * TFormat.BitsPerLevel);
+        TFormat.GranuleShift + (LastLevel * TFormat.BitsPerLevel) - (level * TFormat.BitsPerLevel);
 
     /// <summary>Bytes that one entry of a level maps.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -15,7 +15,8 @@ internal static class Attributes
         {
             for (uint bits = 0; bits < 8; bits++)
             {
-                yield return LeafAttributes.GuestMemory.WithPermissionsOf(new LeafAttributes(bits));
+                LeafAttributes permissions = new((bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, MemoryType.Device);
+                yield return LeafAttributes.GuestMemory.WithPermissionsOf(permissions);
             }
         }
     }

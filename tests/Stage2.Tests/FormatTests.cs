@@ -38,9 +38,10 @@ public sealed class FormatTests
     public void A_table_descriptor_is_an_address_and_two_bits_beside_the_count()
     {
         Arm4K.Table(new Pa(0x1234_5000)).ShouldBe(0x1234_5003UL);
-        Arm4K.WithTableCount(Arm4K.Table(new Pa(0x1234_5000)), 512).ShouldBe(0x1234_500BUL);
+        Arm4K.WithTableCount(Arm4K.Table(new Pa(0x1234_5000)), 512).ShouldBe(0x1234_5803UL);
         Arm64K.WithTableCount(Arm64K.Table(new Pa(0x1235_0000)), 8192).ShouldBe(0x1235_0083UL);
-        Arm4K.WithTableCount(Arm4K.Table(new Pa(0x1234_5000)), 255).ShouldBe(0x07F8_0000_1234_5003UL);
+        Arm64K.WithTableCount(Arm64K.Table(new Pa(0x1235_0000)), 255).ShouldBe(0x07F8_0000_1235_0003UL);
+        Arm4K.WithTableCount(Arm4K.Table(new Pa(0x1234_5000)), 255).ShouldBe(0x1234_53FFUL);
     }
 
     [Fact]

@@ -13,7 +13,7 @@ namespace Quietus.Stage2.Tests;
 /// </summary>
 public sealed class RandomProgramTests
 {
-    private const int Programs = 40;
+    private const int Programs = 24;
 
     [Theory]
     [InlineData(32)]

@@ -203,8 +203,8 @@ public sealed class SequenceTests
         rig.World.Log.Clear();
         rig.Map(Next + 0x1000, Pa).ShouldBe(Stage2Result.Done);
         rig.World.Log.Select(e => e.Operation).ShouldBe(
-            [MachineOperation.WriteEntry, MachineOperation.DsbInnerShareableStores, MachineOperation.WriteEntry]);
-        rig.World.Log[2].Address.ShouldBe(parent);
+            [MachineOperation.WriteEntry, MachineOperation.WriteEntry, MachineOperation.DsbInnerShareableStores]);
+        rig.World.Log[1].Address.ShouldBe(parent);
     }
 
     [Fact]

@@ -29,7 +29,9 @@ public enum DeviceTreeError
     /// <summary>A node's or property's name has no end, or lies outside of its block.</summary>
     BadName,
 
-    /// <summary>Nodes are not properly nested, there is no root or more than one, or a property follows a child node.</summary>
+    /// <summary>
+    /// Nodes are not properly nested, there is no root or more than one, or a property follows a child node.
+    /// </summary>
     BadNesting,
 
     /// <summary>Nodes are nested deeper than <see cref="FlatDeviceTree.MaximumDepth"/>.</summary>
@@ -38,10 +40,14 @@ public enum DeviceTreeError
     /// <summary>There is no such node, property or entry.</summary>
     NotFound,
 
-    /// <summary>A property has not the length that its meaning requires, or its number of cells is not supported.</summary>
+    /// <summary>
+    /// A property has not the length that its meaning requires, or its number of cells is not supported.
+    /// </summary>
     BadCells,
 
-    /// <summary>An address cannot be translated: a bus on the way to the root has no <c>ranges</c> that covers it.</summary>
+    /// <summary>
+    /// An address cannot be translated: a bus on the way to the root has no <c>ranges</c> that covers it.
+    /// </summary>
     NotTranslatable,
 
     /// <summary>The memory given to a writer is too small.</summary>

@@ -4,7 +4,9 @@ using Quietus.Hypervisor.Monitor;
 
 namespace Quietus.Hypervisor.DeviceTrees;
 
-/// <summary>A node of a <see cref="FlatDeviceTree"/>: where its FDT_BEGIN_NODE token is in the structure block.</summary>
+/// <summary>
+/// A node of a <see cref="FlatDeviceTree"/>: where its FDT_BEGIN_NODE token is in the structure block.
+/// </summary>
 public readonly struct DeviceTreeNode
 {
     /// <summary>Made by the tree only.</summary>
@@ -12,19 +14,6 @@ public readonly struct DeviceTreeNode
 
     /// <summary>Byte offset in the structure block.</summary>
     internal int Offset { get; }
-}
-
-/// <summary>A range of addresses as a CPU sees them.</summary>
-public struct AddressRange
-{
-    /// <summary>The first byte's address.</summary>
-    public ulong Start;
-
-    /// <summary>The length in bytes. Start + Size never wraps around in a range that this folder's code hands out.</summary>
-    public ulong Size;
-
-    /// <summary>The address after the last byte.</summary>
-    public readonly ulong End => Start + Size;
 }
 
 /// <summary>
@@ -39,7 +28,7 @@ public struct AddressRange
 ///         | ... 0,0      | ... END FDT_END                               |
 /// </code>
 /// </remarks>
-public ref struct FlatDeviceTree
+public ref partial struct FlatDeviceTree
 {
     /// <summary>How deep nodes may be nested, the root counted as 1.</summary>
     public const int MaximumDepth = 32;
@@ -77,7 +66,9 @@ public ref struct FlatDeviceTree
     /// <summary>The number of entries in the memory reservation block.</summary>
     public readonly int ReservationCount => reservations.Length / 16;
 
-    /// <summary>The total size in bytes that a blob's header gives, for a caller who has only its address so far.</summary>
+    /// <summary>
+    /// The total size in bytes that a blob's header gives, for a caller who has only its address so far.
+    /// </summary>
     /// <param name="header">At least <see cref="HeaderLength"/> bytes.</param>
     /// <param name="bytes">The size; at most <see cref="MaximumLength"/>.</param>
     public static DeviceTreeError ReadTotalSize(ReadOnlySpan<byte> header, out int bytes)
@@ -288,7 +279,8 @@ public ref struct FlatDeviceTree
     }
 
     /// <summary>The index of <paramref name="text"/> in a property that is a list of strings, or -1.</summary>
-    public readonly int IndexInTexts(DeviceTreeNode node, scoped ReadOnlySpan<byte> name, scoped ReadOnlySpan<byte> text)
+    public readonly int IndexInTexts(
+        DeviceTreeNode node, scoped ReadOnlySpan<byte> name, scoped ReadOnlySpan<byte> text)
     {
         if (!TryGetProperty(node, name, out ReadOnlySpan<byte> list))
         {
@@ -318,7 +310,9 @@ public ref struct FlatDeviceTree
     public readonly bool IsCompatible(DeviceTreeNode node, scoped ReadOnlySpan<byte> compatible) =>
         IndexInTexts(node, "compatible"u8, compatible) >= 0;
 
-    /// <summary>Whether a node may be used: it has no <c>status</c>, or <c>okay</c> (Devicetree Specification 2.3.4).</summary>
+    /// <summary>
+    /// Whether a node may be used: it has no <c>status</c>, or <c>okay</c> (Devicetree Specification 2.3.4).
+    /// </summary>
     public readonly bool IsAvailable(DeviceTreeNode node) =>
         !TryGetText(node, "status"u8, out ReadOnlySpan<byte> status)
         || Ascii.Equal(status, "okay"u8)
@@ -415,101 +409,6 @@ public ref struct FlatDeviceTree
 
         return false;
     }
-
-    /// <summary>The nodes above a node, the root first.</summary>
-    /// <param name="node">The node.</param>
-    /// <param name="ancestors">Room for <see cref="MaximumDepth"/> nodes.</param>
-    /// <returns>How many there are: 0 for the root.</returns>
-    public readonly int Ancestors(DeviceTreeNode node, scoped Span<DeviceTreeNode> ancestors)
-    {
-        int depth = 0;
-        for (int offset = rootOffset; offset < node.Offset; offset = After(offset))
-        {
-            uint token = Token(offset);
-            if (token == TokenBeginNode)
-            {
-                ancestors[depth] = new DeviceTreeNode(offset);
-                depth++;
-            }
-            else if (token == TokenEndNode)
-            {
-                depth--;
-            }
-        }
-
-        return depth;
-    }
-
-    /// <summary>
-    /// Entry <paramref name="index"/> of a node's <c>reg</c>, translated through the <c>ranges</c> of every bus
-    /// above it to the CPU's addresses (Devicetree Specification 2.3.6 and 2.3.8).
-    /// </summary>
-    public readonly DeviceTreeError TryReadRegister(DeviceTreeNode node, int index, out AddressRange range)
-    {
-        range = default;
-        if (!TryGetProperty(node, "reg"u8, out ReadOnlySpan<byte> value))
-        {
-            return DeviceTreeError.NotFound;
-        }
-
-        Span<DeviceTreeNode> buses = stackalloc DeviceTreeNode[MaximumDepth];
-        int depth = Ancestors(node, buses);
-        if (depth == 0)
-        {
-            return DeviceTreeError.NotFound;
-        }
-
-        if (!TryReadCellCounts(buses[depth - 1], out int addressCells, out int sizeCells))
-        {
-            return DeviceTreeError.BadCells;
-        }
-
-        int entry = (addressCells + sizeCells) * 4;
-        if (entry == 0 || value.Length % entry != 0)
-        {
-            return DeviceTreeError.BadCells;
-        }
-
-        if ((uint)index >= (uint)(value.Length / entry))
-        {
-            return DeviceTreeError.NotFound;
-        }
-
-        value = value.Slice(index * entry);
-        range.Start = ReadCells(value, addressCells);
-        range.Size = ReadCells(value.Slice(addressCells * 4), sizeCells);
-        for (int bus = depth - 1; bus > 0; bus--)
-        {
-            DeviceTreeError error = Translate(buses[bus], buses[bus - 1], ref range);
-            if (error != DeviceTreeError.None)
-            {
-                return error;
-            }
-        }
-
-        return range.Start + range.Size < range.Start ? DeviceTreeError.BadCells : DeviceTreeError.None;
-    }
-
-    /// <summary>
-    /// A node's <c>#address-cells</c> and <c>#size-cells</c>, 2 and 1 where they are absent; false when an address
-    /// or a size does not fit into 64 bits.
-    /// </summary>
-    public readonly bool TryReadCellCounts(DeviceTreeNode bus, out int addressCells, out int sizeCells)
-    {
-        uint address = TryGetCell(bus, "#address-cells"u8, out uint cells) ? cells : 2;
-        uint size = TryGetCell(bus, "#size-cells"u8, out cells) ? cells : 1;
-        addressCells = address <= 2 ? (int)address : 0;
-        sizeCells = size <= 2 ? (int)size : 0;
-        return address <= 2 && size <= 2;
-    }
-
-    /// <summary>A number of 0, 1 or 2 cells at the beginning of <paramref name="value"/>.</summary>
-    internal static ulong ReadCells(ReadOnlySpan<byte> value, int cells) => cells switch
-    {
-        0 => 0,
-        1 => BinaryPrimitives.ReadUInt32BigEndian(value),
-        _ => BinaryPrimitives.ReadUInt64BigEndian(value),
-    };
 
     private static bool TrySlice(ReadOnlySpan<byte> blob, uint offset, uint size, out ReadOnlySpan<byte> slice)
     {
@@ -644,46 +543,6 @@ public ref struct FlatDeviceTree
         return name >= (uint)strings.Length || Ascii.IndexOf(strings.Slice((int)name), 0) < 0
             ? DeviceTreeError.BadName
             : DeviceTreeError.None;
-    }
-
-    private readonly DeviceTreeError Translate(DeviceTreeNode bus, DeviceTreeNode parent, ref AddressRange range)
-    {
-        if (!TryGetProperty(bus, "ranges"u8, out ReadOnlySpan<byte> ranges))
-        {
-            return DeviceTreeError.NotTranslatable;
-        }
-
-        if (ranges.Length == 0)
-        {
-            return DeviceTreeError.None;
-        }
-
-        if (!TryReadCellCounts(bus, out int childCells, out int sizeCells)
-            || !TryReadCellCounts(parent, out int parentCells, out _))
-        {
-            return DeviceTreeError.BadCells;
-        }
-
-        int entry = (childCells + parentCells + sizeCells) * 4;
-        if (entry == 0 || ranges.Length % entry != 0)
-        {
-            return DeviceTreeError.BadCells;
-        }
-
-        for (; ranges.Length != 0; ranges = ranges.Slice(entry))
-        {
-            ulong childStart = ReadCells(ranges, childCells);
-            ulong parentStart = ReadCells(ranges.Slice(childCells * 4), parentCells);
-            ulong size = ReadCells(ranges.Slice((childCells + parentCells) * 4), sizeCells);
-            ulong within = range.Start - childStart;
-            if (range.Start >= childStart && within <= size && range.Size <= size - within)
-            {
-                range.Start = parentStart + within;
-                return range.Start < parentStart ? DeviceTreeError.NotTranslatable : DeviceTreeError.None;
-            }
-        }
-
-        return DeviceTreeError.NotTranslatable;
     }
 
     private readonly uint ReadStructure(int offset) => BinaryPrimitives.ReadUInt32BigEndian(structure.Slice(offset));

@@ -70,7 +70,9 @@ public struct MachineDescription
     /// <summary>The GIC's distributor.</summary>
     public AddressRange Distributor { get; private set; }
 
-    /// <summary>Bytes from one redistributor to the next; 0 when GICR_TYPER.VLPIS has to tell (0x20000 or 0x40000).</summary>
+    /// <summary>
+    /// Bytes from one redistributor to the next; 0 when GICR_TYPER.VLPIS has to tell (0x20000 or 0x40000).
+    /// </summary>
     public ulong RedistributorStride { get; private set; }
 
     /// <summary>The GIC's maintenance interrupt, a PPI (25 by the Server Base System Architecture).</summary>
@@ -115,16 +117,22 @@ public struct MachineDescription
     /// <summary>A bank of memory; the index is below <see cref="MemoryBankCount"/>.</summary>
     public readonly AddressRange MemoryBankAt(int index) => memory[index];
 
-    /// <summary>A region that must not be used as memory; the index is below <see cref="ReservedRegionCount"/>.</summary>
+    /// <summary>
+    /// A region that must not be used as memory; the index is below <see cref="ReservedRegionCount"/>.
+    /// </summary>
     public readonly AddressRange ReservedRegionAt(int index) => reserved[index];
 
-    /// <summary>A CPU's MPIDR_EL1 affinity fields (Aff3 at bit 32); the index is below <see cref="CpuCount"/>.</summary>
+    /// <summary>
+    /// A CPU's MPIDR_EL1 affinity fields (Aff3 at bit 32); the index is below <see cref="CpuCount"/>.
+    /// </summary>
     public readonly ulong CpuAffinityAt(int index) => cpus[index];
 
     /// <summary>A redistributor region; the index is below <see cref="RedistributorRegionCount"/>.</summary>
     public readonly AddressRange RedistributorRegionAt(int index) => redistributors[index];
 
-    /// <summary>A blob's boot arguments (/chosen's <c>bootargs</c>); empty when it has none or cannot be read.</summary>
+    /// <summary>
+    /// A blob's boot arguments (/chosen's <c>bootargs</c>); empty when it has none or cannot be read.
+    /// </summary>
     public static ReadOnlySpan<byte> BootArguments(ReadOnlySpan<byte> blob) =>
         FlatDeviceTree.Open(blob, out FlatDeviceTree tree) == DeviceTreeError.None
         && tree.TryFindPath("/chosen"u8, out DeviceTreeNode node)
@@ -366,7 +374,8 @@ public struct MachineDescription
     {
         if (!tree.TryFindCompatible("arm,gic-v3"u8, out DeviceTreeNode node))
         {
-            return tree.TryFindCompatible("arm,cortex-a15-gic"u8, out _) || tree.TryFindCompatible("arm,gic-400"u8, out _)
+            return tree.TryFindCompatible("arm,cortex-a15-gic"u8, out _)
+                || tree.TryFindCompatible("arm,gic-400"u8, out _)
                 ? MachineError.GicTooOld
                 : MachineError.NoGic;
         }

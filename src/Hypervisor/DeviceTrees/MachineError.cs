@@ -65,7 +65,9 @@ public enum MachineError
     /// <summary>The GIC's register frames cannot be located.</summary>
     BadGic,
 
-    /// <summary>There are more than <see cref="MachineDescription.MaximumRedistributorRegions"/> redistributor regions.</summary>
+    /// <summary>
+    /// There are more than <see cref="MachineDescription.MaximumRedistributorRegions"/> redistributor regions.
+    /// </summary>
     TooManyRedistributorRegions,
 
     /// <summary>The GIC has no maintenance interrupt: no virtualization, or the machine starts us below EL2.</summary>

@@ -16,7 +16,9 @@ internal struct InterruptBank
     /// <summary>GICx_ISENABLER.</summary>
     internal uint Enabled;
 
-    /// <summary>An edge has come, software has made it pending, or a linked physical interrupt has been taken.</summary>
+    /// <summary>
+    /// An edge has come, software has made it pending, or a linked physical interrupt has been taken.
+    /// </summary>
     internal uint Latch;
 
     /// <summary>The input lines.</summary>
@@ -37,13 +39,17 @@ internal struct InterruptBank
     /// <summary>Loaded as pending, so that the list register tells whether the guest has taken it.</summary>
     internal uint LoadedAsPending;
 
-    /// <summary>Raised by a physical interrupt of the same INTID, which stays active until the guest deactivates it.</summary>
+    /// <summary>
+    /// Raised by a physical interrupt of the same INTID, which stays active until the guest deactivates it.
+    /// </summary>
     internal uint HardwareLinked;
 
     /// <summary>The linked physical interrupt is active on this vCPU's core.</summary>
     internal uint HardwareActive;
 
-    /// <summary>The linked physical interrupt is still active but nobody waits for it: the core must deactivate it.</summary>
+    /// <summary>
+    /// The linked physical interrupt is still active but nobody waits for it: the core must deactivate it.
+    /// </summary>
     internal uint HardwareReleased;
 
     /// <summary>While loaded: made pending once more.</summary>
@@ -143,7 +149,9 @@ internal struct InterruptBank
         ReleaseHardware();
     }
 
-    /// <summary>Notes linked physical interrupts that stayed active although the virtual one is neither pending nor active.</summary>
+    /// <summary>
+    /// Notes linked physical interrupts that stayed active although the virtual one is neither pending nor active.
+    /// </summary>
     internal void ReleaseHardware()
     {
         uint idle = HardwareActive & ~(Latch | Active | Loaded);

@@ -28,7 +28,9 @@ public static class ListRegister
     /// <summary>The interrupt is of group 1: it is signalled as a virtual IRQ, otherwise as a virtual FIQ.</summary>
     public const ulong Group1 = 1UL << 60;
 
-    /// <summary>A maintenance interrupt tells when the guest has ended the interrupt. Only without <see cref="Hardware"/>.</summary>
+    /// <summary>
+    /// A maintenance interrupt tells when the guest has ended the interrupt. Only without <see cref="Hardware"/>.
+    /// </summary>
     public const ulong TellEnd = 1UL << 41;
 
     /// <summary>Where the priority begins.</summary>

@@ -46,7 +46,9 @@ public static class Psci
     /// <summary>MIGRATE_INFO_TYPE's answer: there is no trusted OS, or none that needs to be migrated.</summary>
     private const long NothingToMigrate = 2;
 
-    /// <summary>CPU_SUSPEND's power_state: everything but StateID (15..0) and StateType (16) must be 0 at level 0.</summary>
+    /// <summary>
+    /// CPU_SUSPEND's power_state: everything but StateID (15..0) and StateType (16) must be 0 at level 0.
+    /// </summary>
     private const ulong PowerStateMask = 0x1_FFFF;
     private const ulong PowerStatePowerDown = 1 << 16;
 
@@ -160,7 +162,9 @@ public static class Psci
     private static bool IsEntry(ulong entry, ulong memoryEnd) =>
         entry >= GuestMemoryMap.MemoryStart && entry < memoryEnd && entry % 4 == 0;
 
-    /// <summary>PSCI_FEATURES: 0 for what there is; for CPU_SUSPEND that means the original format, no OS-initiated mode.</summary>
+    /// <summary>
+    /// PSCI_FEATURES: 0 for what there is; for CPU_SUSPEND that means the original format, no OS-initiated mode.
+    /// </summary>
     private static long FeaturesOf(uint function) => function switch
     {
         VersionFunction or CpuSuspend or (CpuSuspend | Wide) or CpuOff or CpuOn or (CpuOn | Wide) or AffinityInfo

@@ -26,7 +26,9 @@ public static class Smccc
     /// <summary>The answer of SMCCC_ARCH_FEATURES for a workaround that may be called but does nothing.</summary>
     private const long NotRequired = 1;
 
-    /// <summary>Who we are: UUID cd206eb8-d10f-49aa-9a16-6e1de1a94c3e, four bytes to a register, the first lowest.</summary>
+    /// <summary>
+    /// Who we are: UUID cd206eb8-d10f-49aa-9a16-6e1de1a94c3e, four bytes to a register, the first lowest.
+    /// </summary>
     private const uint Uid0 = 0xB86E_20CD;
     private const uint Uid1 = 0xAA49_0FD1;
     private const uint Uid2 = 0x1D6E_169A;

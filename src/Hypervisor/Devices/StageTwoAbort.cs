@@ -27,7 +27,9 @@ public readonly struct StageTwoAbort
     /// <summary>The abort comes from fetching an instruction.</summary>
     public bool IsFetch => ((syndrome >> 26) & 0x3F) == InstructionAbortFromLowerLevel;
 
-    /// <summary>A fault of Stage-2's tables, not an external abort, a parity error, an alignment or a conflict abort.</summary>
+    /// <summary>
+    /// A fault of Stage-2's tables, not an external abort, a parity error, an alignment or a conflict abort.
+    /// </summary>
     public bool IsStageTwoFault => (syndrome & 0x30) == 0;
 
     /// <summary>Nothing is mapped at the IPA.</summary>

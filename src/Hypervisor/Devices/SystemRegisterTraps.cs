@@ -42,7 +42,9 @@ public static class SystemRegister
 /// <summary>What becomes of a trapped access.</summary>
 public enum SystemRegisterOutcome
 {
-    /// <summary>The access is undefined: the core injects that exception and does not step over the instruction.</summary>
+    /// <summary>
+    /// The access is undefined: the core injects that exception and does not step over the instruction.
+    /// </summary>
     Undefined,
 
     /// <summary>The read gives a value.</summary>

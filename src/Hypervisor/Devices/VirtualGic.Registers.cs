@@ -37,7 +37,9 @@ public partial struct VirtualGic
     private const uint Pidr2 = 0xFFE8;
     private const uint Cidr0 = 0xFFF0;
 
-    /// <summary>GICD_CTLR: affinity routing is always on (ARE, bit 4), and there is one security state (DS, bit 6).</summary>
+    /// <summary>
+    /// GICD_CTLR: affinity routing is always on (ARE, bit 4), and there is one security state (DS, bit 6).
+    /// </summary>
     private const uint CtlrFixed = (1 << 4) | (1 << 6);
 
     /// <summary>GICD_CTLR's EnableGrp0 and EnableGrp1.</summary>
@@ -149,7 +151,9 @@ public partial struct VirtualGic
     }
 
     /// <summary>Reads a redistributor.</summary>
-    /// <param name="frame">Whose redistributor: the address divided by its size; frames beyond the vCPUs read as 0.</param>
+    /// <param name="frame">
+    /// Whose redistributor: the address divided by its size; frames beyond the vCPUs read as 0.
+    /// </param>
     /// <param name="offset">Byte offset in its 128 KB; any value.</param>
     /// <param name="size">1, 2, 4 or 8 bytes.</param>
     public ulong ReadRedistributor(int frame, ulong offset, int size)
@@ -366,7 +370,9 @@ public partial struct VirtualGic
     private readonly ulong RedistributorTyperOf(int frame) =>
         ((ulong)frame << 32) | ((ulong)frame << 8) | (frame == count - 1 ? 1UL << 4 : 0);
 
-    /// <summary>Shared interrupts made active by a register write are for the vCPU to end that they are routed to.</summary>
+    /// <summary>
+    /// Shared interrupts made active by a register write are for the vCPU to end that they are routed to.
+    /// </summary>
     private void HoldActive(int writer, int index)
     {
         uint held = 0;

@@ -39,14 +39,16 @@ public static class CpioArchive
     private const uint ModeRegular = 0x8000;
 
     /// <summary>Finds a member's contents by its name; a leading "./" in the archive does not count.</summary>
-    public static bool TryFind(ReadOnlySpan<byte> archive, scoped ReadOnlySpan<byte> name, out ReadOnlySpan<byte> data) =>
+    public static bool TryFind(
+        ReadOnlySpan<byte> archive, scoped ReadOnlySpan<byte> name, out ReadOnlySpan<byte> data) =>
         Find(archive, name, out data) == CpioError.None;
 
     /// <summary>Finds a member's contents by its name, and says why not.</summary>
     /// <param name="archive">The archive, or more.</param>
     /// <param name="name">The whole name, as in <c>linux/Image</c>.</param>
     /// <param name="data">The first such member's contents; empty when there is none.</param>
-    public static CpioError Find(ReadOnlySpan<byte> archive, scoped ReadOnlySpan<byte> name, out ReadOnlySpan<byte> data)
+    public static CpioError Find(
+        ReadOnlySpan<byte> archive, scoped ReadOnlySpan<byte> name, out ReadOnlySpan<byte> data)
     {
         data = default;
         CpioError broken = CpioError.NotAnArchive;

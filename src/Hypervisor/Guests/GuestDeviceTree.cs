@@ -34,7 +34,9 @@ public struct GuestDeviceTree
     /// <summary>The initial ramdisk's length in bytes; 0 for none.</summary>
     public ulong RamdiskBytes;
 
-    /// <summary>What the kernel places itself at random by (/chosen's <c>kaslr-seed</c>); 0 for no such property.</summary>
+    /// <summary>
+    /// What the kernel places itself at random by (/chosen's <c>kaslr-seed</c>); 0 for no such property.
+    /// </summary>
     public ulong PlacementSeed;
 
     /// <summary>Writes the tree.</summary>

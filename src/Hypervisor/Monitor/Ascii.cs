@@ -2,7 +2,9 @@ using System;
 
 namespace Quietus.Hypervisor.Monitor;
 
-/// <summary>Comparisons of byte strings, as the hypervisor has no string class: every text in it is ASCII or UTF-8 bytes.</summary>
+/// <summary>
+/// Comparisons of byte strings, as the hypervisor has no string class: every text in it is ASCII or UTF-8 bytes.
+/// </summary>
 public static class Ascii
 {
     /// <summary>Whether two byte strings have the same length and the same bytes.</summary>

@@ -143,7 +143,9 @@ public ref struct CommandLine
             ? line.Slice(arguments[index].KeyStart, arguments[index].KeyLength)
             : default;
 
-    /// <summary>The value of argument <paramref name="index"/>, unescaped; empty when there is no such argument.</summary>
+    /// <summary>
+    /// The value of argument <paramref name="index"/>, unescaped; empty when there is no such argument.
+    /// </summary>
     public readonly ReadOnlySpan<byte> ValueAt(int index) =>
         (uint)index < (uint)count
             ? line.Slice(arguments[index].ValueStart, arguments[index].ValueLength)

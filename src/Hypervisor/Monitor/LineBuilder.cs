@@ -151,7 +151,9 @@ public ref struct LineBuilder
         Character((byte)'"');
     }
 
-    /// <summary>Appends <c>key=value</c> with the value in decimal, and a space before it unless a line starts here.</summary>
+    /// <summary>
+    /// Appends <c>key=value</c> with the value in decimal, and a space before it unless a line starts here.
+    /// </summary>
     public void Field(scoped ReadOnlySpan<byte> key, ulong value)
     {
         Key(key);
@@ -190,7 +192,9 @@ public ref struct LineBuilder
         Character((byte)'=');
     }
 
-    /// <summary>Moves the end by <paramref name="bytes"/>, which the caller then fills; false when there is no room.</summary>
+    /// <summary>
+    /// Moves the end by <paramref name="bytes"/>, which the caller then fills; false when there is no room.
+    /// </summary>
     private bool Reserve(int bytes)
     {
         if (bytes > buffer.Length - length)

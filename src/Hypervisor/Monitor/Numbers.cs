@@ -53,7 +53,9 @@ public static class Numbers
         return NumberError.None;
     }
 
-    /// <summary>Reads a size in bytes: a decimal number with an optional binary unit K, M, G or T (either case).</summary>
+    /// <summary>
+    /// Reads a size in bytes: a decimal number with an optional binary unit K, M, G or T (either case).
+    /// </summary>
     /// <param name="text">For example <c>67108864</c>, <c>64M</c> or <c>1G</c>.</param>
     /// <param name="bytes">The size in bytes; 0 when the result is an error.</param>
     public static NumberError TryParseSize(ReadOnlySpan<byte> text, out ulong bytes)

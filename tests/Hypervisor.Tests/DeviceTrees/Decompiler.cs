@@ -46,7 +46,8 @@ internal static class Decompiler
 
         if (IsText(value))
         {
-            return " = \"" + Encoding.ASCII.GetString(value[..^1]).Replace("\0", "\", \"", StringComparison.Ordinal) + "\"";
+            string texts = Encoding.ASCII.GetString(value[..^1]);
+            return " = \"" + texts.Replace("\0", "\", \"", StringComparison.Ordinal) + "\"";
         }
 
         var text = new StringBuilder(" = <");

@@ -54,7 +54,8 @@ public class MachineDescriptionTests
         byte[] blob = new Machine
         {
             MemoryEntries = 3, Reserved = 2, Cpus = 5, CpuCells = 2, StdoutPath = "serial9:115200n8",
-            Redistributors = 2, Stride = true, NamedTimer = true, Initrd = 2, BootArguments = "loglevel=7", Conduit = "hvc",
+            Redistributors = 2, Stride = true, NamedTimer = true, Initrd = 2, BootArguments = "loglevel=7",
+            Conduit = "hvc",
         }.Build();
         MachineDescription machine = default;
         MachineDescription.Read(blob, ref machine, out _).ShouldBe(MachineError.None);

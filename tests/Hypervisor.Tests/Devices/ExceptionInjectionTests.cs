@@ -76,7 +76,8 @@ public class ExceptionInjectionTests
     {
         GuestIdRegisters ids = default;
         GuestExceptionState state = State(mode);
-        ExceptionInjection.InjectDataAbort(ref state, in ids, 0xABCD_1234, ExceptionInjection.ExternalAbort, isWrite: true);
+        ExceptionInjection.InjectDataAbort(
+            ref state, in ids, 0xABCD_1234, ExceptionInjection.ExternalAbort, isWrite: true);
         state.Syndrome.ShouldBe((exceptionClass << 26) | 0x0200_0050);
         state.HasFaultAddress.ShouldBeTrue();
         state.FaultAddress.ShouldBe(0xABCD_1234UL);

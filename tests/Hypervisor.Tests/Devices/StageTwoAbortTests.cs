@@ -42,8 +42,8 @@ public class StageTwoAbortTests
     public void A_loaded_value_is_extended_as_the_instruction_says(
         int size, bool extends, bool wide, ulong value, ulong expected)
     {
-        StageTwoAbort.Decode(Data | Valid | ((ulong)size << 22) | (extends ? 1UL << 21 : 0) | (wide ? 1UL << 15 : 0) | 7)
-            .Extend(value).ShouldBe(expected);
+        ulong kind = ((ulong)size << 22) | (extends ? 1UL << 21 : 0) | (wide ? 1UL << 15 : 0);
+        StageTwoAbort.Decode(Data | Valid | kind | 7).Extend(value).ShouldBe(expected);
     }
 
     [Theory]
@@ -98,8 +98,9 @@ public class StageTwoAbortTests
     [Fact]
     public void The_address_is_HPFARs_page_and_FARs_offset()
     {
-        StageTwoAbort.Decode(Data | 7).IntermediateAddress(0x9_0000, 0xFFFF_8000_1234_5678).ShouldBe(0x0900_0678UL);
-        StageTwoAbort.Decode(Data | Walk | 7).IntermediateAddress(0x9_0000, 0xFFFF_8000_1234_5678).ShouldBe(0x0900_0000UL);
+        const ulong Far = 0xFFFF_8000_1234_5678;
+        StageTwoAbort.Decode(Data | 7).IntermediateAddress(0x9_0000, Far).ShouldBe(0x0900_0678UL);
+        StageTwoAbort.Decode(Data | Walk | 7).IntermediateAddress(0x9_0000, Far).ShouldBe(0x0900_0000UL);
         StageTwoAbort.Decode(Data | 7).IntermediateAddress(ulong.MaxValue, 0).ShouldBe(0x000F_FFFF_FFFF_F000UL);
         StageTwoAbort.Decode(Data | 0xF).NeedsTranslation.ShouldBeTrue();
         StageTwoAbort.Decode(Data | Walk | 0xF).NeedsTranslation.ShouldBeFalse();

@@ -11,7 +11,7 @@ public class SystemRegisterTrapsTests
     public void A_syndrome_is_taken_apart()
     {
         // MRS X17, ID_AA64MMFR0_EL1: Op0 3, Op1 0, CRn 0, CRm 7, Op2 0.
-        SystemRegisterAccess access = SystemRegisterAccess.Decode(0x6200_0000 | Syndrome(3, 0, 0, 7, 0, 17, read: true));
+        var access = SystemRegisterAccess.Decode(0x6200_0000 | Syndrome(3, 0, 0, 7, 0, 17, read: true));
         access.IsRead.ShouldBeTrue();
         access.GeneralRegister.ShouldBe(17u);
         access.Register.ShouldBe(SystemRegister.Number(3, 0, 0, 7, 0));
@@ -91,7 +91,9 @@ public class SystemRegisterTrapsTests
             }
 
             outcome = SystemRegisterTraps.Handle(
-                SystemRegisterAccess.Decode(Syndrome(op0, op1, crn, crm, op2, 0, read: false)), in ids, out ulong value);
+                SystemRegisterAccess.Decode(Syndrome(op0, op1, crn, crm, op2, 0, read: false)),
+                in ids,
+                out ulong value);
             outcome.ShouldNotBe(SystemRegisterOutcome.Value);
             value.ShouldBe(0UL);
             if (outcome != SystemRegisterOutcome.Undefined)

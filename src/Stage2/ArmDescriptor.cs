@@ -15,10 +15,10 @@ namespace Quietus.Stage2;
 ///             │  0   │ count[7:0]   │  0  │  next-level table    │  0   │ count[13:8]  │ 1 │ 1 │
 ///             └──────┴──────────────┴─────┴──────────────────────┴──────┴──────────────┴───┴───┘
 /// </code>
-/// T is 1 in pages and tables, 0 in blocks. Bits 58:51 and 11:2 of a table are ignored by hardware. The count of 16K and
-/// 64K tables is drawn; 14 bits hold the 8192 entries of the latter. It keeps off 11:8, which FEAT_LPA2 and FEAT_HAFT
-/// give a meaning, so that formats for them can have it too. 4K has a layout of its own, in 11:2: it is the hottest, and
-/// neither feature is used with it.
+/// T is 1 in pages and tables, 0 in blocks. Bits 58:51 and 11:2 of a table are ignored by hardware. The count of 16K
+/// and 64K tables is drawn; 14 bits hold the 8192 entries of the latter. It keeps off 11:8, which FEAT_LPA2 and
+/// FEAT_HAFT give a meaning, so that formats for them can have it too. 4K has a layout of its own, in 11:2: it is the
+/// hottest, and neither feature is used with it.
 /// </summary>
 internal static class ArmDescriptor
 {
@@ -48,7 +48,7 @@ internal static class ArmDescriptor
     // MemAttr[3:0] by MemoryType, four bits each: write-back, non-cacheable, Device-nGnRE.
     private const uint MemAttrs = 0x15F;
 
-    // With FEAT_S2FWB: 0b0110 forces write-back, 0b0101 forces non-cacheable, 0b0001 is Device-nGnRE (D8.5.5).
+    // With FEAT_S2FWB: 0b0110 forces write-back, 0b0101 forces non-cacheable, 0b0001 is Device-nGnRE.
     private const uint ForcedMemAttrs = 0x156;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -63,7 +63,9 @@ public interface IDescriptorFormat
     /// </summary>
     static abstract ulong LeafTemplate(LeafAttributes attributes, int level, bool forcedWriteBack);
 
-    /// <summary>A leaf descriptor from a template of the same level. The address is aligned to the leaf's size.</summary>
+    /// <summary>
+    /// A leaf descriptor from a template of the same level. The address is aligned to the leaf's size.
+    /// </summary>
     static abstract ulong Leaf(ulong attributes, Pa output);
 
     /// <summary>The output address of a leaf, valid or parked.</summary>
@@ -72,7 +74,9 @@ public interface IDescriptorFormat
     /// <summary>The attributes of a leaf, valid or parked.</summary>
     static abstract LeafAttributes Attributes(ulong entry, bool forcedWriteBack);
 
-    /// <summary>Whether the leaf's memory, valid or parked, is mapped as a device: then it has no cache lines.</summary>
+    /// <summary>
+    /// Whether the leaf's memory, valid or parked, is mapped as a device: then it has no cache lines.
+    /// </summary>
     static abstract bool IsDevice(ulong entry, bool forcedWriteBack);
 
     /// <summary>The leaf with its access flag (AF) set or clear.</summary>

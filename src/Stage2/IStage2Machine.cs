@@ -1,6 +1,8 @@
 namespace Quietus.Stage2;
 
-/// <summary>What the architecture lets a machine change without break-before-make (FEAT_BBM, DDI 0487 D8.16.1).</summary>
+/// <summary>
+/// What the architecture lets a machine change without break-before-make (FEAT_BBM, DDI 0487 D8).
+/// </summary>
 public enum BreakBeforeMakeSupport : byte
 {
     /// <summary>Nothing: every change of size or of the contiguous bit breaks first.</summary>
@@ -97,7 +99,7 @@ public interface IStage2Machine
 
     /// <summary>
     /// TLBI VMALLE1IS: Stage-1 entries of the VMID, and those that combine both stages, which invalidation by IPA
-    /// need not find (DDI 0487 D8.14.5).
+    /// need not find (DDI 0487 D8, TLB maintenance).
     /// </summary>
     void InvalidateCombined(Vmid vmid);
 

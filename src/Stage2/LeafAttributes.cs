@@ -4,7 +4,7 @@ namespace Quietus.Stage2;
 
 /// <summary>
 /// The memory type that Stage-2 gives a leaf. Without FEAT_S2FWB it is combined with the guest's own choice, and
-/// the weaker of the two wins (DDI 0487 D8.5.5); with it, Stage-2 decides alone.
+/// the weaker of the two wins (DDI 0487 D8, FEAT_S2FWB); with it, Stage-2 decides alone.
 /// </summary>
 public enum MemoryType : byte
 {
@@ -29,10 +29,10 @@ public enum Shareability : byte
 /// <summary>
 /// What a leaf permits and how its memory behaves, independently of descriptor formats:
 /// <code>
-///   11           10         9  8   7       6      5  4     2              0
-/// ┌────────────┬──────────┬──────┬───────┬──────┬──────┬──────────────┬──────────┐
-/// │ Contiguous │ Accessed │  SH  │ Write │ Read │ Type │ ExecuteNever │    0     │
-/// └────────────┴──────────┴──────┴───────┴──────┴──────┴──────────────┴──────────┘
+///   11           10         9  8   7       6      5  4   3   2              1 0
+/// ┌────────────┬──────────┬──────┬───────┬──────┬──────┬───┬──────────────┬─────┐
+/// │ Contiguous │ Accessed │  SH  │ Write │ Read │ Type │ 0 │ ExecuteNever │  0  │
+/// └────────────┴──────────┴──────┴───────┴──────┴──────┴───┴──────────────┴─────┘
 /// </code>
 /// Bits 10 to 6 are where VMSAv8-64 has them, which makes encoding cheap; a format need not follow.
 /// Contiguous is only ever reported: whether a leaf gets it is for the range mapping to find out.

@@ -8,7 +8,7 @@ public enum DebtWaiver : byte
     /// <summary>
     /// Aging cleared access flags, and TLBs go on with entries that have them.
     /// <para>licence: the ages steer reclaim only, so a page in use may look old until its TLB entry goes; what is
-    /// reclaimed is unmapped, and invalidated, all the same. Linux lives by it in kvm_age_hva.</para>
+    /// reclaimed is unmapped, and invalidated, all the same. Linux's clear_young notifier lives by it.</para>
     /// </summary>
     AgeMayLag,
 

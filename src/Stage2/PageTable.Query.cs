@@ -5,7 +5,7 @@ public partial struct PageTable<TFormat, TMachine>
 {
     /// <summary>
     /// What the table says about an IPA. An address beyond the input size faults at level 0, as in hardware
-    /// (DDI 0487 D8.2.3).
+    /// (DDI 0487 D8.2).
     /// </summary>
     public readonly Translation Translate(ref TMachine machine, Ipa ipa)
     {

@@ -5,8 +5,8 @@ public partial struct PageTable<TFormat, TMachine>
 {
     /// <summary>
     /// Splits what maps an IPA until its own leaf is of a level; the rest keeps the largest leaves that it can. By
-    /// break-before-make, unless the machine needs no break. Owes nothing. A leaf of that level or a lower one, and of
-    /// no contiguous run, is left as it is.
+    /// break-before-make, unless the machine needs no break. Owes nothing. A leaf that is small enough already only
+    /// leaves its contiguous run.
     /// </summary>
     /// <returns>Done; NotMapped; OutOfRange; IllegalLevel; OutOfTables.</returns>
     public Stage2Result SplitBlock(ref TMachine machine, Ipa ipa, int toLevel)

@@ -361,7 +361,9 @@ public partial struct PageTable<TFormat, TMachine>
         return false;
     }
 
-    /// <summary>Whether a leaf's memory is to be cleaned and invalidated: cacheable, without FEAT_S2FWB, not elided.</summary>
+    /// <summary>
+    /// Whether a leaf's memory is to be cleaned and invalidated: cacheable, without FEAT_S2FWB, not elided.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly bool OwesCacheMaintenance(ulong entry, UnmapFlags flags) =>
         (flags & UnmapFlags.ElideCacheMaintenance) == 0 && !_forcedWriteBack

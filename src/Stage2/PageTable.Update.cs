@@ -52,7 +52,7 @@ public partial struct PageTable<TFormat, TMachine>
 
     /// <summary>
     /// Sets the access flag of the leaf that maps an IPA, as an access flag fault asks for. Owes nothing: a leaf
-    /// without it is never cached (DDI 0487 D8.4.6).
+    /// without it is never cached (DDI 0487 D8, the Access flag).
     /// </summary>
     /// <returns>Done; NotMapped; OutOfRange.</returns>
     public readonly Stage2Result MarkAccessed(ref TMachine machine, Ipa ipa)
@@ -134,7 +134,9 @@ public partial struct PageTable<TFormat, TMachine>
         return debt;
     }
 
-    /// <summary>Changes a leaf against the hardware's own updates of it. False where there is nothing to change.</summary>
+    /// <summary>
+    /// Changes a leaf against the hardware's own updates of it. False where there is nothing to change.
+    /// </summary>
     private readonly bool UpdateLeaf<TUpdate>(ref TMachine machine, Pa address, Ipa ipa, int level, ulong entry,
         TUpdate update)
         where TUpdate : struct, ILeafUpdate

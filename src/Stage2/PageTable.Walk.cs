@@ -11,7 +11,9 @@ public partial struct PageTable<TFormat, TMachine>
         /// <summary>Where the first entry lies.</summary>
         public Pa Address;
 
-        /// <summary>The first address that the first entry maps; before the walk's own where a block is entered.</summary>
+        /// <summary>
+        /// The first address that the first entry maps; before the walk's own where a block is entered.
+        /// </summary>
         public Ipa Start;
 
         public int Level;

@@ -8,7 +8,7 @@ namespace Quietus.Stage2;
 /// <para>
 /// A start level L with granule shift g and n bits per level leaves e = IPA bits - (g + (3 - L) * n) bits to the
 /// first lookup. The architecture demands 1 &lt;= e &lt;= n + 4: up to 16 tables in a row stand in for a level
-/// (DDI 0487 D8.2.2, and the StartLevel checks of AArch64.S2StartLevel in the shared pseudocode). It also reserves
+/// (DDI 0487 D8.2, and the checks of the start level in the shared pseudocode). It also reserves
 /// the topmost start level of each granule for PEs of large physical size.
 /// </para>
 /// </summary>

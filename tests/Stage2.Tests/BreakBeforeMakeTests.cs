@@ -89,7 +89,8 @@ public sealed class BreakBeforeMakeTests
     private static List<Case> Cases<TFormat>(int level, bool forced)
         where TFormat : struct, IDescriptorFormat
     {
-        List<Case> cases = [new(TFormat.Invalid, 'i', 0, default, default, false), new(0, 'i', 0, default, default, false)];
+        Case empty = new(0, 'i', 0, default, default, false);
+        List<Case> cases = [empty, empty with { Entry = TFormat.Invalid }];
         for (ulong output = 0; output < 2; output++)
         {
             Pa address = new((output + 1) << Stage2Geometry.LevelShift<TFormat>(level));

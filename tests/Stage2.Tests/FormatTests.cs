@@ -19,7 +19,7 @@ public sealed class FormatTests
     [Fact]
     public void Alien_descriptors_keep_what_they_are_given() => KeepsEverything<AlienFormat>();
 
-    // Bit by bit from DDI 0487 D8.3.2: XN 54, C 52, AF 10, SH 9:8, S2AP 7:6, MemAttr 5:2, type 1, valid 0.
+    // Bit by bit from DDI 0487 D8.3: XN 54, C 52, AF 10, SH 9:8, S2AP 7:6, MemAttr 5:2, type 1, valid 0.
     [Fact]
     public void A_page_of_guest_memory_is_the_descriptor_that_the_manual_draws()
     {
@@ -52,7 +52,7 @@ public sealed class FormatTests
         LevelsOf<Arm64K>().ShouldBe([2, 3]);
     }
 
-    // Entries of a contiguous run: DDI 0487 D8.7.1.
+    // Entries of a contiguous run: DDI 0487 D8, the Contiguous bit.
     [Fact]
     public void Contiguous_runs_are_as_long_as_the_manual_says()
     {

@@ -5,7 +5,9 @@ using Quietus.Testing;
 
 namespace Quietus.Stage2.Tests;
 
-/// <summary>The TLB invalidations of a log that were completed by a DSB ISH, and the VMALLE1IS that by IPA takes.</summary>
+/// <summary>
+/// The TLB invalidations of a log that were completed by a DSB ISH, and the VMALLE1IS that by IPA takes.
+/// </summary>
 internal sealed class Invalidations
 {
     private readonly ulong[] _starts;

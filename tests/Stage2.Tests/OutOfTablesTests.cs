@@ -29,7 +29,8 @@ public sealed class OutOfTablesTests
     {
         FakeMachine machine = new(new FakeWorld(12) { TablesLeft = 1 });
         Stage2Geometry.TryCreate<Arm4K>(40, 48, out Stage2Geometry geometry).ShouldBeTrue();
-        PageTable<Arm4K, FakeMachine>.Create(ref machine, geometry, new Vmid(1), out PageTable<Arm4K, FakeMachine> table)
+        PageTable<Arm4K, FakeMachine> table;
+        PageTable<Arm4K, FakeMachine>.Create(ref machine, geometry, new Vmid(1), out table)
             .ShouldBe(Stage2Result.OutOfTables);
         table.Exists.ShouldBeFalse();
         machine.World.TablesOut.ShouldBe(0);

@@ -398,7 +398,9 @@ internal sealed class Program<TFormat>
         return level >= _geometry.StartLevel && TFormat.HasLeafAt(level) ? level : 3;
     }
 
-    /// <summary>Addresses that meet each other: in a few tables, mostly at the edges of tables, runs and blocks.</summary>
+    /// <summary>
+    /// Addresses that meet each other: in a few tables, mostly at the edges of tables, runs and blocks.
+    /// </summary>
     private ulong AnyIpa()
     {
         ulong table = Rig<TFormat>.Bytes(2);

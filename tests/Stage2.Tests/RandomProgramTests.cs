@@ -53,7 +53,9 @@ public sealed class RandomProgramTests
             .Check(Config.QuickThrowOnFailure.WithMaxTest(programs).WithReplay(20191213, (ulong)ipaBits | 1));
     }
 
-    /// <summary>Shorter programs: without a half, a quarter, … one instruction. The first chooses the machine.</summary>
+    /// <summary>
+    /// Shorter programs: without a half, a quarter, … one instruction. The first chooses the machine.
+    /// </summary>
     private static IEnumerable<ulong[]> Shrink(ulong[] program)
     {
         for (int length = program.Length / 2; length > 0; length /= 2)

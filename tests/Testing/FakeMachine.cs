@@ -2,7 +2,9 @@ using Quietus.Stage2;
 
 namespace Quietus.Testing;
 
-/// <summary>The hardware boundary over a <see cref="FakeWorld"/>: tables in a dictionary, and a record of the rest.</summary>
+/// <summary>
+/// The hardware boundary over a <see cref="FakeWorld"/>: tables in a dictionary, and a record of the rest.
+/// </summary>
 public readonly struct FakeMachine(FakeWorld world) : IStage2Machine
 {
     public FakeWorld World => world;

@@ -29,7 +29,9 @@ public sealed class FakeWorld(int granuleShift)
     /// <summary>Is told of each event after it was logged.</summary>
     public Action<MachineEvent>? Observer { get; set; }
 
-    /// <summary>Runs before each compare-exchange, with the entry's address: where the hardware can come first.</summary>
+    /// <summary>
+    /// Runs before each compare-exchange, with the entry's address: where the hardware can come first.
+    /// </summary>
     public Action<ulong>? BeforeCompareExchange { get; set; }
 
     public bool HasForcedWriteBack { get; set; }

@@ -1,5 +1,5 @@
-// What C# cannot say. Each function is a leaf that follows the procedure call standard; Machine/Instructions.cs declares
-// them.
+// What C# cannot say. Each function is a leaf that follows the procedure call standard; Machine/Instructions.cs
+// declares them.
 
     .macro function name
     .text
@@ -88,8 +88,8 @@ function secure_call
 
     .equ SENTINEL, 0x600            // plus the register's number
 
-// ulong hypervisor_call_checked(ulong* registers): x0 to x3 in and out. Returns 0 when x4 to x17, x19 to x28 and d0 to d31
-// came back as they were (SMCCC 1.1 and later), else a value whose bits mean nothing.
+// ulong hypervisor_call_checked(ulong* registers): x0 to x3 in and out. Returns 0 when x4 to x17, x19 to x28 and d0 to
+// d31 came back as they were (SMCCC 1.1 and later), else a value whose bits mean nothing.
 function hypervisor_call_checked
     stp     x29, x30, [sp, #-176]!
     stp     x19, x20, [sp, #16]
@@ -325,8 +325,8 @@ function uncached_load
     ret
 
 // ---- ways out ----
-// void enter_state(ulong address, ulong state, ulong* resume): leaves EL1 by ERET. The exception handler gives the address
-// that is stored in *resume to come back here.
+// void enter_state(ulong address, ulong state, ulong* resume): leaves EL1 by ERET. The exception handler gives the
+// address that is stored in *resume to come back here.
 function enter_state
     stp     x29, x30, [sp, #-96]!
     stp     x19, x20, [sp, #16]

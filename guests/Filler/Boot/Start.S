@@ -52,7 +52,7 @@ start:
     str     x5, [x21, x3]
     b       2b
 
-    // Identity: the first gigabyte is devices; the image's and the device tree's are memory. C# adds the rest of the RAM.
+    // Identity: the first gigabyte is devices; the image's and the device tree's are memory. C# adds the other RAM.
 3:  adrp    x1, root_table
     add     x1, x1, :lo12:root_table
     adrp    x2, gigabyte_table

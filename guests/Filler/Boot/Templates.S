@@ -46,7 +46,6 @@ hidden_fields_end:
     rdsvl   x0, #1                  // SME
     smstart
     mrs     x0, s3_3_c4_c2_2        // SVCR
-    mrs     x0, s3_3_c13_c0_5       // TPIDR2_EL0
     mrs     x0, pmccntr_el0         // PMU
     mrs     x0, pmcr_el0
     mrs     x0, pmceid0_el0

@@ -1,4 +1,4 @@
-// EL1 exception vectors. Every exception saves all registers on the stack and asks C#, which may change where it returns.
+// EL1 exception vectors. Every exception saves all registers on the stack and asks C#, which may say where it returns.
 
     .equ FRAME_BYTES, 800           // ExceptionFrame (Machine/Exceptions.cs), and q0 to q31 above it
     .equ FRAME_Q, 288

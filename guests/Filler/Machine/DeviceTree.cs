@@ -7,7 +7,7 @@ namespace Quietus.Filler.Machine;
 /// A reader of the flattened device tree (Devicetree Specification v0.4, chapter 5), written apart from the
 /// hypervisor's, so that the two check each other. It goes over the structure block once, token by token.
 /// </summary>
-/// <remarks>The guest believes its tree: a malformed one ends in a failed check, and the guest says so and dies.</remarks>
+/// <remarks>The guest believes its tree: a malformed one ends in a failed check, and the guest says so.</remarks>
 internal ref struct DeviceTree
 {
     private const uint Magic = 0xD00DFEED;

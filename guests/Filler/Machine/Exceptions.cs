@@ -25,6 +25,9 @@ internal struct ExceptionRecord
     /// <summary>Bit n: an exception of class n (ESR_EL1.EC) came.</summary>
     internal ulong Classes;
 
+    /// <summary>ESR_EL1 of the last one that was not simply undefined.</summary>
+    internal ulong OtherSyndrome;
+
     /// <summary>ESR_EL1 and FAR_EL1 of the last one.</summary>
     internal ulong Syndrome;
     internal ulong FaultAddress;
@@ -39,13 +42,14 @@ internal struct ExceptionRecord
 /// The guest's exceptions. While a test expects some, the instruction is skipped and noted; else the guest has failed:
 /// it prints its registers, reports it, and powers off.
 /// </summary>
-/// <remarks>Invariant: a frame lives on the stack of the core that took the exception, for the time of the call.</remarks>
+/// <remarks>Invariant: a frame lives on the stack of the core that took the exception, during the call.</remarks>
 internal static unsafe class Exceptions
 {
     // Exception classes (DDI 0487, ESR_ELx.EC).
     internal const uint Unknown = 0x00;
     internal const uint IllegalState = 0x0E;
     internal const uint SupervisorCall32 = 0x11;
+    internal const uint TrappedMove = 0x18;
     internal const uint InstructionAbortLower = 0x20;
     internal const uint InstructionAbort = 0x21;
     internal const uint MisalignedPc = 0x22;
@@ -77,7 +81,7 @@ internal static unsafe class Exceptions
         return ref record;
     }
 
-    /// <summary>From now on an exception is a failure again; what was noted stays until the next <see cref="Expect"/>.</summary>
+    /// <summary>From now on an exception is a failure again; what was noted stays until <see cref="Expect"/>.</summary>
     internal static ref ExceptionRecord Done()
     {
         ref ExceptionRecord record = ref Current;
@@ -100,6 +104,11 @@ internal static unsafe class Exceptions
             record.Syndrome = frame->Syndrome;
             record.FaultAddress = frame->FaultAddress;
             record.Classes |= 1UL << (int)record.Class;
+            if (record.Class != Unknown)
+            {
+                record.OtherSyndrome = record.Syndrome;
+            }
+
             PassOver(frame, ref record, fromLower: kind >= FirstLowerKind);
         }
         else
@@ -115,7 +124,9 @@ internal static unsafe class Exceptions
             case InstructionAbort or MisalignedPc when !fromLower:
                 frame->ProgramCounter = frame->X[30];
                 break;
-            case Unknown or (>= 0x03 and <= 0x08) or DataAbort or DataAbortLower:
+
+            // A trapped instruction, or an access that was refused.
+            case not (IllegalState or SupervisorCall32 or InstructionAbortLower):
                 frame->ProgramCounter += 4;
                 break;
             default:

@@ -35,11 +35,11 @@ internal static unsafe class GeneratedCode
         }
     }
 
-    /// <summary>MRS X0 or MSR from X0 of a register by its encoding: op0 (2 or 3), op1, CRn, CRm, op2, 16 bits in all.</summary>
+    /// <summary>MRS to X0 or MSR from X0 of a register by its 16 bits of encoding (<see cref="Encode"/>).</summary>
     internal static uint SystemMove(uint encoding, bool write) =>
         (write ? MoveToSystem : MoveFromSystem) | ((encoding & 0x7FFF) << 5);
 
-    /// <summary>The 16 bits of an encoding as <see cref="SystemMove"/> wants them.</summary>
+    /// <summary>The 16 bits that name a system register: op0 (2 or 3), op1, CRn, CRm, op2.</summary>
     internal static uint Encode(uint op0, uint op1, uint crn, uint crm, uint op2) =>
         ((op0 & 3) << 14) | (op1 << 11) | (crn << 7) | (crm << 3) | op2;
 

@@ -153,7 +153,7 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "uncached_load"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong UncachedLoad(ulong address);
 
-    /// <summary>ERET; the exception handler brings back what went, by the address in <paramref name="resume"/>.</summary>
+    /// <summary>ERET; the exception handler comes back by the address in <paramref name="resume"/>.</summary>
     [RuntimeImport("*", "enter_state"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void EnterState(ulong address, ulong state, ulong* resume);
 

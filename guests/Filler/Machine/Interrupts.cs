@@ -52,7 +52,7 @@ internal static class Interrupts
         }
     }
 
-    /// <summary>A core's redistributor and CPU interface: software-generated interrupts and the virtual timer's.</summary>
+    /// <summary>A core's redistributor and CPU interface, for software-generated interrupts and the timer.</summary>
     internal static void InitializeCpu(int cpu)
     {
         ulong frame = Redistributor(cpu);

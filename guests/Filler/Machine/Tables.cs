@@ -1,8 +1,8 @@
 namespace Quietus.Filler.Machine;
 
 /// <summary>
-/// The guest's own stage 1 (DDI 0487 D8.3): one level-1 table of 1 GB blocks, identity for RAM and devices, and a window
-/// through which any intermediate physical address can be reached.
+/// The guest's own stage 1 (DDI 0487 D8.3): one level-1 table of 1 GB blocks, identity for RAM and devices, and a
+/// window through which any intermediate physical address can be reached.
 /// </summary>
 /// <remarks>Invariant: indices are below the table's 512 entries.</remarks>
 internal static unsafe class Tables
@@ -13,7 +13,7 @@ internal static unsafe class Tables
     /// <summary>Device-nGnRE, never executed.</summary>
     internal const ulong Device = 0x0060_0000_0000_0405;
 
-    /// <summary>As <see cref="Memory"/>, and EL0 may read and execute: read-only, since EL1 never executes what EL0 writes.</summary>
+    /// <summary>Normal write-back; EL0 and EL1 may read and execute.</summary>
     internal const ulong UserMemory = Memory | 0xC0;
 
     private const int GigabyteShift = 30;

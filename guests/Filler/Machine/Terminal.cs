@@ -2,7 +2,7 @@ using System;
 
 namespace Quietus.Filler.Machine;
 
-/// <summary>Text on the PL011 (DDI 0183), by polling. Numbers are written digit by digit: there is no line buffer.</summary>
+/// <summary>Text on the PL011 (DDI 0183), by polling. Numbers go out digit by digit: there is no line buffer.</summary>
 internal static class Terminal
 {
     private const ulong DataRegister = 0x00;

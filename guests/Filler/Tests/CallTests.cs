@@ -16,7 +16,7 @@ internal static unsafe class CallTests
     /// <summary>The numbers below this are PSCI's, where a wild call may rightly switch something off.</summary>
     private const uint PsciNumbers = 0x40;
 
-    /// <summary>HVC with immediates and function identifiers that nobody defines: it returns, with NOT_SUPPORTED.</summary>
+    /// <summary>HVC with immediates and functions that nobody defines: it returns, with NOT_SUPPORTED.</summary>
     internal static void BadCalls(ref Tally tally)
     {
         Immediates(ref tally);
@@ -86,12 +86,13 @@ internal static unsafe class CallTests
         tally.Check(changed == 0, "a call changes no register but X0 to X3"u8, function);
     }
 
-    /// <summary>Whether a hypervisor may answer: PSCI, the general queries, the Arm architecture's own, and our report.</summary>
+    /// <summary>Whether a hypervisor may answer: PSCI, general queries, the architecture's own, our report.</summary>
     private static bool IsKnown(uint function)
     {
         uint owner = (function >> 24) & 0x3F;
         uint number = function & 0xFFFF;
         bool isQuery = number is >= 0xFF00 and <= 0xFF03;
-        return (owner == StandardServices && number < PsciNumbers) || owner == 0 || isQuery || function == Report.Function;
+        bool isPsci = owner == StandardServices && number < PsciNumbers;
+        return isPsci || owner == 0 || isQuery || function == Report.Function;
     }
 }

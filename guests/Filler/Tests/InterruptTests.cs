@@ -10,7 +10,7 @@ internal static class InterruptTests
     private const int Storm = 5000;
     private const int Naps = 20;
 
-    /// <summary>A nap of 5 ms may be broken off now and then, but a core that never sleeps comes round much oftener.</summary>
+    /// <summary>A nap of 5 ms may be broken off now and then; one that never sleeps comes round much oftener.</summary>
     private const int MostWakes = 50;
 
     /// <summary>then=timer: 100 ticks of a millisecond.</summary>

@@ -41,7 +41,7 @@ internal static unsafe class MemoryTests
         Verify(ref tally, 0x1111, uncached: false);
     }
 
-    /// <summary>Writes code and runs it, each time another: with the maintenance that the architecture asks for.</summary>
+    /// <summary>Writes code and runs it, each time another, with the maintenance that the architecture asks.</summary>
     internal static void SelfModifying(ref Tally tally)
     {
         for (uint i = 0; i < 1000; i++)

@@ -3,7 +3,7 @@ using Quietus.Filler.Machine;
 
 namespace Quietus.Filler.Tests;
 
-/// <summary>Accesses where the board has nothing, up to the end of the intermediate physical addresses and past it.</summary>
+/// <summary>Accesses where the board has nothing, up to the end of the physical addresses and past it.</summary>
 /// <remarks>Invariant: the table of atomic accesses begins with its own count.</remarks>
 internal static unsafe class OutsideTests
 {

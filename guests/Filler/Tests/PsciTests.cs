@@ -144,7 +144,10 @@ internal static class PsciTests
         // On for good: a second CPU_ON is refused whether the core has already arrived or not.
         tally.Check(Cpus.Start(cpu, CpuJob.TakeInterrupts) == 0, "CPU_ON"u8);
         long again = Cpus.Start(cpu, CpuJob.TakeInterrupts);
-        tally.Check(again is Firmware.AlreadyOn or Firmware.OnPending, "CPU_ON twice: already on, or on pending"u8, (ulong)again);
+        tally.Check(
+            again is Firmware.AlreadyOn or Firmware.OnPending,
+            "CPU_ON twice: already on, or on pending"u8,
+            (ulong)again);
         tally.Check(Waits.For(new HasStarted(cpu, Cycles + 1), Patience), "the core runs"u8);
         again = Cpus.Start(cpu, CpuJob.TakeInterrupts);
         tally.Check(again == Firmware.AlreadyOn, "CPU_ON of a core that runs"u8, (ulong)again);

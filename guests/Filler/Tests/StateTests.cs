@@ -13,7 +13,7 @@ internal static unsafe class StateTests
     private const ulong Supervisor32 = 0x1D3;
     private const ulong User32 = 0x1D0;
 
-    /// <summary>AArch32 reaches 4 GB of addresses; this gigabyte is RAM only in a VM that is larger than 2 GB.</summary>
+    /// <summary>AArch32 reaches 4 GB of addresses; this gigabyte is RAM only in a VM of more than 2 GB.</summary>
     private const int UserGigabyte = 3;
 
     internal static void AArch32(ref Tally tally)

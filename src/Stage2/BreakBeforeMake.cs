@@ -23,8 +23,9 @@ public enum BreakReason : byte
 }
 
 /// <summary>
-/// The architecture's rule of break-before-make, as a pure function (DDI 0487 D8, "Using break-before-make when updating
-/// translation table entries"): which changes of a live descriptor must go through an invalid one and a completed TLB invalidation.
+/// The architecture's rule of break-before-make, as a pure function (DDI 0487 D8, "Using break-before-make when
+/// updating translation table entries"): which changes of a live descriptor must go through an invalid one and a
+/// completed TLB invalidation.
 /// </summary>
 public static class BreakBeforeMake
 {

@@ -33,6 +33,9 @@ internal struct PhysicalUart
         Mmio.Write32(_base + LineControl, 0x70);
         Mmio.Write32(_base + FifoLevels, 0);
         Mmio.Write32(_base + Control, 0x301);
+        // The FIFO's reset above has dropped what came in before. QEMU 10 then goes on believing that the UART
+        // has no room, until the data register is read.
+        _ = Mmio.Read32(_base + Data);
         Mmio.Write32(_base + InterruptMask, ReceiveAndTimeout);
     }
 

@@ -48,7 +48,7 @@ public enum FaultResult : byte
     /// <summary>No frame or no table page is left. The VM cannot go on before memory comes back.</summary>
     OutOfMemory,
 
-    /// <summary>The page that was supplied does not fit the fault: misaligned, of no size the format has, or the pool's.</summary>
+    /// <summary>The supplied page does not fit: misaligned, of no size the format has, or the pool's own.</summary>
     BadPage,
 
     /// <summary>The VM's memory was released, or never created.</summary>
@@ -87,7 +87,7 @@ public struct FaultTicket
     /// <summary>Names the page that the host has for this fault.</summary>
     /// <param name="page">Its first byte, aligned to the size.</param>
     /// <param name="level">The size, as the level of the leaf that maps it: 3 for a granule page.</param>
-    /// <param name="permitsWrites">Whether the host's own mapping is writable now (not copy-on-write, not clean-tracked).</param>
+    /// <param name="permitsWrites">Whether the host's own mapping is writable now: not to be copied on write.</param>
     public void Supply(Pa page, int level, bool permitsWrites)
     {
         if (!IsPoolPage)

@@ -54,7 +54,9 @@ public partial struct GuestMemory<TFormat, TMachine>
     /// </summary>
     /// <param name="machine">The VM's machine.</param>
     /// <param name="number">The slot.</param>
-    /// <param name="dirty">Receives <see cref="DirtyLogWords"/> words; bit n of word w is page 64 w + n of the slot.</param>
+    /// <param name="dirty">
+    /// Receives <see cref="DirtyLogWords"/> words; bit n of word w is page 64 w + n of the slot.
+    /// </param>
     public MemoryResult GetAndClearDirtyLog(ref TMachine machine, int number, Span<ulong> dirty)
     {
         if (!Exists)

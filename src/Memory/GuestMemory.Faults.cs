@@ -261,7 +261,9 @@ public partial struct GuestMemory<TFormat, TMachine>
         return FaultResult.Prepared;
     }
 
-    /// <summary>A block if there may be one and there is one; <see cref="FaultResult.Retry"/> asks for a page instead.</summary>
+    /// <summary>
+    /// A block if there may be one and there is one; <see cref="FaultResult.Retry"/> asks for a page instead.
+    /// </summary>
     private static FaultResult PreparePoolBlock(
         ref TMachine machine, ref MemorySlot slot, int faultLevel, ref FaultTicket ticket)
     {

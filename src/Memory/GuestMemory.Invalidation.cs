@@ -207,7 +207,8 @@ public partial struct GuestMemory<TFormat, TMachine>
         for (int i = 0; i < SlotTable.Capacity && !isPoolsOwn; i++)
         {
             ref MemorySlot slot = ref _slots[i];
-            if (slot.Exists && slot.Slot.Backing == SlotBacking.Pool && range.Start < slot.End && slot.Start < range.End)
+            if (slot.Exists && slot.Slot.Backing == SlotBacking.Pool
+                && range.Start < slot.End && slot.Start < range.End)
             {
                 return MemoryResult.FateNeedsHostBacking;
             }

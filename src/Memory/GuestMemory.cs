@@ -155,7 +155,8 @@ public partial struct GuestMemory<TFormat, TMachine>
         ref MemorySlot slot = ref _slots[number];
         Ipa next = slot.Start;
         Ipa end = slot.End;
-        UnmapFlags flags = Elision.For(_policy, UnmapOperation.SlotRemoval, default, Facts(ref machine, slot.Slot.FateAtRemoval));
+        UnmapFlags flags = Elision.For(
+            _policy, UnmapOperation.SlotRemoval, default, Facts(ref machine, slot.Slot.FateAtRemoval));
         _invalidation.Begin(next, end);
         MemoryResult result = UnmapSpan(ref machine, ref next, end, flags, PartialBlock.TakeWhole, false);
         _invalidation.End();

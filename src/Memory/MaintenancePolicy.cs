@@ -6,7 +6,9 @@ namespace Quietus.Memory;
 /// </summary>
 public enum MaintenancePolicy : byte
 {
-    /// <summary>Page fate decides about caches; TLB invalidation is batched; unlink, invalidate, DSB, free. The default.</summary>
+    /// <summary>
+    /// The default. Page fate decides about caches; TLB invalidation is batched; unlink, invalidate, DSB, free.
+    /// </summary>
     Fate,
 
     /// <summary>Linux 5.5: every leaf and every emptied table on its own, every line cleaned and invalidated.</summary>
@@ -18,7 +20,9 @@ public enum MaintenancePolicy : byte
     /// <summary>Patch 6 alone: replacing a table by a block elides cache maintenance.</summary>
     Patch6,
 
-    /// <summary>Patch 7 alone, as posted: a notifier's unmap event elides cache maintenance. Unsound; see the docs.</summary>
+    /// <summary>
+    /// Patch 7 alone, as posted: a notifier's unmap event elides cache maintenance. Unsound: see <see cref="Elision"/>.
+    /// </summary>
     Patch7,
 
     /// <summary>Patches 5, 6 and 7 together, as posted.</summary>

@@ -6,7 +6,7 @@ namespace Quietus.Memory;
 /// <summary>Who owns the frames behind a slot.</summary>
 public enum SlotBacking : byte
 {
-    /// <summary>This layer: frames come from the pool on demand, are zero, and go back when they are unmapped.</summary>
+    /// <summary>This layer: frames come from the pool on demand, zeroed, and go back when they are unmapped.</summary>
     Pool,
 
     /// <summary>

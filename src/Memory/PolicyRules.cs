@@ -62,7 +62,7 @@ public static class PolicyRules
         _ => ReleaseStyle.LeafByLeaf,
     };
 
-    /// <summary>Whether the policy contains patch 6: a table that becomes a block is unmapped without maintenance.</summary>
+    /// <summary>Whether patch 6 is in it: a table that becomes a block is unmapped without cache maintenance.</summary>
     public static bool ElidesAtBlockRetry(MaintenancePolicy policy) =>
         policy is MaintenancePolicy.Patch6 or MaintenancePolicy.Series or MaintenancePolicy.Fate;
 

@@ -10,7 +10,8 @@ namespace Quietus.Memory;
 /// </summary>
 /// <remarks>
 /// The only unsafe code of this layer. Invariant: the first element's address leads to as many elements as the
-/// constructor was told, for as long as the array is used; every access is checked against <see cref="Count"/>.
+/// constructor was told, for as long as the array is used; indices are checked against <see cref="Count"/>, but
+/// for <see cref="At"/>, whose callers state why theirs is inside.
 /// </remarks>
 public readonly unsafe struct UnmanagedArray<T>
     where T : unmanaged
@@ -29,7 +30,7 @@ public readonly unsafe struct UnmanagedArray<T>
     /// <summary>Number of elements.</summary>
     public int Count => _count;
 
-    /// <summary>The element at <paramref name="index"/>; an index outside is a defect of this layer and panics.</summary>
+    /// <summary>The element at an index; an index outside is a defect of this layer and panics.</summary>
     public ref T this[int index]
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -16,7 +16,7 @@ public struct VmFrames
     /// <summary>Names this VM's life among all that the pool ever served; 0 is nobody.</summary>
     internal uint Stamp;
 
-    /// <summary>The chunk that the last frame was freed into: its address or <see cref="Nowhere"/>, itself, its links.</summary>
+    /// <summary>The chunk that the last frame was freed into: its address, or <see cref="Nowhere"/>.</summary>
     internal ulong RecentBase;
 
     internal UnmanagedArray<Chunk> Recent;
@@ -25,7 +25,7 @@ public struct VmFrames
 
     internal byte FrameShift;
 
-    /// <summary>Table pages are promised, so that empty chunks stay; see <see cref="FramePool.ReserveTables"/>.</summary>
+    /// <summary>Table pages are promised, so empty chunks stay; see <see cref="FramePool.ReserveTables"/>.</summary>
     internal bool IsReserved;
 
     /// <summary>A chunk became empty under a reservation.</summary>

@@ -237,7 +237,7 @@ public struct VmidAllocator
         return renewed;
     }
 
-    /// <summary>A number that is free in this generation, searched from the last one on; 0 when there is none.</summary>
+    /// <summary>A number that is free in this generation, from the last one on; 0 when there is none.</summary>
     private int FindFree()
     {
         int count = 1 << _bits;

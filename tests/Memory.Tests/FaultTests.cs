@@ -336,13 +336,16 @@ public class FaultTests
         vm.AddHost(2 * Mb, HostBase, PageFate.Unknown);
         vm.AddRam(2 * Mb);
         vm.HostFault(HostBase, HostPage, 3, AccessKind.Read, writable: false).ShouldBe(FaultResult.Mapped);
-        vm.Memory.ReplaceHostPage(ref vm.Machine, new Ipa(HostBase), new Pa(HostPage + 0x4000)).ShouldBe(MemoryResult.Ok);
+        vm.Memory.ReplaceHostPage(ref vm.Machine, new Ipa(HostBase), new Pa(HostPage + 0x4000))
+            .ShouldBe(MemoryResult.Ok);
         vm.Translate(HostBase).Output.Value.ShouldBe(HostPage + 0x4000);
         vm.Translate(HostBase).Attributes.Write.ShouldBeFalse();
         vm.Memory.ReplaceHostPage(ref vm.Machine, new Ipa(HostBase + 0x1000), new Pa(HostPage))
             .ShouldBe(MemoryResult.NotMapped);
-        vm.Memory.ReplaceHostPage(ref vm.Machine, new Ipa(HostBase), new Pa(HostPage + 4)).ShouldBe(MemoryResult.Misaligned);
-        vm.Memory.ReplaceHostPage(ref vm.Machine, new Ipa(HostBase), new Pa(World.RamBase)).ShouldBe(MemoryResult.OutOfRange);
+        vm.Memory.ReplaceHostPage(ref vm.Machine, new Ipa(HostBase), new Pa(HostPage + 4))
+            .ShouldBe(MemoryResult.Misaligned);
+        vm.Memory.ReplaceHostPage(ref vm.Machine, new Ipa(HostBase), new Pa(World.RamBase))
+            .ShouldBe(MemoryResult.OutOfRange);
         vm.Memory.ReplaceHostPage(ref vm.Machine, new Ipa(Base), new Pa(HostPage)).ShouldBe(MemoryResult.NoSuchSlot);
     }
 
@@ -372,7 +375,8 @@ public class FaultTests
             vm.Translate(HostBase + 0x3000).Output.Value.ShouldBe(HostPage + (8 * Mb));
 
             // And of the same memory: the block is split, the rest stays.
-            vm.HostFault(HostBase + (2 * Mb), HostPage, 2, AccessKind.Read, writable: false).ShouldBe(FaultResult.Mapped);
+            vm.HostFault(HostBase + (2 * Mb), HostPage, 2, AccessKind.Read, writable: false)
+                .ShouldBe(FaultResult.Mapped);
             vm.HostFault(HostBase + (2 * Mb) + 0x3000, HostPage + 0x3000).ShouldBe(FaultResult.Mapped);
             vm.Translate(HostBase + (2 * Mb) + 0x3000).Attributes.Write.ShouldBeTrue();
             vm.Translate(HostBase + (2 * Mb) + 0x4000).Output.Value.ShouldBe(HostPage + 0x4000);

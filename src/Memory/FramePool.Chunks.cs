@@ -1,0 +1,138 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Quietus.Memory;
+
+// Chunks on their rings: what VMs share is under the pool's lock.
+public partial struct FramePool
+{
+    /// <summary>Gives the VM a chunk to cut into frames, in front of its list; -1 when the pool is empty.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private int TakeChunk(ref VmFrames frames)
+    {
+        int number = frames.Stamp == 0 ? ChunkList.None : TakeFromPool();
+        if (number != ChunkList.None)
+        {
+            ref Chunk chunk = ref _chunks[number];
+            chunk.WasClean = chunk.State == ChunkState.FreeClean;
+            chunk.State = ChunkState.Frames;
+            chunk.Owner = frames.Stamp;
+            chunk.FreeHead = EndOfList;
+            chunk.Untouched = 0;
+            chunk.FrameCount = (ushort)(ChunkBytes >> frames.FrameShift);
+            chunk.Free = chunk.FrameCount;
+
+            // What the last owner left there must not pass for handed out.
+            MemoryMarshal.CreateSpan(ref Link(number, 0), LinksPerChunk).Clear();
+            PushFront(ref frames.Available, number);
+        }
+
+        return number;
+    }
+
+    /// <summary>A free chunk, a clean one if there is one. Its state still says which.</summary>
+    private int TakeFromPool()
+    {
+        _lock.Enter();
+        bool clean = _clean.Count != 0;
+        int number = clean ? _clean.First : _dirty.First;
+        if (number != ChunkList.None)
+        {
+            Unlink(ref clean ? ref _clean : ref _dirty, number);
+            // A chunk that came back by a splice still carries its old owner's state.
+            _chunks[number].State = clean ? ChunkState.FreeClean : ChunkState.Dirty;
+        }
+
+        _lock.Leave();
+        return number;
+    }
+
+    private void ReturnChunk(int number)
+    {
+        _lock.Enter();
+        _chunks[number].State = ChunkState.Dirty;
+        _chunks[number].Owner = Nobody;
+        PushFront(ref _dirty, number);
+        _lock.Leave();
+    }
+
+    private readonly ulong SumUsed(ChunkList list)
+    {
+        ulong sum = 0;
+        int number = list.First;
+        for (int i = 0; i < list.Count; i++)
+        {
+            sum += (ulong)_chunks[number].Used;
+            number = _chunks[number].Next;
+        }
+
+        return sum;
+    }
+
+    private readonly void PushFront(ref ChunkList list, int number)
+    {
+        PushBack(ref list, number);
+        list.First = number;
+    }
+
+    private readonly void PushBack(ref ChunkList list, int number)
+    {
+        ref Chunk chunk = ref _chunks[number];
+        if (list.First == ChunkList.None)
+        {
+            chunk.Next = number;
+            chunk.Previous = number;
+            list.First = number;
+        }
+        else
+        {
+            ref Chunk first = ref _chunks[list.First];
+            chunk.Next = list.First;
+            chunk.Previous = first.Previous;
+            _chunks[first.Previous].Next = number;
+            first.Previous = number;
+        }
+
+        list.Count++;
+    }
+
+    private readonly void Unlink(ref ChunkList list, int number)
+    {
+        ref Chunk chunk = ref _chunks[number];
+        _chunks[chunk.Previous].Next = chunk.Next;
+        _chunks[chunk.Next].Previous = chunk.Previous;
+        list.Count--;
+        if (list.First == number)
+        {
+            list.First = list.Count == 0 ? ChunkList.None : chunk.Next;
+        }
+    }
+
+    /// <summary>Appends one ring to another by exchanging two pairs of links.</summary>
+    private readonly void Splice(ref ChunkList onto, ref ChunkList from)
+    {
+        if (from.First == ChunkList.None)
+        {
+            return;
+        }
+
+        if (onto.First == ChunkList.None)
+        {
+            onto.First = from.First;
+        }
+        else
+        {
+            ref Chunk head = ref _chunks[onto.First];
+            ref Chunk otherHead = ref _chunks[from.First];
+            int tail = head.Previous;
+            int otherTail = otherHead.Previous;
+            _chunks[tail].Next = from.First;
+            otherHead.Previous = tail;
+            _chunks[otherTail].Next = onto.First;
+            head.Previous = otherTail;
+        }
+
+        onto.Count += from.Count;
+        from = ChunkList.Empty;
+    }
+}

@@ -12,13 +12,13 @@ internal static class Measurements
     private const ulong Pages = 4096;
     private const ulong FewestPages = 2048;
 
-    /// <summary>An HVC and back: PSCI_VERSION, which does nothing.</summary>
+    /// <summary>An HVC and back: SMCCC_VERSION, which does nothing but answer.</summary>
     internal static void HypervisorCall()
     {
         // Once before, so that neither loop pays for what is done once only.
-        Instructions.LoopHypervisorCall(1, Firmware.Version);
+        Instructions.LoopHypervisorCall(1, Firmware.CallingConventionVersion);
         ulong begin = Clock.Now;
-        Instructions.LoopHypervisorCall(Calls, Firmware.Version);
+        Instructions.LoopHypervisorCall(Calls, Firmware.CallingConventionVersion);
         ulong end = Clock.Now;
         Report.HypervisorCallCost(Thousandths(end - begin, Empty(Calls), Calls));
     }

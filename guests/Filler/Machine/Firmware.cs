@@ -3,6 +3,8 @@ namespace Quietus.Filler.Machine;
 /// <summary>PSCI calls (DEN0022) by the conduit that the device tree names.</summary>
 internal static class Firmware
 {
+    /// <summary>SMCCC_VERSION (DEN0028).</summary>
+    internal const ulong CallingConventionVersion = 0x8000_0000;
     internal const ulong Version = 0x8400_0000;
     internal const ulong CpuSuspend = 0xC400_0001;
     internal const ulong CpuOff = 0x8400_0002;

@@ -1,5 +1,4 @@
-// EL2 exception vectors, and the way into and out of a guest: vcpu_run(context) enters it and returns with the kind of
-// exception that brought it back. EL2 itself runs with interrupts masked; an exception it takes is a bug, reported.
+// EL2 exception vectors, and the way into and out of a guest. EL2 itself runs with interrupts masked; an exception it takes is a bug, reported.
 
     .equ CORE_CONTEXT, 0            // offsets into Core (Core/Core.cs asserts them)
     .equ CORE_FAULT_STACK_TOP, 24
@@ -46,7 +45,8 @@ vectors:
     guest_exit 2
     guest_exit 3
 
-// ulong vcpu_run(VcpuContext* context): 0 synchronous, 1 IRQ, 2 FIQ, 3 SError.
+// void vcpu_run(VcpuContext* context): runs a guest until quietus_guest_exit(context, kind) answers that it must not go on.
+// What the caller wants kept is saved once; between exits nothing of EL2's lives in registers.
     .balign 64
     .globl vcpu_run
 vcpu_run:
@@ -63,6 +63,9 @@ vcpu_run:
     stp     d14, d15, [sp, #144]
     mrs     x1, tpidr_el2
     str     x0, [x1, #CORE_CONTEXT]
+
+// x0 = the context.
+enter_guest:
     add     x1, x0, #CONTEXT_Q
     ldp     q0, q1, [x1, #0]
     ldp     q2, q3, [x1, #32]
@@ -106,7 +109,7 @@ vcpu_run:
     dsb     nsh                     // no speculation past the ERET
     isb
 
-// The guest's x0, x1 are on the stack; x1 = the kind of exit.
+// The guest's x0, x1 are on the stack; x1 = the kind of exit: 0 synchronous, 1 IRQ, 2 FIQ, 3 SError.
 save_guest:
     mrs     x0, tpidr_el2
     ldr     x0, [x0, #CORE_CONTEXT]
@@ -152,7 +155,13 @@ save_guest:
     stp     q26, q27, [x2, #416]
     stp     q28, q29, [x2, #448]
     stp     q30, q31, [x2, #480]
-    mov     x0, x1
+    mov     x29, sp                 // a frame record for backtraces: the exit handler was called by vcpu_run
+    bl      quietus_guest_exit
+    mov     x1, x0
+    mrs     x0, tpidr_el2
+    ldr     x0, [x0, #CORE_CONTEXT]
+    cbnz    x1, enter_guest
+
     ldp     d8, d9, [sp, #96]
     ldp     d10, d11, [sp, #112]
     ldp     d12, d13, [sp, #128]

@@ -34,6 +34,7 @@ internal static unsafe class Aborts
                 break;
 
             case FaultResult.Retry:
+                vcpu->Counters.OtherExits++;
                 WaitForInvalidation(vcpu);
                 break;
 
@@ -46,6 +47,7 @@ internal static unsafe class Aborts
                 break;
 
             case FaultResult.NoSlot or FaultResult.ReadOnly or FaultResult.NotExecutable:
+                vcpu->Counters.OtherExits++;
                 Inject.ExternalAbort(vcpu, abort);
                 break;
 

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Quietus.Hypervisor.Core;
 
 /// <summary>
@@ -14,6 +16,7 @@ internal static unsafe class ExitHandler
     private const ulong AArch32 = 1UL << 4; // SPSR_EL2.M[4]
 
     /// <summary>Handles a synchronous exception from a guest, whose registers are in its context.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Synchronous(Vcpu* vcpu)
     {
         ref VcpuContext context = ref vcpu->Context;
@@ -32,6 +35,11 @@ internal static unsafe class ExitHandler
             return;
         }
 
+        Others(vcpu, exceptionClass);
+    }
+
+    private static void Others(Vcpu* vcpu, uint exceptionClass)
+    {
         switch (exceptionClass)
         {
             case DataAbort or InstructionAbort:
@@ -44,12 +52,13 @@ internal static unsafe class ExitHandler
                 break;
 
             case WaitTrap:
-                context.ProgramCounter += VcpuContext.InstructionBytes;
+                vcpu->Context.ProgramCounter += VcpuContext.InstructionBytes;
                 break;
 
             // SMC: the guest's machine has no EL3, where it is undefined. Floating point of kinds that are hidden (SVE,
             // SME), pointer authentication, ERET traps, AArch32 coprocessors: told to be absent, so undefined.
             default:
+                vcpu->Counters.OtherExits++;
                 Inject.Undefined(vcpu);
                 break;
         }

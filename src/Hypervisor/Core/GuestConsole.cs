@@ -29,7 +29,8 @@ internal static unsafe class GuestConsole
         name.Number(vm->Id);
         name.Text("] "u8);
         Channel channel = (Channel)((int)Channel.FirstConsole + vm->Slot);
-        MachineConsole.Send(channel, buffer.Slice(0, length), name.Written);
+        MachineConsole.SendConsole(channel, buffer.Slice(0, length), name.Written, vm->IsMidLine);
+        vm->IsMidLine = buffer[length - 1] != '\n';
     }
 
     /// <summary>

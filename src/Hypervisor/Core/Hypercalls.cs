@@ -82,6 +82,6 @@ internal static unsafe class Hypercalls
         line.Field("vm"u8, vm->Id);
         line.Field("kind"u8, call.ReportKind);
         line.Field("value"u8, call.ReportValue);
-        MachineConsole.Send(Channel.Event, line.Written, default);
+        MachineConsole.Send(Channel.Event, line.Written);
     }
 }

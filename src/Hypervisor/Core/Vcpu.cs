@@ -9,7 +9,9 @@ namespace Quietus.Hypervisor.Core;
 /// </summary>
 internal unsafe struct Vcpu
 {
+    /// <summary>First, so that a context's address is its vCPU's.</summary>
     internal VcpuContext Context;
+
     internal Vm* Vm;
 
     /// <summary>Index in the VM; Aff0 of the MPIDR that the guest sees.</summary>

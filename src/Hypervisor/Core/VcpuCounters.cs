@@ -9,7 +9,6 @@ namespace Quietus.Hypervisor.Core;
 /// </summary>
 internal struct VcpuCounters
 {
-    internal ulong Exits;
     internal ulong HypercallExits;
     internal ulong FaultExits;
     internal ulong FaultInstructions;
@@ -17,21 +16,25 @@ internal struct VcpuCounters
     internal ulong MmioExits;
     internal ulong SystemRegisterExits;
 
+    /// <summary>Faults that retry, exceptions that were injected: whatever is none of the above.</summary>
+    internal ulong OtherExits;
+
     internal void Add(in VcpuCounters other)
     {
-        Exits += other.Exits;
         HypercallExits += other.HypercallExits;
         FaultExits += other.FaultExits;
         FaultInstructions += other.FaultInstructions;
         InterruptExits += other.InterruptExits;
         MmioExits += other.MmioExits;
         SystemRegisterExits += other.SystemRegisterExits;
+        OtherExits += other.OtherExits;
     }
 
     /// <summary>The sums as the protocol has them (docs/protocol.md).</summary>
     internal readonly void Write(ref LineBuilder line)
     {
-        line.Field("exits"u8, Exits);
+        line.Field(
+            "exits"u8, HypercallExits + FaultExits + InterruptExits + MmioExits + SystemRegisterExits + OtherExits);
         line.Field("hvc_exits"u8, HypercallExits);
         line.Field("fault_exits"u8, FaultExits);
         line.Field("fault_instructions"u8, FaultInstructions);

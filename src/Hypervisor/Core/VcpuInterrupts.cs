@@ -15,6 +15,10 @@ internal static unsafe class VcpuInterrupts
     private const ulong UnderflowInterrupt = 1UL << 1;
     private const int EndCountShift = 27;
 
+    /// <summary>CNTV_CTL_EL0: ENABLE, IMASK, ISTATUS; and its value when the timer's line is up.</summary>
+    private const ulong TimerState = 7;
+    private const ulong TimerAsserted = 5;
+
     private static int ListRegisterCount => (int)(Instructions.ReadIchVtr() & 0x1F) + 1;
 
     /// <summary>The virtual CPU interface as after a reset, before the vCPU's first instruction on this core.</summary>
@@ -114,7 +118,7 @@ internal static unsafe class VcpuInterrupts
         ulong ended = Instructions.ReadIchHcr() >> EndCountShift;
         if (ended != 0)
         {
-            gic.EndUnlisted(vcpu->Index, (uint)ended);
+            vcpu->Vm->KickVcpus(gic.EndUnlisted(vcpu->Index, (uint)ended));
             Instructions.WriteIchHcr(vcpu->InterruptControl);
         }
 
@@ -131,6 +135,11 @@ internal static unsafe class VcpuInterrupts
         }
 
         uint others = gic.Sync(vcpu->Index, registers.Slice(0, ListRegisterCount));
+        if ((Instructions.ReadVirtualTimerControl() & TimerState) != TimerAsserted)
+        {
+            others |= gic.DropHardware(vcpu->Index, Platform.Description.VirtualTimerInterrupt);
+        }
+
         vcpu->Vm->KickVcpus(others);
     }
 

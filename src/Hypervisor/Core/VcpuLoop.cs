@@ -1,3 +1,5 @@
+using System.Runtime;
+using System.Runtime.CompilerServices;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Machine;
 using Quietus.Stage2;
@@ -22,28 +24,40 @@ internal static unsafe class VcpuLoop
     internal static void Run(Core* core, Vcpu* vcpu)
     {
         Load(core, vcpu);
-        vcpu->NeedsAttention = true;
-        while (!vcpu->NeedsAttention || TryAttend(vcpu))
+        if (TryAttend(vcpu))
         {
-            ulong kind = Instructions.RunGuest(&vcpu->Context);
-            vcpu->Counters.Exits++;
-            if (kind == 0)
-            {
-                ExitHandler.Synchronous(vcpu);
-            }
-            else
-            {
-                Asynchronous(vcpu, kind);
-            }
+            Instructions.RunGuest(&vcpu->Context);
         }
 
         Unload(core, vcpu);
     }
 
     /// <summary>
+    /// Every exit from a guest (Boot/Vectors.S). Answers whether to enter it again.
+    /// </summary>
+    /// <param name="context">The guest's registers: the first field of the vCPU that this core runs.</param>
+    /// <param name="kind">0 synchronous, 1 IRQ, 2 FIQ, 3 SError.</param>
+    [RuntimeExport("quietus_guest_exit")]
+    private static ulong Exited(VcpuContext* context, ulong kind)
+    {
+        Vcpu* vcpu = (Vcpu*)context;
+        if (kind == 0)
+        {
+            ExitHandler.Synchronous(vcpu);
+        }
+        else
+        {
+            Asynchronous(vcpu, kind);
+        }
+
+        return !vcpu->NeedsAttention || TryAttend(vcpu) ? 1UL : 0UL;
+    }
+
+    /// <summary>
     /// Looks at everything that another core, or the last exit, may have left for this vCPU; a vCPU that is off keeps its
     /// core and waits here until another one starts it. False: the VM ends.
     /// </summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool TryAttend(Vcpu* vcpu)
     {
         Vm* vm = vcpu->Vm;

@@ -66,6 +66,9 @@ internal unsafe struct Vm
     /// <summary>CNTVOFF_EL2: the guest's time begins when it is made.</summary>
     internal ulong CounterOffset;
 
+    /// <summary>What the guest printed last did not end a line.</summary>
+    internal bool IsMidLine;
+
     private uint _stopRequested;
     private int _reasonLength;
     private Reason _reason;

@@ -97,8 +97,9 @@ internal static unsafe class VmLife
     }
 
     /// <summary>
-    /// Takes all memory from a live VM by one notifier range, as a VMM's munmap does. Its vCPUs are not stopped: those
-    /// that touch memory wait until it is over, and then fault fresh pages in.
+    /// Takes all memory from a live VM by one notifier range, as a VMM's munmap does. Its vCPUs are not stopped, but one
+    /// that touches memory waits: there is no host mapping left to look a page up in, so the invalidation never ends. What
+    /// is left to do with such a VM is to kill it.
     /// </summary>
     internal static DeathFigures Unmap(Vm* vm)
     {
@@ -113,11 +114,11 @@ internal static unsafe class VmLife
             NotifierEvent.Unmap,
             mayBlock: true,
             PageFate.AnonymousLastMappingFreed);
+        InvalidationCursor cursor = default;
         vm->MemoryLock.Enter();
-        vm->Memory.UnmapRange(ref machine, in range);
+        vm->Memory.BeginInvalidation(ref machine, in range, ref cursor);
         vm->MemoryLock.Leave();
         Finish(vm, ref figures, watch, freeBefore);
-        vm->KickVcpus(uint.MaxValue);
         return figures;
     }
 
@@ -148,7 +149,7 @@ internal static unsafe class VmLife
         line.QuotedField("reason"u8, vm->StopReason);
         DeathFigures figures = End(vm, DeathWay.Self, Stopwatch.Start());
         figures.Write(ref line);
-        MachineConsole.Send(Channel.Event, line.Written, default);
+        MachineConsole.Send(Channel.Event, line.Written);
     }
 
     private static VmError Build(Vm* vm, in VmOptions options, ReadOnlySpan<byte> arguments)

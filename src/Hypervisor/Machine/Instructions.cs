@@ -265,9 +265,9 @@ internal static unsafe class Instructions
     internal static extern void WriteListRegisters(ulong* values, int count);
 
     // ---- guests ----
-    /// <summary>Runs a vCPU until its next exit: 0 synchronous, 1 IRQ, 2 FIQ, 3 SError.</summary>
+    /// <summary>Runs a vCPU until <c>quietus_guest_exit</c> answers that it must not go on.</summary>
     [RuntimeImport("*", "vcpu_run"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern ulong RunGuest(void* context);
+    internal static extern void RunGuest(void* context);
 
     /// <summary>Every EL1 register that a guest can reach, to its reset value.</summary>
     [RuntimeImport("*", "reset_guest_registers"), MethodImpl(MethodImplOptions.InternalCall)]

@@ -33,7 +33,7 @@ internal static unsafe class Commands
             Dispatch(in command, ref reply);
         }
 
-        MachineConsole.Send(Channel.Monitor, reply.Written, default);
+        MachineConsole.Send(Channel.Monitor, reply.Written);
         if (error == CommandLineError.None && command.VerbIs("off"u8))
         {
             MachineConsole.Drain();
@@ -212,7 +212,7 @@ internal static unsafe class Commands
             line.Field("mapped_pages_4k"u8, vm->Memory.MappedPages);
             line.Field("mapped_blocks_2m"u8, vm->Memory.MappedBlocks);
             line.Field("policy"u8, PolicyNames.NameOf(vm->Options.Policy));
-            MachineConsole.Send(Channel.Monitor, line.Written, default);
+            MachineConsole.Send(Channel.Monitor, line.Written);
         }
 
         reply.Field("count"u8, count);
@@ -266,7 +266,7 @@ internal static unsafe class Commands
         Line("- start vm=N | kill vm=N | unmap vm=N | measure vm=N | send vm=N text=\"...\""u8);
     }
 
-    private static void Line(ReadOnlySpan<byte> text) => MachineConsole.Send(Channel.Monitor, text, default);
+    private static void Line(ReadOnlySpan<byte> text) => MachineConsole.Send(Channel.Monitor, text);
 
     private static bool TryFindVm(in CommandLine command, ref LineBuilder reply, out Vm* vm)
     {

@@ -13,6 +13,9 @@ internal static unsafe class MachineConsole
     private static PhysicalUart _uart;
     private static uint _lock;
     private static byte _sequence;
+
+    /// <summary>In text mode: the guest's channel whose line is not ended yet, or Log.</summary>
+    private static Channel _lineOf;
     private static bool _panicking;
 
     /// <summary>Frames, or plain lines.</summary>
@@ -34,13 +37,22 @@ internal static unsafe class MachineConsole
     internal static void UseText() => IsFramed = false;
 
     /// <summary>A line of diagnostics for people.</summary>
-    internal static void Log(ReadOnlySpan<byte> line) => Send(Channel.Log, line, default);
+    internal static void Log(ReadOnlySpan<byte> line) => Send(Channel.Log, line);
 
-    /// <summary>A message on a channel; in text mode a line, with a guest's name before what a guest says.</summary>
+    /// <summary>A message on a channel; in text mode a line.</summary>
     /// <param name="channel">Which stream.</param>
     /// <param name="message">At most <see cref="FrameFormat.MaximumPayload"/> bytes; what exceeds is cut off.</param>
-    /// <param name="prefix">What to put before it in text mode.</param>
-    internal static void Send(Channel channel, ReadOnlySpan<byte> message, ReadOnlySpan<byte> prefix)
+    internal static void Send(Channel channel, ReadOnlySpan<byte> message) => Send(channel, message, default, false);
+
+    /// <summary>
+    /// What a guest prints, as it comes. In text mode its name stands before each piece, unless the piece goes on with the
+    /// line that the one before it began.
+    /// </summary>
+    internal static void SendConsole(
+        Channel channel, ReadOnlySpan<byte> message, ReadOnlySpan<byte> name, bool continuesLine) =>
+        Send(channel, message, continuesLine && _lineOf == channel ? default : name, isPiece: true);
+
+    private static void Send(Channel channel, ReadOnlySpan<byte> message, ReadOnlySpan<byte> prefix, bool isPiece)
     {
         if (!_uart.Exists)
         {
@@ -55,11 +67,18 @@ internal static unsafe class MachineConsole
         }
         else
         {
+            if (_lineOf != Channel.Log && prefix.Length != 0 | !isPiece)
+            {
+                WriteText("\n"u8); // somebody else's line was left open
+            }
+
             WriteText(prefix);
             WriteText(message);
-            if (message.Length == 0 || message[message.Length - 1] != '\n')
+            bool isOpen = message.Length == 0 || message[message.Length - 1] != '\n';
+            _lineOf = isOpen && isPiece ? channel : Channel.Log;
+            if (isOpen && !isPiece)
             {
-                WriteText("\r\n"u8);
+                WriteText("\n"u8);
             }
         }
 
@@ -85,7 +104,7 @@ internal static unsafe class MachineConsole
             _uart.Write(FrameFormat.Delimiter); // ends whatever frame was cut in two
         }
 
-        Send(Channel.Panic, line, default);
+        Send(Channel.Panic, line);
     }
 
     internal static void Drain() => _uart.Drain();

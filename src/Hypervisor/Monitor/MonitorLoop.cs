@@ -128,7 +128,7 @@ internal static unsafe class MonitorLoop
 
             MachineConsole.UseFrames();
             _decoder = default;
-            MachineConsole.Send(Channel.Event, "event=ready"u8, default);
+            MachineConsole.Send(Channel.Event, "event=ready"u8);
         }
 
         Span<byte> body = _body;

@@ -68,10 +68,10 @@ internal static class Filling
         return true;
     }
 
-    /// <summary>Looks at all free pages, and writes none. The first that is not all zero, or 0.</summary>
+    /// <summary>Looks at all free pages that were not filled. The first that is not all zero, or 0.</summary>
     internal static ulong FindNotZero()
     {
-        for (ulong number = 0; number < FreeMemory.Pages; number++)
+        for (ulong number = _pages; number < FreeMemory.Pages; number++)
         {
             ulong page = FreeMemory.Find(number, out _);
             if (Instructions.PageOr(page) != 0)

@@ -462,12 +462,27 @@ public partial struct GuestMemory<TFormat, TMachine>
     {
         UnmapFlags flags = Elision.For(
             _policy, UnmapOperation.BlockRetry, default, Facts(ref machine, slot.Slot.FateAtRemoval));
+        if (_policy == MaintenancePolicy.Fate && slot.Slot.Backing == SlotBacking.Host
+            && !MapsOnlyPartsOf(ref machine, start, page, level))
+        {
+            // The licence is that the same frames are mapped again: a host may have copied some of them together.
+            flags = UnmapFlags.None;
+        }
+
         // The same frames are mapped again, or they are a host's: nothing is freed.
         NoSink sink = default;
         Stage2Result result = PolicyRules.RangeStyleOf(_policy) == RangeStyle.Eager
             ? _table.ReplaceTableByBlockEager(ref machine, start, page, level, attributes, flags, ref sink)
             : _table.ReplaceTableByBlock(ref machine, start, page, level, attributes, flags, ref sink);
         return FromStage2ForFault(result);
+    }
+
+    /// <summary>Whether every leaf below a block's place maps what the block would map there.</summary>
+    private readonly bool MapsOnlyPartsOf(ref TMachine machine, Ipa start, Pa page, int level)
+    {
+        var cursor = new RangeCursor(start, Stage2Geometry.LevelBytes<TFormat>(level));
+        var visitor = new SameMemory(start, page);
+        return _table.Visit(ref machine, ref cursor, ref visitor) == Stage2Result.Done && !visitor.Differs;
     }
 
     private static bool CanBeBlockAgain(
@@ -572,4 +587,12 @@ public partial struct GuestMemory<TFormat, TMachine>
         Stage2Result.AlreadyMapped or Stage2Result.BlockInTheWay or Stage2Result.TableInTheWay => FaultResult.Retry,
         _ => FaultResult.Defect,
     };
+
+    private struct SameMemory(Ipa start, Pa page) : ILeafVisitor
+    {
+        internal bool Differs;
+
+        public void Visit(Ipa ipa, Pa output, int level, LeafAttributes attributes) =>
+            Differs |= output.Value != page.Value + (ipa - start);
+    }
 }

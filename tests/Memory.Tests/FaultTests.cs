@@ -384,6 +384,27 @@ public class FaultTests
         }
     }
 
+    [Theory]
+    [InlineData(MaintenancePolicy.Fate, 512 * 64)]
+    [InlineData(MaintenancePolicy.Series, 0)]
+    public void A_host_that_copied_its_pages_into_a_block_has_the_old_ones_maintained_by_fate(
+        MaintenancePolicy policy, int lines)
+    {
+        var vm = new Vm<Arm4K>(new World(4), policy);
+        vm.AddHost(2 * Mb, HostBase, PageFate.StaysInPlace);
+        for (ulong at = 0; at < 2 * Mb; at += 4096)
+        {
+            ulong page = at == 0x7000 ? HostPage + (64 * Mb) : HostPage + at;
+            vm.HostFault(HostBase + at, page, 3, AccessKind.Read, writable: false).ShouldBe(FaultResult.Mapped);
+        }
+
+        vm.World.Counts = new Counts();
+        vm.HostFault(HostBase + 0x5000, HostPage, 2).ShouldBe(FaultResult.Mapped);
+        vm.World.Counts.DcLines.ShouldBe(lines);
+        vm.Memory.MappedBlocks.ShouldBe(1UL);
+        vm.Translate(HostBase + 0x7000).Output.Value.ShouldBe(HostPage + 0x7000);
+    }
+
     [Fact]
     public void Device_slots_are_mapped_as_devices_never_executed_and_never_cleaned()
     {

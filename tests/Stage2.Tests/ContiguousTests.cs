@@ -71,6 +71,20 @@ public sealed class ContiguousTests
         rig.Audit();
     }
 
+    // It invalidates leaf by leaf: what is left of the run would bring the leaves before it back into a TLB.
+    [Fact]
+    public void Unmapping_a_whole_run_eagerly_makes_it_single_before_its_first_leaf_goes()
+    {
+        Rig<Arm4K> rig = new();
+        rig.MapRange(0, Pa, 16 * Page, MapOptions.Contiguous).ShouldBe(Stage2Result.Done);
+        rig.World.Log.Clear();
+        rig.UnmapEager(0, 16 * Page).ShouldBe(Stage2Result.Done);
+        List<MachineEvent> writes = rig.World.Log.FindAll(e => e.Operation == MachineOperation.WriteEntry);
+        writes.Take(16).ShouldAllBe(e => (e.Value & 1) == 0 && e.Value != 0);
+        writes.Skip(16).Take(16).ShouldAllBe(e => (e.Value & 1) == 1 && !Arm4K.IsContiguous(e.Value));
+        writes.Skip(32).Take(16).ShouldAllBe(e => e.Value == 0);
+    }
+
     [Fact]
     public void Every_other_change_inside_a_run_ends_it()
     {

@@ -42,6 +42,9 @@ public readonly struct Arm4K : IDescriptorFormat
     public static ulong WithTableCount(ulong entry, int count) =>
         (entry & ~((ulong)CountMask << CountShift)) | ((ulong)(uint)count << CountShift);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong CountingOneMore(ulong entry) => entry + (1UL << CountShift);
+
     public static ulong LeafTemplate(LeafAttributes attributes, int level, bool forcedWriteBack) =>
         ArmDescriptor.LeafTemplate(attributes, level, forcedWriteBack);
 

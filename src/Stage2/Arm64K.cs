@@ -35,6 +35,8 @@ public readonly struct Arm64K : IDescriptorFormat
 
     public static ulong WithTableCount(ulong entry, int count) => ArmDescriptor.WithTableCount(entry, count);
 
+    public static ulong CountingOneMore(ulong entry) => WithTableCount(entry, TableCount(entry) + 1);
+
     public static ulong LeafTemplate(LeafAttributes attributes, int level, bool forcedWriteBack) =>
         ArmDescriptor.LeafTemplate(attributes, level, forcedWriteBack);
 

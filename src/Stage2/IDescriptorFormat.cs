@@ -57,6 +57,9 @@ public interface IDescriptorFormat
     /// <summary>The same table descriptor with another count.</summary>
     static abstract ulong WithTableCount(ulong entry, int count);
 
+    /// <summary>The same table descriptor, counting one more. The count is less than the entries of a table.</summary>
+    static abstract ulong CountingOneMore(ulong entry);
+
     /// <summary>
     /// All of a leaf descriptor but its output address: attributes in the format's own layout, valid. To be combined
     /// by <see cref="Leaf"/>, so that a range encodes its attributes once.

@@ -161,8 +161,7 @@ public partial struct PageTable<TFormat, TMachine>
         _leaves[level]++;
         if (parent.Value != 0)
         {
-            ulong table = machine.ReadEntry(parent);
-            machine.WriteEntry(parent, TFormat.WithTableCount(table, TFormat.TableCount(table) + 1));
+            machine.WriteEntry(parent, TFormat.CountingOneMore(machine.ReadEntry(parent)));
         }
 
         machine.DsbInnerShareableStores();
@@ -403,7 +402,7 @@ public partial struct PageTable<TFormat, TMachine>
         }
 
         Pa parent = Descend(ref machine, ipa, level - 1, out _, out ulong entry);
-        machine.WriteEntry(parent, TFormat.WithTableCount(entry, TFormat.TableCount(entry) + 1));
+        machine.WriteEntry(parent, TFormat.CountingOneMore(entry));
     }
 
     /// <summary>The level to name in a TLB invalidation of one leaf: 0, none, without FEAT_TTL.</summary>

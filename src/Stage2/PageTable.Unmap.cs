@@ -367,5 +367,5 @@ public partial struct PageTable<TFormat, TMachine>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly bool OwesCacheMaintenance(ulong entry, UnmapFlags flags) =>
         (flags & UnmapFlags.ElideCacheMaintenance) == 0 && !_forcedWriteBack
-        && !TFormat.IsDevice(entry, _forcedWriteBack);
+        && !TFormat.IsDevice(entry, forcedWriteBack: false);
 }

@@ -157,7 +157,9 @@ public partial struct PageTable<TFormat, TMachine>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly Stage2Result ValidateLeaf(Ipa ipa, Pa output, int level)
     {
-        if ((uint)level > Stage2Geometry.LastLevel || level < _geometry.StartLevel || !TFormat.HasLeafAt(level))
+        // No walk starts below the last level: there, a constant level leaves nothing to check.
+        if ((uint)level > Stage2Geometry.LastLevel || !TFormat.HasLeafAt(level)
+            || (level != Stage2Geometry.LastLevel && level < _geometry.StartLevel))
         {
             return Stage2Result.IllegalLevel;
         }

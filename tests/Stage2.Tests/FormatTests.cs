@@ -114,7 +114,9 @@ public sealed class FormatTests
                 ulong entry = TFormat.WithTableCount(TFormat.Table(table), count);
                 if (!TFormat.IsValid(entry) || !TFormat.IsTable(entry, 0) || !TFormat.IsTable(entry, 2)
                     || TFormat.TableAddress(entry).Value != table.Value || TFormat.TableCount(entry) != count
-                    || TFormat.TableCount(TFormat.WithTableCount(entry, 1)) != 1)
+                    || TFormat.TableCount(TFormat.WithTableCount(entry, 1)) != 1
+                    || (count < 1 << TFormat.BitsPerLevel
+                        && TFormat.CountingOneMore(entry) != TFormat.WithTableCount(entry, count + 1)))
                 {
                     Assert.Fail($"{table.Value:x} with {count} becomes {entry:x}");
                 }

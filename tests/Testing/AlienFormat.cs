@@ -65,6 +65,8 @@ public readonly struct AlienFormat : IDescriptorFormat
     public static ulong WithTableCount(ulong entry, int count) =>
         (((entry ^ Key) & ~CountMask) | ((ulong)(uint)count << CountShift)) ^ Key;
 
+    public static ulong CountingOneMore(ulong entry) => WithTableCount(entry, TableCount(entry) + 1);
+
     public static ulong LeafTemplate(LeafAttributes attributes, int level, bool forcedWriteBack) =>
         ((attributes.Read ? 0 : NoRead) | (attributes.Write ? 0 : NoWrite)
             | (attributes.ExecuteNever ? 0 : Executable) | (attributes.Accessed ? 0 : Idle) | Solo

@@ -8,8 +8,8 @@ using Quietus.Cli.Errors;
 namespace Quietus.Cli.Terminals;
 
 /// <summary>
-/// Standard output and error as plain streams. The console of .NET switches a terminal's keypad into application mode at
-/// its first use, which the guest on that terminal knows nothing of.
+/// Standard output and error as plain streams. The console of .NET switches a terminal's keypad into application mode
+/// at its first use, which the guest on that terminal knows nothing of.
 /// </summary>
 internal static class StandardStreams
 {

@@ -74,7 +74,9 @@ namespace System
 
 namespace System
 {
-    /// <summary>Moves that would need a write barrier, were there a collector: looked up by name, never linked.</summary>
+    /// <summary>
+    /// Moves that would need a write barrier, were there a collector: looked up by name, never linked.
+    /// </summary>
     internal static class Buffer
     {
         [RuntimeImport("*", "RhBulkMoveWithWriteBarrier"), MethodImpl(MethodImplOptions.InternalCall)]

@@ -39,7 +39,8 @@ namespace System.Numerics
         public static int TrailingZeroCount(long value) => TrailingZeroCount((ulong)value);
 
         [Intrinsic]
-        public static int TrailingZeroCount(ulong value) => value == 0 ? 64 : 63 - LeadingZeroCount(value & (0 - value));
+        public static int TrailingZeroCount(ulong value) =>
+            value == 0 ? 64 : 63 - LeadingZeroCount(value & (0 - value));
 
         [Intrinsic]
         public static int PopCount(uint value) => PopCount((ulong)value);
@@ -80,13 +81,16 @@ namespace System.Numerics
         [Intrinsic]
         public static ulong RotateRight(ulong value, int offset) => (value >> offset) | (value << (64 - offset));
 
-        public static uint RoundUpToPowerOf2(uint value) => value <= 1 ? value : 1u << (32 - LeadingZeroCount(value - 1));
+        public static uint RoundUpToPowerOf2(uint value) =>
+            value <= 1 ? value : 1u << (32 - LeadingZeroCount(value - 1));
     }
 }
 
 namespace System.Buffers.Binary
 {
-    /// <summary>Numbers in bytes of a stated order. The machine is little-endian; every access may be unaligned.</summary>
+    /// <summary>
+    /// Numbers in bytes of a stated order. The machine is little-endian; every access may be unaligned.
+    /// </summary>
     public static class BinaryPrimitives
     {
         public static ushort ReverseEndianness(ushort value) => (ushort)((value >> 8) | (value << 8));

@@ -60,7 +60,9 @@ public abstract class Array
 
 internal class Array<T> : Array;
 
-/// <summary>A value or nothing. <see cref="Value"/> of nothing is the default value: there is nobody to catch a throw.</summary>
+/// <summary>
+/// A value or nothing. <see cref="Value"/> of nothing is the default value: there is nobody to catch a throw.
+/// </summary>
 public struct Nullable<T> where T : struct
 {
     private readonly bool hasValue;

@@ -4,7 +4,9 @@ using Internal.Runtime.CompilerHelpers;
 
 namespace System;
 
-/// <summary>A bounded window onto memory. An index outside it ends in the image's panic, never in a stray access.</summary>
+/// <summary>
+/// A bounded window onto memory. An index outside it ends in the image's panic, never in a stray access.
+/// </summary>
 public readonly ref struct Span<T>
 {
     internal readonly ref T reference;

@@ -64,13 +64,16 @@ public static class Interlocked
 public static class Volatile
 {
     [Intrinsic, MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool Read(ref readonly bool location) => Unsafe.As<bool, VolatileBoolean>(ref Unsafe.AsRef(in location)).Value;
+    public static bool Read(ref readonly bool location) =>
+        Unsafe.As<bool, VolatileBoolean>(ref Unsafe.AsRef(in location)).Value;
 
     [Intrinsic, MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static byte Read(ref readonly byte location) => Unsafe.As<byte, VolatileByte>(ref Unsafe.AsRef(in location)).Value;
+    public static byte Read(ref readonly byte location) =>
+        Unsafe.As<byte, VolatileByte>(ref Unsafe.AsRef(in location)).Value;
 
     [Intrinsic, MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int Read(ref readonly int location) => Unsafe.As<int, VolatileInt32>(ref Unsafe.AsRef(in location)).Value;
+    public static int Read(ref readonly int location) =>
+        Unsafe.As<int, VolatileInt32>(ref Unsafe.AsRef(in location)).Value;
 
     [Intrinsic, MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint Read(ref readonly uint location) =>
@@ -89,13 +92,15 @@ public static class Volatile
         Unsafe.As<bool, VolatileBoolean>(ref location).Value = value;
 
     [Intrinsic, MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Write(ref byte location, byte value) => Unsafe.As<byte, VolatileByte>(ref location).Value = value;
+    public static void Write(ref byte location, byte value) =>
+        Unsafe.As<byte, VolatileByte>(ref location).Value = value;
 
     [Intrinsic, MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Write(ref int location, int value) => Unsafe.As<int, VolatileInt32>(ref location).Value = value;
 
     [Intrinsic, MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Write(ref uint location, uint value) => Unsafe.As<uint, VolatileUInt32>(ref location).Value = value;
+    public static void Write(ref uint location, uint value) =>
+        Unsafe.As<uint, VolatileUInt32>(ref location).Value = value;
 
     [Intrinsic, MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Write(ref ulong location, ulong value) =>

@@ -2,7 +2,9 @@ using Internal.Runtime.CompilerHelpers;
 
 namespace System.Runtime.CompilerServices
 {
-    /// <summary>Reinterpreting memory. ILC and the JIT replace every body here: they know the members by name.</summary>
+    /// <summary>
+    /// Reinterpreting memory. ILC and the JIT replace every body here: they know the members by name.
+    /// </summary>
     public static unsafe class Unsafe
     {
         [Intrinsic]
@@ -32,7 +34,8 @@ namespace System.Runtime.CompilerServices
         public static ref T AddByteOffset<T>(ref T source, nint bytes) where T : allows ref struct => ref Replaced<T>();
 
         [Intrinsic]
-        public static ref T AddByteOffset<T>(ref T source, nuint bytes) where T : allows ref struct => ref Replaced<T>();
+        public static ref T AddByteOffset<T>(ref T source, nuint bytes) where T : allows ref struct =>
+            ref Replaced<T>();
 
         [Intrinsic]
         public static nint ByteOffset<T>(ref readonly T origin, ref readonly T target) where T : allows ref struct => 0;

@@ -20,8 +20,8 @@ internal unsafe struct FaultFrame
 }
 
 /// <summary>
-/// EL2's own end: prints what was wrong, the registers, and where it came from, and halts the machine. A guest cannot get
-/// here; whoever does has found a bug of ours.
+/// EL2's own end: prints what was wrong, the registers, and where it came from, and halts the machine. A guest cannot
+/// get here; whoever does has found a bug of ours.
 /// </summary>
 internal static unsafe class FaultReporter
 {

@@ -6,7 +6,9 @@ using Quietus.Hypervisor.Monitor;
 
 namespace Quietus.Hypervisor.Boot;
 
-/// <summary>Started at EL1: runs just far enough to say so, with the boot tables (Boot/Start.S) and one more entry.</summary>
+/// <summary>
+/// Started at EL1: runs just far enough to say so, with the boot tables (Boot/Start.S) and one more entry.
+/// </summary>
 internal static unsafe class WrongLevel
 {
     private const ulong BootTables = 3 * 4096;
@@ -24,7 +26,8 @@ internal static unsafe class WrongLevel
             return;
         }
 
-        // Invariant: Start.S put the level-0 table here and filled the entry of the image, whose level-1 table it points at.
+        // Invariant: Start.S put the level-0 table here and filled the entry of the image, whose level-1 table it
+        // points at.
         ulong* root = (ulong*)(Instructions.ImageAddress(ImageBoundary.BootStackBottom) - BootTables);
         ulong* table = (ulong*)(root[image >> 39] & ~0xFFFUL);
         table[(uart >> 30) & 511] = (uart & ~GigabyteMask) | DeviceBlock;

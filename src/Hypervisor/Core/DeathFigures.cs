@@ -19,8 +19,8 @@ internal enum DeathWay : byte
 }
 
 /// <summary>
-/// What one death cost, measured from the order to the moment when all memory was back in the pool. Maintenance is what was
-/// issued in between, counted where it is issued.
+/// What one death cost, measured from the order to the moment when all memory was back in the pool. Maintenance is what
+/// was issued in between, counted where it is issued.
 /// </summary>
 internal struct DeathFigures
 {

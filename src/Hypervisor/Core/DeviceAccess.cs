@@ -5,7 +5,9 @@ using Quietus.Stage2;
 namespace Quietus.Hypervisor.Core;
 
 /// <summary>A guest's loads and stores on its devices' registers.</summary>
-/// <remarks>Invariant of the unsafe code: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.</remarks>
+/// <remarks>
+/// Invariant of the unsafe code: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.
+/// </remarks>
 internal static unsafe class DeviceAccess
 {
     /// <summary>

@@ -35,9 +35,13 @@ internal static unsafe class GuestLoader
     /// <summary>Whether there is a Linux kernel to boot.</summary>
     internal static bool HasLinux => CpioArchive.TryFind(Bundle, "linux/Image"u8, out _);
 
-    /// <summary>What is wrong with the archive that the boot loader handed over; empty when nothing is, or there is none.</summary>
+    /// <summary>
+    /// What is wrong with the archive that the boot loader handed over; empty when nothing is, or there is none.
+    /// </summary>
     internal static ReadOnlySpan<byte> BundleProblem =>
-        _bundleBytes != 0 && !HasLinux ? "the boot loader's ramdisk is no cpio archive with linux/Image in it"u8 : default;
+        _bundleBytes != 0 && !HasLinux
+            ? "the boot loader's ramdisk is no cpio archive with linux/Image in it"u8
+            : default;
 
     /// <summary>Remembers the boot loader's ramdisk, which is mapped and reserved.</summary>
     internal static void UseBundle(AddressRange ramdisk)

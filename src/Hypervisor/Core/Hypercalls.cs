@@ -8,7 +8,9 @@ using Quietus.Wire;
 namespace Quietus.Hypervisor.Core;
 
 /// <summary>A guest's HVC: PSCI, the calling convention's own functions, and reports to the monitor.</summary>
-/// <remarks>Invariant of the unsafe code: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.</remarks>
+/// <remarks>
+/// Invariant of the unsafe code: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.
+/// </remarks>
 internal static unsafe class Hypercalls
 {
     [SkipLocalsInit]
@@ -16,7 +18,8 @@ internal static unsafe class Hypercalls
     {
         Vm* vm = vcpu->Vm;
         ref VcpuContext context = ref vcpu->Context;
-        Unsafe.SkipInit(out GuestCall call); // the four registers and the action are all that is read before it is written
+        // The four registers and the action are all that is read before it is written.
+        Unsafe.SkipInit(out GuestCall call);
         call.X0 = context.X[0];
         call.X1 = context.X[1];
         call.X2 = context.X[2];

@@ -4,7 +4,9 @@ using Quietus.Hypervisor.Machine;
 namespace Quietus.Hypervisor.Core;
 
 /// <summary>A guest's trapped MSR and MRS: answered from the allow-list of <see cref="SystemRegisterTraps"/>.</summary>
-/// <remarks>Invariant of the unsafe code: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.</remarks>
+/// <remarks>
+/// Invariant of the unsafe code: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.
+/// </remarks>
 internal static unsafe class SystemRegisters
 {
     private static GuestIdRegisters _identity;

@@ -3,9 +3,9 @@ using Quietus.Hypervisor.Monitor;
 namespace Quietus.Hypervisor.Core;
 
 /// <summary>
-/// What one vCPU's exits were, since it was made. Instructions are measured from the moment when C# has control after the
-/// exit to the decision to enter again: saving and loading the guest's registers is not in them (the filler guest measures
-/// whole round trips, from its side).
+/// What one vCPU's exits were, since it was made. Instructions are measured from the moment when C# has control after
+/// the exit to the decision to enter again: saving and loading the guest's registers is not in them (the filler guest
+/// measures whole round trips, from its side).
 /// </summary>
 internal struct VcpuCounters
 {

@@ -40,7 +40,8 @@ internal static class VmErrors
     internal static ReadOnlySpan<byte> Describe(VmError error) => error switch
     {
         VmError.BadVcpuCount => "a VM has 1 to 8 vCPUs"u8,
-        VmError.BadMemorySize => "a VM's memory is a multiple of 2M, at least 16M, and ends below its address space's end"u8,
+        VmError.BadMemorySize =>
+            "a VM's memory is a multiple of 2M, at least 16M, and ends below its address space's end"u8,
         VmError.NoSlot => "16 VMs are there already"u8,
         VmError.NoCores => "not enough idle cores: each vCPU needs one, and core 0 is the monitor's"u8,
         VmError.OutOfMemory => "the machine has not that much memory free"u8,

@@ -3,8 +3,8 @@ using Quietus.Stage2;
 namespace Quietus.Hypervisor.Machine;
 
 /// <summary>
-/// The hypervisor's own memory: one region, chosen at boot, given out from the bottom and never taken back. What needs it
-/// is made at boot and lasts: tables of EL2, cores with their stacks, the VM slots, the frame pool's descriptors.
+/// The hypervisor's own memory: one region, chosen at boot, given out from the bottom and never taken back. What needs
+/// it is made at boot and lasts: tables of EL2, cores with their stacks, the VM slots, the frame pool's descriptors.
 /// </summary>
 /// <remarks>Only the boot core takes memory, before the other cores start; nothing is locked.</remarks>
 internal unsafe struct BootMemory
@@ -35,7 +35,8 @@ internal unsafe struct BootMemory
         }
 
         _next = start + bytes;
-        // Invariant: [start, start + bytes) lies in the region that the constructor's caller handed over, mapped and unused.
+        // Invariant: [start, start + bytes) lies in the region that the constructor's caller handed over, mapped and
+        // unused.
         return Instructions.MemorySet((void*)start, 0, (nuint)bytes);
     }
 

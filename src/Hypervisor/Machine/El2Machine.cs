@@ -14,13 +14,13 @@ internal unsafe struct El2MachineState
 }
 
 /// <summary>
-/// The hardware boundary, by the real instructions. EL2 maps all RAM at its physical address, so a <see cref="Pa"/> is a
-/// pointer. TLB operations act on the VMID in VTTBR_EL2: it is put there for the time, without a root, on a core that runs
-/// no guest (HCR_EL2.VM is 0 there, so nothing walks).
+/// The hardware boundary, by the real instructions. EL2 maps all RAM at its physical address, so a <see cref="Pa"/> is
+/// a pointer. TLB operations act on the VMID in VTTBR_EL2: it is put there for the time, without a root, on a core that
+/// runs no guest (HCR_EL2.VM is 0 there, so nothing walks).
 /// </summary>
 /// <remarks>
-/// Invariant of the unsafe code: the state outlives the machine (both lie in the VM's slot); every address that the engine
-/// hands in is a table page or a guest frame of this VM, or RAM that the pool manages, all identity-mapped.
+/// Invariant of the unsafe code: the state outlives the machine (both lie in the VM's slot); every address that the
+/// engine hands in is a table page or a guest frame of this VM, or RAM that the pool manages, all identity-mapped.
 /// </remarks>
 internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMachine
 {
@@ -179,7 +179,9 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
         Instructions.CleanLines(start.Value, lines, CpuFeatures.DataLineBytes);
     }
 
-    /// <summary>By line where lines have one place (PIPT); the whole instruction cache where they may have aliases.</summary>
+    /// <summary>
+    /// By line where lines have one place (PIPT); the whole instruction cache where they may have aliases.
+    /// </summary>
     public void InvalidateInstructionCache(Pa start, ulong bytes)
     {
         if (CpuFeatures.InstructionCacheAliases)

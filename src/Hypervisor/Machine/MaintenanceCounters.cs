@@ -1,8 +1,8 @@
 namespace Quietus.Hypervisor.Machine;
 
 /// <summary>
-/// Maintenance operations issued for one VM since it was made, counted where they are issued. Changed under the VM's memory
-/// lock.
+/// Maintenance operations issued for one VM since it was made, counted where they are issued. Changed under the VM's
+/// memory lock.
 /// </summary>
 internal struct MaintenanceCounters
 {

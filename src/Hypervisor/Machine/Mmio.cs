@@ -4,12 +4,12 @@ using System.Threading;
 namespace Quietus.Hypervisor.Machine;
 
 /// <summary>
-/// Accesses to device registers, one instruction each, in program order. Volatile, so that the compiler neither drops nor
-/// moves one: LDAR and STLR are as good as LDR and STR on Device memory.
+/// Accesses to device registers, one instruction each, in program order. Volatile, so that the compiler neither drops
+/// nor moves one: LDAR and STLR are as good as LDR and STR on Device memory.
 /// </summary>
 /// <remarks>
-/// Invariant of every access here: the address comes from the machine's device tree, lies within the range that the tree
-/// gives, and is mapped as Device memory for EL2's whole life.
+/// Invariant of every access here: the address comes from the machine's device tree, lies within the range that the
+/// tree gives, and is mapped as Device memory for EL2's whole life.
 /// </remarks>
 internal static unsafe class Mmio
 {

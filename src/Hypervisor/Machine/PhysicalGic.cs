@@ -1,8 +1,8 @@
 namespace Quietus.Hypervisor.Machine;
 
 /// <summary>
-/// The machine's GICv3 as EL2 uses it (IHI 0069): one security state's view, affinity routing, Group 1. EL2 itself takes
-/// interrupts masked; it waits with WFI and acknowledges what is pending.
+/// The machine's GICv3 as EL2 uses it (IHI 0069): one security state's view, affinity routing, Group 1. EL2 itself
+/// takes interrupts masked; it waits with WFI and acknowledges what is pending.
 /// </summary>
 internal struct PhysicalGic
 {
@@ -114,7 +114,8 @@ internal struct PhysicalGic
         Instructions.WriteIccSreEl1(7);
         Instructions.WriteIccPmr(0xF0);
         Instructions.WriteIccBpr1(0);
-        const ulong SeparateDeactivation = 2; // EOImode: EOIR drops the priority, DIR (or a guest, by LR.HW) deactivates
+        // EOImode: EOIR drops the priority, DIR (or a guest, by LR.HW) deactivates.
+        const ulong SeparateDeactivation = 2;
         Instructions.WriteIccCtlr(SeparateDeactivation);
         Instructions.WriteIccIgrpen1(1);
     }
@@ -134,7 +135,9 @@ internal struct PhysicalGic
         WaitForWrite(redistributor, RedistributorWritePending);
     }
 
-    /// <summary>Private interrupts that are pending or active, for the check that a death leaves nothing behind.</summary>
+    /// <summary>
+    /// Private interrupts that are pending or active, for the check that a death leaves nothing behind.
+    /// </summary>
     internal static uint PrivateState(ulong redistributor)
     {
         const ulong SetPending = 0x0200;

@@ -1,8 +1,8 @@
 namespace Quietus.Hypervisor.Machine;
 
 /// <summary>
-/// The machine's PL011 (DDI 0183), polled for output, interrupting for input. Boot loaders and QEMU leave it enabled and at
-/// its speed; only interrupts and the FIFO are set up here.
+/// The machine's PL011 (DDI 0183), polled for output, interrupting for input. Boot loaders and QEMU leave it enabled
+/// and at its speed; only interrupts and the FIFO are set up here.
 /// </summary>
 internal struct PhysicalUart
 {

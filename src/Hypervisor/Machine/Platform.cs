@@ -7,7 +7,9 @@ using Quietus.Stage2;
 
 namespace Quietus.Hypervisor.Machine;
 
-/// <summary>The one machine that this image runs on: what the device tree says of it, and what all cores share.</summary>
+/// <summary>
+/// The one machine that this image runs on: what the device tree says of it, and what all cores share.
+/// </summary>
 internal static unsafe class Platform
 {
     /// <summary>The greatest machine in cores (the device tree reader's limit).</summary>
@@ -68,7 +70,8 @@ internal static unsafe class Platform
         }
 
         // What is below the boot stack are the boot tables, which nobody needs once these are live.
-        return mapped && _tables.Unmap(ref _memory, Instructions.ImageAddress(ImageBoundary.BootStackBottom) - PageBytes);
+        return mapped
+            && _tables.Unmap(ref _memory, Instructions.ImageAddress(ImageBoundary.BootStackBottom) - PageBytes);
     }
 
     /// <summary>
@@ -145,7 +148,8 @@ internal static unsafe class Platform
             return null;
         }
 
-        // Invariant: the record stands at the bottom of the fault stack's pages, just taken; that stack grows towards it.
+        // Invariant: the record stands at the bottom of the fault stack's pages, just taken; that stack grows towards
+        // it.
         Core.Core* core = (Core.Core*)(bottom + PageBytes + StackBytes);
         core->StackBottom = bottom + PageBytes;
         core->StackTop = bottom + PageBytes + StackBytes;

@@ -3,7 +3,9 @@ using System.Runtime.CompilerServices;
 
 namespace Quietus.Hypervisor.Monitor;
 
-/// <summary>The monitor for a person at the UART: a prompt, echo, a line with backspace. Same commands as in frames.</summary>
+/// <summary>
+/// The monitor for a person at the UART: a prompt, echo, a line with backspace. Same commands as in frames.
+/// </summary>
 internal static class TextConsole
 {
     private const byte Backspace = 8;

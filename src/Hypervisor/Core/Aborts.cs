@@ -8,8 +8,11 @@ using Quietus.Stage2;
 namespace Quietus.Hypervisor.Core;
 
 /// <summary>Stage-2 aborts of a guest: memory that is not there yet, a device's registers, or nothing at all.</summary>
+/// <remarks>Invariant: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.</remarks>
 internal static unsafe class Aborts
 {
+    private const int Unknown = GuestMemory<Arm4K, El2Machine>.UnknownLevel;
+
     internal static void Handle(Vcpu* vcpu)
     {
         StageTwoAbort abort = StageTwoAbort.Decode(vcpu->Context.Syndrome);
@@ -26,7 +29,8 @@ internal static unsafe class Aborts
 
         ulong start = Stopwatch.Count();
         AccessKind access = abort.IsFetch ? AccessKind.Execute : abort.IsWrite ? AccessKind.Write : AccessKind.Read;
-        switch (Fault(vcpu->Vm, ipa, access))
+        int level = abort.IsTranslationFault && !abort.IsStageOneWalk ? abort.Level : Unknown;
+        switch (Fault(vcpu->Vm, ipa, access, level))
         {
             case FaultResult.Mapped:
                 vcpu->Counters.FaultExits++;
@@ -58,11 +62,11 @@ internal static unsafe class Aborts
     }
 
     /// <summary>The page is found and filled without the memory lock, so that faults of several vCPUs overlap.</summary>
-    private static FaultResult Fault(Vm* vm, Ipa ipa, AccessKind access)
+    private static FaultResult Fault(Vm* vm, Ipa ipa, AccessKind access, int level)
     {
         El2Machine machine = vm->Machine;
         vm->MemoryLock.Enter();
-        FaultResult result = vm->Memory.PrepareFault(ref machine, ipa, access, out FaultTicket ticket);
+        FaultResult result = vm->Memory.PrepareFault(ref machine, ipa, access, out FaultTicket ticket, level);
         vm->MemoryLock.Leave();
         if (result != FaultResult.Prepared)
         {

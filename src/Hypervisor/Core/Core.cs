@@ -9,6 +9,7 @@ namespace Quietus.Hypervisor.Core;
 /// One physical core. TPIDR_EL2 points at it; the assembly knows the first fields by their offsets. A core runs at most one
 /// vCPU, from the VM's start to its end; core 0 runs none: it is the monitor's.
 /// </summary>
+/// <remarks>Invariant: TPIDR_EL2 holds the address of this core's record from its first instruction in C# on.</remarks>
 [StructLayout(LayoutKind.Explicit, Size = 256)]
 internal unsafe struct Core
 {

@@ -3,6 +3,9 @@ using Quietus.Hypervisor.Machine;
 namespace Quietus.Hypervisor.Core;
 
 /// <summary>What every core but the monitor's does: wait for a vCPU, run it to its end, report, wait again.</summary>
+/// <remarks>
+/// Invariant: a core's record lasts as long as the machine runs, and a vCPU in it until this loop takes it out.
+/// </remarks>
 internal static unsafe class CoreLoop
 {
     internal static void Run(Core* core)

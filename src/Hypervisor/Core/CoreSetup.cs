@@ -3,6 +3,7 @@ using Quietus.Hypervisor.Machine;
 namespace Quietus.Hypervisor.Core;
 
 /// <summary>EL2's state of one core when it runs no guest, and its interrupts.</summary>
+/// <remarks>Invariant: a core's record lasts as long as the machine runs.</remarks>
 internal static unsafe class CoreSetup
 {
     /// <summary>HCR_EL2.RW alone: EL1 is AArch64, no Stage-2, nothing routed or trapped.</summary>

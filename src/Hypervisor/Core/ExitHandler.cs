@@ -6,9 +6,9 @@ namespace Quietus.Hypervisor.Core;
 /// What a guest did that only EL2 can answer, by ESR_EL2.EC (DDI 0487 D24.2.40). Every register is hostile. What the
 /// architecture has an answer for, the guest gets that answer; what nobody can go on from ends the VM, never the machine.
 /// </summary>
+/// <remarks>Invariant: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.</remarks>
 internal static unsafe class ExitHandler
 {
-    private const uint WaitTrap = 0x01;
     private const uint Hypercall = 0x16;
     private const uint SystemRegister = 0x18;
     private const uint InstructionAbort = 0x20;
@@ -49,10 +49,6 @@ internal static unsafe class ExitHandler
             case SystemRegister:
                 vcpu->Counters.SystemRegisterExits++;
                 SystemRegisters.Handle(vcpu);
-                break;
-
-            case WaitTrap:
-                vcpu->Context.ProgramCounter += VcpuContext.InstructionBytes;
                 break;
 
             // SMC: the guest's machine has no EL3, where it is undefined. Floating point of kinds that are hidden (SVE,

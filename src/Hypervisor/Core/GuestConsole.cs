@@ -9,6 +9,7 @@ using Quietus.Wire;
 namespace Quietus.Hypervisor.Core;
 
 /// <summary>Between a guest's emulated PL011 and the machine's one UART: each VM's bytes on a channel of its own.</summary>
+/// <remarks>Invariant: a VM's pointer is to a slot of VmTable, boot memory that is never moved or given back.</remarks>
 internal static unsafe class GuestConsole
 {
     private static uint _partialLines;

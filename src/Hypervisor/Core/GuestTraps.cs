@@ -23,7 +23,7 @@ internal static class GuestTraps
     private const ulong Tid5 = 1UL << 58;   // MTE's ID register
 
     /// <summary>
-    /// HCR_EL2 in a guest. WFI and WFE are not trapped: a vCPU has its core to itself, and waits there. Nor is cache
+    /// HCR_EL2 in a guest. Neither WFI nor WFE traps: a vCPU has its core to itself, and waits there. Nor does cache
     /// maintenance by set and way: for a vCPU that never moves it means what it means without a hypervisor, and with SWIO it
     /// never loses anybody's data. APK and API are clear, so pointer authentication traps; ATA is clear, so MTE does.
     /// </summary>

@@ -18,6 +18,13 @@ internal static unsafe class Inject
     internal static void ExternalAbort(Vcpu* vcpu, StageTwoAbort abort)
     {
         GuestExceptionState state = Read(vcpu);
+        const ulong VectorBytes = 0x800;
+        if (abort.IsFetch && state.ProgramCounter - state.VectorBase < VectorBytes)
+        {
+            vcpu->Vm->RequestStop("the guest's exception vectors are in no memory"u8);
+            return;
+        }
+
         ExceptionInjection.InjectExternalAbort(
             ref state, in SystemRegisters.Identity, abort, Instructions.ReadFar());
         Write(vcpu, in state);

@@ -7,6 +7,9 @@ namespace Quietus.Hypervisor.Core;
 /// A virtual CPU. While its VM runs it has a core of its own, whose EL1 state is its state; powered off by PSCI it keeps the
 /// core and waits there.
 /// </summary>
+/// <remarks>
+/// Invariant: Vm is the slot that this vCPU lies in; a core's record lasts as long as the machine runs.
+/// </remarks>
 internal unsafe struct Vcpu
 {
     /// <summary>First, so that a context's address is its vCPU's.</summary>

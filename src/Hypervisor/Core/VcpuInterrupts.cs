@@ -91,9 +91,11 @@ internal static unsafe class VcpuInterrupts
         while (!vm->IsStopRequested)
         {
             vm->DeviceLock.Enter();
-            TakeBack(vcpu);
+            Sync(vcpu);
+            bool isPending = vm->Gic.HasPending(vcpu->Index);
+            Load(vcpu);
             vm->DeviceLock.Leave();
-            if (vm->Gic.HasPending(vcpu->Index))
+            if (isPending)
             {
                 return;
             }
@@ -122,25 +124,26 @@ internal static unsafe class VcpuInterrupts
             Instructions.WriteIchHcr(vcpu->InterruptControl);
         }
 
-        if (gic.ListRegistersInUse(vcpu->Index) == 0)
+        uint kicked = 0;
+        if (gic.ListRegistersInUse(vcpu->Index) != 0)
         {
-            return;
+            Span<ulong> registers = stackalloc ulong[ListRegister.Maximum];
+            fixed (ulong* first = &registers[0])
+            {
+                // Invariant: the array holds as many as the architecture can have.
+                Instructions.ReadListRegisters(first, ListRegisterCount);
+            }
+
+            kicked = gic.Sync(vcpu->Index, registers.Slice(0, ListRegisterCount));
         }
 
-        Span<ulong> registers = stackalloc ulong[ListRegister.Maximum];
-        fixed (ulong* first = &registers[0])
+        if (gic.ActiveHardware(vcpu->Index) != 0
+            && (Instructions.ReadVirtualTimerControl() & TimerState) != TimerAsserted)
         {
-            // Invariant: the array holds as many as the architecture can have.
-            Instructions.ReadListRegisters(first, ListRegisterCount);
+            kicked |= gic.DropHardware(vcpu->Index, Platform.Description.VirtualTimerInterrupt);
         }
 
-        uint others = gic.Sync(vcpu->Index, registers.Slice(0, ListRegisterCount));
-        if ((Instructions.ReadVirtualTimerControl() & TimerState) != TimerAsserted)
-        {
-            others |= gic.DropHardware(vcpu->Index, Platform.Description.VirtualTimerInterrupt);
-        }
-
-        vcpu->Vm->KickVcpus(others);
+        vcpu->Vm->KickVcpus(kicked);
     }
 
     private static void Load(Vcpu* vcpu)

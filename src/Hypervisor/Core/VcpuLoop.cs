@@ -7,6 +7,7 @@ using Quietus.Stage2;
 namespace Quietus.Hypervisor.Core;
 
 /// <summary>A vCPU's stay on its core: from the load of its state, through entries and exits, to the last trace of it.</summary>
+/// <remarks>Invariant: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.</remarks>
 internal static unsafe class VcpuLoop
 {
     /// <summary>SCTLR_EL1 after a reset: its RES1 bits, MMU and caches off, little-endian (DDI 0487 D24.2.140).</summary>

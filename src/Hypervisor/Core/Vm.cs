@@ -41,10 +41,15 @@ internal struct VmOptions
 /// The monitor's core creates, starts, kills and unmaps. A vCPU's core takes the memory lock for a fault, the device lock for
 /// a device; it ends its VM by <see cref="RequestStop"/> alone, and the monitor's core reaps. So a kill order, a power-off and
 /// a guest's fault all end in <see cref="VmLife"/>'s one path.
+/// Invariant: addresses of parts are taken only of VMs in VmTable, whose slots are never moved or given back.
 /// </remarks>
 internal unsafe struct Vm
 {
     internal const int MaximumVcpus = 8;
+
+    // _stopRequested: 0, then the reason is being written, then it can be read.
+    private const uint BeingRequested = 1;
+    private const uint Requested = 2;
 
     /// <summary>Counts up over the boot; 0 when the slot is free.</summary>
     internal uint Id;
@@ -89,7 +94,7 @@ internal unsafe struct Vm
     internal El2Machine Machine => new((El2MachineState*)Unsafe.AsPointer(ref MachineState));
 
     /// <summary>Somebody wants the VM to end: every vCPU leaves its guest at its next exit.</summary>
-    internal readonly bool IsStopRequested => Volatile.Read(in _stopRequested) != 0;
+    internal readonly bool IsStopRequested => Volatile.Read(in _stopRequested) == Requested;
 
     /// <summary>Why it ended, for people.</summary>
     [UnscopedRef]
@@ -100,12 +105,12 @@ internal unsafe struct Vm
     /// </summary>
     internal void RequestStop(ReadOnlySpan<byte> reason)
     {
-        if (Interlocked.CompareExchange(ref _stopRequested, 2, 0) == 0)
+        if (Interlocked.CompareExchange(ref _stopRequested, BeingRequested, 0) == 0)
         {
             Span<byte> room = _reason;
             _reasonLength = Math.Min(reason.Length, room.Length);
             reason.Slice(0, _reasonLength).CopyTo(room);
-            Volatile.Write(ref _stopRequested, 1);
+            Volatile.Write(ref _stopRequested, Requested);
         }
 
         KickVcpus(uint.MaxValue);

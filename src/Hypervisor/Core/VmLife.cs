@@ -12,6 +12,7 @@ namespace Quietus.Hypervisor.Core;
 /// A VM's life, all of it on the monitor's core: create, start, unmap, kill, reap. However a VM ends, it ends in
 /// <see cref="End"/>.
 /// </summary>
+/// <remarks>Invariant: a VM's pointer is to a slot of VmTable, boot memory that is never moved or given back.</remarks>
 internal static unsafe class VmLife
 {
     private const ulong MemoryGranularity = 2UL << 20;
@@ -232,6 +233,10 @@ internal static unsafe class VmLife
         if (report.VmidIsInvalidated)
         {
             Platform.Vmids.Retire(ref vm->Lease);
+        }
+        else
+        {
+            VmidAllocator.Abandon(ref vm->Lease);
         }
 
         return report;

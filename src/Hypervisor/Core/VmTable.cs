@@ -5,6 +5,7 @@ using Quietus.Stage2;
 namespace Quietus.Hypervisor.Core;
 
 /// <summary>The VM slots: fixed memory, taken at boot. A VM that ended leaves an empty slot and nothing else.</summary>
+/// <remarks>Invariant: _slots points at SlotCount slots of boot memory, from Initialize on.</remarks>
 internal static unsafe class VmTable
 {
     /// <summary>As many VMs at once as there are console channels (docs/protocol.md).</summary>

@@ -4,6 +4,10 @@ using System.Runtime.CompilerServices;
 namespace Quietus.Hypervisor.Machine;
 
 /// <summary>The instructions that C# cannot say: each is a leaf function in Boot/Instructions.S.</summary>
+/// <remarks>
+/// Invariant: the declarations have the parameters that the functions take; an address that a caller hands over is one that
+/// it owns, as each caller says.
+/// </remarks>
 internal static unsafe class Instructions
 {
     // ---- identification ----

@@ -12,6 +12,7 @@ namespace Quietus.Hypervisor.Monitor;
 /// The monitor's commands (docs/protocol.md): a reply is any number of lines that begin with "- " and one that begins with
 /// "ok" or "error". Whatever is wrong with a command is said; nothing that is typed can hurt.
 /// </summary>
+/// <remarks>Invariant: a VM's pointer is to a slot of VmTable, boot memory that is never moved or given back.</remarks>
 internal static unsafe class Commands
 {
     private const int LineBytes = 768;

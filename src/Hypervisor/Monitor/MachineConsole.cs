@@ -73,7 +73,7 @@ internal static unsafe class MachineConsole
             }
 
             WriteText(prefix);
-            WriteText(message);
+            WriteText(message, isForeign: isPiece);
             bool isOpen = message.Length == 0 || message[message.Length - 1] != '\n';
             _lineOf = isOpen && isPiece ? channel : Channel.Log;
             if (isOpen && !isPiece)
@@ -113,7 +113,9 @@ internal static unsafe class MachineConsole
 
     internal static void EnableReceive() => _uart.EnableReceive();
 
-    private static void WriteText(ReadOnlySpan<byte> text)
+    /// <param name="text">UTF-8 with \n at line ends.</param>
+    /// <param name="isForeign">A guest's: control characters could play with the terminal of whoever reads it.</param>
+    private static void WriteText(ReadOnlySpan<byte> text, bool isForeign = false)
     {
         for (int i = 0; i < text.Length; i++)
         {
@@ -122,7 +124,8 @@ internal static unsafe class MachineConsole
                 _uart.Write((byte)'\r');
             }
 
-            _uart.Write(text[i]);
+            bool isControl = text[i] is < 32 and not ((byte)'\n' or (byte)'\r' or (byte)'\t') or 127;
+            _uart.Write(isForeign && isControl ? (byte)'.' : text[i]);
         }
     }
 

@@ -10,6 +10,7 @@ namespace Quietus.Hypervisor.Monitor;
 /// What the boot core does: wait for bytes from the UART and for cores that want something, carry out commands, reap VMs
 /// that ended by themselves. It runs no vCPU, so a kill order is always heard.
 /// </summary>
+/// <remarks>Invariant: Core.Current is the boot core's record, which is static.</remarks>
 internal static unsafe class MonitorLoop
 {
     private const int RingBytes = 4096;

@@ -29,4 +29,10 @@ public interface IMemoryMachine : IStage2Machine, IVmidInvalidation
     /// Overwrites memory with zeroes, by cacheable stores (or DC ZVA). A whole number of granules.
     /// </summary>
     void ZeroFrame(Pa start, ulong bytes);
+
+    /// <summary>
+    /// <see cref="ZeroFrame"/> and <see cref="IStage2Machine.CleanInvalidateToPoC"/> in one pass over the lines, which
+    /// are counted as cleaned. The caller adds the DSB.
+    /// </summary>
+    void ZeroFrameToPoC(Pa start, ulong bytes);
 }

@@ -116,6 +116,13 @@ public struct MemorySlot
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal readonly bool Contains(ulong address) => address - First < Bytes;
 
+    /// <summary>Faults are answered by pages of the pool, and nothing has to be written down about them.</summary>
+    internal readonly bool GivesOrdinaryPages
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Slot.Backing == SlotBacking.Pool && Slot.Sizing == PageSizing.Pages && !IsLogged;
+    }
+
     /// <summary>Whether an access of this kind is memory's to answer.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal readonly bool Permits(AccessKind access) => ((Permitted >> (int)access) & 1) != 0;

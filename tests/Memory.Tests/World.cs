@@ -270,4 +270,10 @@ internal readonly struct TestMachine(World world, VmRecord vm) : IMemoryMachine
     }
 
     public void ZeroFrame(Pa start, ulong bytes) => world.Zero(start.Value, bytes);
+
+    public void ZeroFrameToPoC(Pa start, ulong bytes)
+    {
+        ZeroFrame(start, bytes);
+        CleanInvalidateToPoC(start, bytes);
+    }
 }

@@ -180,12 +180,15 @@ function invalidate_local_guest_context
     ret
 
 // ---- cache maintenance: x0 = first byte, line-aligned; x1 = lines; x2 = bytes in a line. The caller adds the DSB. ----
-    .macro by_line name, operation
+    .macro by_line name, operation, another=nop
     function \name
 1:  subs    x1, x1, #8
     b.lo    2f
     .rept 8
     \operation, x0
+    .ifnc \another, nop
+    \another, x0
+    .endif
     add     x0, x0, x2
     .endr
     b.ne    1b
@@ -193,6 +196,9 @@ function invalidate_local_guest_context
 2:  adds    x1, x1, #8
     b.eq    4f
 3:  \operation, x0
+    .ifnc \another, nop
+    \another, x0
+    .endif
     add     x0, x0, x2
     subs    x1, x1, #1
     b.ne    3b
@@ -204,6 +210,7 @@ function invalidate_local_guest_context
     by_line dc_ivac, "dc ivac"
     by_line ic_ivau, "ic ivau"
     by_line dc_zva, "dc zva"
+    by_line dc_zva_civac, "dc zva", "dc civac"
 
 function ic_ialluis
     ic      ialluis

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Machine;
@@ -27,32 +28,52 @@ internal static unsafe class Aborts
             return; // the guest's own tables changed under the access: it repeats it, and takes its own fault
         }
 
-        ulong start = Stopwatch.Count();
+        if (ipa.Value < GuestMemoryMap.MemoryStart)
+        {
+            Device(vcpu, ipa, abort);
+            return;
+        }
+
         AccessKind access = abort.IsFetch ? AccessKind.Execute : abort.IsWrite ? AccessKind.Write : AccessKind.Read;
         int level = abort.IsTranslationFault && !abort.IsStageOneWalk ? abort.Level : Unknown;
-        switch (Fault(vcpu->Vm, ipa, access, level))
+        FaultResult result = Fault(vcpu->Vm, ipa, access, level);
+        if (result == FaultResult.Mapped)
         {
-            case FaultResult.Mapped:
-                vcpu->Counters.FaultExits++;
-                vcpu->Counters.FaultInstructions += Stopwatch.Count() - start;
+            vcpu->Counters.FaultExits++;
+            return;
+        }
+
+        NotMapped(vcpu, abort, result);
+    }
+
+    /// <summary>Below memory there are devices' registers, or nothing.</summary>
+    private static void Device(Vcpu* vcpu, Ipa ipa, StageTwoAbort abort)
+    {
+        if (DeviceAccess.TryHandle(vcpu, ipa, abort))
+        {
+            vcpu->Counters.MmioExits++;
+        }
+        else
+        {
+            NotMapped(vcpu, abort, FaultResult.NoSlot);
+        }
+    }
+
+    private static void NotMapped(Vcpu* vcpu, StageTwoAbort abort, FaultResult result)
+    {
+        vcpu->Counters.OtherExits++;
+        switch (result)
+        {
+            case FaultResult.Retry:
+                WaitForInvalidation(vcpu);
                 break;
 
-            case FaultResult.Retry:
-                vcpu->Counters.OtherExits++;
-                WaitForInvalidation(vcpu);
+            case FaultResult.NoSlot or FaultResult.ReadOnly or FaultResult.NotExecutable:
+                Inject.ExternalAbort(vcpu, abort);
                 break;
 
             case FaultResult.OutOfMemory:
                 vcpu->Vm->RequestStop("the machine ran out of memory for this VM"u8);
-                break;
-
-            case FaultResult.NoSlot when DeviceAccess.TryHandle(vcpu, ipa, abort):
-                vcpu->Counters.MmioExits++;
-                break;
-
-            case FaultResult.NoSlot or FaultResult.ReadOnly or FaultResult.NotExecutable:
-                vcpu->Counters.OtherExits++;
-                Inject.ExternalAbort(vcpu, abort);
                 break;
 
             default:
@@ -61,8 +82,24 @@ internal static unsafe class Aborts
         }
     }
 
-    /// <summary>The page is found and filled without the memory lock, so that faults of several vCPUs overlap.</summary>
+    /// <summary>Answers the fault: see GuestMemory's three steps, and when they are one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static FaultResult Fault(Vm* vm, Ipa ipa, AccessKind access, int level)
+    {
+        if (vm->Options.Sizing != PageSizing.Pages)
+        {
+            return FaultInSteps(vm, ipa, access, level);
+        }
+
+        El2Machine machine = vm->Machine;
+        vm->MemoryLock.Enter();
+        FaultResult result = vm->Memory.HandleFault(ref machine, ipa, access, level);
+        vm->MemoryLock.Leave();
+        return result;
+    }
+
+    /// <summary>A block is filled without the memory lock, so that the faults of other vCPUs need not wait for it.</summary>
+    private static FaultResult FaultInSteps(Vm* vm, Ipa ipa, AccessKind access, int level)
     {
         El2Machine machine = vm->Machine;
         vm->MemoryLock.Enter();
@@ -84,6 +121,7 @@ internal static unsafe class Aborts
     /// HPFAR_EL2 holds the IPA of every Stage-2 fault but a permission fault of the access itself, for which the guest's
     /// stage 1 must be asked again (DDI 0487 D24.2.67).
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool TryFindIpa(StageTwoAbort abort, out Ipa ipa)
     {
         ulong address = Instructions.ReadFar();

@@ -35,6 +35,12 @@ internal static unsafe class ExitHandler
             return;
         }
 
+        if (exceptionClass is DataAbort or InstructionAbort)
+        {
+            Aborts.Handle(vcpu);
+            return;
+        }
+
         Others(vcpu, exceptionClass);
     }
 
@@ -42,10 +48,6 @@ internal static unsafe class ExitHandler
     {
         switch (exceptionClass)
         {
-            case DataAbort or InstructionAbort:
-                Aborts.Handle(vcpu);
-                break;
-
             case SystemRegister:
                 vcpu->Counters.SystemRegisterExits++;
                 SystemRegisters.Handle(vcpu);

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Threading;
 using Quietus.Hypervisor.Machine;
 
 namespace Quietus.Hypervisor.Core;
@@ -10,21 +12,11 @@ internal unsafe struct SpinLock
 {
     private uint _word;
 
-    internal void Enter()
-    {
-        // Invariant: locks lie in statics or boot memory, which nothing moves.
-        fixed (uint* word = &_word)
-        {
-            Instructions.LockAcquire(word);
-        }
-    }
+    // Invariant: locks lie in statics or boot memory, which nothing moves.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void Enter() => Instructions.LockAcquire((uint*)Unsafe.AsPointer(ref _word));
 
-    internal void Leave()
-    {
-        // Invariant: as above.
-        fixed (uint* word = &_word)
-        {
-            Instructions.LockRelease(word);
-        }
-    }
+    /// <summary>STLR, which also ends the WFE of those who wait: it clears their exclusive monitors.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void Leave() => Volatile.Write(ref _word, 0u);
 }

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Quietus.Hypervisor.Devices;
 
 /// <summary>
@@ -25,21 +27,37 @@ public readonly struct StageTwoAbort
     private StageTwoAbort(ulong syndrome) => this.syndrome = syndrome;
 
     /// <summary>The abort comes from fetching an instruction.</summary>
-    public bool IsFetch => ((syndrome >> 26) & 0x3F) == InstructionAbortFromLowerLevel;
+    public bool IsFetch
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => ((syndrome >> 26) & 0x3F) == InstructionAbortFromLowerLevel;
+    }
 
     /// <summary>
     /// A fault of Stage-2's tables, not an external abort, a parity error, an alignment or a conflict abort.
     /// </summary>
-    public bool IsStageTwoFault => (syndrome & 0x30) == 0;
+    public bool IsStageTwoFault
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (syndrome & 0x30) == 0;
+    }
 
     /// <summary>Nothing is mapped at the IPA.</summary>
-    public bool IsTranslationFault => Fault == Translation;
+    public bool IsTranslationFault
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Fault == Translation;
+    }
 
     /// <summary>The entry's access flag is clear.</summary>
     public bool IsAccessFlagFault => Fault == AccessFlag;
 
     /// <summary>The entry does not allow the access.</summary>
-    public bool IsPermissionFault => Fault == Permission;
+    public bool IsPermissionFault
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Fault == Permission;
+    }
 
     /// <summary>The IPA is beyond the guest's IPA space.</summary>
     public bool IsAddressSizeFault => Fault == AddressSize;
@@ -48,18 +66,30 @@ public readonly struct StageTwoAbort
     public int Level => (int)(syndrome & 3);
 
     /// <summary>The access was the guest's own table walk.</summary>
-    public bool IsStageOneWalk => (syndrome & (1 << 7)) != 0;
+    public bool IsStageOneWalk
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (syndrome & (1 << 7)) != 0;
+    }
 
     /// <summary>The access was a cache maintenance instruction, which faults like a write but writes nothing.</summary>
-    public bool IsCacheMaintenance => !IsFetch && (syndrome & (1 << 8)) != 0;
+    public bool IsCacheMaintenance
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => !IsFetch && (syndrome & (1 << 8)) != 0;
+    }
 
     /// <summary>
     /// The access needs the right to write. A table walk does so only when it fails for want of permission, for then
     /// the hardware wants to update the entry.
     /// </summary>
-    public bool IsWrite => IsStageOneWalk
-        ? IsPermissionFault
-        : !IsFetch && !IsCacheMaintenance && (syndrome & (1 << 6)) != 0;
+    public bool IsWrite
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => IsStageOneWalk
+            ? IsPermissionFault
+            : !IsFetch && !IsCacheMaintenance && (syndrome & (1 << 6)) != 0;
+    }
 
     /// <summary>FAR_EL2 holds the address (FnV is clear).</summary>
     public bool HasFaultAddress => (syndrome & (1 << 10)) == 0;
@@ -82,7 +112,11 @@ public readonly struct StageTwoAbort
     /// </summary>
     public bool NeedsTranslation => IsPermissionFault && !IsStageOneWalk;
 
-    private ulong Fault => IsStageTwoFault ? (syndrome >> 2) & 3 : ulong.MaxValue;
+    private ulong Fault
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => IsStageTwoFault ? (syndrome >> 2) & 3 : ulong.MaxValue;
+    }
 
     /// <summary>Takes a syndrome apart.</summary>
     /// <param name="syndrome">ESR_EL2 with exception class 0x20 or 0x24.</param>

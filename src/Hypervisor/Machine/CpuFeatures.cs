@@ -44,6 +44,9 @@ internal static unsafe class CpuFeatures
     /// <summary>CTR_EL0.L1Ip is neither PIPT: lines of one physical address may stand at several places.</summary>
     internal static bool InstructionCacheAliases { get; private set; }
 
+    /// <summary>DC ZVA zeroes just one line, so that it and DC CIVAC can go over a page together.</summary>
+    internal static bool ZeroesByLine { get; private set; }
+
     /// <summary>Reads the ID registers of this core.</summary>
     internal static void Detect()
     {
@@ -57,6 +60,8 @@ internal static unsafe class CpuFeatures
         ulong zero = Instructions.ReadDczid();
         bool prohibited = (zero & 0x10) != 0;
         _zeroBlockBytes = prohibited ? 0 : 4UL << (int)(zero & 0xF);
+
+        ZeroesByLine = _zeroBlockBytes == DataLineBytes;
 
         ulong model2 = Instructions.ReadIdAa64Mmfr2();
         ForcedWriteBack = Field(model2, 40) != 0;

@@ -196,6 +196,21 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
 
     public void ZeroFrame(Pa start, ulong bytes) => CpuFeatures.Zero(start.Value, bytes);
 
+    public void ZeroFrameToPoC(Pa start, ulong bytes)
+    {
+        ulong lines = CpuFeatures.DataLines(bytes);
+        if (CpuFeatures.ZeroesByLine)
+        {
+            _state->Counters.DataCacheLines += lines;
+            Instructions.ZeroAndCleanLines(start.Value, lines, CpuFeatures.DataLineBytes);
+        }
+        else
+        {
+            ZeroFrame(start, bytes);
+            CleanInvalidateToPoC(start, bytes);
+        }
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void MakeCurrent(Vmid vmid)
     {

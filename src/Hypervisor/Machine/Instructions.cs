@@ -199,6 +199,10 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "dc_zva"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void ZeroBlocks(ulong address, ulong blocks, ulong blockBytes);
 
+    /// <summary>DC ZVA and DC CIVAC on each line.</summary>
+    [RuntimeImport("*", "dc_zva_civac"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void ZeroAndCleanLines(ulong address, ulong lines, ulong lineBytes);
+
     [RuntimeImport("*", "memset"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void* MemorySet(void* to, int value, nuint bytes);
 

@@ -246,6 +246,8 @@ internal static unsafe class Commands
 
             reply.Field("vm"u8, vm->Id);
             sum.Write(ref reply);
+            reply.Field("map_calls"u8, MapMeasurement.Calls);
+            reply.Field("map_instructions"u8, MapMeasurement.Run());
         }
     }
 

@@ -85,7 +85,7 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
             case "measure":
                 Reply(string.Create(
                     CultureInfo.InvariantCulture,
-                    $"ok {Vm} exits={_pages + 10} hvc_exits=10 fault_exits={_pages} fault_instructions={_pages * 500} "
+                    $"ok {Vm} exits={_pages + 10} hvc_exits=10 fault_exits={_pages} "
                         + $"map_calls={_pages} map_instructions={_pages * 80} irq_exits=0 mmio_exits=0 "
                         + $"sysreg_exits={0}"));
                 break;
@@ -203,7 +203,7 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
                 + $"instructions={(_policy == "fate" ? 900 : _pages * (40 + (perPage * 260)))} stop_instructions=120 "
                 + $"tlbi_ipa={perPage * _pages} tlbi_range=0 tlbi_vmid={1 - perPage} tlbi_vmalle1={perPage * _pages} "
                 + $"dc_lines={perPage * _pages * LinesPerPage} dsb={(perPage * _pages * 3) + 2} virtual_ns=1000 "
-                + $"freed_bytes={_pages * 4096}");
+                + $"freed_bytes={_pages * 4096} leaked_frames={(mode == "leaks" ? 3 : 0)}");
     }
 
     private void Reply(string line) => Send(Channel.Monitor, line);

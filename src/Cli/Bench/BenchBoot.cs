@@ -46,7 +46,7 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
             ? string.Create(
                 CultureInfo.InvariantCulture,
                 $"fill={Math.Max(what.MemoryBytes - FillerReserve, what.MemoryBytes / 2)}")
-            : "console=ttyAMA0 quiet quietus.fill=90% quietus.then=spin";
+            : "console=ttyAMA0 quiet quietus.fill=90% quietus.then=idle";
         var order = new GuestOrder(
             what.Guest.Name, what.MemoryBytes, plan.Cpus, what.Pages, what.Policy.Name, append);
         try
@@ -61,10 +61,19 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
                 await OrderAsync(DeathWay.Kill, vm, plan.Limit, cancellation).ConfigureAwait(false);
             }
 
+            DeathFigures death = DeathFigures.Read(reply.Final);
+            if (death.LeakedFrames != 0)
+            {
+                throw new CliException(
+                    ExitCode.Failed,
+                    string.Create(CultureInfo.InvariantCulture, $"{death.LeakedFrames} frames did not come back"),
+                    "please report it: the hypervisor loses memory");
+            }
+
             return new BenchRow
             {
                 Case = what,
-                Death = DeathFigures.Read(reply.Final),
+                Death = death,
                 Life = life,
                 WallNanoseconds = wall,
             };

@@ -135,7 +135,6 @@ internal static class BenchJson
         json.WriteNumber("model_d05_ns", Math.Round(D05Model.Nanoseconds(death)));
         json.WriteNumber("life_exits", row.Life.Exits);
         json.WriteNumber("life_fault_exits", row.Life.FaultExits);
-        json.WriteNumber("life_fault_instructions", row.Life.FaultInstructions);
         WriteOptional(json, "life_map_calls", row.Life.MapCalls);
         WriteOptional(json, "life_map_instructions", row.Life.MapInstructions);
         json.WriteEndObject();

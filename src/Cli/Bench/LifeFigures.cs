@@ -2,18 +2,14 @@ using Quietus.Cli.Monitoring;
 
 namespace Quietus.Cli.Bench;
 
-/// <summary>
-/// Sums over a VM's life, as the monitor's <c>measure</c> gives them; instructions from exit to entry.
-/// </summary>
+/// <summary>Sums over a VM's life, as the monitor's <c>measure</c> gives them.</summary>
 internal sealed record LifeFigures
 {
     public required long Exits { get; init; }
 
     public required long FaultExits { get; init; }
 
-    public required long FaultInstructions { get; init; }
-
-    /// <summary>How often memory was mapped; null where the hypervisor does not count it.</summary>
+    /// <summary>How many pages a mapping was measured with; null where the hypervisor does not tell.</summary>
     public long? MapCalls { get; init; }
 
     /// <summary>What that took.</summary>
@@ -23,7 +19,6 @@ internal sealed record LifeFigures
     {
         Exits = line.Number("exits"),
         FaultExits = line.Number("fault_exits"),
-        FaultInstructions = line.Number("fault_instructions"),
         MapCalls = line.TryNumber("map_calls"),
         MapInstructions = line.TryNumber("map_instructions"),
     };

@@ -44,6 +44,9 @@ internal sealed record DeathFigures
     /// <summary>Bytes that came back to the pool.</summary>
     public required long FreedBytes { get; init; }
 
+    /// <summary>Frames that did not come back: anything but 0 is a defect.</summary>
+    public required long LeakedFrames { get; init; }
+
     /// <summary>Entries mapped, pages and blocks together.</summary>
     public long Entries => MappedPages4K + MappedBlocks2M;
 
@@ -62,5 +65,6 @@ internal sealed record DeathFigures
         Dsb = line.Number("dsb"),
         VirtualNanoseconds = line.Number("virtual_ns"),
         FreedBytes = line.Number("freed_bytes"),
+        LeakedFrames = line.TryNumber("leaked_frames") ?? 0,
     };
 }

@@ -40,6 +40,7 @@ internal static class Samples
         Dsb = 2,
         VirtualNanoseconds = 5,
         FreedBytes = pages * 4096,
+        LeakedFrames = 0,
     };
 
     public static BenchResult Result(BenchPlan plan, Func<BenchCase, DeathFigures> death) => new()
@@ -58,7 +59,7 @@ internal static class Samples
                 Death = death(what),
                 Life = new LifeFigures
                 {
-                    Exits = 1, FaultExits = 1, FaultInstructions = 1, MapCalls = 1, MapInstructions = 1,
+                    Exits = 1, FaultExits = 1, MapCalls = 1, MapInstructions = 1,
                 },
                 WallNanoseconds = 1_000_000,
             }),

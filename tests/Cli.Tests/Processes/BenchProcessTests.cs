@@ -182,6 +182,7 @@ public sealed class BenchProcessTests
     [InlineData("guest-faults", 1, "the VM stopped by itself: stage 2 abort", "")]
     [InlineData("refuses", 1, "the hypervisor refused: not enough free \"chunks\"", "")]
     [InlineData("other-protocol", 1, "speaks protocol 9, this program speaks 1", "build the image again")]
+    [InlineData("leaks", 1, "3 frames did not come back", "")]
     [InlineData("loses-frames", 1, "frames were lost on the way", "")]
     [InlineData("damage", 1, "of them damaged", "")]
     [InlineData("silent", 124, "the hypervisor does not come up within", "--timeout")]

@@ -9,8 +9,8 @@ namespace Quietus.Memory;
 //   FillFault      no lock       zero it, clean it to the PoC
 //   CommitFault    lock held     drop it if an invalidation came in between, else map it
 //
-// HandleFault is all three for callers that keep the lock. For a page that is the faster way, too: to let the lock go and
-// take it again costs as much as to fill a page. A block takes a thousand times as long to fill.
+// HandleFault is all three for callers that keep the lock. For a page that is the faster way, too: to let the lock go
+// and take it again costs as much as to fill a page. A block takes a thousand times as long to fill.
 public partial struct GuestMemory<TFormat, TMachine>
 {
     /// <summary>What a caller says who does not know, or whose fault was no translation fault.</summary>
@@ -51,8 +51,8 @@ public partial struct GuestMemory<TFormat, TMachine>
     }
 
     /// <summary>
-    /// The ordinary fault: the first touch of a page of the pool's. The lock is held from the look-up to the mapping, so
-    /// no invalidation can come in between.
+    /// The ordinary fault: the first touch of a page of the pool's. The lock is held from the look-up to the mapping,
+    /// so no invalidation can come in between.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private FaultResult MapNewPage(ref TMachine machine, in MemorySlot slot, Ipa ipa, AccessKind access)

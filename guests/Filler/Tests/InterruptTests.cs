@@ -105,8 +105,8 @@ internal static class InterruptTests
             // Its interrupt is still pending, and masked: no wait.
             Instructions.WaitForInterrupt();
 
-            // Taken, and not only switched off: a hypervisor sees a timer that a guest switches off at the next exit only,
-            // and until then its interrupt is pending.
+            // Taken, and not only switched off: a hypervisor sees a timer that a guest switches off at the next exit
+            // only, and until then its interrupt is pending.
             Instructions.UnmaskInterrupts();
             Instructions.Synchronize();
             Instructions.MaskInterrupts();

@@ -33,7 +33,7 @@ internal sealed record QemuMachine
 
     /// <summary>The options that make the count repeatable; told in every result.</summary>
     public static IReadOnlyList<string> CountingOptions { get; } =
-        ["-icount", "shift=0,sleep=off", "-seed", "1", "-rtc", "base=2026-01-01T00:00:00,clock=vm"];
+        ["-icount", "shift=0,sleep=on", "-seed", "1", "-rtc", "base=2026-01-01T00:00:00,clock=vm"];
 
     /// <summary>QEMU's arguments. Its stdin and stdout are the machine's only UART.</summary>
     public IReadOnlyList<string> Arguments()

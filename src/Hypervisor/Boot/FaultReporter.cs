@@ -1,6 +1,7 @@
 using System;
 using System.Runtime;
 using System.Runtime.InteropServices;
+using System.Threading;
 using Quietus.Hypervisor.Core;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Monitor;
@@ -8,6 +9,7 @@ using Quietus.Hypervisor.Monitor;
 namespace Quietus.Hypervisor.Boot;
 
 /// <summary>The registers at a fault in EL2, as Boot/Vectors.S stores them.</summary>
+/// <remarks>Invariant: the array is as long as the architecture's registers X0 to X30.</remarks>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct FaultFrame
 {
@@ -26,16 +28,28 @@ internal unsafe struct FaultFrame
 internal static unsafe class FaultReporter
 {
     private const int DeepestBacktrace = 32;
+
+    /// <summary>BRK's number in break_here (Boot/Instructions.S).</summary>
+    private const ulong AskedFor = 0x5144;
+
     private static int _reports;
+
+    /// <summary>EL2 is at its end: a core that looks around must stop where it is.</summary>
+    internal static bool HasReported => Volatile.Read(ref _reports) != 0;
 
     /// <summary>An exception that EL2 took from itself (Boot/Vectors.S).</summary>
     [RuntimeExport("quietus_fault")]
     private static void Report(FaultFrame* frame, ulong kind)
     {
         // A fault while reporting a fault would go round for ever.
-        if (++_reports > 1)
+        if (Interlocked.Increment(ref _reports) > 1)
         {
             Instructions.Halt();
+        }
+
+        for (int i = 0; i < Platform.CoreCount; i++)
+        {
+            Platform.CoreAt(i)->Kick();
         }
 
         Span<byte> buffer = stackalloc byte[256];
@@ -142,7 +156,9 @@ internal static unsafe class FaultReporter
                 ? "data abort, nothing mapped there (a stack's guard page, or a wild pointer)"u8
                 : "data abort"u8,
             0x26 => "SP alignment fault"u8,
-            0x3C => "a check failed: an index out of range, a division by zero or an impossible cast"u8,
+            0x3C => (syndrome & 0xFFFF) == AskedFor
+                ? "asked for at the monitor"u8
+                : "a check failed: an index out of range, a division by zero or an impossible cast"u8,
             _ => "unexpected exception"u8,
         },
     };

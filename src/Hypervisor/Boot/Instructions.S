@@ -135,7 +135,7 @@ function wait_for_event
     wfe
     ret
 
-// void lock_acquire(uint* lock), void lock_release(uint* lock). WFE waits for the release to clear the exclusive monitor.
+// void lock_acquire(uint* lock): WFE waits for the release, a plain STLR, to clear the exclusive monitor.
 function lock_acquire
     mov     w2, #1
     sevl
@@ -144,10 +144,6 @@ function lock_acquire
     cbnz    w1, 1b
     stxr    w1, w2, [x0]
     cbnz    w1, 2b
-    ret
-
-function lock_release
-    stlr    wzr, [x0]
     ret
 
 // ---- TLB maintenance, inner shareable. The argument is the operand as the instruction takes it. ----
@@ -179,7 +175,8 @@ function invalidate_local_guest_context
     isb
     ret
 
-// ---- cache maintenance: x0 = first byte, line-aligned; x1 = lines; x2 = bytes in a line. The caller adds the DSB. ----
+// ---- cache maintenance ----
+// x0 = first byte, line-aligned; x1 = lines; x2 = bytes in a line. The caller adds the DSB.
     .macro by_line name, operation, another=nop
     function \name
 1:  subs    x1, x1, #8
@@ -289,8 +286,8 @@ function write_list_registers
 1:  ret
 
 // ---- a guest's EL1 registers ----
-// void reset_guest_registers(): every EL1 register that a guest can reach, as a reset leaves it or zero, so that nothing
-// of the guest before is left. x0 = SCTLR_EL1's reset value.
+// void reset_guest_registers(): every EL1 register that a guest can reach, as a reset leaves it or zero, so that
+// nothing of the guest before is left. x0 = SCTLR_EL1's reset value.
 function reset_guest_registers
     msr     sctlr_el1, x0
     msr     ttbr0_el1, xzr
@@ -330,8 +327,8 @@ function reset_guest_registers
     isb
     ret
 
-// The registers that an injected exception reads and writes: x0 = ulong[6]: ELR_EL1, SPSR_EL1, ESR_EL1, FAR_EL1, VBAR_EL1,
-// SCTLR_EL1.
+// The registers that an injected exception reads and writes: x0 = ulong[6]: ELR_EL1, SPSR_EL1, ESR_EL1, FAR_EL1,
+// VBAR_EL1, SCTLR_EL1.
 function read_exception_registers
     mrs     x1, elr_el1
     mrs     x2, spsr_el1
@@ -371,6 +368,10 @@ function smc_call
 
 function hvc_call
     hvc     #0
+    ret
+
+function break_here
+    brk     #0x5144
     ret
 
 // ---- the image's own layout ----

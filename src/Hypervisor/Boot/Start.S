@@ -128,7 +128,8 @@ halt:
 1:  wfi
     b       1b
 
-// x0 = an address. Adds a 1 GB block with attributes x23 for it to the level-0 table at x22; x24 = the next level-1 page.
+// x0 = an address. Adds a 1 GB block with attributes x23 for it to the level-0 table at x22; x24 = the next level-1
+// page.
 map_gigabyte:
     ubfx    x1, x0, #39, #9
     ldr     x2, [x22, x1, lsl #3]

@@ -1,4 +1,5 @@
-// EL2 exception vectors, and the way into and out of a guest. EL2 itself runs with interrupts masked; an exception it takes is a bug, reported.
+// EL2 exception vectors, and the way into and out of a guest. EL2 itself runs with interrupts masked; an exception it
+// takes is a bug, reported.
 
     .equ CORE_CONTEXT, 0            // offsets into Core (Core/Core.cs asserts them)
     .equ CORE_FAULT_STACK_TOP, 24
@@ -45,7 +46,8 @@ vectors:
     guest_exit 2
     guest_exit 3
 
-// void vcpu_run(VcpuContext* context): runs a guest until quietus_guest_exit(context, kind) answers that it must not go on.
+// void vcpu_run(VcpuContext* context): runs a guest until quietus_guest_exit(context, kind) answers that it must not
+// go on.
 // What the caller wants kept is saved once; between exits nothing of EL2's lives in registers.
     .balign 64
     .globl vcpu_run
@@ -174,7 +176,8 @@ save_guest:
     ldp     x29, x30, [sp], #160
     ret
 
-// SP_EL0 = the faulting x0; x0 = which vector. The report runs on a stack of its own: the fault may be a stack overflow.
+// SP_EL0 = the faulting x0; x0 = which vector. The report runs on a stack of its own: the fault may be a stack
+// overflow.
 report_fault:
     mrs     x18, tpidr_el2          // x18 is the platform register: ILC's code never holds a value in it
     ldr     x18, [x18, #CORE_FAULT_STACK_TOP]
@@ -209,8 +212,8 @@ report_fault:
     bl      quietus_fault
     b       halt
 
-// void quietus_check_failed(int code): what the compiler calls when an index, a division or a cast fails. The report wants
-// registers and a backtrace, so it takes the same way as a fault: BRK with the code.
+// void quietus_check_failed(int code): what the compiler calls when an index, a division or a cast fails. The report
+// wants registers and a backtrace, so it takes the same way as a fault: BRK with the code.
     .globl quietus_check_failed
 quietus_check_failed:
     stp     x29, x30, [sp, #-16]!

@@ -98,7 +98,9 @@ internal static unsafe class Aborts
         return result;
     }
 
-    /// <summary>A block is filled without the memory lock, so that the faults of other vCPUs need not wait for it.</summary>
+    /// <summary>
+    /// A block is filled without the memory lock, so that the faults of other vCPUs need not wait for it.
+    /// </summary>
     private static FaultResult FaultInSteps(Vm* vm, Ipa ipa, AccessKind access, int level)
     {
         El2Machine machine = vm->Machine;
@@ -118,8 +120,8 @@ internal static unsafe class Aborts
     }
 
     /// <summary>
-    /// HPFAR_EL2 holds the IPA of every Stage-2 fault but a permission fault of the access itself, for which the guest's
-    /// stage 1 must be asked again (DDI 0487 D24.2.67).
+    /// HPFAR_EL2 holds the IPA of every Stage-2 fault but a permission fault of the access itself, for which the
+    /// guest's stage 1 must be asked again (DDI 0487 D24.2.67).
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool TryFindIpa(StageTwoAbort abort, out Ipa ipa)

@@ -6,8 +6,8 @@ using Quietus.Hypervisor.Machine;
 namespace Quietus.Hypervisor.Core;
 
 /// <summary>
-/// One physical core. TPIDR_EL2 points at it; the assembly knows the first fields by their offsets. A core runs at most one
-/// vCPU, from the VM's start to its end; core 0 runs none: it is the monitor's.
+/// One physical core. TPIDR_EL2 points at it; the assembly knows the first fields by their offsets. A core runs at most
+/// one vCPU, from the VM's start to its end; core 0 runs none: it is the monitor's.
 /// </summary>
 /// <remarks>Invariant: TPIDR_EL2 holds the address of this core's record from its first instruction in C# on.</remarks>
 [StructLayout(LayoutKind.Explicit, Size = 256)]
@@ -64,8 +64,8 @@ internal unsafe struct Core
     }
 
     /// <summary>
-    /// The monitor's order: which vCPU to run. The monitor sets it on an idle core, the core clears it when the vCPU has
-    /// stopped and nothing of it is left in the core.
+    /// The monitor's order: which vCPU to run. The monitor sets it on an idle core, the core clears it when the vCPU
+    /// has stopped and nothing of it is left in the core.
     /// </summary>
     internal Vcpu* Vcpu
     {

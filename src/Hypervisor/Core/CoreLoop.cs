@@ -12,6 +12,7 @@ internal static unsafe class CoreLoop
     {
         while (true)
         {
+            VcpuLoop.HaltAfterReport();
             Vcpu* vcpu = core->Vcpu;
             if (vcpu == null)
             {

@@ -10,8 +10,8 @@ internal static unsafe class CoreSetup
     internal const ulong HostHcr = 1UL << 31;
 
     /// <summary>
-    /// CPTR_EL2's RES1 bits with TFP clear, and traps for what guests must not have and EL2 does not use: TZ is RES1 where
-    /// there is no SVE and traps SVE where there is; TSM likewise for SME (DDI 0487 D24.2.34).
+    /// CPTR_EL2's RES1 bits with TFP clear, and traps for what guests must not have and EL2 does not use: TZ is RES1
+    /// where there is no SVE and traps SVE where there is; TSM likewise for SME (DDI 0487 D24.2.34).
     /// </summary>
     internal const ulong HostCptr = 0x33FF;
 

@@ -8,7 +8,9 @@ using Quietus.Wire;
 
 namespace Quietus.Hypervisor.Core;
 
-/// <summary>Between a guest's emulated PL011 and the machine's one UART: each VM's bytes on a channel of its own.</summary>
+/// <summary>
+/// Between a guest's emulated PL011 and the machine's one UART: each VM's bytes on a channel of its own.
+/// </summary>
 /// <remarks>Invariant: a VM's pointer is to a slot of VmTable, boot memory that is never moved or given back.</remarks>
 internal static unsafe class GuestConsole
 {
@@ -35,8 +37,8 @@ internal static unsafe class GuestConsole
     }
 
     /// <summary>
-    /// The guest has printed part of a line. It is sent with the rest, or a little later by the monitor's core, so that a
-    /// prompt shows and a line is not a frame for each byte. The device lock is held.
+    /// The guest has printed part of a line. It is sent with the rest, or a little later by the monitor's core, so that
+    /// a prompt shows and a line is not a frame for each byte. The device lock is held.
     /// </summary>
     internal static void FlushLater(Vm* vm)
     {
@@ -66,7 +68,9 @@ internal static unsafe class GuestConsole
         }
     }
 
-    /// <summary>Gives the guest what somebody typed. What its UART has no room for is dropped, as a real one would.</summary>
+    /// <summary>
+    /// Gives the guest what somebody typed. What its UART has no room for is dropped, as a real one would.
+    /// </summary>
     internal static void Receive(Vm* vm, ReadOnlySpan<byte> input)
     {
         vm->DeviceLock.Enter();

@@ -24,16 +24,18 @@ internal static class GuestTraps
 
     /// <summary>
     /// HCR_EL2 in a guest. Neither WFI nor WFE traps: a vCPU has its core to itself, and waits there. Nor does cache
-    /// maintenance by set and way: for a vCPU that never moves it means what it means without a hypervisor, and with SWIO it
-    /// never loses anybody's data. APK and API are clear, so pointer authentication traps; ATA is clear, so MTE does.
+    /// maintenance by set and way: for a vCPU that never moves it means what it means without a hypervisor, and with
+    /// SWIO it never loses anybody's data. APK and API are clear, so pointer authentication traps; ATA is clear, so MTE
+    /// does.
     /// </summary>
     internal static ulong Hcr =>
         Vm | Swio | Fmo | Imo | Amo | Fb | BsuInner | Tid3 | Tsc | Tidcp | Tacr | Rw | Tlor | Terr | Tid5
         | (CpuFeatures.ForcedWriteBack ? Fwb : 0);
 
     /// <summary>
-    /// MDCR_EL2 in a guest: PMU (TPM, TPMCR), debug (TDA, TDOSA, TDRA), statistical profiling (TPMS, E2PB = 0), trace filter
-    /// (TTRF) and the debug communications channel (TDCC) all trap. The guest's own debug exceptions stay at EL1 (TDE = 0).
+    /// MDCR_EL2 in a guest: PMU (TPM, TPMCR), debug (TDA, TDOSA, TDRA), statistical profiling (TPMS, E2PB = 0), trace
+    /// filter (TTRF) and the debug communications channel (TDCC) all trap. The guest's own debug exceptions stay at EL1
+    /// (TDE = 0).
     /// </summary>
     internal const ulong Mdcr =
         (1UL << 5) | (1UL << 6) | (1UL << 9) | (1UL << 10) | (1UL << 11) | (1UL << 14) | (1UL << 19) | (1UL << 27);

@@ -4,7 +4,9 @@ using Quietus.Hypervisor.Machine;
 namespace Quietus.Hypervisor.Core;
 
 /// <summary>Gives a guest an exception of its own, at its EL1: the architecture's answer to what it did.</summary>
-/// <remarks>Invariant of the unsafe code: the vCPU is loaded on this core, so EL1's registers here are its own.</remarks>
+/// <remarks>
+/// Invariant of the unsafe code: the vCPU is loaded on this core, so EL1's registers here are its own.
+/// </remarks>
 internal static unsafe class Inject
 {
     internal static void Undefined(Vcpu* vcpu)

@@ -5,8 +5,8 @@ using Quietus.Stage2;
 namespace Quietus.Hypervisor.Core;
 
 /// <summary>
-/// What it costs to map a page, the table operation alone: walk, write, barrier, now and then a new table. Measured on a
-/// table of its own that no core ever loads, so that nothing else is in the figure.
+/// What it costs to map a page, the table operation alone: walk, write, barrier, now and then a new table. Measured on
+/// a table of its own that no core ever loads, so that nothing else is in the figure.
 /// </summary>
 /// <remarks>Invariant: the static state's address is fixed; there is no collector to move it.</remarks>
 internal static unsafe class MapMeasurement
@@ -37,8 +37,9 @@ internal static unsafe class MapMeasurement
 
     private static ulong Map(ref El2Machine machine)
     {
-        if (PageTable<Arm4K, El2Machine>.Create(ref machine, VmTable.Geometry, default, out PageTable<Arm4K, El2Machine> table)
-            != Stage2Result.Done)
+        Stage2Result made = PageTable<Arm4K, El2Machine>.Create(
+            ref machine, VmTable.Geometry, default, out PageTable<Arm4K, El2Machine> table);
+        if (made != Stage2Result.Done)
         {
             return 0;
         }
@@ -49,8 +50,9 @@ internal static unsafe class MapMeasurement
         ulong start = Stopwatch.Count();
         for (ulong address = 0; address < Calls * PageBytes; address += PageBytes)
         {
-            isComplete &= table.Map(
-                ref machine, new Ipa(address), new Pa(address), Stage2Geometry.LastLevel, attributes) == Stage2Result.Done;
+            Stage2Result mapped = table.Map(
+                ref machine, new Ipa(address), new Pa(address), Stage2Geometry.LastLevel, attributes);
+            isComplete &= mapped == Stage2Result.Done;
         }
 
         ulong instructions = Stopwatch.Count() - start;

@@ -4,8 +4,8 @@ using System.Threading;
 namespace Quietus.Hypervisor.Core;
 
 /// <summary>
-/// A virtual CPU. While its VM runs it has a core of its own, whose EL1 state is its state; powered off by PSCI it keeps the
-/// core and waits there.
+/// A virtual CPU. While its VM runs it has a core of its own, whose EL1 state is its state; powered off by PSCI it
+/// keeps the core and waits there.
 /// </summary>
 /// <remarks>
 /// Invariant: Vm is the slot that this vCPU lies in; a core's record lasts as long as the machine runs.
@@ -29,8 +29,8 @@ internal unsafe struct Vcpu
     private nuint _core;
 
     /// <summary>
-    /// Something besides running the guest is to be looked at before the next entry: a stop, a power state, interrupts. Set
-    /// by any core, always before the kick; cleared by the vCPU's own, always before it looks.
+    /// Something besides running the guest is to be looked at before the next entry: a stop, a power state, interrupts.
+    /// Set by any core, always before the kick; cleared by the vCPU's own, always before it looks.
     /// </summary>
     internal bool NeedsAttention
     {
@@ -46,7 +46,9 @@ internal unsafe struct Vcpu
         set => Volatile.Write(ref Unsafe.As<nuint, ulong>(ref _core), (ulong)value);
     }
 
-    /// <summary>Makes its core look around before it goes on, and leave the guest for that, if it is another core.</summary>
+    /// <summary>
+    /// Makes its core look around before it goes on, and leave the guest for that, if it is another core.
+    /// </summary>
     internal void Kick()
     {
         NeedsAttention = true;

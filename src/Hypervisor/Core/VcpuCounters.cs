@@ -3,8 +3,8 @@ using Quietus.Hypervisor.Monitor;
 namespace Quietus.Hypervisor.Core;
 
 /// <summary>
-/// What one vCPU's exits were, since it was made. What they cost is measured from the guest's side, by the filler, so that
-/// counting costs the exits nothing.
+/// What one vCPU's exits were, since it was made. What they cost is measured from the guest's side, by the filler, so
+/// that counting costs the exits nothing.
 /// </summary>
 internal struct VcpuCounters
 {

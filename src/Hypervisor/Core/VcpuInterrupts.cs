@@ -5,9 +5,9 @@ using Quietus.Hypervisor.Machine;
 namespace Quietus.Hypervisor.Core;
 
 /// <summary>
-/// Interrupts of a vCPU: physical ones that end a stay in the guest, virtual ones on their way through the list registers.
-/// List registers stay loaded over exits that have nothing to do with interrupts; they are taken back and filled again only
-/// when the virtual GIC says that something changed.
+/// Interrupts of a vCPU: physical ones that end a stay in the guest, virtual ones on their way through the list
+/// registers. List registers stay loaded over exits that have nothing to do with interrupts; they are taken back and
+/// filled again only when the virtual GIC says that something changed.
 /// </summary>
 internal static unsafe class VcpuInterrupts
 {
@@ -105,8 +105,8 @@ internal static unsafe class VcpuInterrupts
     }
 
     /// <summary>
-    /// Takes the list registers back into the virtual GIC, whose state is then exact; they are loaded again before the next
-    /// entry. The device lock is held.
+    /// Takes the list registers back into the virtual GIC, whose state is then exact; they are loaded again before the
+    /// next entry. The device lock is held.
     /// </summary>
     internal static void TakeBack(Vcpu* vcpu)
     {

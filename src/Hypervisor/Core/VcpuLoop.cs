@@ -1,19 +1,26 @@
 using System.Runtime;
 using System.Runtime.CompilerServices;
+using Quietus.Hypervisor.Boot;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Machine;
 using Quietus.Stage2;
 
 namespace Quietus.Hypervisor.Core;
 
-/// <summary>A vCPU's stay on its core: from the load of its state, through entries and exits, to the last trace of it.</summary>
+/// <summary>
+/// A vCPU's stay on its core: from the load of its state, through entries and exits, to the last trace of it.
+/// </summary>
 /// <remarks>Invariant: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.</remarks>
 internal static unsafe class VcpuLoop
 {
-    /// <summary>SCTLR_EL1 after a reset: its RES1 bits, MMU and caches off, little-endian (DDI 0487 D24.2.140).</summary>
+    /// <summary>
+    /// SCTLR_EL1 after a reset: its RES1 bits, MMU and caches off, little-endian (DDI 0487 D24.2.140).
+    /// </summary>
     private const ulong ResetSystemControl = 0x30D0_0800;
 
-    /// <summary>SPSR for EL1 with its own stack pointer and every interrupt masked: how a PE comes out of reset.</summary>
+    /// <summary>
+    /// SPSR for EL1 with its own stack pointer and every interrupt masked: how a PE comes out of reset.
+    /// </summary>
     private const ulong ResetProcessorState = 0x3C5;
 
     /// <summary>MPIDR_EL1's RES1 bit.</summary>
@@ -55,8 +62,8 @@ internal static unsafe class VcpuLoop
     }
 
     /// <summary>
-    /// Looks at everything that another core, or the last exit, may have left for this vCPU; a vCPU that is off keeps its
-    /// core and waits here until another one starts it. False: the VM ends.
+    /// Looks at everything that another core, or the last exit, may have left for this vCPU; a vCPU that is off keeps
+    /// its core and waits here until another one starts it. False: the VM ends.
     /// </summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool TryAttend(Vcpu* vcpu)
@@ -64,6 +71,7 @@ internal static unsafe class VcpuLoop
         Vm* vm = vcpu->Vm;
         while (true)
         {
+            HaltAfterReport();
             vcpu->NeedsAttention = false;
             if (vm->IsStopRequested)
             {
@@ -87,6 +95,15 @@ internal static unsafe class VcpuLoop
         }
     }
 
+    /// <summary>When another core's EL2 has failed, nothing goes on here either.</summary>
+    internal static void HaltAfterReport()
+    {
+        if (FaultReporter.HasReported)
+        {
+            Instructions.Halt();
+        }
+    }
+
     private static void Asynchronous(Vcpu* vcpu, ulong kind)
     {
         if (kind == 1)
@@ -103,7 +120,8 @@ internal static unsafe class VcpuLoop
     }
 
     /// <summary>
-    /// Waits until somebody has something for this vCPU. What comes is acknowledged; the caller looks at everything again.
+    /// Waits until somebody has something for this vCPU. What comes is acknowledged; the caller looks at everything
+    /// again.
     /// </summary>
     internal static void WaitForKick(Vcpu* vcpu)
     {

@@ -38,9 +38,9 @@ internal struct VmOptions
 /// A virtual machine: memory, devices, vCPUs. It lies in a slot of <see cref="VmTable"/>, all zero when there is none.
 /// </summary>
 /// <remarks>
-/// The monitor's core creates, starts, kills and unmaps. A vCPU's core takes the memory lock for a fault, the device lock for
-/// a device; it ends its VM by <see cref="RequestStop"/> alone, and the monitor's core reaps. So a kill order, a power-off and
-/// a guest's fault all end in <see cref="VmLife"/>'s one path.
+/// The monitor's core creates, starts, kills and unmaps. A vCPU's core takes the memory lock for a fault, the device
+/// lock for a device; it ends its VM by <see cref="RequestStop"/> alone, and the monitor's core reaps. So a kill order,
+/// a power-off and a guest's fault all end in <see cref="VmLife"/>'s one path.
 /// Invariant: addresses of parts are taken only of VMs in VmTable, whose slots are never moved or given back.
 /// </remarks>
 internal unsafe struct Vm

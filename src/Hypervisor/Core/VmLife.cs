@@ -18,7 +18,9 @@ internal static unsafe class VmLife
     private const ulong MemoryGranularity = 2UL << 20;
     private const ulong SmallestMemory = 16UL << 20;
 
-    /// <summary>Makes a VM: slot, memory, devices, and the guest in its memory. On an error nothing is left of it.</summary>
+    /// <summary>
+    /// Makes a VM: slot, memory, devices, and the guest in its memory. On an error nothing is left of it.
+    /// </summary>
     /// <param name="options">What it is to be.</param>
     /// <param name="arguments">The guest kernel's command line.</param>
     /// <param name="vm">The VM.</param>
@@ -98,9 +100,9 @@ internal static unsafe class VmLife
     }
 
     /// <summary>
-    /// Takes all memory from a live VM by one notifier range, as a VMM's munmap does. Its vCPUs are not stopped, but one
-    /// that touches memory waits: there is no host mapping left to look a page up in, so the invalidation never ends. What
-    /// is left to do with such a VM is to kill it.
+    /// Takes all memory from a live VM by one notifier range, as a VMM's munmap does. Its vCPUs are not stopped, but
+    /// one that touches memory waits: there is no host mapping left to look a page up in, so the invalidation never
+    /// ends. What is left to do with such a VM is to kill it.
     /// </summary>
     internal static DeathFigures Unmap(Vm* vm)
     {
@@ -203,7 +205,9 @@ internal static unsafe class VmLife
         return error;
     }
 
-    /// <summary>The one path of every death: wait for the vCPUs, release under the policy, retire the VMID, forget.</summary>
+    /// <summary>
+    /// The one path of every death: wait for the vCPUs, release under the policy, retire the VMID, forget.
+    /// </summary>
     private static DeathFigures End(Vm* vm, DeathWay way, Stopwatch watch)
     {
         while (!AllStopped(vm))

@@ -6,6 +6,7 @@ using Quietus.Stage2;
 namespace Quietus.Hypervisor.Machine;
 
 /// <summary>What an <see cref="El2Machine"/> points at: one VM's share of the machine.</summary>
+/// <remarks>Invariant: the pool is a static, which nothing moves.</remarks>
 internal unsafe struct El2MachineState
 {
     internal FramePool* Pool;

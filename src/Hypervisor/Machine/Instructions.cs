@@ -5,8 +5,8 @@ namespace Quietus.Hypervisor.Machine;
 
 /// <summary>The instructions that C# cannot say: each is a leaf function in Boot/Instructions.S.</summary>
 /// <remarks>
-/// Invariant: the declarations have the parameters that the functions take; an address that a caller hands over is one that
-/// it owns, as each caller says.
+/// Invariant: the declarations have the parameters that the functions take; an address that a caller hands over is one
+/// that it owns, as each caller says.
 /// </remarks>
 internal static unsafe class Instructions
 {
@@ -159,9 +159,6 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "lock_acquire"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void LockAcquire(uint* value);
 
-    [RuntimeImport("*", "lock_release"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern void LockRelease(uint* value);
-
     // ---- TLB maintenance ----
     /// <summary>TLBI IPAS2E1IS: Stage-2 entries of one IPA (bits 47:12 of it), TTL in bits 47:44.</summary>
     [RuntimeImport("*", "tlbi_ipas2e1is"), MethodImpl(MethodImplOptions.InternalCall)]
@@ -299,6 +296,10 @@ internal static unsafe class Instructions
 
     [RuntimeImport("*", "hvc_call"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong CallFirmwareByHvc(ulong function, ulong a, ulong b, ulong c);
+
+    /// <summary>BRK in EL2: a fault report, as the monitor's <c>panic</c> asks for one.</summary>
+    [RuntimeImport("*", "break_here"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void Break();
 
     /// <summary>Masks everything and waits for ever.</summary>
     [RuntimeImport("*", "halt"), MethodImpl(MethodImplOptions.InternalCall)]

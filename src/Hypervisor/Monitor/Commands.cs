@@ -9,8 +9,8 @@ using Quietus.Wire;
 namespace Quietus.Hypervisor.Monitor;
 
 /// <summary>
-/// The monitor's commands (docs/protocol.md): a reply is any number of lines that begin with "- " and one that begins with
-/// "ok" or "error". Whatever is wrong with a command is said; nothing that is typed can hurt.
+/// The monitor's commands (docs/protocol.md): a reply is any number of lines that begin with "- " and one that begins
+/// with "ok" or "error". Whatever is wrong with a command is said; nothing that is typed can hurt.
 /// </summary>
 /// <remarks>Invariant: a VM's pointer is to a slot of VmTable, boot memory that is never moved or given back.</remarks>
 internal static unsafe class Commands
@@ -89,6 +89,10 @@ internal static unsafe class Commands
         else if (command.VerbIs("text"u8))
         {
             MachineConsole.UseText();
+        }
+        else if (command.VerbIs("panic"u8))
+        {
+            Instructions.Break();
         }
         else if (!command.VerbIs("off"u8))
         {
@@ -263,7 +267,7 @@ internal static unsafe class Commands
 
     private static void Help()
     {
-        Line("- version | machine | memory | list | help | text | off"u8);
+        Line("- version | machine | memory | list | help | text | off | panic"u8);
         Line("- create guest=filler|linux memory=64M [cpus=1] pages=4k|2m|auto policy=NAME [append=\"...\"]"u8);
         Line("-   policies: before-series patch5 patch6 patch7 series fate"u8);
         Line("- start vm=N | kill vm=N | unmap vm=N | measure vm=N | send vm=N text=\"...\""u8);

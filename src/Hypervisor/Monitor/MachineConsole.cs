@@ -1,17 +1,18 @@
 using System;
+using Quietus.Hypervisor.Core;
 using Quietus.Hypervisor.Machine;
 using Quietus.Wire;
 
 namespace Quietus.Hypervisor.Monitor;
 
 /// <summary>
-/// The machine's one UART, shared by log, monitor, events and every guest's console. Text mode for a person, framed mode
-/// for a program (docs/protocol.md); each message goes out whole, whichever core sends it.
+/// The machine's one UART, shared by log, monitor, events and every guest's console. Text mode for a person, framed
+/// mode for a program (docs/protocol.md); each message goes out whole, whichever core sends it.
 /// </summary>
-internal static unsafe class MachineConsole
+internal static class MachineConsole
 {
     private static PhysicalUart _uart;
-    private static uint _lock;
+    private static SpinLock _lock;
     private static byte _sequence;
 
     /// <summary>In text mode: the guest's channel whose line is not ended yet, or Log.</summary>
@@ -45,8 +46,8 @@ internal static unsafe class MachineConsole
     internal static void Send(Channel channel, ReadOnlySpan<byte> message) => Send(channel, message, default, false);
 
     /// <summary>
-    /// What a guest prints, as it comes. In text mode its name stands before each piece, unless the piece goes on with the
-    /// line that the one before it began.
+    /// What a guest prints, as it comes. In text mode its name stands before each piece, unless the piece goes on with
+    /// the line that the one before it began.
     /// </summary>
     internal static void SendConsole(
         Channel channel, ReadOnlySpan<byte> message, ReadOnlySpan<byte> name, bool continuesLine) =>
@@ -133,11 +134,7 @@ internal static unsafe class MachineConsole
     {
         if (!_panicking)
         {
-            // Invariant: a static's address is fixed; there is no collector to move it.
-            fixed (uint* word = &_lock)
-            {
-                Instructions.LockAcquire(word);
-            }
+            _lock.Enter();
         }
     }
 
@@ -145,11 +142,7 @@ internal static unsafe class MachineConsole
     {
         if (!_panicking)
         {
-            // Invariant: as above.
-            fixed (uint* word = &_lock)
-            {
-                Instructions.LockRelease(word);
-            }
+            _lock.Leave();
         }
     }
 

@@ -7,8 +7,8 @@ using Quietus.Wire;
 namespace Quietus.Hypervisor.Monitor;
 
 /// <summary>
-/// What the boot core does: wait for bytes from the UART and for cores that want something, carry out commands, reap VMs
-/// that ended by themselves. It runs no vCPU, so a kill order is always heard.
+/// What the boot core does: wait for bytes from the UART and for cores that want something, carry out commands, reap
+/// VMs that ended by themselves. It runs no vCPU, so a kill order is always heard.
 /// </summary>
 /// <remarks>Invariant: Core.Current is the boot core's record, which is static.</remarks>
 internal static unsafe class MonitorLoop
@@ -31,6 +31,7 @@ internal static unsafe class MonitorLoop
         TextConsole.Greet();
         while (true)
         {
+            VcpuLoop.HaltAfterReport();
             PollInterrupts();
             bool worked = VmLife.ReapStopped();
             while (TryTake(out byte value))
@@ -48,8 +49,8 @@ internal static unsafe class MonitorLoop
     }
 
     /// <summary>
-    /// Takes the interrupts that are pending: received bytes go into the ring, a kick says only that there is something to
-    /// look at. Called wherever this core waits, so that a long order loses no input.
+    /// Takes the interrupts that are pending: received bytes go into the ring, a kick says only that there is something
+    /// to look at. Called wherever this core waits, so that a long order loses no input.
     /// </summary>
     internal static void PollInterrupts()
     {
@@ -88,7 +89,9 @@ internal static unsafe class MonitorLoop
         }
     }
 
-    /// <summary>What does not fit into the ring stays in the UART, which asserts flow control or drops it, as UARTs do.</summary>
+    /// <summary>
+    /// What does not fit into the ring stays in the UART, which asserts flow control or drops it, as UARTs do.
+    /// </summary>
     private static void DrainUart()
     {
         Span<byte> ring = _ring;

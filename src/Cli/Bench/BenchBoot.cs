@@ -46,7 +46,7 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
             ? string.Create(
                 CultureInfo.InvariantCulture,
                 $"fill={Math.Max(what.MemoryBytes - FillerReserve, what.MemoryBytes / 2)}")
-            : "console=ttyAMA0 quiet quietus.fill=90% quietus.then=idle";
+            : "console=ttyAMA0 quiet nokaslr init_on_alloc=0 quietus.fill=90% quietus.then=idle";
         var order = new GuestOrder(
             what.Guest.Name, what.MemoryBytes, plan.Cpus, what.Pages, what.Policy.Name, append);
         try

@@ -158,7 +158,7 @@ public sealed class BenchProcessTests
         cli.Run("bench", "--guest", "filler", "--policies", "fate", "--cpus", "2", "--cpu", "max", "--jobs", "1")
             .Code.ShouldBe(0);
         string arguments = File.ReadAllLines(cli.ArgumentFile).ShouldHaveSingleItem();
-        arguments.ShouldContain("-icount shift=0,sleep=off");
+        arguments.ShouldContain("-icount shift=0,sleep=on");
         arguments.ShouldContain("-smp 3 -m 448 ");
         arguments.ShouldContain("-cpu max,pauth-impdef=on");
         arguments.ShouldContain("dtb-randomness=off");

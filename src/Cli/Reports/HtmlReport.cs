@@ -30,8 +30,8 @@ internal static class HtmlReport
         svg .grid { stroke: var(--line); } svg .kill { fill: var(--kill); } svg .unmap { fill: var(--unmap); }
         .key span { display: inline-block; margin-right: 1.2rem; } .key i { display: inline-block; width: .8rem;
           height: .8rem; border-radius: 2px; margin-right: .4rem; vertical-align: -1px; }
-        .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .82rem; width: 100%; }
-        th, td { padding: .3rem .45rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap;
+        .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .78rem; width: 100%; }
+        th, td { padding: .3rem .3rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap;
           font-variant-numeric: tabular-nums; }
         th { color: var(--soft); font-weight: 600; } .l { text-align: left; }
         pre { background: var(--panel); border: 1px solid var(--line); border-radius: 6px; padding: .8rem 1rem;

@@ -253,11 +253,24 @@ internal static class BenchVerb
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
+            DeleteQuietly(temporary);
             throw new CliException(
                 ExitCode.Failed, $"'{path}' could not be written: {error.Message}", "run again with another file");
         }
 
         Console.Error.WriteLine("quietus: wrote " + path);
+    }
+
+    /// <summary>Takes the half-written file away; where that fails too, the first failure is the one to tell of.</summary>
+    private static void DeleteQuietly(string file)
+    {
+        try
+        {
+            File.Delete(file);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+        }
     }
 
     private static int Judge(BenchResult result)

@@ -69,12 +69,18 @@ internal static unsafe class GuestLoader
         ReadOnlySpan<byte> ramdisk = default;
         if (vm->Options.Guest == GuestKind.Linux)
         {
-            if (!CpioArchive.TryFind(Bundle, "linux/Image"u8, out kernel))
+            CpioError kernelError = CpioArchive.Find(Bundle, "linux/Image"u8, out kernel);
+            if (_bundleBytes == 0 || kernelError == CpioError.NotFound)
             {
                 return VmError.NoLinux;
             }
 
-            CpioArchive.TryFind(Bundle, "linux/initrd"u8, out ramdisk);
+            // A kernel may come without a ramdisk, but not with one that was cut off.
+            CpioError ramdiskError = CpioArchive.Find(Bundle, "linux/initrd"u8, out ramdisk);
+            if (kernelError != CpioError.None || ramdiskError is not (CpioError.None or CpioError.NotFound))
+            {
+                return VmError.BadBundle;
+            }
         }
         else
         {

@@ -107,8 +107,6 @@ internal static unsafe class VmLife
     internal static DeathFigures Unmap(Vm* vm)
     {
         Stopwatch watch = Stopwatch.Start();
-        DeathFigures figures = Begin(vm, DeathWay.Unmap);
-        ulong freeBefore = FreeBytes();
         El2Machine machine = vm->Machine;
         Ipa start = new(GuestMemoryMap.MemoryStart);
         NotifierRange range = new(
@@ -119,9 +117,11 @@ internal static unsafe class VmLife
             PageFate.AnonymousLastMappingFreed);
         InvalidationCursor cursor = default;
         vm->MemoryLock.Enter();
+        DeathFigures figures = Begin(vm, DeathWay.Unmap);
+        ulong heldBefore = HeldBytes(vm);
         vm->Memory.BeginInvalidation(ref machine, in range, ref cursor);
         vm->MemoryLock.Leave();
-        Finish(vm, ref figures, watch, freeBefore);
+        Finish(vm, ref figures, watch, heldBefore);
         return figures;
     }
 
@@ -221,10 +221,10 @@ internal static unsafe class VmLife
 
         DeathFigures figures = Begin(vm, way);
         figures.StopInstructions = watch.Elapsed;
-        ulong freeBefore = FreeBytes();
+        ulong heldBefore = HeldBytes(vm);
         ReleaseReport report = ReleaseMemory(vm);
         figures.LeakedFrames = report.LeakedFrames;
-        Finish(vm, ref figures, watch, freeBefore);
+        Finish(vm, ref figures, watch, heldBefore);
         GuestConsole.Flush(vm);
         *vm = default;
         return figures;
@@ -262,11 +262,11 @@ internal static unsafe class VmLife
         Issued = vm->MachineState.Counters,
     };
 
-    private static void Finish(Vm* vm, ref DeathFigures figures, Stopwatch watch, ulong freeBefore)
+    private static void Finish(Vm* vm, ref DeathFigures figures, Stopwatch watch, ulong heldBefore)
     {
         figures.Instructions = watch.Elapsed;
         figures.VirtualNanoseconds = watch.ElapsedNanoseconds;
-        figures.FreedBytes = FreeBytes() - freeBefore;
+        figures.FreedBytes = heldBefore - HeldBytes(vm);
         figures.Issued = vm->MachineState.Counters.Since(in figures.Issued);
     }
 
@@ -282,6 +282,10 @@ internal static unsafe class VmLife
 
         return true;
     }
+
+    /// <summary>What the VM has of the pool. The pool's own figures move with every VM that runs meanwhile.</summary>
+    private static ulong HeldBytes(Vm* vm) =>
+        (ulong)vm->MachineState.Frames.ChunkCount << FramePool.ChunkShift;
 
     private static ulong FreeBytes()
     {

@@ -48,6 +48,7 @@ internal static class Filling
         Share(Board.CurrentCpu());
         while (Volatile.Read(ref _finished) != _sharers)
         {
+            Instructions.Yield();
         }
 
         if (_notZero != 0)

@@ -65,6 +65,10 @@ function wait_for_interrupt
     wfi
     ret
 
+function yield_to_others
+    yield
+    ret
+
 // Sets its own event first, so that it never waits for another core's.
 function pass_wait_for_event
     sevl

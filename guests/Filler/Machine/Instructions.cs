@@ -55,6 +55,12 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "wait_for_interrupt"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WaitForInterrupt();
 
+    /// <summary>
+    /// YIELD: this core only waits for another. An emulator that runs one core after the other goes on to that one.
+    /// </summary>
+    [RuntimeImport("*", "yield_to_others"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void Yield();
+
     /// <summary>SEVL; WFE: falls through.</summary>
     [RuntimeImport("*", "pass_wait_for_event"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void PassWaitForEvent();

@@ -22,6 +22,8 @@ internal static class Waits
             {
                 return condition.Holds();
             }
+
+            Instructions.Yield();
         }
 
         return true;

@@ -1,0 +1,101 @@
+using System;
+using System.Diagnostics;
+using System.IO;
+using System.Text;
+using System.Text.Json;
+using System.Threading;
+using System.Threading.Tasks;
+using Quietus.Cli.Places;
+using Quietus.Cli.Qemu;
+using Quietus.Image.Tests.Machines;
+using Shouldly;
+using Xunit;
+
+namespace Quietus.Image.Tests;
+
+/// <summary>The command line as a person has it, on the real QEMU and the real image.</summary>
+public sealed class CommandLineTests
+{
+    [Fact]
+    public async Task Bench_measures_every_policy_and_both_ways()
+    {
+        (int code, string output, string errors) = await RunAsync(
+            null, string.Empty, "bench", "--guest", "filler", "--memory", "64M", "--policies", "all", "--json", "-");
+        code.ShouldBe(0, errors);
+        using JsonDocument document = JsonDocument.Parse(output);
+        JsonElement[] rows = [.. document.RootElement.GetProperty("rows").EnumerateArray()];
+        rows.Length.ShouldBe(12);
+        foreach (JsonElement row in rows)
+        {
+            bool isKill = row.GetProperty("way").GetString() == "kill";
+            string policy = row.GetProperty("policy").GetString()!;
+            bool elides = policy is "series" or "fate" || policy == (isKill ? "patch5" : "patch7");
+            long pages = row.GetProperty("mapped_pages_4k").GetInt64();
+            pages.ShouldBeGreaterThan(48 * 256);
+            row.GetProperty("dc_lines").GetInt64().ShouldBe(elides ? 0 : 64 * pages, row.ToString());
+        }
+    }
+
+    [Theory]
+    [InlineData("fill=8M check=zero then=off", 0, "8 MB dirtied")]
+    [InlineData("test=badhvc then=reset", 0, "test passed")]
+    [InlineData("fill=8M then=crash", 1, "exception vectors are in no memory")]
+    [InlineData("fill=2G then=off", 1, "test failed")]
+    public async Task Run_ends_as_the_guest_does(string append, int expected, string said)
+    {
+        (int code, string output, string errors) = await RunAsync(
+            null, string.Empty, "run", "--guest", "filler", "--memory", "64M", "--append", append, "--timeout", "120");
+        code.ShouldBe(expected, errors);
+        errors.ShouldContain(said);
+        output.ShouldContain("filler: 64 MB");
+    }
+
+    [Fact]
+    public async Task Run_gives_Linux_what_is_typed()
+    {
+        Assert.SkipWhen(LinuxGuest.Cached() is null, $"no Linux kernel is cached in {Folders.Cache}");
+        (int code, string output, string errors) = await RunAsync(
+            "quietus-guest: shell ready",
+            "echo answer=$((6 * 7))\npoweroff -f\n",
+            "run", "--guest", "linux", "--memory", "256M", "--cpus", "2", "--append", "quiet", "--timeout", "150");
+        code.ShouldBe(0, errors);
+        output.ShouldContain("answer=42");
+        errors.ShouldContain("guest power-off");
+    }
+
+    /// <summary>Runs it to its end.</summary>
+    /// <param name="prompt">What it has to write before it gets the input; null when it gets it at once.</param>
+    /// <param name="input">What it reads.</param>
+    /// <param name="arguments">Its arguments.</param>
+    private static async Task<(int Code, string Output, string Errors)> RunAsync(
+        string? prompt, string input, params string[] arguments)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestMachine.Cancellation);
+        limit.CancelAfter(2 * TestMachine.Patience);
+        string program = Path.Combine(AppContext.BaseDirectory, "quietus.dll");
+        string dotnet = Programs.Find("dotnet").ShouldNotBeNull();
+        using Process process = await ChildKeeper.StartAsync(
+            ChildKeeper.Describe(dotnet, [program, .. arguments]));
+        try
+        {
+            Task<string> errors = process.StandardError.ReadToEndAsync(limit.Token);
+            var output = new StringBuilder();
+            string? line = string.Empty;
+            while (prompt is not null && line is not null && !line.Contains(prompt, StringComparison.Ordinal))
+            {
+                line = await process.StandardOutput.ReadLineAsync(limit.Token);
+                output.AppendLine(line);
+            }
+
+            await process.StandardInput.WriteAsync(input.AsMemory(), limit.Token);
+            process.StandardInput.Close();
+            output.Append(await process.StandardOutput.ReadToEndAsync(limit.Token));
+            await process.WaitForExitAsync(limit.Token);
+            return (process.ExitCode, output.ToString(), await errors);
+        }
+        finally
+        {
+            ChildKeeper.Kill(process);
+        }
+    }
+}

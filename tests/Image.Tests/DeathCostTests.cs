@@ -1,0 +1,129 @@
+using System;
+using System.Threading.Tasks;
+using Quietus.Cli.Guests;
+using Quietus.Cli.Units;
+using Quietus.Image.Tests.Machines;
+using Shouldly;
+using Xunit;
+
+namespace Quietus.Image.Tests;
+
+/// <summary>
+/// What each policy issues when a VM dies, counted where it is issued: the definitions of docs/elision.md, on the
+/// machine.
+/// </summary>
+public sealed class DeathCostTests
+{
+    private const long LinesPerPage = 64;
+    private const long LinesPerBlock = 512 * LinesPerPage;
+
+    /// <summary>Level 3 tables that empty under a VM of 64 MB, and those above them.</summary>
+    private const long MostTables = 48;
+
+    public static TheoryData<string, string, string> Deaths()
+    {
+        var data = new TheoryData<string, string, string>();
+        foreach (MaintenancePolicy policy in MaintenancePolicy.All)
+        {
+            data.Add("cortex-a72", policy.Name, "4k");
+            data.Add("cortex-a72", policy.Name, "2m");
+            data.Add("max", policy.Name, "4k");
+        }
+
+        return data;
+    }
+
+    [Theory]
+    [MemberData(nameof(Deaths))]
+    public async Task A_death_issues_what_its_policy_says(string cpu, string policy, string pages)
+    {
+        await using TestMachine machine = await TestMachine.BootAsync(cpu, counts: true);
+        bool forcedWriteBack = (await machine.AskAsync("machine")).Number("s2fwb") == 1;
+
+        TestVm vm = await machine.RunAsync("fill=40M touch=page", pages: pages, policy: policy);
+        await vm.DirtiedAsync();
+        DeathFigures killed = await vm.KillAsync();
+        ShouldHaveMapped(killed, pages);
+        bool whole = policy is "patch5" or "series" or "fate";
+        killed.DcLines.ShouldBe(whole || forcedWriteBack ? 0 : Lines(killed));
+        killed.TlbiVmid.ShouldBe(whole ? 1 : 0);
+        killed.TlbiRange.ShouldBe(0);
+        if (whole)
+        {
+            killed.TlbiIpa.ShouldBe(0);
+            killed.TlbiVmalle1.ShouldBe(0);
+        }
+        else
+        {
+            ShouldBeEager(killed);
+        }
+
+        vm = await machine.RunAsync("fill=40M touch=page", pages: pages, policy: policy);
+        await vm.DirtiedAsync();
+        DeathFigures unmapped = await vm.UnmapAsync();
+        ShouldHaveMapped(unmapped, pages);
+        bool elides = policy is "patch7" or "series" or "fate";
+        unmapped.DcLines.ShouldBe(elides || forcedWriteBack ? 0 : Lines(unmapped));
+        if (policy == "fate")
+        {
+            long all = unmapped.TlbiIpa + unmapped.TlbiRange + unmapped.TlbiVmid;
+            all.ShouldBeInRange(1, MostTables);
+        }
+        else
+        {
+            ShouldBeEager(unmapped);
+        }
+
+        DeathFigures after = await vm.KillAsync();
+        (after.MappedPages4K + after.MappedBlocks2M).ShouldBe(0);
+        after.DcLines.ShouldBe(0);
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    [Fact]
+    public async Task A_death_by_fate_costs_the_same_however_big_the_VM_is()
+    {
+        await using TestMachine machine = await TestMachine.BootAsync(counts: true);
+        foreach (string pages in PageSize.All)
+        {
+            DeathFigures small = await KillFullAsync(machine, 64, pages, "fate");
+            DeathFigures big = await KillFullAsync(machine, 256, pages, "fate");
+            big.Entries.ShouldBeGreaterThan(3 * small.Entries);
+            small.Instructions.ShouldBeInRange(100, 3000);
+            big.Instructions.ShouldBeInRange(100, 3000);
+            Math.Abs(big.Instructions - small.Instructions).ShouldBeLessThanOrEqualTo(small.Instructions / 50);
+        }
+
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    internal static async Task<DeathFigures> KillFullAsync(
+        TestMachine machine, int megabytes, string pages, string policy)
+    {
+        TestVm vm = await machine.RunAsync(
+            $"fill={megabytes - 16}M touch=page", megabytes * ByteSize.Megabyte, pages: pages, policy: policy);
+        await vm.DirtiedAsync();
+
+        // After its last word it sleeps: from then on nothing but the order happens on the machine.
+        await vm.PrintedAsync("done");
+        return await vm.KillAsync();
+    }
+
+    private static void ShouldHaveMapped(DeathFigures figures, string pages)
+    {
+        figures.MappedPages4K.ShouldBeInRange(pages == "4k" ? 10240 : 0, pages == "4k" ? 16384 : 0);
+        figures.MappedBlocks2M.ShouldBeInRange(pages == "4k" ? 0 : 20, pages == "4k" ? 0 : 32);
+    }
+
+    private static long Lines(DeathFigures figures) =>
+        (figures.MappedPages4K * LinesPerPage) + (figures.MappedBlocks2M * LinesPerBlock);
+
+    /// <summary>Each leaf and each emptied table is invalidated by itself, and combined entries each time.</summary>
+    private static void ShouldBeEager(DeathFigures figures)
+    {
+        figures.TlbiIpa.ShouldBeInRange(figures.Entries + 1, figures.Entries + MostTables);
+        figures.TlbiVmalle1.ShouldBe(figures.TlbiIpa);
+        figures.TlbiVmid.ShouldBe(0);
+        figures.Dsb.ShouldBeGreaterThan(2 * figures.Entries);
+    }
+}

@@ -1,0 +1,84 @@
+using System.Threading.Tasks;
+using Quietus.Cli.Units;
+using Quietus.Image.Tests.Machines;
+using Shouldly;
+using Xunit;
+
+namespace Quietus.Image.Tests;
+
+/// <summary>
+/// Guests that do what no guest should (docs/filler.md): each gets the architecture's answer, and the hypervisor goes
+/// on.
+/// </summary>
+public sealed class HostileGuestTests
+{
+    private static readonly string[] _tests =
+    [
+        "badhvc", "psci", "smc", "sysregs", "mmio", "outside", "idregs", "zero", "sgi", "setway", "wfx", "selfmod",
+        "uncached",
+    ];
+
+    public static TheoryData<string, string> Tests()
+    {
+        var data = new TheoryData<string, string>();
+        foreach (string cpu in (string[])["cortex-a72", "max"])
+        {
+            foreach (string test in _tests)
+            {
+                data.Add(cpu, test);
+            }
+        }
+
+        return data;
+    }
+
+    [Theory]
+    [MemberData(nameof(Tests))]
+    public async Task A_guest_that_misbehaves_gets_the_architectures_answer(string cpu, string test)
+    {
+        await using TestMachine machine = await TestMachine.BootAsync(cpu, cores: 3);
+        TestVm vm = await machine.RunAsync($"test={test} then=off", cpus: 2);
+        (await vm.PassedAsync()).ShouldBeGreaterThan(0);
+        (await vm.StoppedWellAsync()).ShouldBe("guest power-off");
+
+        TestVm next = await machine.RunAsync("fill=32M check=zero cpus=all", cpus: 2);
+        (await next.DirtiedAsync()).ShouldBe(32 * ByteSize.Megabyte);
+        await next.KillAsync();
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    [Theory]
+    [InlineData("cortex-a72")]
+    [InlineData("max")]
+    public async Task A_guest_that_enters_AArch32_is_refused_or_stopped(string cpu)
+    {
+        await using TestMachine machine = await TestMachine.BootAsync(cpu, cores: 3);
+        TestVm vm = await machine.RunAsync("test=aarch32 then=off", cpus: 2);
+        (await vm.StoppedWellAsync()).ShouldBeOneOf(
+            "guest power-off", "the guest entered AArch32 state, which it was told not to have");
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    [Theory]
+    [InlineData("cortex-a72")]
+    [InlineData("max")]
+    public async Task A_guest_that_prints_garbage_cannot_pass_for_the_monitor(string cpu)
+    {
+        await using TestMachine machine = await TestMachine.BootAsync(cpu, cores: 3);
+        TestVm vm = await machine.RunAsync("fill=4M then=garbage");
+        await vm.DirtiedAsync();
+        long most = 0;
+        for (int i = 0; i < 20; i++)
+        {
+            await vm.PrintedAsync(most + 4000);
+            most = vm.ConsoleBytes;
+            (await machine.AskAsync("version")).Number("protocol").ShouldBe(1);
+            (await machine.AskAsync("list")).Number("count").ShouldBe(1);
+        }
+
+        TestVm other = await machine.RunAsync("fill=16M check=zero then=off");
+        (await other.StoppedWellAsync()).ShouldBe("guest power-off");
+        await vm.KillAsync();
+        await machine.ShouldBeUnharmedAsync();
+    }
+}

@@ -1,0 +1,78 @@
+using System;
+using System.Threading.Tasks;
+using Quietus.Cli.Guests;
+using Quietus.Cli.Places;
+using Quietus.Cli.Units;
+using Quietus.Image.Tests.Machines;
+using Shouldly;
+using Xunit;
+
+namespace Quietus.Image.Tests;
+
+/// <summary>Debian's kernel, unmodified, with the busybox that the set-up script packs.</summary>
+public sealed class LinuxTests(ITestOutputHelper output)
+{
+    private const long Memory = 256 * ByteSize.Megabyte;
+    private const string Quiet = "console=ttyAMA0 quiet ";
+
+    [Theory]
+    [InlineData("cortex-a72", 1, "4k", "series", "poweroff -f", "guest power-off")]
+    [InlineData("cortex-a72", 2, "auto", "fate", "reboot -f", "guest reset")]
+    [InlineData("max", 2, "2m", "before-series", "poweroff -f", "guest power-off")]
+    public async Task Linux_boots_to_a_shell_that_answers_and_ends_when_told(
+        string cpu, int cpus, string pages, string policy, string end, string reason)
+    {
+        await using TestMachine machine = await BootAsync(cpu);
+        TestVm vm = await machine.RunAsync(Quiet, Memory, cpus, pages, policy, GuestPayload.Linux);
+        await vm.PrintedAsync("quietus-guest: shell ready");
+
+        // The answers have what the echo of the question has not.
+        await vm.TypeAsync("echo cpus=$(nproc) machine=$(uname -m)\n");
+        await vm.PrintedAsync($"cpus={cpus} machine=aarch64");
+        await vm.TypeAsync("grep -c ^processor /proc/cpuinfo | sed s/^/counted=/\n");
+        await vm.PrintedAsync($"counted={cpus}");
+        await vm.TypeAsync($"{end}\n");
+        (await vm.StoppedAsync()).ShouldBe(reason);
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    [Fact]
+    public async Task Linux_dirties_its_memory_as_told_and_dies_like_any_VM()
+    {
+        await using TestMachine machine = await BootAsync("cortex-a72");
+        TestVm vm = await machine.RunAsync(
+            Quiet + "quietus.fill=100 quietus.then=idle", Memory, 1, "4k", "before-series", GuestPayload.Linux);
+        await vm.PrintedAsync("quietus-guest: dirtied 100 MB");
+        DeathFigures death = await vm.KillAsync();
+        (death.MappedPages4K * 4096).ShouldBeInRange(100 * ByteSize.Megabyte, Memory);
+        death.DcLines.ShouldBe(64 * death.MappedPages4K);
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    [Fact]
+    public async Task Linux_can_be_killed_in_the_middle_of_its_boot()
+    {
+        Random random = TestSeed.Begin(output);
+        await using TestMachine machine = await BootAsync("cortex-a72");
+        for (int i = 0; i < 6; i++)
+        {
+            TestVm vm = await machine.RunAsync(
+                "console=ttyAMA0 earlycon", Memory, 2, "auto", MaintenancePolicy.All[i].Name, GuestPayload.Linux);
+            await vm.PrintedAsync(random.Next(1, 6000));
+            await vm.KillAsync();
+        }
+
+        TestVm next = await machine.RunAsync("fill=400M check=zero touch=page", 448 * ByteSize.Megabyte);
+        (await next.DirtiedAsync()).ShouldBe(400 * ByteSize.Megabyte);
+        await next.KillAsync();
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    private static Task<TestMachine> BootAsync(string cpu)
+    {
+        Assert.SkipWhen(
+            LinuxGuest.Cached() is null, $"no Linux kernel is cached in {Folders.Cache}: ./quietus fetches one");
+        return TestMachine.BootAsync(
+            cpu, cores: 3, memory: 640 * ByteSize.Megabyte, linux: GuestPayload.MakeLinux(null, null));
+    }
+}

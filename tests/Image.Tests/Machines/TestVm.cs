@@ -1,0 +1,168 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.Text;
+using System.Threading;
+using System.Threading.Tasks;
+using Quietus.Cli.Guests;
+using Quietus.Cli.Monitoring;
+using Shouldly;
+
+namespace Quietus.Image.Tests.Machines;
+
+/// <summary>A VM of a <see cref="TestMachine"/>, and what is known of it.</summary>
+internal sealed class TestVm(TestMachine machine, long number, int slot)
+{
+    // Kinds of a guest's reports (docs/filler.md).
+    private const long Dirtied = 1;
+    private const long Passed = 2;
+    private const long Failed = 3;
+
+    private readonly StringBuilder _console = new();
+    private readonly List<(long Kind, long Value)> _reports = [];
+    private KeyValueLine? _stopped;
+
+    internal long Number => number;
+
+    internal int Slot => slot;
+
+    /// <summary>Bytes that it has printed so far.</summary>
+    internal long ConsoleBytes { get; private set; }
+
+    internal Task StartAsync() => OrderAsync("start");
+
+    internal Task<KeyValueLine> MeasureAsync() => OrderAsync("measure");
+
+    /// <summary>Kills it. It must have been alive, and all of its frames must come back.</summary>
+    internal Task<DeathFigures> KillAsync() => TakeMemoryAsync("kill");
+
+    /// <summary>Takes its memory while it lives.</summary>
+    internal Task<DeathFigures> UnmapAsync() => TakeMemoryAsync("unmap");
+
+    /// <summary>Kills it, or finds that it has just ended by itself.</summary>
+    internal Task KillIfAliveAsync() => IfAliveAsync(KillAsync);
+
+    /// <summary>Takes its memory, or finds that it has just ended by itself.</summary>
+    internal Task UnmapIfAliveAsync() => IfAliveAsync(UnmapAsync);
+
+    internal Task TypeAsync(string text) =>
+        machine.Monitor.SendConsoleAsync(slot, Encoding.UTF8.GetBytes(text), TestMachine.Cancellation);
+
+    /// <summary>Waits until the guest has said how many bytes it has dirtied; returns them.</summary>
+    internal Task<long> DirtiedAsync() => ReportedAsync(Dirtied);
+
+    /// <summary>Waits until the guest's test has passed; returns how many things it has tried.</summary>
+    internal Task<long> PassedAsync() => ReportedAsync(Passed);
+
+    /// <summary>Waits for a report; fails when the guest reports a failure or ends first.</summary>
+    internal async Task<long> ReportedAsync(long kind)
+    {
+        await UntilAsync(
+            () => _reports.Exists(report => report.Kind == kind || report.Kind == Failed) || _stopped is not null,
+            string.Create(CultureInfo.InvariantCulture, $"report {kind}")).ConfigureAwait(false);
+        _reports.ShouldNotContain(report => report.Kind == Failed, Known());
+        _reports.ShouldContain(report => report.Kind == kind, Known());
+        return _reports.Find(report => report.Kind == kind).Value;
+    }
+
+    /// <summary>Waits until it has ended by itself; checks that its memory is back, and returns the reason.</summary>
+    internal async Task<string> StoppedAsync()
+    {
+        await UntilAsync(() => _stopped is not null, "its end").ConfigureAwait(false);
+        DeathFigures figures = DeathFigures.Read(_stopped!);
+        _stopped!.Value("way").ShouldBe("self");
+        figures.LeakedFrames.ShouldBe(0);
+        figures.FreedBytes.ShouldBeGreaterThan(0);
+        return _stopped!.Value("reason").ShouldNotBeNull();
+    }
+
+    /// <summary>Waits until it has ended by itself, having failed at nothing; returns the reason.</summary>
+    internal async Task<string> StoppedWellAsync()
+    {
+        string reason = await StoppedAsync().ConfigureAwait(false);
+        _reports.ShouldNotContain(report => report.Kind == Failed, Known());
+        return reason;
+    }
+
+    /// <summary>Waits until it has printed this.</summary>
+    internal Task PrintedAsync(string text) => UntilAsync(
+        () => _console.ToString().Contains(text, StringComparison.Ordinal), $"'{text}'");
+
+    /// <summary>Waits until it has printed so many bytes.</summary>
+    internal Task PrintedAsync(long bytes) => UntilAsync(() => ConsoleBytes >= bytes, "its output");
+
+    internal void Hear(byte[] bytes)
+    {
+        const int Most = 256 * 1024;
+        ConsoleBytes += bytes.Length;
+        if (_console.Length < Most)
+        {
+            _console.Append(Encoding.Latin1.GetString(bytes));
+        }
+    }
+
+    internal void Hear(MachineEvent happened)
+    {
+        if (happened.Name == "report")
+        {
+            _reports.Add((happened.Line.Number("kind"), happened.Line.Number("value")));
+        }
+        else if (happened.Line.Value("state") == "stopped")
+        {
+            _stopped.ShouldBeNull("a VM ends once");
+            _stopped = happened.Line;
+        }
+    }
+
+    private async Task IfAliveAsync(Func<Task> order)
+    {
+        try
+        {
+            await order().ConfigureAwait(false);
+        }
+        catch (MonitorException gone) when (gone.Code == "no-such-vm")
+        {
+            await StoppedAsync().ConfigureAwait(false);
+        }
+    }
+
+    private async Task<DeathFigures> TakeMemoryAsync(string way)
+    {
+        KeyValueLine line = await OrderAsync(way).ConfigureAwait(false);
+        line.Value("way").ShouldBe(way);
+        DeathFigures figures = DeathFigures.Read(line);
+        figures.LeakedFrames.ShouldBe(0, line.Text);
+        return figures;
+    }
+
+    private Task<KeyValueLine> OrderAsync(string verb) =>
+        machine.AskAsync(string.Create(CultureInfo.InvariantCulture, $"{verb} vm={number}"));
+
+    private async Task UntilAsync(Func<bool> isSo, string what)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestMachine.Cancellation);
+        limit.CancelAfter(TestMachine.Patience);
+        machine.Sort();
+        while (!isSo())
+        {
+            try
+            {
+                await machine.ListenAsync(limit.Token).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException) when (!TestMachine.Cancellation.IsCancellationRequested)
+            {
+                throw new TimeoutException($"waited in vain for {what}: {Known()}");
+            }
+        }
+    }
+
+    /// <summary>For the report of a failure.</summary>
+    private string Known()
+    {
+        const int Tail = 2000;
+        string console = _console.ToString();
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"vm {number}; {_stopped?.Text ?? "alive"}; console:\n{console[Math.Max(0, console.Length - Tail)..]}");
+    }
+}

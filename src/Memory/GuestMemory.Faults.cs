@@ -164,7 +164,9 @@ public partial struct GuestMemory<TFormat, TMachine>
 
         if (machine.HasForcedWriteBack)
         {
+            // The zeroes are there before another vCPU's walk can find the leaf.
             machine.ZeroFrame(page, bytes);
+            machine.DsbInnerShareableStores();
         }
         else
         {

@@ -261,7 +261,9 @@ internal static class BenchVerb
         Console.Error.WriteLine("quietus: wrote " + path);
     }
 
-    /// <summary>Takes the half-written file away; where that fails too, the first failure is the one to tell of.</summary>
+    /// <summary>
+    /// Takes the half-written file away; where that fails too, the first failure is the one to tell of.
+    /// </summary>
     private static void DeleteQuietly(string file)
     {
         try

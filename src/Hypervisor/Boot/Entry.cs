@@ -15,9 +15,6 @@ internal static unsafe class Entry
 {
     private const ulong GigabyteMask = (1UL << 30) - 1;
 
-    /// <summary>SCTLR_EL2.WXN: what is writable is never executable.</summary>
-    private const ulong WriteImpliesExecuteNever = 1UL << 19;
-
     /// <summary>The boot core. Only the image's gigabyte and the device tree's are mapped yet.</summary>
     [RuntimeExport("quietus_boot")]
     private static void Boot(ulong deviceTree, ulong imageStart)
@@ -36,13 +33,12 @@ internal static unsafe class Entry
         taken[count] = new AddressRange { Start = room, Size = needed };
         count++;
         Platform.Memory = new BootMemory(room, needed);
-        if (!Platform.MapEverything())
+        if (!Platform.MapEverything(taken.Slice(0, count), room, needed))
         {
             Instructions.Halt();
         }
 
         Instructions.WriteTranslationTable(Platform.Tables.Root);
-        Instructions.WriteSystemControl(Instructions.ReadSystemControl() | WriteImpliesExecuteNever);
         MachineConsole.Initialize(new PhysicalUart(Platform.Description.Uart.Start));
         if (error != MachineError.None)
         {
@@ -73,7 +69,7 @@ internal static unsafe class Entry
     [RuntimeExport("quietus_secondary")]
     private static void Secondary(Core.Core* core)
     {
-        Instructions.WriteSystemControl(Instructions.ReadSystemControl() | WriteImpliesExecuteNever);
+        Instructions.WriteTranslationTable(core->TranslationTable);
         CoreSetup.Initialize(core);
         core->IsOnline = true;
         CoreLoop.Run(core);

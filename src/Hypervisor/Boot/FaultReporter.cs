@@ -47,7 +47,9 @@ internal static unsafe class FaultReporter
             Instructions.Halt();
         }
 
-        for (int i = 0; i < Platform.CoreCount; i++)
+        // A core that has not set up its GIC interface yet cannot send, and nobody runs guests for it either.
+        bool canKick = (Instructions.ReadIccSreEl2() & 1) != 0;
+        for (int i = 0; canKick && i < Platform.CoreCount; i++)
         {
             Platform.CoreAt(i)->Kick();
         }

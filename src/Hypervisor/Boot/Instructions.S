@@ -75,21 +75,54 @@ function stop_hypervisor_timer
     ret
 
 // void write_translation_table(ulong table): EL2's own stage 1.
+// The MMU is off in between, so that no TLB holds entries of both tables at once, nor any from before WXN; everything is
+// mapped at its own address, and nothing here touches memory. SCTLR_EL2.WXN is bit 19.
 function write_translation_table
     dsb     ishst
+    mrs     x1, sctlr_el2
+    bic     x2, x1, #1
+    msr     sctlr_el2, x2
+    isb
     msr     ttbr0_el2, x0
     isb
     tlbi    alle2
     dsb     nsh
     isb
-    ret
-
-// void write_system_control(ulong value): SCTLR_EL2.
-function write_system_control
-    msr     sctlr_el2, x0
+    orr     x1, x1, #0x80000
+    msr     sctlr_el2, x1
     isb
     ret
-    read_register system_control, sctlr_el2
+
+// void invalidate_el2_page(ulong page): an entry of EL2's own stage 1 has become invalid; x0 = address >> 12.
+function invalidate_el2_page
+    dsb     ishst
+    tlbi    vae2is, x0
+    dsb     ish
+    isb
+    ret
+
+// void reset_el2_controls(): controls that only newer cores have, to "nothing trapped, nothing enabled"; a boot loader
+// leaves them unknown. MPAM, which is hidden from guests, traps.
+function reset_el2_controls
+    mrs     x0, id_aa64mmfr0_el1
+    ubfx    x0, x0, #56, #4         // FGT
+    cbz     x0, 1f
+    msr     s3_4_c1_c1_4, xzr       // HFGRTR_EL2
+    msr     s3_4_c1_c1_5, xzr       // HFGWTR_EL2
+    msr     s3_4_c1_c1_6, xzr       // HFGITR_EL2
+    msr     s3_4_c3_c1_4, xzr       // HDFGRTR_EL2
+    msr     s3_4_c3_c1_5, xzr       // HDFGWTR_EL2
+1:  mrs     x0, id_aa64mmfr1_el1
+    ubfx    x0, x0, #40, #4         // HCX
+    cbz     x0, 2f
+    msr     s3_4_c1_c2_2, xzr       // HCRX_EL2
+2:  mrs     x0, id_aa64pfr0_el1
+    ubfx    x0, x0, #40, #4         // MPAM
+    cbz     x0, 3f
+    mov     x0, #(3 << 48)
+    msr     s3_4_c10_c5_0, x0       // MPAM2_EL2.TRAPMPAM0EL1, TRAPMPAM1EL1
+3:  isb
+    ret
 
 // ---- performance counter: PMCCNTR_EL0 counts at EL2, EL1 and EL0, 64 bits, never reset ----
 function enable_cycle_counter
@@ -135,15 +168,28 @@ function wait_for_event
     wfe
     ret
 
-// void lock_acquire(uint* lock): WFE waits for the release, a plain STLR, to clear the exclusive monitor.
+// void lock_acquire(uint* lock): tickets, so that nobody waits for ever. Low half: who is being served; high half: the next
+// ticket. WFE waits for the release, a STLRH to the low half, to clear the exclusive monitor.
 function lock_acquire
-    mov     w2, #1
+1:  ldaxr   w1, [x0]
+    add     w2, w1, #0x10000
+    stxr    w3, w2, [x0]
+    cbnz    w3, 1b
+    lsr     w2, w1, #16
+    and     w1, w1, #0xffff
+    cmp     w1, w2
+    b.eq    3f
     sevl
-1:  wfe
-2:  ldaxr   w1, [x0]
-    cbnz    w1, 1b
-    stxr    w1, w2, [x0]
-    cbnz    w1, 2b
+2:  wfe
+    ldaxrh  w1, [x0]
+    cmp     w1, w2
+    b.ne    2b
+3:  ret
+
+function lock_release
+    ldrh    w1, [x0]
+    add     w1, w1, #1
+    stlrh   w1, [x0]
     ret
 
 // ---- TLB maintenance, inner shareable. The argument is the operand as the instruction takes it. ----
@@ -214,7 +260,14 @@ function ic_ialluis
     ret
 
 // ---- physical GICv3 CPU interface ----
-    read_register icc_iar1, s3_0_c12_c12_0
+// The DSB: what was written before the interrupt was sent is seen by whoever acknowledges it.
+function read_icc_iar1
+    mrs     x0, s3_0_c12_c12_0
+    dsb     sy
+    isb
+    ret
+
+    write_register icc_ap1r0, s3_0_c12_c9_0
     write_register icc_eoir1, s3_0_c12_c12_1
     write_register icc_dir, s3_0_c12_c11_1
     write_register icc_sgi1r, s3_0_c12_c11_5
@@ -317,6 +370,10 @@ function reset_guest_registers
     msr     cntp_ctl_el0, xzr
     msr     cntp_cval_el0, xzr
     msr     mdscr_el1, xzr
+    mrs     x1, id_aa64pfr0_el1
+    ubfx    x2, x1, #4, #4
+    cmp     x2, #2                  // EL1 could be AArch32: without that the next registers are undefined
+    b.ne    1f
     msr     spsr_abt, xzr
     msr     spsr_und, xzr
     msr     spsr_irq, xzr
@@ -324,7 +381,15 @@ function reset_guest_registers
     msr     dacr32_el2, xzr
     msr     ifsr32_el2, xzr
     msr     fpexc32_el2, xzr
-    isb
+1:  ubfx    x2, x1, #28, #4         // RAS: with HCR_EL2.AMO a guest's DISR_EL1 is VDISR_EL2
+    cbz     x2, 2f
+    msr     s3_4_c12_c1_1, xzr
+    msr     s3_4_c5_c2_3, xzr       // VSESR_EL2
+2:  mrs     x1, id_aa64pfr1_el1
+    ubfx    x1, x1, #24, #4         // SME: TPIDR2_EL0, which no trap covers
+    cbz     x1, 3f
+    msr     s3_3_c13_c0_5, xzr
+3:  isb
     ret
 
 // The registers that an injected exception reads and writes: x0 = ulong[6]: ELR_EL1, SPSR_EL1, ESR_EL1, FAR_EL1,

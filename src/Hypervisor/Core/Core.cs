@@ -73,6 +73,9 @@ internal unsafe struct Core
         set => Volatile.Write(ref Unsafe.As<nuint, ulong>(ref _vcpu), (ulong)value);
     }
 
+    /// <summary>It has come up, and has no vCPU.</summary>
+    internal bool IsIdle => IsOnline && Vcpu == null;
+
     /// <summary>Makes the core look at its orders.</summary>
     internal readonly void Kick() => PhysicalGic.Kick(Affinity);
 }

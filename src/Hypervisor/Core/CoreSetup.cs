@@ -21,6 +21,8 @@ internal static unsafe class CoreSetup
         Instructions.WriteHcr(HostHcr);
         Instructions.WriteCptr(HostCptr);
         Instructions.WriteHstr(0);
+        Instructions.WriteMdcr(Instructions.ReadMdcr() & GuestTraps.MdcrKept);
+        Instructions.ResetEl2Controls();
         Instructions.WriteVttbr(0);
         Instructions.WriteVirtualTimerControl(0);
         if (CpuFeatures.CycleCounter)

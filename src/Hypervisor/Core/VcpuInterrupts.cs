@@ -11,7 +11,9 @@ namespace Quietus.Hypervisor.Core;
 /// </summary>
 internal static unsafe class VcpuInterrupts
 {
-    private const ulong Enable = 1UL << 0;
+    /// <summary>ICH_HCR_EL2.En.</summary>
+    internal const ulong Enable = 1UL << 0;
+
     private const ulong UnderflowInterrupt = 1UL << 1;
     private const int EndCountShift = 27;
 
@@ -62,15 +64,19 @@ internal static unsafe class VcpuInterrupts
             return true;
         }
 
-        Instructions.DeactivateInterrupt(interrupt);
         vcpu->NeedsAttention = true; // a kick means that there is something to look at
         if (interrupt == Platform.Description.MaintenanceInterrupt)
         {
+            // Its line is up as long as list registers run short (ICH_HCR_EL2.UIE): that is switched off before the
+            // deactivation, or it would be pending again at once. Load switches it on again where it is needed.
             vcpu->Vm->DeviceLock.Enter();
             TakeBack(vcpu);
+            vcpu->InterruptControl = Enable;
+            Instructions.WriteIchHcr(Enable);
             vcpu->Vm->DeviceLock.Leave();
         }
 
+        Instructions.DeactivateInterrupt(interrupt);
         return true;
     }
 

@@ -86,6 +86,7 @@ internal static unsafe class VcpuLoop
 
             if (vm->Power.TryTakeStart(vcpu->Index, out ulong entry, out ulong context))
             {
+                VcpuInterrupts.Reload(vcpu); // interrupts of its last life that are still in list registers stay pending
                 Reset(vcpu, entry, context);
             }
             else
@@ -125,7 +126,11 @@ internal static unsafe class VcpuLoop
     /// </summary>
     internal static void WaitForKick(Vcpu* vcpu)
     {
+        // QEMU ends a WFI at EL2 for a virtual interrupt, too, that only the guest could take: none is shown meanwhile.
+        ulong control = Instructions.ReadIchHcr();
+        Instructions.WriteIchHcr(control & ~VcpuInterrupts.Enable);
         Instructions.WaitForInterrupt();
+        Instructions.WriteIchHcr(control);
         while (VcpuInterrupts.TakePhysical(vcpu))
         {
         }

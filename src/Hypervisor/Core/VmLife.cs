@@ -66,7 +66,7 @@ internal static unsafe class VmLife
         int idle = 0;
         for (int i = 1; i < Platform.CoreCount; i++)
         {
-            idle += Platform.CoreAt(i)->Vcpu == null ? 1 : 0;
+            idle += Platform.CoreAt(i)->IsIdle ? 1 : 0;
         }
 
         if (idle < vm->Options.VcpuCount)
@@ -79,7 +79,7 @@ internal static unsafe class VmLife
         for (int i = 1; i < Platform.CoreCount && next < vm->Options.VcpuCount; i++)
         {
             Core* core = Platform.CoreAt(i);
-            if (core->Vcpu == null)
+            if (core->IsIdle)
             {
                 Vcpu* vcpu = vm->VcpuAt(next++);
                 vcpu->Core = core;
@@ -270,11 +270,16 @@ internal static unsafe class VmLife
         figures.Issued = vm->MachineState.Counters.Since(in figures.Issued);
     }
 
+    /// <summary>
+    /// Asks the cores, not the vCPUs: a core lets go of its vCPU last of all, and only then may the slot, and the core,
+    /// be somebody else's.
+    /// </summary>
     private static bool AllStopped(Vm* vm)
     {
-        for (int i = 0; i < vm->Options.VcpuCount; i++)
+        for (int i = 1; i < Platform.CoreCount; i++)
         {
-            if (vm->VcpuAt(i)->Core != null)
+            Vcpu* vcpu = Platform.CoreAt(i)->Vcpu;
+            if (vcpu != null && vcpu->Vm == vm)
             {
                 return false;
             }

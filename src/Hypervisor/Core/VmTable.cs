@@ -49,11 +49,15 @@ internal static unsafe class VmTable
         return null;
     }
 
-    /// <summary>An empty slot, with a fresh number in it; null when all are used.</summary>
+    /// <summary>
+    /// An empty slot, with a fresh number in it; null when all are used. Slots go round, so that what somebody still
+    /// types for a dead VM does not reach the next one.
+    /// </summary>
     internal static Vm* Take()
     {
-        for (int slot = 0; slot < SlotCount; slot++)
+        for (uint i = 0; i < SlotCount; i++)
         {
+            int slot = (int)((_lastId + i) % SlotCount);
             Vm* vm = At(slot);
             if (vm->Id == 0)
             {

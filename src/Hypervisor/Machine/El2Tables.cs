@@ -18,7 +18,8 @@ internal enum El2Access : byte
 
 /// <summary>
 /// EL2's own stage-1 tables: everything mapped at its physical address, nothing both writable and executable.
-/// 4K granule, 48 bits, levels 0 to 3 (DDI 0487 D8.2, D8.3). Built once at boot by the boot core, then only read.
+/// 4K granule, 48 bits, levels 0 to 3 (DDI 0487 D8.2, D8.3). Built at boot by the boot core; later only guards are
+/// taken out.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -77,7 +78,24 @@ internal unsafe struct El2Tables
         return true;
     }
 
-    /// <summary>Takes a page of EL2's own memory away from it: a guard below a stack.</summary>
+    /// <summary>
+    /// Makes sure that a range is mapped by pages, so that <see cref="Unmap"/> needs no table and breaks no block.
+    /// Before the tables are in use.
+    /// </summary>
+    internal readonly bool MapByPages(ref BootMemory memory, ulong start, ulong end)
+    {
+        bool made = true;
+        for (ulong page = start; page < end && made; page += 4096)
+        {
+            made = Walk(ref memory, page, 3) != null;
+        }
+
+        return made;
+    }
+
+    /// <summary>
+    /// Takes a page of EL2's own memory away from it: a guard below a stack. The page was mapped as a page.
+    /// </summary>
     internal readonly bool Unmap(ref BootMemory memory, ulong page)
     {
         // Invariant: the walk ends at a level-3 entry of a table that this struct made.
@@ -88,6 +106,7 @@ internal unsafe struct El2Tables
         }
 
         *entry = 0;
+        Instructions.InvalidateEl2Page(page >> PageShift);
         return true;
     }
 

@@ -124,14 +124,18 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "stop_hypervisor_timer"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void StopHypervisorTimer();
 
+    /// <summary>EL2's own tables, and from now on nothing writable is executable (SCTLR_EL2.WXN).</summary>
     [RuntimeImport("*", "write_translation_table"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteTranslationTable(ulong table);
 
-    [RuntimeImport("*", "write_system_control"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern void WriteSystemControl(ulong value);
+    /// <summary>One page of EL2's own stage 1, on all cores.</summary>
+    /// <param name="page">The address, without its lowest 12 bits.</param>
+    [RuntimeImport("*", "invalidate_el2_page"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void InvalidateEl2Page(ulong page);
 
-    [RuntimeImport("*", "read_system_control"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern ulong ReadSystemControl();
+    /// <summary>Controls of EL2 that only newer cores have, to nothing trapped and nothing enabled.</summary>
+    [RuntimeImport("*", "reset_el2_controls"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void ResetEl2Controls();
 
     [RuntimeImport("*", "enable_cycle_counter"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void EnableCycleCounter();
@@ -158,6 +162,9 @@ internal static unsafe class Instructions
 
     [RuntimeImport("*", "lock_acquire"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void LockAcquire(uint* value);
+
+    [RuntimeImport("*", "lock_release"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void LockRelease(uint* value);
 
     // ---- TLB maintenance ----
     /// <summary>TLBI IPAS2E1IS: Stage-2 entries of one IPA (bits 47:12 of it), TTL in bits 47:44.</summary>
@@ -234,6 +241,13 @@ internal static unsafe class Instructions
 
     [RuntimeImport("*", "write_icc_sre_el2"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteIccSreEl2(ulong value);
+
+    [RuntimeImport("*", "read_icc_sre_el2"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadIccSreEl2();
+
+    /// <summary>ICC_AP1R0_EL1: active priorities of EL2's own interface.</summary>
+    [RuntimeImport("*", "write_icc_ap1r0"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteIccAp1r0(ulong value);
 
     [RuntimeImport("*", "write_icc_sre_el1"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteIccSreEl1(ulong value);

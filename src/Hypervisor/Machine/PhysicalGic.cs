@@ -109,11 +109,13 @@ internal struct PhysicalGic
         Mmio.Write32(frame + SetEnable, enabled);
         WaitForWrite(redistributor, RedistributorWritePending);
 
-        const ulong SystemRegistersAtEl2AndBelow = 0xF;
-        Instructions.WriteIccSreEl2(SystemRegistersAtEl2AndBelow);
+        // SRE, DFB, DIB without Enable: a guest's ICC_SRE_EL1 traps, so that it cannot leave it off for the next one.
+        const ulong SystemRegisters = 7;
+        Instructions.WriteIccSreEl2(SystemRegisters);
         Instructions.WriteIccSreEl1(7);
         Instructions.WriteIccPmr(0xF0);
         Instructions.WriteIccBpr1(0);
+        Instructions.WriteIccAp1r0(0);
         // EOImode: EOIR drops the priority, DIR (or a guest, by LR.HW) deactivates.
         const ulong SeparateDeactivation = 2;
         Instructions.WriteIccCtlr(SeparateDeactivation);

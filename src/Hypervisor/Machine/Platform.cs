@@ -46,8 +46,15 @@ internal static unsafe class Platform
 
     internal static Core.Core* CoreAt(int index) => (Core.Core*)_cores[index];
 
-    /// <summary>EL2's own page tables: the image by its parts, all RAM, and the devices that EL2 uses itself.</summary>
-    internal static bool MapEverything()
+    /// <summary>
+    /// EL2's own page tables: the image by its parts, the devices that EL2 uses itself, RAM but for what the machine
+    /// reserves, and what the boot loader left there for us.
+    /// </summary>
+    /// <param name="taken">The image, the device tree, the boot loader's ramdisk and the machine's reserved
+    /// regions.</param>
+    /// <param name="ownStart">The hypervisor's own memory, mapped by pages because guards are taken out of it.</param>
+    /// <param name="ownBytes">Its size.</param>
+    internal static bool MapEverything(ReadOnlySpan<AddressRange> taken, ulong ownStart, ulong ownBytes)
     {
         ulong start = Instructions.ImageAddress(ImageBoundary.Start);
         ulong textEnd = Instructions.ImageAddress(ImageBoundary.TextEnd);
@@ -65,13 +72,53 @@ internal static unsafe class Platform
 
         for (int i = 0; mapped && i < _description.MemoryBankCount; i++)
         {
-            AddressRange bank = _description.MemoryBankAt(i);
-            mapped = _tables.Map(ref _memory, bank.Start, bank.End, El2Access.ReadWrite);
+            mapped = MapBank(_description.MemoryBankAt(i));
+        }
+
+        // What is ours may stand in a reserved region, too: the device tree and the ramdisk are the first three.
+        int own = taken.Length - 1 - _description.ReservedRegionCount;
+        for (int i = 0; mapped && i < own; i++)
+        {
+            mapped = _tables.Map(ref _memory, taken[i].Start, taken[i].End, El2Access.ReadWrite);
         }
 
         // What is below the boot stack are the boot tables, which nobody needs once these are live.
         return mapped
+            && _tables.MapByPages(ref _memory, ownStart, ownStart + ownBytes)
             && _tables.Unmap(ref _memory, Instructions.ImageAddress(ImageBoundary.BootStackBottom) - PageBytes);
+    }
+
+    /// <summary>
+    /// A bank of RAM without the regions in it that the machine reserves, which may not even be read.
+    /// </summary>
+    private static bool MapBank(AddressRange bank)
+    {
+        ulong at = bank.Start;
+        while (at < bank.End)
+        {
+            ulong next = bank.End;
+            for (int i = 0; i < _description.ReservedRegionCount; i++)
+            {
+                AddressRange reserved = _description.ReservedRegionAt(i);
+                if (at >= reserved.Start && at < reserved.End)
+                {
+                    at = reserved.End;
+                    next = at;
+                    break;
+                }
+
+                next = reserved.Start > at && reserved.Start < next ? reserved.Start : next;
+            }
+
+            if (next > at && !_tables.Map(ref _memory, at, next, El2Access.ReadWrite))
+            {
+                return false;
+            }
+
+            at = Math.Max(at, next);
+        }
+
+        return true;
     }
 
     /// <summary>

@@ -75,6 +75,10 @@ internal static unsafe class MonitorLoop
 
             Instructions.DropPriority(interrupt);
             Instructions.DeactivateInterrupt(interrupt);
+            if (_head - _tail == RingBytes)
+            {
+                return; // the UART's line stays up until the ring has room: its bytes wait there
+            }
         }
     }
 

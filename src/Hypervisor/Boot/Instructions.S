@@ -75,8 +75,8 @@ function stop_hypervisor_timer
     ret
 
 // void write_translation_table(ulong table): EL2's own stage 1.
-// The MMU is off in between, so that no TLB holds entries of both tables at once, nor any from before WXN; everything is
-// mapped at its own address, and nothing here touches memory. SCTLR_EL2.WXN is bit 19.
+// The MMU is off in between, so that no TLB holds entries of both tables at once, nor any from before WXN; everything
+// is mapped at its own address, and nothing here touches memory. SCTLR_EL2.WXN is bit 19.
 function write_translation_table
     dsb     ishst
     mrs     x1, sctlr_el2
@@ -168,8 +168,8 @@ function wait_for_event
     wfe
     ret
 
-// void lock_acquire(uint* lock): tickets, so that nobody waits for ever. Low half: who is being served; high half: the next
-// ticket. WFE waits for the release, a STLRH to the low half, to clear the exclusive monitor.
+// void lock_acquire(uint* lock): tickets, so that nobody waits for ever. Low half: who is being served; high half: the
+// next ticket. WFE waits for the release, a STLRH to the low half, to clear the exclusive monitor.
 function lock_acquire
 1:  ldaxr   w1, [x0]
     add     w2, w1, #0x10000

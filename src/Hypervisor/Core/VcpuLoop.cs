@@ -86,7 +86,8 @@ internal static unsafe class VcpuLoop
 
             if (vm->Power.TryTakeStart(vcpu->Index, out ulong entry, out ulong context))
             {
-                VcpuInterrupts.Reload(vcpu); // interrupts of its last life that are still in list registers stay pending
+                // Interrupts of its last life that are still in list registers stay pending.
+                VcpuInterrupts.Reload(vcpu);
                 Reset(vcpu, entry, context);
             }
             else

@@ -26,6 +26,9 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
 
     internal int Slot => slot;
 
+    /// <summary>Slots go round, one further with each VM, so that a VM alone finds its own free.</summary>
+    internal int SlotInTurn => (int)((number - 1) % ManyVmsTests.Slots);
+
     /// <summary>Bytes that it has printed so far.</summary>
     internal long ConsoleBytes { get; private set; }
 

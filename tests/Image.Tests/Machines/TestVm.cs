@@ -6,6 +6,7 @@ using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
+using Quietus.Wire;
 using Shouldly;
 
 namespace Quietus.Image.Tests.Machines;
@@ -27,7 +28,7 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
     internal int Slot => slot;
 
     /// <summary>Slots go round, one further with each VM, so that a VM alone finds its own free.</summary>
-    internal int SlotInTurn => (int)((number - 1) % ManyVmsTests.Slots);
+    internal int SlotInTurn => (int)((number - 1) % FrameFormat.ConsoleSlots);
 
     /// <summary>Bytes that it has printed so far.</summary>
     internal long ConsoleBytes { get; private set; }

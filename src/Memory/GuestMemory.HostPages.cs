@@ -2,8 +2,8 @@ using Quietus.Stage2;
 
 namespace Quietus.Memory;
 
-// Faults on slots whose pages are somebody else's, the host's: it names the page, and this maps what it said, changes what
-// was there before, or refuses what cannot be.
+// Faults on slots whose pages are somebody else's, the host's: it names the page, and this maps what it said, changes
+// what was there before, or refuses what cannot be.
 public partial struct GuestMemory<TFormat, TMachine>
 {
     /// <summary>

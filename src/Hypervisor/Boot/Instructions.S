@@ -1,4 +1,4 @@
-// What C# cannot say: system registers, barriers, TLB and cache maintenance, and the loops that the compiler calls for.
+// What C# cannot say: system registers, barriers, TLB and cache maintenance.
 // Each function is a leaf that follows the procedure call standard; Machine/Instructions.cs declares them.
 
     .macro function name
@@ -27,11 +27,9 @@
     read_register mpidr, mpidr_el1
     read_register ctr, ctr_el0
     read_register dczid, dczid_el0
-    read_register clidr, clidr_el1
     read_register id_aa64pfr0, id_aa64pfr0_el1
     read_register id_aa64pfr1, id_aa64pfr1_el1
     read_register id_aa64dfr0, id_aa64dfr0_el1
-    read_register id_aa64dfr1, id_aa64dfr1_el1
     read_register id_aa64isar0, id_aa64isar0_el1
     read_register id_aa64isar1, id_aa64isar1_el1
     read_register id_aa64isar2, s3_0_c0_c6_2
@@ -42,7 +40,6 @@
     read_register far, far_el2
     read_register hpfar, hpfar_el2
     write_register hcr, hcr_el2
-    read_register hcr, hcr_el2
     write_register hstr, hstr_el2
     write_register cptr, cptr_el2
     write_register mdcr, mdcr_el2
@@ -58,8 +55,6 @@
     read_register counter_frequency, cntfrq_el0
     write_register virtual_timer_control, cntv_ctl_el0
     read_register virtual_timer_control, cntv_ctl_el0
-    read_register par, par_el1
-    read_register guest_system_control, sctlr_el1
 
 // void start_hypervisor_timer(ulong ticks), void stop_hypervisor_timer()
 function start_hypervisor_timer
@@ -164,10 +159,6 @@ function wait_for_interrupt
     wfi
     ret
 
-function wait_for_event
-    wfe
-    ret
-
 // void lock_acquire(uint* lock): tickets, so that nobody waits for ever. Low half: who is being served; high half: the
 // next ticket. WFE waits for the release, a STLRH to the low half, to clear the exclusive monitor.
 function lock_acquire
@@ -250,7 +241,6 @@ function invalidate_local_guest_context
 
     by_line dc_civac, "dc civac"
     by_line dc_cvac, "dc cvac"
-    by_line dc_ivac, "dc ivac"
     by_line ic_ivau, "ic ivau"
     by_line dc_zva, "dc zva"
     by_line dc_zva_civac, "dc zva", "dc civac"
@@ -283,11 +273,7 @@ function read_icc_iar1
     write_register ich_hcr, s3_4_c12_c11_0
     read_register ich_hcr, s3_4_c12_c11_0
     read_register ich_vtr, s3_4_c12_c11_1
-    read_register ich_misr, s3_4_c12_c11_2
-    read_register ich_eisr, s3_4_c12_c11_3
-    read_register ich_elrsr, s3_4_c12_c11_5
     write_register ich_vmcr, s3_4_c12_c11_7
-    read_register ich_vmcr, s3_4_c12_c11_7
 
 // void write_active_priorities(ulong preemption_bits): ICH_AP0R<n>, ICH_AP1R<n> = 0. Only those that the number of
 // preemption bits (5, 6, 7) gives exist.
@@ -426,13 +412,9 @@ function translate_guest_address
     ret
 
 // ---- firmware ----
-// ulong firmware_call(function, a, b, c) by SMC or HVC (PSCI conduit; DEN0022, DEN0028).
+// ulong smc_call(function, a, b, c) (DEN0028).
 function smc_call
     smc     #0
-    ret
-
-function hvc_call
-    hvc     #0
     ret
 
 function break_here
@@ -464,92 +446,3 @@ function image_address
     image_boundary boot_stack_bottom
     image_boundary filler_start
     image_boundary filler_end
-
-// ---- what generated code calls ----
-// void* memmove(void* to, void* from, nuint bytes)
-function memmove
-    mov     x3, x0
-    cmp     x0, x1
-    b.eq    9f
-    sub     x4, x0, x1
-    cmp     x4, x2
-    b.lo    5f                      // overlaps upwards: copy from the end
-1:  subs    x2, x2, #64
-    b.lo    2f
-    ldp     x4, x5, [x1]
-    ldp     x6, x7, [x1, #16]
-    ldp     x8, x9, [x1, #32]
-    ldp     x10, x11, [x1, #48]
-    add     x1, x1, #64
-    stp     x4, x5, [x3]
-    stp     x6, x7, [x3, #16]
-    stp     x8, x9, [x3, #32]
-    stp     x10, x11, [x3, #48]
-    add     x3, x3, #64
-    b       1b
-2:  adds    x2, x2, #56             // 64 - 8: words
-    b.mi    4f
-3:  ldr     x4, [x1], #8
-    str     x4, [x3], #8
-    subs    x2, x2, #8
-    b.pl    3b
-4:  adds    x2, x2, #8
-    b.eq    9f
-8:  ldrb    w4, [x1], #1
-    strb    w4, [x3], #1
-    subs    x2, x2, #1
-    b.ne    8b
-9:  ret
-5:  add     x1, x1, x2
-    add     x3, x3, x2
-6:  subs    x2, x2, #8
-    b.lo    7f
-    ldr     x4, [x1, #-8]!
-    str     x4, [x3, #-8]!
-    b       6b
-7:  adds    x2, x2, #8
-    b.eq    9b
-10: ldrb    w4, [x1, #-1]!
-    strb    w4, [x3, #-1]!
-    subs    x2, x2, #1
-    b.ne    10b
-    ret
-
-// void* memset(void* to, int value, nuint bytes)
-function memset
-    mov     x3, x0
-    and     x1, x1, #0xff
-    mov     x4, #0x0101010101010101
-    mul     x1, x1, x4
-1:  subs    x2, x2, #64
-    b.lo    2f
-    stp     x1, x1, [x3]
-    stp     x1, x1, [x3, #16]
-    stp     x1, x1, [x3, #32]
-    stp     x1, x1, [x3, #48]
-    add     x3, x3, #64
-    b       1b
-2:  adds    x2, x2, #56
-    b.mi    4f
-3:  str     x1, [x3], #8
-    subs    x2, x2, #8
-    b.pl    3b
-4:  adds    x2, x2, #8
-    b.eq    6f
-5:  strb    w1, [x3], #1
-    subs    x2, x2, #1
-    b.ne    5b
-6:  ret
-
-// Transitions between managed and native code: there is no collector to tell.
-function RhpReversePInvoke
-    ret
-
-function RhpReversePInvokeReturn
-    ret
-
-    .data
-    .balign 8
-    .globl __security_cookie
-__security_cookie:
-    .quad   0x5175696574757321

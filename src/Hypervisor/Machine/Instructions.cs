@@ -23,9 +23,6 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "read_dczid"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadDczid();
 
-    [RuntimeImport("*", "read_clidr"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern ulong ReadClidr();
-
     [RuntimeImport("*", "read_id_aa64pfr0"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadIdAa64Pfr0();
 
@@ -34,9 +31,6 @@ internal static unsafe class Instructions
 
     [RuntimeImport("*", "read_id_aa64dfr0"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadIdAa64Dfr0();
-
-    [RuntimeImport("*", "read_id_aa64dfr1"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern ulong ReadIdAa64Dfr1();
 
     [RuntimeImport("*", "read_id_aa64isar0"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadIdAa64Isar0();
@@ -210,9 +204,6 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "memset"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void* MemorySet(void* to, int value, nuint bytes);
 
-    [RuntimeImport("*", "memmove"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern void* MemoryMove(void* to, void* from, nuint bytes);
-
     // ---- physical GIC CPU interface ----
     [RuntimeImport("*", "read_icc_iar1"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong AcknowledgeInterrupt();
@@ -262,15 +253,6 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "read_ich_vtr"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadIchVtr();
 
-    [RuntimeImport("*", "read_ich_misr"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern ulong ReadIchMisr();
-
-    [RuntimeImport("*", "read_ich_eisr"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern ulong ReadIchEisr();
-
-    [RuntimeImport("*", "read_ich_elrsr"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern ulong ReadIchElrsr();
-
     [RuntimeImport("*", "write_ich_vmcr"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteIchVmcr(ulong value);
 
@@ -307,9 +289,6 @@ internal static unsafe class Instructions
     // ---- firmware ----
     [RuntimeImport("*", "smc_call"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong CallFirmwareBySmc(ulong function, ulong a, ulong b, ulong c);
-
-    [RuntimeImport("*", "hvc_call"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern ulong CallFirmwareByHvc(ulong function, ulong a, ulong b, ulong c);
 
     /// <summary>BRK in EL2: a fault report, as the monitor's <c>panic</c> asks for one.</summary>
     [RuntimeImport("*", "break_here"), MethodImpl(MethodImplOptions.InternalCall)]

@@ -4,6 +4,7 @@ using System.IO;
 using System.Linq;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Quietus.Cli.Bench.Kvm;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
 
@@ -40,6 +41,11 @@ internal static class BenchJson
         WriteOptional(json, "demand_fault_instructions", result.Primitives.DemandFault);
         WriteOptional(json, "map_page_instructions", result.Primitives.MapPage);
         json.WriteEndObject();
+        if (result.Kvm is { } kvm)
+        {
+            KvmJson.Write(json, result, kvm);
+        }
+
         json.WriteStartArray("targets");
         foreach (Target target in Targets.Judge(result))
         {

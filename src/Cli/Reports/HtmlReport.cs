@@ -49,9 +49,16 @@ internal static class HtmlReport
             .Append("<title>Quietus: what a VM's death costs</title>\n<style>\n").Append(Style)
             .Append("\n</style>\n</head>\n<body>\n");
         WriteHead(html, result);
-        foreach (IGrouping<(string, long, string), BenchRow> group in Groups(result))
+        if (result.Kvm is { } kvm)
         {
-            WriteCharts(html, result, [.. group]);
+            KvmSection.Write(html, result, kvm);
+        }
+        else
+        {
+            foreach (IGrouping<(string, long, string), BenchRow> group in Groups(result))
+            {
+                WriteCharts(html, result, [.. group]);
+            }
         }
 
         WriteRows(html, result);
@@ -192,7 +199,7 @@ internal static class HtmlReport
         IReadOnlyList<Target> targets = Targets.Judge(result);
         if (targets.Count > 0)
         {
-            html.Append("<h2>Must reach (cortex-a72, 4K pages, filler, 256 MB)</h2>\n<table style=\"width:auto\">\n");
+            html.Append("<h2>").Append(Text(Targets.Title(result))).Append("</h2>\n<table style=\"width:auto\">\n");
             foreach (Target target in targets)
             {
                 html.Append(CultureInfo.InvariantCulture, $"""

@@ -18,7 +18,7 @@ using Quietus.Cli.Units;
 namespace Quietus.Cli.Verbs;
 
 /// <summary><c>quietus bench</c>: what a VM's death costs, under each policy.</summary>
-internal static class BenchVerb
+internal static partial class BenchVerb
 {
     /// <summary>What each machine takes beside its RAM: QEMU itself and its translated code.</summary>
     private const long QemuItself = 128 * ByteSize.Megabyte;
@@ -77,7 +77,7 @@ internal static class BenchVerb
     {
         var command = new Command("bench", "Measure what killing and unmapping a VM costs, under each policy")
         {
-            _guest, _memory, _pages, _policies, _cpu, _cpus, _jobs, _timeout, _json, _report,
+            _guest, _memory, _pages, _policies, _cpu, _cpus, _jobs, _timeout, _against, _json, _report,
         };
         command.SetAction((result, _) => RunAsync(result, cancellation));
         return command;
@@ -86,7 +86,8 @@ internal static class BenchVerb
     private static async Task<int> RunAsync(ParseResult result, CancellationToken cancellation)
     {
         List<string> notes = [];
-        BenchPlan plan = ReadPlan(result, notes);
+        bool isAgainst = IsAgainst(result);
+        BenchPlan plan = isAgainst ? ReadPlanAgainst(result) : ReadPlan(result, notes);
         string? json = result.GetValue(_json);
         string? report = result.GetValue(_report);
         if (json != "-")
@@ -101,6 +102,13 @@ internal static class BenchVerb
         foreach (string note in notes)
         {
             await Console.Error.WriteLineAsync("quietus: " + note).ConfigureAwait(false);
+        }
+
+        if (isAgainst)
+        {
+            BenchResult compared = await MeasureAgainstAsync(plan, qemu, image, cancellation).ConfigureAwait(false);
+            Write(compared, json, report);
+            return Judge(compared);
         }
 
         BenchResult measured;
@@ -154,10 +162,15 @@ internal static class BenchVerb
             Policies = policies,
             Jobs = jobs,
 
-            // A minute, and one for every 256 MB: an emulated core on a busy host dirties 100 MB/s at worst.
-            Limit = limit ?? TimeSpan.FromMinutes(1 + (memory.Max() / (256.0 * ByteSize.Megabyte))),
+            Limit = limit ?? DefaultLimit(memory.Max()),
         };
     }
+
+    /// <summary>
+    /// A minute, and one for every 256 MB: an emulated core on a busy host dirties 100 MB/s at worst.
+    /// </summary>
+    private static TimeSpan DefaultLimit(long memoryBytes) =>
+        TimeSpan.FromMinutes(1 + (memoryBytes / (256.0 * ByteSize.Megabyte)));
 
     private static string DefaultGuest(List<string> notes)
     {

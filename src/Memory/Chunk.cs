@@ -29,12 +29,7 @@ public enum ChunkState : byte
 /// <c>Next</c> and <c>Previous</c>, so that a dead VM's whole list goes back in one splice.
 /// </summary>
 /// <remarks>
-/// A free frame's link holds the number of the next free one, so allocating and freeing touch two words.
-/// Frames from <c>Untouched</c> on were not handed out since the chunk was taken, and are on no list yet.
-/// <code>
-///   frame 0                 Untouched             FrameCount
-///   | used, or on the free list  |  never handed out  |
-/// </code>
+/// Its frames are in <see cref="FramePool"/>'s sets of bits.
 /// </remarks>
 [StructLayout(LayoutKind.Sequential)]
 public struct Chunk
@@ -51,17 +46,11 @@ public struct Chunk
     /// </summary>
     internal uint Owner;
 
-    internal ushort FreeHead;
-    internal ushort Untouched;
-
-    /// <summary>Frames that can be handed out: on the free list, or untouched.</summary>
+    /// <summary>Frames that can be handed out.</summary>
     internal ushort Free;
 
     internal ushort FrameCount;
     internal ChunkState State;
-
-    /// <summary>It was clean when it was taken: untouched frames are zero.</summary>
-    internal bool WasClean;
 
     /// <summary>In <see cref="Owner"/>: handed out in one piece.</summary>
     internal const uint WholeBit = 1U << 31;

@@ -57,7 +57,8 @@ public partial struct GuestMemory<TFormat, TMachine>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private FaultResult MapNewPage(ref TMachine machine, in MemorySlot slot, Ipa ipa, AccessKind access)
     {
-        if (machine.Pool.AllocateData(ref machine.Frames, out Pa page, out bool isZero) != PoolResult.Ok)
+        ulong place = ipa.Value >> TFormat.GranuleShift;
+        if (machine.Pool.AllocateData(ref machine.Frames, place, out Pa page, out bool isZero) != PoolResult.Ok)
         {
             return FaultResult.OutOfMemory;
         }
@@ -272,7 +273,8 @@ public partial struct GuestMemory<TFormat, TMachine>
             }
         }
 
-        if (machine.Pool.AllocateData(ref machine.Frames, out Pa page, out bool isZero) != PoolResult.Ok)
+        ulong place = ticket.Address >> TFormat.GranuleShift;
+        if (machine.Pool.AllocateData(ref machine.Frames, place, out Pa page, out bool isZero) != PoolResult.Ok)
         {
             return FaultResult.OutOfMemory;
         }

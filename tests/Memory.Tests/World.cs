@@ -44,8 +44,8 @@ internal sealed class World
         _startsZero = startsZero;
         int count = descriptors == 0 ? chunks : descriptors;
         Descriptors = new Pinned<Chunk>(count);
-        Links = new Pinned<ushort>(count * FramePool.LinksPerChunk);
-        if (Pool.Initialize(Descriptors.Array, Links.Array) != PoolResult.Ok)
+        Bits = new Pinned<ulong>(count * FramePool.WordsPerChunk);
+        if (Pool.Initialize(Descriptors.Array, Bits.Array) != PoolResult.Ok)
         {
             throw new InvalidOperationException("pool");
         }
@@ -75,7 +75,7 @@ internal sealed class World
 
     private Pinned<Chunk> Descriptors { get; }
 
-    private Pinned<ushort> Links { get; }
+    private Pinned<ulong> Bits { get; }
 
     internal ulong Read(ulong address)
     {

@@ -68,3 +68,14 @@ internal struct ChunkList
 
     internal static ChunkList Empty => new() { First = None };
 }
+
+/// <summary>A part of a ring: from its first chunk to its last. No chunk's links name it while there is none.</summary>
+internal struct LeavingChunks
+{
+    internal int First;
+    internal int Last;
+    internal int Count;
+
+    internal static LeavingChunks From(int number) =>
+        new() { First = number, Last = number, Count = number == ChunkList.None ? 0 : 1 };
+}

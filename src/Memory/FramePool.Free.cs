@@ -130,22 +130,92 @@ public partial struct FramePool
 
     /// <summary>
     /// <see cref="FreeWhole"/> for a block that may map somebody else's memory. It waits for <see cref="ReturnEmptied"/>.
+    /// Neighbours in memory are mostly neighbours on the VM's ring: they leave it together.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void FreeBlock(ref VmFrames frames, Pa block)
+    {
+        ulong offset = block.Value - _ranges[0].Start;
+        if (offset < _ranges[0].End - _ranges[0].Start)
+        {
+            int number = (int)(offset >> ChunkShift);
+            ref Chunk chunk = ref _chunks.At(number);
+            if (chunk.Owner == (frames.Stamp | Chunk.WholeBit))
+            {
+                chunk.Owner = Nobody;
+                if (chunk.Previous == frames.Leaving.Last)
+                {
+                    frames.Leaving.Last = number;
+                    frames.Leaving.Count++;
+                }
+                else if (chunk.Next == frames.Leaving.First)
+                {
+                    frames.Leaving.First = number;
+                    frames.Leaving.Count++;
+                }
+                else
+                {
+                    BeginLeaving(ref frames, number);
+                }
+
+                return;
+            }
+        }
+
+        FreeBlockElsewhere(ref frames, block);
+    }
+
+    /// <summary>Gives the pool the chunks that became empty: one splice, under the pool's lock once.</summary>
+    internal void ReturnEmptied(ref VmFrames frames)
+    {
+        if (frames.Leaving.Count != 0)
+        {
+            BeginLeaving(ref frames, ChunkList.None);
+        }
+
+        if (frames.Emptied.Count != 0)
+        {
+            _lock.Enter();
+            Splice(ref _dirty, ref frames.Emptied);
+            _lock.Leave();
+        }
+    }
+
+    /// <summary>Moves the chunks that leave the ring of full ones to the emptied, and begins with another.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private readonly void BeginLeaving(ref VmFrames frames, int number)
+    {
+        LeavingChunks leaving = frames.Leaving;
+        if (leaving.Count != 0)
+        {
+            int before = _chunks.At(leaving.First).Previous;
+            int after = _chunks.At(leaving.Last).Next;
+            frames.Full.Count -= leaving.Count;
+            if (frames.Full.Count == 0)
+            {
+                frames.Full = ChunkList.Empty;
+            }
+            else
+            {
+                _chunks.At(before).Next = after;
+                _chunks.At(after).Previous = before;
+                frames.Full.First = after;
+            }
+
+            _chunks.At(leaving.First).Previous = leaving.Last;
+            _chunks.At(leaving.Last).Next = leaving.First;
+            ChunkList ring = new() { First = leaving.First, Count = leaving.Count };
+            Splice(ref frames.Emptied, ref ring);
+        }
+
+        frames.Leaving = LeavingChunks.From(number);
+    }
+
+    private void FreeBlockElsewhere(ref VmFrames frames, Pa block)
     {
         if (TryFreeWhole(ref frames, block) == PoolResult.WrongKind)
         {
             RefusedFrees++;
-        }
-    }
-
-    /// <summary>Gives the pool the chunks that became empty: one splice, under the pool's lock once.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal void ReturnEmptied(ref VmFrames frames)
-    {
-        if (frames.Emptied.Count != 0)
-        {
-            SpliceEmptied(ref frames);
         }
     }
 
@@ -296,14 +366,6 @@ public partial struct FramePool
         chunk.State = ChunkState.Dirty;
         chunk.Owner = Nobody;
         PushFront(ref frames.Emptied, number);
-    }
-
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private void SpliceEmptied(ref VmFrames frames)
-    {
-        _lock.Enter();
-        Splice(ref _dirty, ref frames.Emptied);
-        _lock.Leave();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -205,6 +205,7 @@ public partial struct FramePool
         frames.Available = ChunkList.Empty;
         frames.Full = ChunkList.Empty;
         frames.Emptied = ChunkList.Empty;
+        frames.Leaving = LeavingChunks.From(ChunkList.None);
         frames.FrameShift = (byte)frameShift;
         frames.IsReserved = false;
         frames.KeptEmpty = false;

@@ -88,6 +88,8 @@ public partial struct PageTable<TFormat, TMachine>
         Ipa at = run.Start;
         Pa address = run.Address;
         int parked = 0;
+        int leaves = 0;
+        Ipa leavesEnd = default;
         for (ulong left = run.Entries; left != 0; left--)
         {
             ulong entry = machine.ReadEntry(address);
@@ -118,11 +120,14 @@ public partial struct PageTable<TFormat, TMachine>
                     }
 
                     machine.WriteEntry(address, TFormat.Park(entry));
-                    batch.Start = batch.IsEmpty ? at : batch.Start;
-                    batch.End = next;
-                    batch.HasLeaves = true;
-                    _leaves[run.Level]--;
-                    parked++;
+                    if (leaves == 0)
+                    {
+                        batch.Start = batch.IsEmpty ? at : batch.Start;
+                        batch.HasLeaves = true;
+                    }
+
+                    leaves++;
+                    leavesEnd = next;
                 }
             }
             else if (budget == 0)
@@ -136,6 +141,9 @@ public partial struct PageTable<TFormat, TMachine>
         }
 
         batch.Reached = at;
+        batch.End = batch.End > leavesEnd ? batch.End : leavesEnd;
+        _leaves[run.Level] -= (uint)leaves;
+        parked += leaves;
         int level = run.Level;
         while (level > _geometry.StartLevel && parked != 0
             && !Uncount(ref machine, run.Start, level, parked, out Pa table))
@@ -214,7 +222,7 @@ public partial struct PageTable<TFormat, TMachine>
         if ((flags & UnmapFlags.ElideCacheMaintenance) == 0 && !_forcedWriteBack)
         {
             NoSink none = default;
-            WalkBatch(ref machine, in batch, true, ref none);
+            WalkBatch(ref machine, in batch, batch.Run.Level, true, ref none);
             machine.DsbFullSystem();
         }
     }
@@ -222,7 +230,16 @@ public partial struct PageTable<TFormat, TMachine>
     private void ReleaseBatch<TSink>(ref TMachine machine, in Batch batch, ref TSink sink)
         where TSink : struct, IRunSink
     {
-        WalkBatch(ref machine, in batch, false, ref sink);
+        // The level as a constant: it is so but for the largest blocks, and roots of pages.
+        if (batch.Run.Level == BatchLevel)
+        {
+            WalkBatch(ref machine, in batch, BatchLevel, false, ref sink);
+        }
+        else
+        {
+            WalkBatch(ref machine, in batch, batch.Run.Level, false, ref sink);
+        }
+
         for (int level = batch.Run.Level; level > _geometry.StartLevel && batch.Emptied[level].Value != 0; level--)
         {
             machine.ReturnTable(batch.Emptied[level]);
@@ -234,13 +251,14 @@ public partial struct PageTable<TFormat, TMachine>
     /// clears the entries.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly void WalkBatch<TSink>(ref TMachine machine, in Batch batch, bool cleans, ref TSink sink)
+    private readonly void WalkBatch<TSink>(ref TMachine machine, in Batch batch, int level, bool cleans,
+        ref TSink sink)
         where TSink : struct, IRunSink
     {
-        int level = batch.Run.Level;
         ulong step = LevelBytes(level);
         Pa address = batch.Run.Address;
-        for (Ipa at = batch.Run.Start; at < batch.Reached; at += step, address += 1UL << EntryShift)
+        Ipa end = batch.Reached;
+        for (Ipa at = batch.Run.Start; at < end; at += step, address += 1UL << EntryShift)
         {
             ulong entry = machine.ReadEntry(address);
             bool isValid = TFormat.IsValid(entry);
@@ -250,7 +268,7 @@ public partial struct PageTable<TFormat, TMachine>
                 {
                     // An end of the range: only its part of the table has been parked.
                     Ipa from = at > batch.From ? at : batch.From;
-                    Ipa to = at + step < batch.Reached ? at + step : batch.Reached;
+                    Ipa to = at + step < end ? at + step : end;
                     Pa first = EntryIn(TFormat.TableAddress(entry), from, Stage2Geometry.LastLevel);
                     WalkLeaves(ref machine, first, (to - from) >> TFormat.GranuleShift, from, cleans, true, ref sink);
                 }

@@ -5,7 +5,7 @@ namespace Quietus.Memory;
 /// <summary>What a chunk is used as. Exactly one at a time.</summary>
 public enum ChunkState : byte
 {
-    /// <summary>In the pool, and every byte is known to be zero.</summary>
+    /// <summary>In the pool, and every byte is known to be zero; at the PoC, too.</summary>
     FreeClean,
 
     /// <summary>In the pool, with the bytes of whoever had it last.</summary>

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Threading;
 using Quietus.Stage2;
 
 namespace Quietus.Memory;
@@ -96,7 +97,7 @@ public partial struct FramePool
     /// </summary>
     /// <param name="start">First byte.</param>
     /// <param name="bytes">Length; the range must not wrap.</param>
-    /// <param name="isZero">Every byte is known to be zero already.</param>
+    /// <param name="isZero">Every byte is known to be zero already, at the PoC too.</param>
     public PoolRange AddRange(Pa start, ulong bytes, bool isZero)
     {
         ulong end = start.Value + bytes;
@@ -294,8 +295,22 @@ public partial struct FramePool
         return number == ChunkList.None ? PoolResult.OutOfMemory : PoolResult.Ok;
     }
 
-    /// <summary>Puts a chunk that <see cref="BeginScrub"/> gave onto the clean list: every byte is zero now.</summary>
-    public PoolResult EndScrub(Pa chunk)
+    /// <summary>
+    /// Puts a chunk that <see cref="BeginScrub"/> gave onto the clean list: every byte is zero now, and at the PoC where
+    /// guests may go past the caches; the DSB is complete.
+    /// </summary>
+    public PoolResult EndScrub(Pa chunk) => LeaveScrub(chunk, ref _clean, ChunkState.FreeClean);
+
+    /// <summary>Puts a chunk that <see cref="BeginScrub"/> gave back onto the dirty list.</summary>
+    public PoolResult AbandonScrub(Pa chunk) => LeaveScrub(chunk, ref _dirty, ChunkState.Dirty);
+
+    /// <summary>Whether any chunk waits to be scrubbed; it may have changed by the time it is read.</summary>
+    public readonly bool HasDirty => Volatile.Read(in _dirty.Count) != 0;
+
+    /// <summary>Whether any chunk is being scrubbed, likewise.</summary>
+    public readonly bool IsScrubbing => Volatile.Read(in _scrubbing) != 0;
+
+    private PoolResult LeaveScrub(Pa chunk, ref ChunkList onto, ChunkState state)
     {
         int number = ChunkOf(chunk.Value);
         if (number < 0 || _chunks[number].State != ChunkState.Scrubbing)
@@ -304,9 +319,9 @@ public partial struct FramePool
         }
 
         _lock.Enter();
-        _chunks[number].State = ChunkState.FreeClean;
+        _chunks[number].State = state;
         _scrubbing--;
-        PushFront(ref _clean, number);
+        PushFront(ref onto, number);
         _lock.Leave();
         return PoolResult.Ok;
     }

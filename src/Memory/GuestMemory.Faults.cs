@@ -157,12 +157,20 @@ public partial struct GuestMemory<TFormat, TMachine>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Fill(ref TMachine machine, Pa page, ulong bytes, bool isZero, bool isExecuted)
     {
-        if (isZero)
+        // licence: scrubbing left zeroes at the PoC, where a guest with its caches off finds them.
+        if (!isZero)
         {
-            MakeVisible(ref machine, page, bytes, isExecuted);
-            return;
+            FillWithZeroes(ref machine, page, bytes);
         }
 
+        if (isExecuted)
+        {
+            InvalidateInstructions(ref machine, page, bytes);
+        }
+    }
+
+    private static void FillWithZeroes(ref TMachine machine, Pa page, ulong bytes)
+    {
         if (machine.HasForcedWriteBack)
         {
             // The zeroes are there before another vCPU's walk can find the leaf.
@@ -173,11 +181,6 @@ public partial struct GuestMemory<TFormat, TMachine>
         {
             machine.ZeroFrameToPoC(page, bytes);
             machine.DsbFullSystem();
-        }
-
-        if (isExecuted)
-        {
-            InvalidateInstructions(ref machine, page, bytes);
         }
     }
 

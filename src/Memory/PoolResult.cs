@@ -69,6 +69,9 @@ public readonly struct PoolUsage
     /// <summary>Never handed out.</summary>
     public int ReservedChunks { get; }
 
+    /// <summary>Nobody's, whatever is in them.</summary>
+    public int FreeChunks => CleanChunks + DirtyChunks + ScrubbingChunks;
+
     /// <summary>Held by VMs.</summary>
     public int OwnedChunks => TotalChunks - CleanChunks - DirtyChunks - ScrubbingChunks - ReservedChunks;
 }

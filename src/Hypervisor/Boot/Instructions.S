@@ -243,6 +243,20 @@ function invalidate_local_guest_context
     by_line dc_cvac, "dc cvac"
     by_line ic_ivau, "ic ivau"
     by_line dc_zva, "dc zva"
+
+// x0 = first byte; x1 = bytes, a multiple of 4096.
+function zero_by_stores
+    movi    v0.2d, #0
+    movi    v1.2d, #0
+    movi    v2.2d, #0
+    movi    v3.2d, #0
+1:  .rept 64
+    st1     {v0.2d, v1.2d, v2.2d, v3.2d}, [x0], #64
+    .endr
+    subs    x1, x1, #4096
+    b.ne    1b
+    ret
+
     by_line dc_zva_civac, "dc zva", "dc civac"
 
 function ic_ialluis

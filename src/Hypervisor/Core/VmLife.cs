@@ -45,6 +45,7 @@ internal static unsafe class VmLife
             return VmError.NoSlot;
         }
 
+        Scrubber.Pause();
         VmError error = Build(vm, in options, arguments);
         if (error != VmError.None)
         {
@@ -52,6 +53,7 @@ internal static unsafe class VmLife
             vm = null;
         }
 
+        Scrubber.Resume();
         return error;
     }
 
@@ -122,6 +124,7 @@ internal static unsafe class VmLife
         vm->Memory.BeginInvalidation(ref machine, in range, ref cursor);
         vm->MemoryLock.Leave();
         Finish(vm, ref figures, watch, heldBefore);
+        Scrubber.Wake();
         return figures;
     }
 
@@ -227,6 +230,7 @@ internal static unsafe class VmLife
         Finish(vm, ref figures, watch, heldBefore);
         GuestConsole.Flush(vm);
         *vm = default;
+        Scrubber.Wake();
         return figures;
     }
 
@@ -295,6 +299,6 @@ internal static unsafe class VmLife
     private static ulong FreeBytes()
     {
         PoolUsage usage = Platform.Pool.Usage;
-        return (ulong)(usage.CleanChunks + usage.DirtyChunks) << FramePool.ChunkShift;
+        return (ulong)usage.FreeChunks << FramePool.ChunkShift;
     }
 }

@@ -33,17 +33,22 @@ public partial struct FramePool
 
         ref Chunk chunk = ref _chunks.At(number);
         int index = (int)place & (chunk.FrameCount - 1);
-        if ((Bits(number, FreeBits, index) & (1UL << index)) == 0)
+        ulong bit = 1UL << index;
+        ref ulong free = ref Bits(number, FreeBits, index);
+        ulong word = free;
+        if ((word & bit) == 0)
         {
             index = FindFree(number, index);
+            bit = 1UL << index;
+            free = ref Bits(number, FreeBits, index);
+            word = free;
         }
 
-        ref ulong free = ref Bits(number, FreeBits, index);
-        ref ulong zero = ref Bits(number, ZeroBits, index);
-        ulong bit = 1UL << index;
-        isZero = (zero & bit) != 0;
-        free &= ~bit;
-        zero &= ~bit;
+        free = word ^ bit;
+        ref ulong zero = ref Unsafe.Add(ref free, ZeroBits - FreeBits);
+        word = zero;
+        isZero = (word & bit) != 0;
+        zero = word & ~bit;
         frame = new Pa(chunk.Base + ((ulong)(uint)index << frames.FrameShift));
         int left = chunk.Free - 1;
         chunk.Free = (ushort)left;

@@ -161,7 +161,9 @@ internal static unsafe class Commands
         }
 
         command.TryGet("append"u8, out ReadOnlySpan<byte> append);
+        Stopwatch watch = Stopwatch.Start();
         VmError error = VmLife.Create(in options, append, out Vm* vm);
+        ulong instructions = watch.Elapsed;
         if (error != VmError.None)
         {
             Fail(ref reply, VmErrors.CodeOf(error), VmErrors.Describe(error));
@@ -170,6 +172,7 @@ internal static unsafe class Commands
 
         reply.Field("vm"u8, vm->Id);
         reply.Field("slot"u8, (ulong)vm->Slot);
+        reply.Field("instructions"u8, instructions);
     }
 
     private static void Start(in CommandLine command, ref LineBuilder reply)

@@ -84,6 +84,12 @@ internal sealed class TestMachine : IAsyncDisposable
         QemuSession session = await ExplainAsync(
             QemuSession.StartAsync(qemu, board, folder, Patience, Cancellation), command).ConfigureAwait(false);
         var machine = new TestMachine(folder, session, command);
+        if (board.CountsInstructions)
+        {
+            // Nobody scrubs beside what is counted.
+            await machine.AskAsync("scrub when=asked").ConfigureAwait(false);
+        }
+
         machine._freeAtBoot = (await machine.AskAsync("memory").ConfigureAwait(false)).Number("free_bytes");
         return machine;
     }

@@ -11,7 +11,8 @@ public partial struct FramePool
     /// <param name="frames">The VM that gets it.</param>
     /// <param name="place">
     /// Where the guest will have it, in frames. The frame of the chunk with the same number is taken where it is free:
-    /// so neighbours for the guest are neighbours in memory, in whatever order they were touched, and come back in runs.
+    /// so neighbours for the guest are neighbours in memory, in whatever order they were touched, and come back in
+    /// runs.
     /// </param>
     /// <param name="frame">Its address, aligned to the VM's frame size.</param>
     /// <param name="isZero">Every byte is known to be zero, at the PoC too; else the caller zeroes it before a guest
@@ -189,8 +190,8 @@ public partial struct FramePool
     }
 
     /// <summary>
-    /// The last free row of so many frames, aligned to its own length; <see cref="NoRow"/> when there is none. The last,
-    /// since guests begin at the low end of their memory.
+    /// The last free row of so many frames, aligned to its own length; <see cref="NoRow"/> when there is none. The
+    /// last, since guests begin at the low end of their memory.
     /// </summary>
     private readonly int FindRow(int number, int count)
     {

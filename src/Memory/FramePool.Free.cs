@@ -129,7 +129,8 @@ public partial struct FramePool
     }
 
     /// <summary>
-    /// <see cref="FreeWhole"/> for a block that may map somebody else's memory. It waits for <see cref="ReturnEmptied"/>.
+    /// <see cref="FreeWhole"/> for a block that may map somebody else's memory. It waits for
+    /// <see cref="ReturnEmptied"/>.
     /// Neighbours in memory are mostly neighbours on the VM's ring: they leave it together.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

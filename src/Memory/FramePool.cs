@@ -296,8 +296,8 @@ public partial struct FramePool
     }
 
     /// <summary>
-    /// Puts a chunk that <see cref="BeginScrub"/> gave onto the clean list: every byte is zero now, and at the PoC where
-    /// guests may go past the caches; the DSB is complete.
+    /// Puts a chunk that <see cref="BeginScrub"/> gave onto the clean list: every byte is zero now, and at the PoC
+    /// where guests may go past the caches; the DSB is complete.
     /// </summary>
     public PoolResult EndScrub(Pa chunk) => LeaveScrub(chunk, ref _clean, ChunkState.FreeClean);
 
@@ -348,8 +348,8 @@ public partial struct FramePool
     }
 
     /// <summary>
-    /// The word of one of a chunk's sets that has a frame's bit, which is 1 shifted by the frame's number. The chunk is on
-    /// a list and the frame inside it, so neither is checked.
+    /// The word of one of a chunk's sets that has a frame's bit, which is 1 shifted by the frame's number. The chunk
+    /// is on a list and the frame inside it, so neither is checked.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly ref ulong Bits(int chunk, int set, int frame) =>

@@ -34,8 +34,8 @@ public struct ScrubJob
         machine.ZeroFrame(_chunk + _done, StepBytes);
 
     /// <summary>
-    /// Second half: cleans and invalidates the part, unless FEAT_S2FWB makes every guest's accesses cacheable. After the
-    /// last part the chunk goes to the pool, ready; true then.
+    /// Second half: cleans and invalidates the part, unless FEAT_S2FWB makes every guest's accesses cacheable. After
+    /// the last part the chunk goes to the pool, ready; true then.
     /// </summary>
     public bool Clean<TMachine>(ref TMachine machine)
         where TMachine : struct, IMemoryMachine

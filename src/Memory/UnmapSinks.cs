@@ -4,8 +4,8 @@ using Quietus.Stage2;
 namespace Quietus.Memory;
 
 /// <summary>
-/// Gives each unlinked leaf's frame back in the same step: its own invalidation is complete, or no PE can use it. Frames
-/// of a host's are left alone. Chunks that become empty wait for <see cref="FramePool.ReturnEmptied"/>.
+/// Gives each unlinked leaf's frame back in the same step: its own invalidation is complete, or no PE can use it.
+/// Frames of a host's are left alone. Chunks that become empty wait for <see cref="FramePool.ReturnEmptied"/>.
 /// </summary>
 internal struct FreeingSink<TFormat, TMachine> : ILeafSink, IRunSink
     where TFormat : struct, IDescriptorFormat

@@ -2,11 +2,11 @@ using System.Runtime.CompilerServices;
 
 namespace Quietus.Stage2;
 
-// Unmapping that pays for itself, for whoever gives the memory back: a batch is unlinked, invalidated once, and only then
-// told and freed.
+// Unmapping that pays for itself, for whoever gives the memory back: a batch is unlinked, invalidated once, and only
+// then told and freed.
 public partial struct PageTable<TFormat, TMachine>
 {
-    /// <summary>Entries of this level are unlinked by one write each, with the table and the leaves below them.</summary>
+    /// <summary>Entries of this level are unlinked by one write each, with the table and leaves below them.</summary>
     private const int BatchLevel = Stage2Geometry.LastLevel - 1;
 
     /// <summary>One batch: entries of one table, parked (invalid, address kept) until they are paid for.</summary>
@@ -14,7 +14,7 @@ public partial struct PageTable<TFormat, TMachine>
     {
         public Run Run;
 
-        /// <summary>The first address that was asked for; inside the first entry where the range begins there.</summary>
+        /// <summary>The first address asked for; inside the first entry where the range begins there.</summary>
         public Ipa From;
 
         /// <summary>How far it came: past the last entry, or inside it.</summary>
@@ -77,7 +77,7 @@ public partial struct PageTable<TFormat, TMachine>
         return Finish(ref cursor, ipa);
     }
 
-    /// <summary>Parks the entries of a batch, takes them off their table's count, and unlinks what that empties.</summary>
+    /// <summary>Parks a batch's entries, takes them off their table's count, and unlinks what that empties.</summary>
     private void Park(ref TMachine machine, Ipa ipa, Ipa end, ref ulong budget, out Batch batch)
     {
         batch = default;

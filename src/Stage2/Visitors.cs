@@ -11,8 +11,8 @@ public interface ILeafSink
 }
 
 /// <summary>
-/// Is told of leaves that are unlinked and paid for: no TLB leads to their memory, its maintenance is complete, and it may
-/// be reused at once.
+/// Is told of leaves that are unlinked and paid for: no TLB leads to their memory, its maintenance is complete, and it
+/// may be reused at once.
 /// </summary>
 public interface IRunSink
 {

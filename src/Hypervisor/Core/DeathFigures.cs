@@ -35,10 +35,10 @@ internal struct DeathFigures
     internal ulong LeakedFrames;
 
     /// <summary>From the start order to the first entry of the guest; 0 when it was never entered.</summary>
-    internal ulong FirstEntryInstructions;
+    internal ulong FirstEntryNanoseconds;
 
     /// <summary>From there until it said that its memory is dirty; 0 when it did not come to that.</summary>
-    internal ulong FillInstructions;
+    internal ulong FillNanoseconds;
     internal MaintenanceCounters Issued;
 
     /// <summary>The figures as the protocol has them (docs/protocol.md).</summary>
@@ -64,8 +64,8 @@ internal struct DeathFigures
         line.Field("virtual_ns"u8, VirtualNanoseconds);
         line.Field("freed_bytes"u8, FreedBytes);
         line.Field("leaked_frames"u8, LeakedFrames);
-        line.Field("first_entry_instructions"u8, FirstEntryInstructions);
-        line.Field("fill_instructions"u8, FillInstructions);
+        line.Field("first_entry_virtual_ns"u8, FirstEntryNanoseconds);
+        line.Field("fill_virtual_ns"u8, FillNanoseconds);
     }
 }
 

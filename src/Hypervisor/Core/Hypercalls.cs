@@ -83,7 +83,7 @@ internal static unsafe class Hypercalls
         const ulong Dirtied = 1;
         if (call.ReportKind == Dirtied)
         {
-            vm->FilledAt = Stopwatch.Count();
+            vm->FilledAt = Stopwatch.Now;
         }
 
         Span<byte> buffer = stackalloc byte[128];

@@ -36,7 +36,7 @@ internal static unsafe class VcpuLoop
         {
             if (vcpu->Index == 0)
             {
-                vcpu->Vm->EnteredAt = Stopwatch.Count();
+                vcpu->Vm->EnteredAt = Stopwatch.Now;
             }
 
             Instructions.RunGuest(&vcpu->Context);

@@ -68,8 +68,10 @@ internal unsafe struct Vm
     internal VirtualPl011 Uart;
     internal VcpuPower Power;
 
-    /// <summary>The counter of instructions at the start order, at the first entry of vCPU 0, and when the guest said
-    /// that its memory is dirty; 0 before.</summary>
+    /// <summary>
+    /// <see cref="Stopwatch.Now"/> at the start order, at the first entry of vCPU 0, and when the guest said that its
+    /// memory is dirty; 0 before.
+    /// </summary>
     internal ulong StartedAt;
 
     internal ulong EnteredAt;

@@ -77,7 +77,7 @@ internal static unsafe class VmLife
         }
 
         vm->State = VmState.Running;
-        vm->StartedAt = Stopwatch.Count();
+        vm->StartedAt = Stopwatch.Now;
         int next = 0;
         for (int i = 1; i < Platform.CoreCount && next < vm->Options.VcpuCount; i++)
         {
@@ -265,8 +265,8 @@ internal static unsafe class VmLife
         MappedPages = vm->Memory.MappedPages,
         MappedBlocks = vm->Memory.MappedBlocks,
         Issued = vm->MachineState.Counters,
-        FirstEntryInstructions = vm->EnteredAt != 0 ? vm->EnteredAt - vm->StartedAt : 0,
-        FillInstructions = vm->FilledAt != 0 ? vm->FilledAt - vm->EnteredAt : 0,
+        FirstEntryNanoseconds = vm->EnteredAt != 0 ? vm->EnteredAt - vm->StartedAt : 0,
+        FillNanoseconds = vm->FilledAt != 0 ? vm->FilledAt - vm->EnteredAt : 0,
     };
 
     private static void Finish(Vm* vm, ref DeathFigures figures, Stopwatch watch, ulong heldBefore)

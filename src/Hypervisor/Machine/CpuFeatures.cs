@@ -90,9 +90,9 @@ internal static class CpuFeatures
     internal static ulong DataLines(ulong bytes) => bytes >> _dataLineShift;
 
     /// <summary>
-    /// Zeroes whole pages: by DC ZVA where it does more than a store of four vectors, 64 bytes, can; else by those, also
-    /// where DC ZVA is prohibited (DCZID_EL0.DZP). For a block of 64 bytes DC ZVA takes two instructions, as its address
-    /// does not move by itself.
+    /// Zeroes whole pages: by DC ZVA where it does more than a store of four vectors, 64 bytes, can; else by those,
+    /// also where DC ZVA is prohibited (DCZID_EL0.DZP). For a block of 64 bytes DC ZVA takes two instructions, as its
+    /// address does not move by itself.
     /// </summary>
     internal static void Zero(ulong address, ulong bytes)
     {

@@ -75,3 +75,19 @@ public readonly struct PoolUsage
     /// <summary>Held by VMs.</summary>
     public int OwnedChunks => TotalChunks - CleanChunks - DirtyChunks - ScrubbingChunks - ReservedChunks;
 }
+
+/// <summary>What a walk over chunk lists found.</summary>
+public readonly struct PoolAudit
+{
+    internal PoolAudit(bool isSound, int chunks)
+    {
+        IsSound = isSound;
+        Chunks = chunks;
+    }
+
+    /// <summary>Each ring closes, after as many chunks as it says, and each chunk on it may be there.</summary>
+    public bool IsSound { get; }
+
+    /// <summary>Chunks on the rings.</summary>
+    public int Chunks { get; }
+}

@@ -243,7 +243,35 @@ internal static unsafe class Commands
         reply.Field("chunks_free"u8, (ulong)free);
         reply.Field("chunks_dirty"u8, (ulong)usage.DirtyChunks);
         reply.Field("refused_frees"u8, Platform.Pool.RefusedFrees);
+        reply.Field("misplaced_chunks"u8, (ulong)MisplacedChunks());
         Scrubber.Figures.Write(ref reply);
+    }
+
+    /// <summary>
+    /// Chunks that are on no list, or on two; all of them where a list is damaged. The idle cores stand still meanwhile.
+    /// </summary>
+    private static int MisplacedChunks()
+    {
+        Scrubber.Pause();
+        PoolUsage usage = Platform.Pool.Usage;
+        PoolAudit audit = Platform.Pool.Audit();
+        bool isSound = audit.IsSound;
+        int found = audit.Chunks + usage.ReservedChunks;
+        for (int slot = 0; slot < VmTable.SlotCount; slot++)
+        {
+            Vm* vm = VmTable.At(slot);
+            if (vm->Id != 0)
+            {
+                vm->MemoryLock.Enter();
+                audit = Platform.Pool.Audit(in vm->MachineState.Frames);
+                vm->MemoryLock.Leave();
+                isSound &= audit.IsSound;
+                found += audit.Chunks;
+            }
+        }
+
+        Scrubber.Resume();
+        return isSound ? Math.Abs(usage.TotalChunks - found) : usage.TotalChunks;
     }
 
     /// <summary>When chunks are scrubbed; without that, all of them now.</summary>

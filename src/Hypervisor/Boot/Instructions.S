@@ -216,9 +216,9 @@ function invalidate_local_guest_context
 // x0 = first byte, line-aligned; x1 = lines; x2 = bytes in a line. The caller adds the DSB.
     .macro by_line name, operation, another=nop
     function \name
-1:  subs    x1, x1, #8
+1:  subs    x1, x1, #32
     b.lo    2f
-    .rept 8
+    .rept 32
     \operation, x0
     .ifnc \another, nop
     \another, x0
@@ -227,7 +227,7 @@ function invalidate_local_guest_context
     .endr
     b.ne    1b
     ret
-2:  adds    x1, x1, #8
+2:  adds    x1, x1, #32
     b.eq    4f
 3:  \operation, x0
     .ifnc \another, nop

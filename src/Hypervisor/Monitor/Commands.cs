@@ -271,7 +271,8 @@ internal static unsafe class Commands
         }
 
         Scrubber.Resume();
-        return isSound ? Math.Abs(usage.TotalChunks - found) : usage.TotalChunks;
+        int off = usage.TotalChunks - found;
+        return !isSound ? usage.TotalChunks : off < 0 ? -off : off;
     }
 
     /// <summary>When chunks are scrubbed; without that, all of them now.</summary>

@@ -160,6 +160,7 @@ internal sealed class TestMachine : IAsyncDisposable
         memory.Number("free_bytes").ShouldBe(_freeAtBoot, memory.Text);
         memory.Number("used_bytes").ShouldBe(0, memory.Text);
         memory.Number("refused_frees").ShouldBe(0, memory.Text);
+        memory.Number("misplaced_chunks").ShouldBe(0, memory.Text);
         Monitor.FramesDamaged.ShouldBe(0);
         Monitor.FramesLost.ShouldBe(0);
         Sort();

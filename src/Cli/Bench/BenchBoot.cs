@@ -137,6 +137,10 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
         }
 
         _console.Clear();
+
+        // Every VM begins with clean memory, and nobody scrubs beside what is measured.
+        await monitor.RequestAsync("scrub when=asked", _answerLimit, cancellation).ConfigureAwait(false);
+        await monitor.RequestAsync("scrub", plan.Limit, cancellation).ConfigureAwait(false);
         MonitorReply created = await monitor.RequestAsync(order.Command, _answerLimit, cancellation)
             .ConfigureAwait(false);
         long vm = created.Final.Number("vm");

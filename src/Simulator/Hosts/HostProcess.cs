@@ -17,6 +17,9 @@ public sealed partial class HostProcess
     private readonly SortedList<ulong, MemoryArea> _areas = [];
     private readonly List<HostedVm> _vms = [];
     private ProcessPages _pages = new();
+
+    /// <summary>The area that was looked up last; areas are replaced only by <see cref="CutOut"/> and the end.</summary>
+    private MemoryArea? _recentArea;
     private ulong _nextAddress = FirstAddress;
 
     internal HostProcess(Host host, int pe)
@@ -226,6 +229,7 @@ public sealed partial class HostProcess
         }
 
         _areas.Clear();
+        _recentArea = null;
         _pages = new ProcessPages();
         IsAlive = false;
         Host.Remove(this);

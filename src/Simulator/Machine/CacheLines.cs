@@ -46,7 +46,7 @@ internal sealed class CacheLines
             return 0;
         }
 
-        return (int)Math.Min(address / _socketBytes, (ulong)_lastSocket);
+        return _lastSocket == 1 ? 1 : (int)Math.Min(address / _socketBytes, (ulong)_lastSocket);
     }
 
     /// <summary>Cacheable stores to all of a range.</summary>

@@ -395,8 +395,8 @@ public sealed partial class HostProcess
     }
 
     /// <summary>
-    /// Shared pages are counted by 4 KB, so transparent huge pages are cut at a fork; Linux keeps them. Pages of hugetlbfs
-    /// are never cut, and counted whole.
+    /// Shared pages are counted by 4 KB, so transparent huge pages are cut at a fork; Linux keeps them. Pages of
+    /// hugetlbfs are never cut, and counted whole.
     /// </summary>
     private void CutTransparent(MemoryArea area)
     {

@@ -143,14 +143,23 @@ public static class Simulation
             // The syndrome names the level; after a table's first page it is 3.
             bool hasTable = request is { Touch: not TouchPattern.Random, Pages: GuestPages.Pages4K }
                 && (ipa & (ProcessPages.BlockBytes - 1)) != 0;
-            ulong mapped = vm.Touch(new Ipa(ipa), AccessKind.Write, hasTable ? 3 : UnknownLevel);
+            ulong mapped = vm.Touch(
+                new Ipa(ipa), AccessKind.Write, hasTable ? 3 : UnknownLevel, out ulong frame);
             if (mapped == 0)
             {
                 throw new InvalidOperationException($"The host has no page for {ipa:x}.");
             }
 
             ulong written = request.Touch == TouchPattern.Random ? unit : Math.Max(mapped, unit);
-            Write(request, vm, lines, ipa, written);
+            if (frame != 0 && !request.CachesOff && mapped == written)
+            {
+                lines.Write(frame, written);
+            }
+            else
+            {
+                Write(request, vm, lines, ipa, written);
+            }
+
             i += request.Touch == TouchPattern.Random ? 1 : written / unit;
         }
 

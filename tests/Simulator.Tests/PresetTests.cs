@@ -87,6 +87,9 @@ public class PresetTests
     [InlineData("range_tlbi=yes", "true or false", "no value")]
     [InlineData("line=48", "", "48 bytes")]
     [InlineData("memory=1X", "size", "no value")]
+    [InlineData("memory=4097M", "", "does not divide into 2 sockets")]
+    [InlineData("memory=64T", "", "lies between")]
+    [InlineData("dc_line_remote=1ms", "", "lies between")]
     public void Changes_that_make_no_sense_are_refused(string change, string remedy, string problem)
     {
         PresetException error = Should.Throw<PresetException>(() => Machines.Named("d05").With(change));

@@ -44,30 +44,26 @@ public static class Simulation
         Fill(request, vm, cancellation);
         Bill filled = server.BillOf(vmm.Pe);
         long checks = CheckAgreement(vm, request);
-        long blocks1G = CountGigabytes(vm, request);
-        double victimsBefore = server.VictimNanoseconds;
-        var result = new SimulationResult
-        {
-            Request = request,
-            MappedPages4K = (long)vm.Memory.MappedPages,
-            MappedBlocks2M = (long)vm.Memory.MappedBlocks,
-            MappedBlocks1G = blocks1G,
-            TablePages = (long)vm.Memory.TablePages,
-            Fill = filled - start,
-            Death = default,
-            VictimNanoseconds = 0,
-            InvariantsChecked = 0,
-        };
+        long pages = (long)vm.Memory.MappedPages;
+        long blocks = (long)vm.Memory.MappedBlocks;
+        long gigabytes = CountGigabytes(vm, request);
+        long tables = (long)vm.Memory.TablePages;
+        double victims = server.VictimNanoseconds;
 
         cancellation.ThrowIfCancellationRequested();
-        Bill before = server.BillOf(vmm.Pe);
         End(request, vm, slot, address);
-        Bill after = server.BillOf(vmm.Pe);
+        Bill ended = server.BillOf(vmm.Pe);
         checks += CheckDeath(vm, host);
-        return result with
+        return new SimulationResult
         {
-            Death = after - before,
-            VictimNanoseconds = server.VictimNanoseconds - victimsBefore,
+            Request = request,
+            MappedPages4K = pages,
+            MappedBlocks2M = blocks,
+            MappedBlocks1G = gigabytes,
+            TablePages = tables,
+            Fill = filled - start,
+            Death = ended - filled,
+            VictimNanoseconds = server.VictimNanoseconds - victims,
             InvariantsChecked = checks,
         };
     }

@@ -1,0 +1,99 @@
+namespace Quietus.Simulator;
+
+/// <summary>
+/// Counts what one PE issues. Costs are linear in the counts, so a time is worked out when it is asked for; only the
+/// waiting for other senders' broadcasts is a time of its own.
+/// </summary>
+/// <remarks>The fields are counted up on the hottest paths, so they are fields, and nothing else happens there.</remarks>
+internal sealed class Meter
+{
+    internal long TlbiIpa;
+    internal long TlbiRange;
+    internal long TlbiVmalle1;
+    internal long TlbiVmid;
+    internal long TlbiAll;
+    internal long TlbiHost;
+    internal long LinesLocal;
+    internal long LinesRemote;
+    internal long LinesDirty;
+    internal long IcLines;
+    internal long DsbStores;
+    internal long DsbInnerShareable;
+    internal long DsbSystem;
+    internal long EntryReads;
+    internal long EntryWrites;
+    internal long EntryUnlinks;
+    internal long TablesTaken;
+    internal long TablesFreed;
+    internal long PagesZeroed;
+    internal long PagesFreed;
+    internal long BlocksFreed;
+    internal long Faults;
+    internal long Ipis;
+    internal long Calls;
+
+    /// <summary>Spent waiting until other PEs' broadcasts had left the interconnect.</summary>
+    internal long ContentionPicoseconds;
+
+    /// <summary>Spent doing nothing, until another PE was done.</summary>
+    internal long IdlePicoseconds;
+
+    private readonly Prices _prices;
+
+    internal Meter(int pe, int socket, Prices prices)
+    {
+        Pe = pe;
+        Socket = socket;
+        _prices = prices;
+    }
+
+    internal int Pe { get; }
+
+    internal int Socket { get; }
+
+    internal long Broadcasts => TlbiIpa + TlbiRange + TlbiVmalle1 + TlbiVmid + TlbiAll + TlbiHost;
+
+    /// <summary>Virtual time of this PE, in picoseconds.</summary>
+    internal long Now => Read().Time.Picoseconds + IdlePicoseconds;
+
+    internal Bill Read() => new(
+        new OperationCounts
+        {
+            TlbiIpa = TlbiIpa,
+            TlbiRange = TlbiRange,
+            TlbiVmalle1 = TlbiVmalle1,
+            TlbiVmid = TlbiVmid,
+            TlbiAll = TlbiAll,
+            TlbiHost = TlbiHost,
+            DcLines = LinesLocal + LinesRemote,
+            DcLinesRemote = LinesRemote,
+            DcLinesDirty = LinesDirty,
+            IcLines = IcLines,
+            DsbStores = DsbStores,
+            DsbInnerShareable = DsbInnerShareable,
+            DsbSystem = DsbSystem,
+            EntryReads = EntryReads,
+            EntryWrites = EntryWrites,
+            EntryUnlinks = EntryUnlinks,
+            TablesTaken = TablesTaken,
+            TablesFreed = TablesFreed,
+            PagesZeroed = PagesZeroed,
+            PagesFreed = PagesFreed,
+            BlocksFreed = BlocksFreed,
+            Faults = Faults,
+            Ipis = Ipis,
+        },
+        new TimeShares
+        {
+            CachePicoseconds = (LinesLocal * _prices.LineLocal) + (LinesRemote * _prices.LineRemote)
+                + (LinesDirty * _prices.LineDirty) + (DsbSystem * _prices.CacheBarrier),
+            TlbiPicoseconds = (Broadcasts * _prices.Broadcast) + (DsbInnerShareable * _prices.BroadcastWait)
+                + ContentionPicoseconds,
+            WalkPicoseconds = (EntryReads * _prices.EntryRead) + (EntryWrites * _prices.EntryWrite)
+                + (EntryUnlinks * _prices.EntryUnlink) + (DsbStores * _prices.StoreBarrier),
+            TableFreePicoseconds = TablesFreed * _prices.TableFree,
+            HostFreePicoseconds = (PagesFreed * _prices.PageFree) + (BlocksFreed * _prices.BlockFree),
+            OtherPicoseconds = (IcLines * _prices.InstructionLine) + (PagesZeroed * _prices.PageZero)
+                + (Faults * _prices.Fault) + (Ipis * _prices.Ipi) + (Calls * _prices.Call),
+        });
+}

@@ -240,6 +240,15 @@ internal sealed class TraceBuilder(TraceCounts counts)
 
     private void Append(TraceOperation operation)
     {
+        // The kernel unmaps a large range in pieces, between which it may reschedule. One cause is one operation.
+        if (operation.Kind is TraceOperationKind.UnmapByNotifier or TraceOperationKind.UnmapBySlotRemoval
+            && _operations.Count > 0 && _operations[^1] is var last && last.Kind == operation.Kind
+            && (last.Start + last.Bytes).Value == operation.Start.Value)
+        {
+            _operations[^1] = last with { Bytes = last.Bytes + operation.Bytes };
+            return;
+        }
+
         if (_operations.Count == MostOperations)
         {
             throw new TraceException(

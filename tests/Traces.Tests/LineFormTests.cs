@@ -86,6 +86,20 @@ public class LineFormTests
     }
 
     [Fact]
+    public void A_range_that_the_kernel_unmaps_in_pieces_is_one()
+    {
+        HostTrace trace = Sample.Read(
+            "a-1 [0] .... 1.0: s2map: " + Map + "\n"
+            + "a-1 [0] .... 1.1: kvm_unmap_hva_range: mmu notifier unmap range: 0x10000000 -- 0x90000000\n"
+            + "a-1 [0] .... 1.2: s2unmap: (kvm_pgtable_stage2_unmap+0x0/0x1) addr=0x40000000 size=0x40000000\n"
+            + "a-1 [0] .... 1.3: s2unmap: (kvm_pgtable_stage2_unmap+0x0/0x1) addr=0x80000000 size=0x40000000\n");
+
+        trace.Operations.Count.ShouldBe(2);
+        trace.Operations[^1].ShouldBe(new TraceOperation(
+            TraceOperationKind.UnmapByNotifier, TraceProtection.None, new Ipa(0x4000_0000), 0x8000_0000, default));
+    }
+
+    [Fact]
     public void Ranges_and_whole_VMIDs_are_told_apart()
     {
         HostTrace trace = Sample.Read(

@@ -70,6 +70,7 @@ internal static class Commands
         root.Options.Add(CommonOptions.Color);
         Add(RunVerb.Make(cancellation), "./quietus run --memory 512M --cpus 2");
         Add(BenchVerb.Make(cancellation), "./quietus bench --guest filler --memory 64M,256M --json bench.json");
+        Add(ReplayVerb.Make(cancellation), "./quietus replay tests/Traces.Tests/Data/munmap-2M-4k.txt.gz");
         Add(DoctorVerb.Make(cancellation), "./quietus doctor");
         foreach (Option option in root.Options)
         {

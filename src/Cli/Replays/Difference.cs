@@ -6,8 +6,8 @@ using Quietus.Traces;
 namespace Quietus.Cli.Replays;
 
 /// <summary>
-/// Something in which the traced kernel and the replayed policies differ by design. Each has a paragraph of that name in
-/// docs/replay.md.
+/// Something in which the traced kernel and the replayed policies differ by design. docs/replay.md has a paragraph of
+/// each name.
 /// </summary>
 /// <param name="Name">Its name.</param>
 /// <param name="Explanation">What is different, and why, for people.</param>
@@ -24,8 +24,8 @@ internal sealed record Difference(string Name, string Explanation)
         {
             found.Add(new Difference(
                 "lazy-free-at-death",
-                $"Under {Join(walkers)} the death walks what is still mapped and maintains each leaf, as Linux 5.5 did. The "
-                    + "traced kernel (5.10 and later) frees the tables without any maintenance: patch 5 in spirit."));
+                $"Under {Join(walkers)} the death walks what is still mapped and maintains each leaf, as Linux 5.5 "
+                    + "did. The traced kernel (5.10 and later) frees the tables without any maintenance: patch 5 in spirit."));
         }
 
         string[] invalidators = Names(rows.Where(row => row.Death.Bill.Counts.TlbiVmid > 0));
@@ -69,8 +69,8 @@ internal sealed record Difference(string Name, string Explanation)
         {
             found.Add(new Difference(
                 "cleaning-elided",
-                $"Under {Join(elides)} nothing is cleaned when the range is unmapped: by the event (patch 7), or by the "
-                    + "pages' fate (docs/elision.md). --cause says what the range was taken for."));
+                $"Under {Join(elides)} nothing is cleaned when the range is unmapped: by the event (patch 7), or by "
+                    + "the pages' fate (docs/elision.md). --cause says what the range was taken for."));
         }
 
         if (trace.Mapping.Cleanings > 0 && rows.Any(row => row.Machine.HasForcedWriteBack))

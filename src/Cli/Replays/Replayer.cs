@@ -12,8 +12,8 @@ using Quietus.Traces;
 namespace Quietus.Cli.Replays;
 
 /// <summary>
-/// Plays a traced VM again: the engine gets the same maps, ranges and death, in the same order, over a simulated machine.
-/// What it issues is counted by the simulator; nothing is taken from the trace but what happened to the memory.
+/// Plays a traced VM again: the engine gets the same maps, ranges and death, in the same order, over a simulated
+/// machine. What it issues is counted by the simulator; nothing is taken from the trace but what happened to the memory.
 /// </summary>
 internal sealed class Replayer
 {

@@ -1,9 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Globalization;
-using System.IO;
 using System.Linq;
-using System.Net;
 using System.Text;
 using Quietus.Cli.Bench;
 using Quietus.Cli.Guests;
@@ -15,39 +13,9 @@ namespace Quietus.Cli.Reports;
 /// <summary>A bench result as one HTML file that needs nothing else: no script, no font, no network.</summary>
 internal static class HtmlReport
 {
-    private const string Style = """
-        :root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --line: #d8dee4; --paper: #ffffff;
-          --panel: #f6f8fa; --kill: #0b6bcb; --unmap: #b35900; --good: #1a7f37; --bad: #cf222e; }
-        @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9198a1; --line: #30363d;
-          --paper: #0d1117; --panel: #161b22; --kill: #58a6ff; --unmap: #f0a04b; --good: #3fb950; --bad: #f85149; } }
-        body { margin: 0 auto; padding: 2.5rem 1.5rem 4rem; max-width: 74rem; background: var(--paper);
-          color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
-        h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.6rem 0 .5rem; }
-        h3 { font-size: 1rem; margin: 1.8rem 0 .3rem; color: var(--soft); font-weight: 600; }
-        p { max-width: 48rem; } .soft { color: var(--soft); } .lead { font-size: 1.1rem; }
-        svg { display: block; width: 100%; height: auto; margin: .3rem 0 1rem; }
-        svg text { fill: var(--ink); font: 13px system-ui, sans-serif; } svg .soft { fill: var(--soft); }
-        svg .grid { stroke: var(--line); } svg .kill { fill: var(--kill); } svg .unmap { fill: var(--unmap); }
-        .key span { display: inline-block; margin-right: 1.2rem; } .key i { display: inline-block; width: .8rem;
-          height: .8rem; border-radius: 2px; margin-right: .4rem; vertical-align: -1px; }
-        .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .78rem; width: 100%; }
-        th, td { padding: .3rem .3rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap;
-          font-variant-numeric: tabular-nums; }
-        th { color: var(--soft); font-weight: 600; } .l { text-align: left; }
-        pre { background: var(--panel); border: 1px solid var(--line); border-radius: 6px; padding: .8rem 1rem;
-          overflow-x: auto; font-size: .85rem; } .met { color: var(--good); } .missed { color: var(--bad); }
-        dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.2rem; font-size: .9rem; }
-        dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-        """;
-
     /// <summary>The whole document.</summary>
-    public static string Make(BenchResult result)
+    public static string Make(BenchResult result) => HtmlPage.Make("what a VM's death costs", html =>
     {
-        var html = new StringBuilder();
-        html.Append("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n")
-            .Append("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n")
-            .Append("<title>Quietus: what a VM's death costs</title>\n<style>\n").Append(Style)
-            .Append("\n</style>\n</head>\n<body>\n");
         WriteHead(html, result);
         foreach (IGrouping<(string, long, string), BenchRow> group in Groups(result))
         {
@@ -57,10 +25,8 @@ internal static class HtmlReport
         WriteRows(html, result);
         WritePrimitives(html, result);
         WriteMethod(html, result);
-        WriteData(html, result);
-        html.Append("</body>\n</html>\n");
-        return html.ToString();
-    }
+        HtmlPage.WriteData(html, BenchJson.Schema, stream => BenchJson.Write(stream, result));
+    });
 
     private static IEnumerable<IGrouping<(string, long, string), BenchRow>> Groups(BenchResult result) =>
         result.Rows.GroupBy(row => (row.Case.Guest.Name, row.Case.MemoryBytes, row.Case.Pages));
@@ -77,25 +43,25 @@ internal static class HtmlReport
         if (before is not null && best is not null && best != before && best.Death.Instructions > 0)
         {
             html.Append(CultureInfo.InvariantCulture, $"""
-                <p class="lead">Killing a {ByteSize.Format(before.Case.MemoryBytes)} {Text(before.Case.Guest.Name)} VM
+                <p class="lead">Killing a {ByteSize.Format(before.Case.MemoryBytes)} {HtmlPage.Text(before.Case.Guest.Name)} VM
                 with {before.Death.Entries:N0} mappings takes {before.Death.Instructions:N0} instructions and
                 {before.Death.DcLines:N0} cache-line operations under <b>before-series</b>, and
                 {best.Death.Instructions:N0} instructions and {best.Death.DcLines:N0} cache-line operations under
-                <b>{Text(best.Case.Policy.Name)}</b>: {(double)before.Death.Instructions / best.Death.Instructions:N0}
+                <b>{HtmlPage.Text(best.Case.Policy.Name)}</b>: {(double)before.Death.Instructions / best.Death.Instructions:N0}
                 times fewer instructions.</p>
 
                 """);
         }
 
         html.Append(CultureInfo.InvariantCulture, $"""
-            <p class="soft">Quietus {Text(ThisProgram.Version)} on QEMU {Text(result.Qemu.Version)},
-            {Text(result.Plan.Cpu.Name)}, {result.Plan.Cpus} vCPU;
-            {Text(string.Join("; ", result.Plan.Guests.Select(guest => guest.Name + ": " + guest.Description)))}.</p>
+            <p class="soft">Quietus {HtmlPage.Text(ThisProgram.Version)} on QEMU {HtmlPage.Text(result.Qemu.Version)},
+            {HtmlPage.Text(result.Plan.Cpu.Name)}, {result.Plan.Cpus} vCPU;
+            {HtmlPage.Text(string.Join("; ", result.Plan.Guests.Select(guest => guest.Name + ": " + guest.Description)))}.</p>
 
             """);
         foreach (string note in result.Notes)
         {
-            html.Append("<p><b>Note:</b> ").Append(Text(note)).Append("</p>\n");
+            html.Append("<p><b>Note:</b> ").Append(HtmlPage.Text(note)).Append("</p>\n");
         }
     }
 
@@ -103,7 +69,7 @@ internal static class HtmlReport
     {
         BenchCase sample = rows[0].Case;
         html.Append(CultureInfo.InvariantCulture, $"""
-            <h2>{Text(sample.Guest.Name)}, {ByteSize.Format(sample.MemoryBytes)}, pages {Text(sample.Pages)}</h2>
+            <h2>{HtmlPage.Text(sample.Guest.Name)}, {ByteSize.Format(sample.MemoryBytes)}, pages {HtmlPage.Text(sample.Pages)}</h2>
             <p class="key"><span><i style="background:var(--kill)"></i>killed in mid-run</span><span><i
             style="background:var(--unmap)"></i>memory unmapped while it lives</span></p>
 
@@ -158,7 +124,7 @@ internal static class HtmlReport
                     row.Case.Way,
                 ])
             {
-                html.Append("<td class=\"l\">").Append(Text(cell)).Append("</td>");
+                html.Append("<td class=\"l\">").Append(HtmlPage.Text(cell)).Append("</td>");
             }
 
             foreach (string cell in (string[])
@@ -170,7 +136,7 @@ internal static class HtmlReport
                     Duration.Format(row.WallNanoseconds),
                 ])
             {
-                html.Append("<td>").Append(Text(cell)).Append("</td>");
+                html.Append("<td>").Append(HtmlPage.Text(cell)).Append("</td>");
             }
 
             html.Append("</tr>\n");
@@ -178,7 +144,7 @@ internal static class HtmlReport
 
         html.Append("</table></div>\n<p class=\"soft\">The policies: ")
             .Append(string.Join("; ", result.Plan.Policies.Select(policy =>
-                $"<b>{Text(policy.Name)}</b> {Text(policy.Meaning)}")))
+                $"<b>{HtmlPage.Text(policy.Name)}</b> {HtmlPage.Text(policy.Meaning)}")))
             .Append(".</p>\n");
     }
 
@@ -196,8 +162,8 @@ internal static class HtmlReport
             foreach (Target target in targets)
             {
                 html.Append(CultureInfo.InvariantCulture, $"""
-                    <tr><td class="l">{Text(target.Name)}</td><td>{Text(target.Bound)}</td>
-                    <td>{Text(target.Measured)}</td>
+                    <tr><td class="l">{HtmlPage.Text(target.Name)}</td><td>{HtmlPage.Text(target.Bound)}</td>
+                    <td>{HtmlPage.Text(target.Measured)}</td>
                     <td class="l {(target.Met ? "met" : "missed")}">{(target.Met ? "met" : "missed")}</td></tr>
 
                     """);
@@ -217,7 +183,7 @@ internal static class HtmlReport
             <h2>How it was measured</h2>
             <p>A hypervisor at EL2, on a machine that QEMU emulates, created one VM after the other; each dirtied most
             of its memory and then died, killed in mid-run or with its memory unmapped while it lived. Instructions are
-            QEMU’s own count ({Text(string.Join(' ', QemuMachine.CountingOptions))}), in which every instruction is one,
+            QEMU’s own count ({HtmlPage.Text(string.Join(' ', QemuMachine.CountingOptions))}), in which every instruction is one,
             DC and TLBI too; so the operations, counted where they are issued, stand beside it. QEMU models no caches:
             its time cannot show what cache maintenance costs.</p>
             <p>The D05 column is a model: counts times published figures. {D05Model.LineNanoseconds:0} ns per cache line
@@ -226,27 +192,15 @@ internal static class HtmlReport
             FEAT_TLBIRANGE”), {D05Model.BatchedTlbiNanoseconds:0} ns per TLBI in a batch and
             {D05Model.WholeSpaceNanoseconds:0} ns per invalidation of a VMID (the range-TLBI series for stage 1, an ASID
             standing in).</p>
-            <dl><dt>repeat</dt><dd><code>{Text(result.Command)}</code></dd>
-            <dt>QEMU</dt><dd>{Text(result.Qemu.VersionLine)}</dd>
-            <dt>machine</dt><dd><code>{Text(result.QemuCommand)}</code></dd>
-            <dt>image</dt><dd>sha256 {Text(result.ImageSha256)}</dd>
+            <dl><dt>repeat</dt><dd><code>{HtmlPage.Text(result.Command)}</code></dd>
+            <dt>QEMU</dt><dd>{HtmlPage.Text(result.Qemu.VersionLine)}</dd>
+            <dt>machine</dt><dd><code>{HtmlPage.Text(result.QemuCommand)}</code></dd>
+            <dt>image</dt><dd>sha256 {HtmlPage.Text(result.ImageSha256)}</dd>
             <dt>frames</dt><dd>{result.FramesReceived:N0} received, {result.FramesLost} lost</dd>
             <dt>took</dt><dd>{Duration.Format(result.WallNanoseconds)} on the host</dd></dl>
 
             """);
     }
 
-    /// <summary>The JSON document goes along, so that the file is all that has to be kept.</summary>
-    private static void WriteData(StringBuilder html, BenchResult result)
-    {
-        using var json = new MemoryStream();
-        BenchJson.Write(json, result);
-        html.Append("<details><summary class=\"soft\">The same as JSON (")
-            .Append(BenchJson.Schema).Append(")</summary>\n<pre id=\"data\">")
-            .Append(Text(Encoding.UTF8.GetString(json.ToArray()))).Append("</pre></details>\n");
-    }
-
     private static string Whole(long count) => count.ToString("N0", CultureInfo.InvariantCulture);
-
-    private static string Text(string text) => WebUtility.HtmlEncode(text);
 }

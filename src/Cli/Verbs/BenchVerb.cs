@@ -104,7 +104,7 @@ internal static class BenchVerb
         }
 
         BenchResult measured;
-        using (var progress = BenchProgress.Start(plan.Cases.Count))
+        using (var progress = new BenchProgress(plan.Cases.Count))
         {
             measured = await new BenchRunner(plan, qemu, image, progress)
                 .RunAsync(Repeat(plan), notes, cancellation)

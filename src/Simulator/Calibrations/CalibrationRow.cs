@@ -28,6 +28,19 @@ public sealed record CalibrationRow(
     string Quantity, string Machine, CalibrationKind Kind, double Published, double Predicted, string PublishedText,
     string Source, string Note)
 {
+    /// <summary>Both values are factors, not nanoseconds.</summary>
+    public bool IsFactor { get; init; }
+
+    /// <summary>What the model gives, with three figures and a unit.</summary>
+    public string PredictedText => IsFactor
+        ? Predicted.ToString("0.0", CultureInfo.InvariantCulture) + " times"
+        : Predicted switch
+        {
+            >= 1e9 => Text(Predicted / 1e9) + " s",
+            >= 1e6 => Text(Predicted / 1e6) + " ms",
+            _ => Predicted.ToString("N0", CultureInfo.InvariantCulture) + " ns",
+        };
+
     /// <summary>How far the model is off, in percent of what was published.</summary>
     public double ErrorPercent => Kind == CalibrationKind.OutOfReach ? 0 : ((Predicted / Published) - 1) * 100;
 
@@ -35,4 +48,7 @@ public sealed record CalibrationRow(
     public string ErrorText => Kind == CalibrationKind.OutOfReach
         ? "–"
         : ErrorPercent.ToString("+0.0;−0.0;0.0", CultureInfo.InvariantCulture) + " %";
+
+    private static string Text(double value) =>
+        value.ToString(value >= 100 ? "0" : value >= 10 ? "0.0" : "0.00", CultureInfo.InvariantCulture);
 }

@@ -124,6 +124,20 @@ public sealed class SimulatedServer
         return new Vmid(_lastVmid);
     }
 
+    /// <summary>
+    /// The host invalidates pages of one of its processes: Stage-1 TLBIs by VA, then the DSB that waits for all.
+    /// </summary>
+    internal void FlushHostTlb(Meter meter, int pages)
+    {
+        for (int page = 0; page < pages; page++)
+        {
+            Broadcast(meter);
+            meter.TlbiHost++;
+        }
+
+        meter.DsbInnerShareable++;
+    }
+
     private void WaitForInterconnect(Meter meter)
     {
         long now = meter.Now;

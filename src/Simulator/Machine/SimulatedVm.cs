@@ -194,8 +194,13 @@ public sealed class SimulatedVm
         Ipa ipa, AccessKind access, out FaultTicket ticket,
         int faultLevel = GuestMemory<Arm4K, SimulatedMachine>.UnknownLevel)
     {
-        Meter.Faults++;
-        return _memory.PrepareFault(ref _machine, ipa, access, out ticket, faultLevel);
+        FaultResult result = _memory.PrepareFault(ref _machine, ipa, access, out ticket, faultLevel);
+        if (result != FaultResult.Mapped)
+        {
+            Meter.Faults++;
+        }
+
+        return result;
     }
 
     internal FaultResult CommitFault(ref FaultTicket ticket) => _memory.CommitFault(ref _machine, ref ticket);

@@ -1,14 +1,242 @@
 using System;
+using System.Numerics;
 using System.Threading;
+using Quietus.Memory;
+using Quietus.Stage2;
 
 namespace Quietus.Simulator;
 
 /// <summary>Simulates a VM's life and death on a machine.</summary>
 public static class Simulation
 {
-    /// <summary>Fills a VM as asked, ends it as asked, and tells what that came to. The same request gives the same.</summary>
+    /// <summary>Where the guest's RAM begins: at 1 GB, as on QEMU's virt machine, so that it can be mapped by 1 GB.</summary>
+    private const ulong RamStart = 1UL << 30;
+
+    private const ulong PageBytes = 4096;
+
+    private const int UnknownLevel = GuestMemory<Arm4K, SimulatedMachine>.UnknownLevel;
+
+    /// <summary>Faults between two looks at the cancellation.</summary>
+    private const int Stride = 1 << 16;
+
+    /// <summary>Addresses that are looked up in VM and host after filling and after the death.</summary>
+    private const int Samples = 4096;
+
+    /// <summary>
+    /// Fills a VM as asked, ends it as asked, and tells what that came to. The same request gives the same.
+    /// </summary>
     /// <exception cref="SimulationException">The request makes no sense, or does not fit the machine.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public static SimulationResult Run(SimulationRequest request, CancellationToken cancellation = default) =>
-        throw new NotImplementedException();
+    public static SimulationResult Run(SimulationRequest request, CancellationToken cancellation = default)
+    {
+        Check(request);
+        var server = new SimulatedServer(request.Machine, TableBytesFor(request.MemoryBytes));
+        var host = new Host(server, request.Seed, request.Interleave);
+        HostProcess vmm = host.Start();
+        ulong address = vmm.Map(
+            request.MemoryBytes, AreaKind.Anonymous, AreaPagesOf(request.Pages), null, request.HugePageShare);
+        HostedVm vm = vmm.CreateVm(request.Policy, request.Vcpus, IpaBitsFor(request.MemoryBytes));
+        int slot = vm.AddSlot(new Ipa(RamStart), address, request.MemoryBytes);
+
+        Bill start = server.BillOf(vmm.Pe);
+        Fill(request, vm, cancellation);
+        Bill filled = server.BillOf(vmm.Pe);
+        long checks = CheckAgreement(vm, request);
+        long blocks1G = CountGigabytes(vm, request);
+        double victimsBefore = server.VictimNanoseconds;
+        var result = new SimulationResult
+        {
+            Request = request,
+            MappedPages4K = (long)vm.Memory.MappedPages,
+            MappedBlocks2M = (long)vm.Memory.MappedBlocks,
+            MappedBlocks1G = blocks1G,
+            TablePages = (long)vm.Memory.TablePages,
+            Fill = filled - start,
+            Death = default,
+            VictimNanoseconds = 0,
+            InvariantsChecked = 0,
+        };
+
+        cancellation.ThrowIfCancellationRequested();
+        Bill before = server.BillOf(vmm.Pe);
+        End(request, vm, slot, address);
+        Bill after = server.BillOf(vmm.Pe);
+        checks += CheckDeath(vm, host);
+        return result with
+        {
+            Death = after - before,
+            VictimNanoseconds = server.VictimNanoseconds - victimsBefore,
+            InvariantsChecked = checks,
+        };
+    }
+
+    private static void Check(SimulationRequest request)
+    {
+        ulong unit = UnitOf(request.Pages);
+        if (request.MemoryBytes == 0 || request.MemoryBytes % unit != 0)
+        {
+            throw new SimulationException(
+                $"{request.MemoryBytes} bytes are no multiple of the pages' {unit}", "Take a multiple, or smaller pages.");
+        }
+
+        if (request.MemoryBytes > request.Machine.MemoryBytes - (request.Machine.MemoryBytes >> 6))
+        {
+            throw new SimulationException(
+                $"{request.Machine.Name} has {request.Machine.MemoryBytes >> 20} MB, too few for a VM of "
+                + $"{request.MemoryBytes >> 20} MB", "Take less, or give it more: --set memory=…");
+        }
+
+        if (request.Vcpus < 1 || request.Vcpus > request.Machine.Pes)
+        {
+            throw new SimulationException(
+                $"{request.Vcpus} vCPUs on {request.Machine.Pes} PEs", "Each vCPU has a PE of its own.");
+        }
+
+        if (request.Touched is not (>= 0 and <= 1) || request.HugePageShare is not (>= 0 and <= 1))
+        {
+            throw new SimulationException("a share lies outside 0 to 1", "Give 0.5, say.");
+        }
+    }
+
+    private static ulong UnitOf(GuestPages pages) => pages switch
+    {
+        GuestPages.Blocks1G => 1UL << 30,
+        GuestPages.Blocks2M => 1UL << 21,
+        _ => PageBytes,
+    };
+
+    private static AreaPages AreaPagesOf(GuestPages pages) => pages switch
+    {
+        GuestPages.Blocks1G => AreaPages.Huge1G,
+        GuestPages.Blocks2M => AreaPages.Huge2M,
+        GuestPages.Transparent => AreaPages.Transparent,
+        _ => AreaPages.Small,
+    };
+
+    private static int IpaBitsFor(ulong bytes) =>
+        Math.Max(SimulatedVm.DefaultIpaBits, 64 - BitOperations.LeadingZeroCount(RamStart + bytes - 1));
+
+    /// <summary>Tables of 4 KB pages take 1/512 of what they map, and a little above.</summary>
+    private static ulong TableBytesFor(ulong bytes) => (bytes >> 9) + (bytes >> 17) + (16UL << 20);
+
+    private static void Fill(SimulationRequest request, HostedVm vm, CancellationToken cancellation)
+    {
+        // Huge pages come whole with their first touch, transparent ones are touched in order.
+        ulong unit = UnitOf(request.Pages);
+        ulong units = request.MemoryBytes / unit;
+        ulong touched = (ulong)Math.Round(units * request.Touched);
+        CacheLines lines = vm.Memory.Server.Lines;
+        var order = new Permutation(units, request.Seed);
+        for (ulong i = 0; i < touched;)
+        {
+            if (i % Stride == 0)
+            {
+                cancellation.ThrowIfCancellationRequested();
+            }
+
+            ulong index = request.Touch == TouchPattern.Random ? order.Next() : i;
+            ulong ipa = RamStart + (index * unit);
+
+            // The syndrome names the level; after a table's first page it is 3.
+            bool hasTable = request is { Touch: not TouchPattern.Random, Pages: GuestPages.Pages4K }
+                && (ipa & (ProcessPages.BlockBytes - 1)) != 0;
+            ulong mapped = vm.Touch(new Ipa(ipa), AccessKind.Write, hasTable ? 3 : UnknownLevel);
+            if (mapped == 0)
+            {
+                throw new InvalidOperationException($"The host has no page for {ipa:x}.");
+            }
+
+            ulong written = request.Touch == TouchPattern.Random ? unit : Math.Max(mapped, unit);
+            Write(request, vm, lines, ipa, written);
+            i += request.Touch == TouchPattern.Random ? 1 : written / unit;
+        }
+
+        for (int round = 0; request.Touch == TouchPattern.HotSet && round < 4; round++)
+        {
+            for (ulong i = 0; i < touched / 10; i++)
+            {
+                Write(request, vm, lines, RamStart + (i * unit), unit);
+            }
+        }
+    }
+
+    /// <summary>The guest writes to what is mapped. Past the caches, nothing of it is in them.</summary>
+    private static void Write(SimulationRequest request, HostedVm vm, CacheLines lines, ulong ipa, ulong bytes)
+    {
+        if (request.CachesOff)
+        {
+            return;
+        }
+
+        Pa page = vm.Owner.Translate(vm.Slots[0].Address + (ipa - RamStart), out _);
+        lines.Write(page.Value, bytes);
+    }
+
+    private static void End(SimulationRequest request, HostedVm vm, int slot, ulong address)
+    {
+        HostProcess vmm = vm.Owner;
+        bool done = request.Death switch
+        {
+            DeathKind.Munmap => vmm.Unmap(address, request.MemoryBytes),
+            DeathKind.Madvise => vmm.DontNeed(address, request.MemoryBytes),
+            DeathKind.Mremap => vmm.Move(address, request.MemoryBytes, out _),
+            DeathKind.Slot => vm.RemoveSlot(slot) == MemoryResult.Ok,
+            _ => true,
+        };
+        if (!done)
+        {
+            throw new InvalidOperationException($"The {request.Death} was refused.");
+        }
+
+        if (request.Death == DeathKind.Exit)
+        {
+            vmm.Exit();
+        }
+        else
+        {
+            vmm.Kill();
+        }
+    }
+
+    /// <summary>What the VM maps is what the host maps, at addresses drawn from the seed; counts agree with the sizes.</summary>
+    private static long CheckAgreement(HostedVm vm, SimulationRequest request)
+    {
+        var random = new Random(request.Seed);
+        var check = new Agreement(vm.Owner, vm.Slots[0].Address - RamStart);
+        for (int i = 0; i < Samples; i++)
+        {
+            ulong offset = (ulong)random.NextInt64((long)(request.MemoryBytes / PageBytes)) * PageBytes;
+            vm.Memory.Visit(new Ipa(RamStart + offset), PageBytes, ref check);
+        }
+
+        return check.Checked;
+    }
+
+    private static long CountGigabytes(HostedVm vm, SimulationRequest request)
+    {
+        if (request.Pages != GuestPages.Blocks1G)
+        {
+            return 0;
+        }
+
+        var count = default(LeafCount);
+        vm.Memory.Visit(new Ipa(RamStart), request.MemoryBytes, ref count);
+        return count.Gigabytes;
+    }
+
+    /// <summary>Nothing is left: no table, no table page that the pool would miss, no owner of a page.</summary>
+    private static long CheckDeath(HostedVm vm, Host host)
+    {
+        bool holds = !vm.Memory.Exists && vm.Memory.Frames.ChunkCount == 0
+            && host.Server.Pool.Usage.OwnedChunks == 0 && host.Server.Pool.RefusedFrees == 0
+            && !host.Frames.AnyShared && host.Processes.Count == 0;
+        return holds ? 1 : throw new InvalidOperationException("Something is left of the VM after its death.");
+    }
+
+    private struct LeafCount : ILeafVisitor
+    {
+        internal long Gigabytes;
+
+        public void Visit(Ipa ipa, Pa output, int level, LeafAttributes attributes) => Gigabytes += level == 1 ? 1 : 0;
+    }
 }

@@ -1,0 +1,129 @@
+using System;
+using System.Collections.Generic;
+using Quietus.Memory;
+using Quietus.Stage2;
+
+namespace Quietus.Simulator;
+
+// The MMU notifier: from a range of the process to ranges of its VMs' memory, with the event and the pages' fate.
+public sealed partial class HostProcess
+{
+    /// <summary>What becomes of the page at an address, which lies in an area and may not be present.</summary>
+    private delegate PageFate FateRule(MemoryArea area, ulong address, HostPage page);
+
+    /// <summary>What becomes of a page that the process gives up.</summary>
+    private PageFate Departure(MemoryArea area, ulong address, HostPage page) =>
+        area.Kind != AreaKind.Anonymous ? PageFate.FileBacked
+        : page.IsPresent && Host.Frames.IsShared(FrameOf(address, page)) ? PageFate.StillMappedElsewhere
+        : PageFate.AnonymousLastMappingFreed;
+
+    /// <summary>Tells the VMs that a range changes, changes it, and tells them that it has changed.</summary>
+    private bool Change(ulong start, ulong bytes, NotifierEvent why, FateRule fateOf, Action change)
+    {
+        if (!IsAlive || bytes == 0 || ((start | bytes) & (ProcessPages.PageBytes - 1)) != 0
+            || start + bytes < start || !IsMapped(start, start + bytes))
+        {
+            return false;
+        }
+
+        List<SimulatedVm> told = [];
+        foreach (HostedVm vm in _vms)
+        {
+            foreach (HostedVm.Slot slot in vm.Slots)
+            {
+                ulong from = Math.Max(start, slot.Address);
+                ulong to = Math.Min(start + bytes, slot.End);
+                if (vm.Memory.Exists && from < to)
+                {
+                    Tell(vm.Memory, slot, from, to, why, fateOf, told);
+                }
+            }
+        }
+
+        change();
+        foreach (SimulatedVm vm in told)
+        {
+            _ = vm.EndNotify();
+        }
+
+        return true;
+    }
+
+    /// <summary>Begins one invalidation for each run of pages of the same fate.</summary>
+    private void Tell(
+        SimulatedVm vm, HostedVm.Slot slot, ulong from, ulong to, NotifierEvent why, FateRule fateOf,
+        List<SimulatedVm> told)
+    {
+        while (from < to)
+        {
+            ulong end = EndOfFate(from, to, fateOf, out PageFate fate);
+            var range = new NotifierRange(
+                new Ipa(slot.Ipa + (from - slot.Address)), new Ipa(slot.Ipa + (end - slot.Address)), why, true, fate);
+            vm.Pe = Pe;
+            MemoryResult result = vm.BeginNotify(in range);
+            if (result != MemoryResult.Ok)
+            {
+                throw new SimulationException(
+                    $"a VM could not follow its host's {why} ({result})", "Give the server more memory for tables.");
+            }
+
+            told.Add(vm);
+            from = end;
+        }
+    }
+
+    private ulong EndOfFate(ulong from, ulong to, FateRule fateOf, out PageFate fate)
+    {
+        MemoryArea? area = AreaAt(from);
+        if (area == null)
+        {
+            // An address that is not mapped in the process is not mapped in the VM either.
+            fate = PageFate.Unknown;
+            return from + ProcessPages.PageBytes;
+        }
+
+        fate = fateOf(area, from, _pages[from]);
+        if (!Host.Frames.AnyShared)
+        {
+            return Math.Min(to, area.End);
+        }
+
+        ulong end = from + ProcessPages.PageBytes;
+        while (end < to && end < area.End && fateOf(area, end, _pages[end]) == fate)
+        {
+            end += ProcessPages.PageBytes;
+        }
+
+        return end;
+    }
+
+    /// <summary>
+    /// The release callback. A slot was given one fate for the VM's death; pages that have another by now, since a child
+    /// shares them, are unmapped by their own first where the policy goes by fate.
+    /// </summary>
+    private void ReleaseVm(HostedVm vm)
+    {
+        vm.Memory.Pe = Pe;
+        if (vm.Memory.Policy == MaintenancePolicy.Fate && Host.Frames.AnyShared)
+        {
+            foreach (HostedVm.Slot slot in vm.Slots)
+            {
+                List<SimulatedVm> told = [];
+                for (ulong from = slot.Address; from < slot.End;)
+                {
+                    ulong end = EndOfFate(from, slot.End, Departure, out PageFate fate);
+                    if (fate == PageFate.StillMappedElsewhere)
+                    {
+                        Tell(vm.Memory, slot, from, end, NotifierEvent.Unmap, Departure, told);
+                    }
+
+                    from = end;
+                }
+
+                told.ForEach(static memory => memory.EndNotify());
+            }
+        }
+
+        _ = vm.Memory.Release();
+    }
+}

@@ -26,13 +26,18 @@ internal static class ReplayTable
     public static void Write(TextWriter writer, ReplayResult result)
     {
         HostTrace trace = result.Trace;
-        writer.WriteLine(Style.Bold(Printable.Line(Path.GetFileName(result.File)) + ": " + Describe(trace)));
+        foreach (string line in TextTable.Wrap(
+            Printable.Line(Path.GetFileName(result.File)) + ": " + Describe(trace)))
+        {
+            writer.WriteLine(Style.Bold(line));
+        }
+
         foreach (IGrouping<string, ReplayRow> machine in result.Rows.GroupBy(row => row.Machine.Name))
         {
             foreach (ReplayRow[] rows in machine.Chunk(PoliciesAtATime))
             {
                 writer.WriteLine();
-                writer.WriteLine("on " + machine.Key + " (" + machine.First().Machine.Title + ")");
+                TextTable.WriteNote(writer, "on " + machine.Key + ": " + machine.First().Machine.Title);
                 TextTable.Write(writer, Columns(rows), Lines(trace, rows[0]));
             }
         }
@@ -116,7 +121,7 @@ internal static class ReplayTable
     {
         yield return new Line("map    pages cleaned", Cleaned(trace.Mapping), row => Pages(row.Mapping, row));
         yield return new Line(
-            "       TLBI by IPA", Whole(trace.Mapping.LeafTlbi + trace.Mapping.TableTlbi),
+            "       TLBI ipa", Whole(trace.Mapping.LeafTlbi + trace.Mapping.TableTlbi),
             row => Whole(row.Mapping.Bill.Counts.TlbiIpa));
         if (sample.Unmapping.Bill != default)
         {
@@ -141,20 +146,20 @@ internal static class ReplayTable
     {
         string blank = new(' ', name.Length);
         yield return new Line(
-            name + "leaves, TLBI by IPA", Whole(traced.LeafTlbi), row => phase(row).IsEager
+            name + "TLBI ipa, leaves", Whole(traced.LeafTlbi), row => phase(row).IsEager
                 ? Whole(phase(row).Leaves)
                 : "-");
         yield return new Line(
-            blank + "tables, TLBI by IPA", Whole(traced.TableTlbi), row => phase(row).IsEager
+            blank + "TLBI ipa, tables", Whole(traced.TableTlbi), row => phase(row).IsEager
                 ? Whole(phase(row).Tables)
                 : "-");
         yield return new Line(
-            blank + "all TLBI by IPA", Whole(traced.LeafTlbi + traced.TableTlbi),
+            blank + "TLBI ipa, all", Whole(traced.LeafTlbi + traced.TableTlbi),
             row => Whole(phase(row).Bill.Counts.TlbiIpa));
         yield return new Line(
-            blank + "TLBI by range", Whole(traced.RangeTlbi), row => Whole(phase(row).Bill.Counts.TlbiRange));
+            blank + "TLBI range", Whole(traced.RangeTlbi), row => Whole(phase(row).Bill.Counts.TlbiRange));
         yield return new Line(
-            blank + "TLBI of the VMID", Whole(traced.VmidTlbi), row => Whole(phase(row).Bill.Counts.TlbiVmid));
+            blank + "TLBI vmid", Whole(traced.VmidTlbi), row => Whole(phase(row).Bill.Counts.TlbiVmid));
         yield return new Line(blank + "pages cleaned", Cleaned(traced), row => Pages(phase(row), row));
         yield return new Line(
             blank + "time", Duration.Format(nanoseconds), row => Duration.Format(phase(row).Nanoseconds));

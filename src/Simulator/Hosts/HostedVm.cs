@@ -8,6 +8,8 @@ namespace Quietus.Simulator;
 /// <summary>A VM that a process owns: its slots are parts of the process's address space.</summary>
 public sealed class HostedVm
 {
+    private const int MostAttempts = 4;
+
     private readonly List<Slot> _slots = [];
 
     internal HostedVm(HostProcess owner, SimulatedVm memory, int vcpus)
@@ -103,26 +105,40 @@ public sealed class HostedVm
 
     private ulong Touch(Slot slot, Ipa ipa, ulong address, AccessKind access, int faultLevel)
     {
-        FaultResult prepared = Memory.BeginFault(ipa, access, out FaultTicket ticket, faultLevel);
-        if (prepared == FaultResult.Mapped)
+        // To find the page can itself change the mapping (copy on write), and then the guest faults once more.
+        for (int attempt = 0; attempt < MostAttempts; attempt++)
         {
-            return ProcessPages.PageBytes;
+            FaultResult prepared = Memory.BeginFault(ipa, access, out FaultTicket ticket, faultLevel);
+            if (prepared == FaultResult.Mapped)
+            {
+                return ProcessPages.PageBytes;
+            }
+
+            if (prepared != FaultResult.NeedsHostPage
+                || !Owner.TryResolve(address, access == AccessKind.Write, out HostPage page))
+            {
+                return 0;
+            }
+
+            int level = LevelFor(slot, address, page);
+            ulong bytes = HostFrames.BytesOf(level);
+            ulong frame = HostProcess.FrameOf(address, page) & ~(bytes - 1);
+            ticket.Supply(new Pa(frame), level, page.IsWritable);
+            FaultResult result = Memory.CommitFault(ref ticket);
+            if (result == FaultResult.Mapped)
+            {
+                return bytes;
+            }
+
+            if (result != FaultResult.Retry)
+            {
+                throw new InvalidOperationException($"A fault at {ipa.Value:x} ended as {result}.");
+            }
+
+            faultLevel = GuestMemory<Arm4K, SimulatedMachine>.UnknownLevel;
         }
 
-        if (prepared != FaultResult.NeedsHostPage
-            || !Owner.TryResolve(address, access == AccessKind.Write, out HostPage page))
-        {
-            return 0;
-        }
-
-        int level = LevelFor(slot, address, page);
-        ulong bytes = HostFrames.BytesOf(level);
-        ulong frame = HostProcess.FrameOf(address, page) & ~(bytes - 1);
-        ticket.Supply(new Pa(frame), level, page.IsWritable);
-        FaultResult result = Memory.CommitFault(ref ticket);
-        return result == FaultResult.Mapped
-            ? bytes
-            : throw new InvalidOperationException($"A fault at {ipa.Value:x} ended as {result}.");
+        throw new InvalidOperationException($"A fault at {ipa.Value:x} is retried without end.");
     }
 
     /// <summary>

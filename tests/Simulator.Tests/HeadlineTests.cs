@@ -1,0 +1,184 @@
+using System;
+using System.Diagnostics;
+using Quietus.Memory;
+using Shouldly;
+using Xunit;
+
+namespace Quietus.Simulator.Tests;
+
+/// <summary>What the series claims, and what goes beyond it, on the machine on which it was measured.</summary>
+public class HeadlineTests
+{
+    private const double Second = 1e9;
+
+    [Fact]
+    public void Before_the_series_64_GB_take_8_to_14_seconds_nearly_all_of_it_cache_maintenance()
+    {
+        SimulationResult death = Machines.Die("d05", 64, GuestPages.Blocks2M, MaintenancePolicy.BeforeSeries);
+
+        death.DeathNanoseconds.ShouldBeInRange(8 * Second, 14 * Second);
+        (death.CacheNanoseconds / death.DeathNanoseconds).ShouldBeGreaterThan(0.95);
+        death.MappedBlocks2M.ShouldBe(32768);
+        death.Death.Counts.DcLines.ShouldBe(1L << 30);
+    }
+
+    [Theory]
+    [InlineData(GuestPages.Blocks2M)]
+    [InlineData(GuestPages.Pages4K)]
+    public void With_the_series_they_take_less_than_one(GuestPages pages) =>
+        Machines.Die("d05", 64, pages, MaintenancePolicy.Series).DeathNanoseconds.ShouldBeLessThan(Second);
+
+    [Fact]
+    public void Before_the_series_4K_pages_cost_an_invalidation_each_besides()
+    {
+        SimulationResult death = Machines.Die("d05", 8, GuestPages.Pages4K, MaintenancePolicy.BeforeSeries);
+
+        long tables = death.TablePages - 2;
+        death.Death.Counts.TlbiIpa.ShouldBe(death.MappedPages4K + tables);
+        death.Death.Counts.TlbiVmalle1.ShouldBe(death.MappedPages4K + tables);
+        death.TlbiNanoseconds.ShouldBeGreaterThan(2 * death.CacheNanoseconds);
+    }
+
+    [Fact]
+    public void A_machine_of_two_sockets_gains_more_than_one_of_one()
+    {
+        MachinePreset two = Machines.Named("d05");
+        MachinePreset one = two.With("sockets=1").With("pes=32").With("memory=128G");
+
+        double gainOfTwo = Gain(two);
+        double gainOfOne = Gain(one);
+
+        gainOfTwo.ShouldBeGreaterThan(gainOfOne * 1.2);
+
+        static double Gain(MachinePreset machine) =>
+            Machines.Die(machine, 16, GuestPages.Pages4K, MaintenancePolicy.BeforeSeries).DeathNanoseconds
+            - Machines.Die(machine, 16, GuestPages.Pages4K, MaintenancePolicy.Series).DeathNanoseconds;
+    }
+
+    [Theory]
+    [InlineData(DeathKind.Kill)]
+    [InlineData(DeathKind.Exit)]
+    public void By_fate_a_dying_VM_is_not_walked_whatever_its_size(DeathKind death)
+    {
+        SimulationResult small = Machines.Die("d05", 1, GuestPages.Pages4K, MaintenancePolicy.Fate, death);
+        SimulationResult large = Machines.Die("d05", 16, GuestPages.Pages4K, MaintenancePolicy.Fate, death);
+
+        large.DeathNanoseconds.ShouldBe(small.DeathNanoseconds);
+        large.DeathNanoseconds.ShouldBeLessThan(20_000);
+        large.Death.Counts.EntryReads.ShouldBe(0);
+        large.Death.Counts.EntryWrites.ShouldBe(0);
+        large.Death.Counts.TlbiVmid.ShouldBe(1);
+        large.Death.Counts.TablesFreed.ShouldBe(0);
+    }
+
+    [Theory]
+    [InlineData(MaintenancePolicy.BeforeSeries, DeathKind.Kill)]
+    [InlineData(MaintenancePolicy.Series, DeathKind.Kill)]
+    [InlineData(MaintenancePolicy.Fate, DeathKind.Munmap)]
+    public void Cost_grows_linearly_with_what_is_mapped(MaintenancePolicy policy, DeathKind death)
+    {
+        double one = Machines.Die("kunpeng920", 1, GuestPages.Pages4K, policy, death).DeathNanoseconds;
+        double four = Machines.Die("kunpeng920", 4, GuestPages.Pages4K, policy, death).DeathNanoseconds;
+
+        (four / one).ShouldBeInRange(3.9, 4.1);
+    }
+
+    [Fact]
+    public void Patch_7_elides_at_mremap_because_Linux_raises_UNMAP_there_and_fate_does_not()
+    {
+        Lines(MaintenancePolicy.Patch7, DeathKind.Mremap).ShouldBe(0);
+        Lines(MaintenancePolicy.Fate, DeathKind.Mremap).ShouldBe((long)(Machines.Gigabyte / 64));
+        Lines(MaintenancePolicy.Patch7, DeathKind.Munmap).ShouldBe(0);
+        Lines(MaintenancePolicy.Fate, DeathKind.Munmap).ShouldBe(0);
+        Lines(MaintenancePolicy.Patch7, DeathKind.Madvise).ShouldBe((long)(Machines.Gigabyte / 64));
+        Lines(MaintenancePolicy.Patch5, DeathKind.Munmap).ShouldBe((long)(Machines.Gigabyte / 64));
+        Lines(MaintenancePolicy.Patch5, DeathKind.Kill).ShouldBe(0);
+        Lines(MaintenancePolicy.Fate, DeathKind.Slot).ShouldBe((long)(Machines.Gigabyte / 64));
+
+        static long Lines(MaintenancePolicy policy, DeathKind death) =>
+            Machines.Die("d05", 1, GuestPages.Blocks2M, policy, death).Death.Counts.DcLines;
+    }
+
+    [Fact]
+    public void With_forced_write_back_nobody_cleans()
+    {
+        foreach (MaintenancePolicy policy in Enum.GetValues<MaintenancePolicy>())
+        {
+            foreach (DeathKind death in Enum.GetValues<DeathKind>())
+            {
+                Machines.Die("modern", 1, GuestPages.Blocks2M, policy, death).Death.Counts.DcLines.ShouldBe(0);
+            }
+        }
+    }
+
+    [Fact]
+    public void The_parts_are_the_whole()
+    {
+        SimulationResult r = Machines.Die("emag", 1, GuestPages.Transparent, MaintenancePolicy.BeforeSeries);
+
+        (r.CacheNanoseconds + r.TlbiNanoseconds + r.WalkNanoseconds + r.FreeNanoseconds + r.OtherNanoseconds)
+            .ShouldBe(r.DeathNanoseconds, 1);
+        r.MappedBlocks2M.ShouldBeGreaterThan(0);
+        r.MappedPages4K.ShouldBeGreaterThan(0);
+        (r.MappedPages4K + (512 * r.MappedBlocks2M)).ShouldBe(262144);
+    }
+
+    [Fact]
+    public void The_same_request_gives_the_same_and_the_pattern_does_not_matter_to_a_full_VM()
+    {
+        var request = new SimulationRequest
+        {
+            Machine = Machines.Named("d05"), MemoryBytes = Machines.Gigabyte, Pages = GuestPages.Pages4K,
+            Policy = MaintenancePolicy.BeforeSeries, Touch = TouchPattern.Random, Seed = 7,
+        };
+        SimulationResult first = Machines.Run(request);
+
+        Machines.Run(request).ShouldBe(first);
+        Machines.Run(request with { Touch = TouchPattern.Sequential }).MappedPages4K.ShouldBe(first.MappedPages4K);
+        Machines.Run(request with { Touched = 0.5 }).MappedPages4K.ShouldBe(first.MappedPages4K / 2);
+    }
+
+    [Fact]
+    public void A_guest_with_its_caches_off_leaves_no_dirty_line()
+    {
+        var request = new SimulationRequest
+        {
+            Machine = Machines.Named("d05"), MemoryBytes = Machines.Gigabyte, Policy = MaintenancePolicy.BeforeSeries,
+        };
+
+        Machines.Run(request).Death.Counts.DcLinesDirty.ShouldBeGreaterThan(0);
+        Machines.Run(request with { CachesOff = true }).Death.Counts.DcLinesDirty.ShouldBe(0);
+    }
+
+    /// <summary>
+    /// The target is 3 s of wall time on an idle machine of two cores. Here it is CPU time, since tests run beside each
+    /// other, with as much again for a slow machine, and without the run that the JIT compiles.
+    /// </summary>
+    [Fact]
+    public void A_VM_of_64_GB_by_4K_pages_is_filled_and_killed_in_seconds()
+    {
+        _ = Machines.Die("d05", 1, GuestPages.Pages4K, MaintenancePolicy.BeforeSeries);
+        TimeSpan before = Cpu();
+
+        SimulationResult death = Machines.Die("d05", 64, GuestPages.Pages4K, MaintenancePolicy.BeforeSeries);
+
+        death.MappedPages4K.ShouldBe(1 << 24);
+        (Cpu() - before).ShouldBeLessThan(TimeSpan.FromSeconds(6));
+
+        static TimeSpan Cpu() => Process.GetCurrentProcess().TotalProcessorTime;
+    }
+
+    [Theory]
+    [InlineData(3UL << 20, 1, "multiple")]
+    [InlineData(1UL << 45, 1, "too few")]
+    [InlineData(1UL << 30, 65, "PEs")]
+    public void Requests_that_make_no_sense_are_refused(ulong bytes, int vcpus, string why)
+    {
+        var request = new SimulationRequest
+        {
+            Machine = Machines.Named("d05"), MemoryBytes = bytes, Vcpus = vcpus,
+        };
+
+        Should.Throw<SimulationException>(() => Machines.Run(request)).Message.ShouldContain(why);
+    }
+}

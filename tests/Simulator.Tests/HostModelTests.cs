@@ -145,7 +145,9 @@ public class HostModelTests
             }
         }
 
-        /// <summary>An operation on a range succeeds where all of it is mapped, and changes nothing elsewhere.</summary>
+        /// <summary>
+        /// An operation on a range succeeds where all of it is mapped, and changes nothing elsewhere.
+        /// </summary>
         private void SetModel(ulong address, ulong bytes, bool done, (bool Mapped, bool Writable) state)
         {
             bool all = true;

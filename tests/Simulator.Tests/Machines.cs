@@ -24,7 +24,8 @@ internal static class Machines
         Simulation.Run(request, TestContext.Current.CancellationToken);
 
     internal static SimulationResult Die(
-        string machine, ulong gigabytes, GuestPages pages, MaintenancePolicy policy, DeathKind death = DeathKind.Kill) =>
+        string machine, ulong gigabytes, GuestPages pages, MaintenancePolicy policy,
+        DeathKind death = DeathKind.Kill) =>
         Die(Named(machine), gigabytes, pages, policy, death);
 
     internal static SimulationResult Die(

@@ -91,7 +91,6 @@ public class PresetTests
     {
         PresetException error = Should.Throw<PresetException>(() => Machines.Named("d05").With(change));
 
-        error.Problem.ShouldContain(error.Problem);
         error.Message.ShouldContain(problem);
         error.Message.ShouldContain(remedy);
     }

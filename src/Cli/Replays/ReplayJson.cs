@@ -3,7 +3,6 @@ using System.Linq;
 using System.Text.Json;
 using Quietus.Cli.Reports;
 using Quietus.Cli.Simulations;
-using Quietus.Simulator;
 using Quietus.Traces;
 
 namespace Quietus.Cli.Replays;
@@ -85,22 +84,12 @@ internal static class ReplayJson
 
     private static void WritePhase(Utf8JsonWriter json, string name, ReplayPhase phase)
     {
-        OperationCounts counts = phase.Bill.Counts;
         json.WriteStartObject(name);
         json.WriteNumber("leaves", phase.Leaves);
         json.WriteNumber("tables", phase.Tables);
-        json.WriteNumber("tlbi_ipa", counts.TlbiIpa);
-        json.WriteNumber("tlbi_range", counts.TlbiRange);
-        json.WriteNumber("tlbi_vmid", counts.TlbiVmid);
-        json.WriteNumber("tlbi_vmalle1", counts.TlbiVmalle1);
-        json.WriteNumber("dc_lines", counts.DcLines);
-        json.WriteNumber("dsb", counts.Dsb);
+        BillJson.WriteCounts(json, phase.Bill.Counts);
         ResultJson.WriteNanoseconds(json, "total_ns", phase.Nanoseconds);
-        ResultJson.WriteNanoseconds(json, "cmo_ns", phase.CacheNanoseconds);
-        ResultJson.WriteNanoseconds(json, "tlbi_ns", phase.TlbiNanoseconds);
-        ResultJson.WriteNanoseconds(json, "walk_ns", phase.WalkNanoseconds);
-        ResultJson.WriteNanoseconds(json, "free_ns", phase.FreeNanoseconds);
-        ResultJson.WriteNanoseconds(json, "other_ns", phase.OtherNanoseconds);
+        BillJson.WriteTimes(json, phase.Bill.Time);
         json.WriteEndObject();
     }
 }

@@ -21,12 +21,6 @@ internal sealed record ReplayPhase(Bill Bill, long Tables)
     public double CacheNanoseconds => Bill.Time.CachePicoseconds / 1000.0;
 
     public double TlbiNanoseconds => Bill.Time.TlbiPicoseconds / 1000.0;
-
-    public double WalkNanoseconds => Bill.Time.WalkPicoseconds / 1000.0;
-
-    public double FreeNanoseconds => Bill.Time.TableFreePicoseconds / 1000.0;
-
-    public double OtherNanoseconds => Bill.Time.OtherPicoseconds / 1000.0;
 }
 
 /// <summary>A trace played again on one machine, under one policy.</summary>

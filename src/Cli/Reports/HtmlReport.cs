@@ -43,25 +43,25 @@ internal static class HtmlReport
         if (before is not null && best is not null && best != before && best.Death.Instructions > 0)
         {
             html.Append(CultureInfo.InvariantCulture, $"""
-                <p class="lead">Killing a {ByteSize.Format(before.Case.MemoryBytes)} {HtmlPage.Text(before.Case.Guest.Name)} VM
+                <p class="lead">Killing a {ByteSize.Format(before.Case.MemoryBytes)} {Text(before.Case.Guest.Name)} VM
                 with {before.Death.Entries:N0} mappings takes {before.Death.Instructions:N0} instructions and
                 {before.Death.DcLines:N0} cache-line operations under <b>before-series</b>, and
                 {best.Death.Instructions:N0} instructions and {best.Death.DcLines:N0} cache-line operations under
-                <b>{HtmlPage.Text(best.Case.Policy.Name)}</b>: {(double)before.Death.Instructions / best.Death.Instructions:N0}
+                <b>{Text(best.Case.Policy.Name)}</b>: {(double)before.Death.Instructions / best.Death.Instructions:N0}
                 times fewer instructions.</p>
 
                 """);
         }
 
         html.Append(CultureInfo.InvariantCulture, $"""
-            <p class="soft">Quietus {HtmlPage.Text(ThisProgram.Version)} on QEMU {HtmlPage.Text(result.Qemu.Version)},
-            {HtmlPage.Text(result.Plan.Cpu.Name)}, {result.Plan.Cpus} vCPU;
-            {HtmlPage.Text(string.Join("; ", result.Plan.Guests.Select(guest => guest.Name + ": " + guest.Description)))}.</p>
+            <p class="soft">Quietus {Text(ThisProgram.Version)} on QEMU {Text(result.Qemu.Version)},
+            {Text(result.Plan.Cpu.Name)}, {result.Plan.Cpus} vCPU;
+            {Text(string.Join("; ", result.Plan.Guests.Select(guest => guest.Name + ": " + guest.Description)))}.</p>
 
             """);
         foreach (string note in result.Notes)
         {
-            html.Append("<p><b>Note:</b> ").Append(HtmlPage.Text(note)).Append("</p>\n");
+            html.Append("<p><b>Note:</b> ").Append(Text(note)).Append("</p>\n");
         }
     }
 
@@ -69,7 +69,7 @@ internal static class HtmlReport
     {
         BenchCase sample = rows[0].Case;
         html.Append(CultureInfo.InvariantCulture, $"""
-            <h2>{HtmlPage.Text(sample.Guest.Name)}, {ByteSize.Format(sample.MemoryBytes)}, pages {HtmlPage.Text(sample.Pages)}</h2>
+            <h2>{Text(sample.Guest.Name)}, {ByteSize.Format(sample.MemoryBytes)}, pages {Text(sample.Pages)}</h2>
             <p class="key"><span><i style="background:var(--kill)"></i>killed in mid-run</span><span><i
             style="background:var(--unmap)"></i>memory unmapped while it lives</span></p>
 
@@ -124,7 +124,7 @@ internal static class HtmlReport
                     row.Case.Way,
                 ])
             {
-                html.Append("<td class=\"l\">").Append(HtmlPage.Text(cell)).Append("</td>");
+                html.Append("<td class=\"l\">").Append(Text(cell)).Append("</td>");
             }
 
             foreach (string cell in (string[])
@@ -136,7 +136,7 @@ internal static class HtmlReport
                     Duration.Format(row.WallNanoseconds),
                 ])
             {
-                html.Append("<td>").Append(HtmlPage.Text(cell)).Append("</td>");
+                html.Append("<td>").Append(Text(cell)).Append("</td>");
             }
 
             html.Append("</tr>\n");
@@ -144,7 +144,7 @@ internal static class HtmlReport
 
         html.Append("</table></div>\n<p class=\"soft\">The policies: ")
             .Append(string.Join("; ", result.Plan.Policies.Select(policy =>
-                $"<b>{HtmlPage.Text(policy.Name)}</b> {HtmlPage.Text(policy.Meaning)}")))
+                $"<b>{Text(policy.Name)}</b> {Text(policy.Meaning)}")))
             .Append(".</p>\n");
     }
 
@@ -162,8 +162,8 @@ internal static class HtmlReport
             foreach (Target target in targets)
             {
                 html.Append(CultureInfo.InvariantCulture, $"""
-                    <tr><td class="l">{HtmlPage.Text(target.Name)}</td><td>{HtmlPage.Text(target.Bound)}</td>
-                    <td>{HtmlPage.Text(target.Measured)}</td>
+                    <tr><td class="l">{Text(target.Name)}</td><td>{Text(target.Bound)}</td>
+                    <td>{Text(target.Measured)}</td>
                     <td class="l {(target.Met ? "met" : "missed")}">{(target.Met ? "met" : "missed")}</td></tr>
 
                     """);
@@ -183,7 +183,7 @@ internal static class HtmlReport
             <h2>How it was measured</h2>
             <p>A hypervisor at EL2, on a machine that QEMU emulates, created one VM after the other; each dirtied most
             of its memory and then died, killed in mid-run or with its memory unmapped while it lived. Instructions are
-            QEMU’s own count ({HtmlPage.Text(string.Join(' ', QemuMachine.CountingOptions))}), in which every instruction is one,
+            QEMU’s own count ({Text(string.Join(' ', QemuMachine.CountingOptions))}), in which every instruction is one,
             DC and TLBI too; so the operations, counted where they are issued, stand beside it. QEMU models no caches:
             its time cannot show what cache maintenance costs.</p>
             <p>The D05 column is a model: counts times published figures. {D05Model.LineNanoseconds:0} ns per cache line
@@ -192,10 +192,10 @@ internal static class HtmlReport
             FEAT_TLBIRANGE”), {D05Model.BatchedTlbiNanoseconds:0} ns per TLBI in a batch and
             {D05Model.WholeSpaceNanoseconds:0} ns per invalidation of a VMID (the range-TLBI series for stage 1, an ASID
             standing in).</p>
-            <dl><dt>repeat</dt><dd><code>{HtmlPage.Text(result.Command)}</code></dd>
-            <dt>QEMU</dt><dd>{HtmlPage.Text(result.Qemu.VersionLine)}</dd>
-            <dt>machine</dt><dd><code>{HtmlPage.Text(result.QemuCommand)}</code></dd>
-            <dt>image</dt><dd>sha256 {HtmlPage.Text(result.ImageSha256)}</dd>
+            <dl><dt>repeat</dt><dd><code>{Text(result.Command)}</code></dd>
+            <dt>QEMU</dt><dd>{Text(result.Qemu.VersionLine)}</dd>
+            <dt>machine</dt><dd><code>{Text(result.QemuCommand)}</code></dd>
+            <dt>image</dt><dd>sha256 {Text(result.ImageSha256)}</dd>
             <dt>frames</dt><dd>{result.FramesReceived:N0} received, {result.FramesLost} lost</dd>
             <dt>took</dt><dd>{Duration.Format(result.WallNanoseconds)} on the host</dd></dl>
 
@@ -203,4 +203,6 @@ internal static class HtmlReport
     }
 
     private static string Whole(long count) => count.ToString("N0", CultureInfo.InvariantCulture);
+
+    private static string Text(string text) => HtmlPage.Text(text);
 }

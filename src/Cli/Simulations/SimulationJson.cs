@@ -60,7 +60,6 @@ internal static class SimulationJson
     private static void WriteRow(Utf8JsonWriter json, SimulationRow row)
     {
         SimulationResult result = row.Result;
-        OperationCounts counts = result.Death.Counts;
         json.WriteStartObject();
         json.WriteString("machine", row.Request.Machine.Name);
         json.WriteNumber("memory_bytes", row.Request.MemoryBytes);
@@ -70,17 +69,8 @@ internal static class SimulationJson
         json.WriteNumber("mapped_pages_4k", result.MappedPages4K);
         json.WriteNumber("mapped_blocks_2m", result.MappedBlocks2M);
         ResultJson.WriteNanoseconds(json, "death_ns", result.DeathNanoseconds);
-        ResultJson.WriteNanoseconds(json, "cmo_ns", result.CacheNanoseconds);
-        ResultJson.WriteNanoseconds(json, "tlbi_ns", result.TlbiNanoseconds);
-        ResultJson.WriteNanoseconds(json, "walk_ns", result.WalkNanoseconds);
-        ResultJson.WriteNanoseconds(json, "free_ns", result.FreeNanoseconds);
-        ResultJson.WriteNanoseconds(json, "other_ns", result.OtherNanoseconds);
-        json.WriteNumber("tlbi_ipa", counts.TlbiIpa);
-        json.WriteNumber("tlbi_range", counts.TlbiRange);
-        json.WriteNumber("tlbi_vmid", counts.TlbiVmid);
-        json.WriteNumber("tlbi_vmalle1", counts.TlbiVmalle1);
-        json.WriteNumber("dc_lines", counts.DcLines);
-        json.WriteNumber("dsb", counts.Dsb);
+        BillJson.WriteTimes(json, result.Death.Time);
+        BillJson.WriteCounts(json, result.Death.Counts);
         json.WriteNumber("mapped_blocks_1g", result.MappedBlocks1G);
         json.WriteNumber("table_pages", result.TablePages);
         ResultJson.WriteNanoseconds(json, "host_free_ns", result.HostFreeNanoseconds);

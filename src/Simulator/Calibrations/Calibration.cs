@@ -87,8 +87,8 @@ public static class Calibration
         yield return new(
             "The same with cache maintenance", kunpeng.Name, CalibrationKind.CalibratedOn, 2.82 * Second,
             Scenarios.Rebuild(kunpeng, cleans: true), "2.82 s", Kvmarm + ", map-time CMO series",
-            "The two rows above put together, and a DSB SY for each page, whose first guess of 100 ns gave 21 % too much "
-            + "and was lowered to 20.");
+            "The two rows above put together, and a DSB SY for each page, whose first guess of 100 ns gave 21 % too "
+            + "much and was lowered to 20.");
         yield return new(
             "Reading the entries of 64 GB of 4K pages", kunpeng.Name, CalibrationKind.CalibratedOn, 40 * Millisecond,
             Scenarios.ReadEntries(kunpeng), "about 40 ms", Kvmarm, "The cost of a read was fitted to it.");
@@ -163,8 +163,8 @@ public static class Calibration
     private static CalibrationRow Contention(MachinePreset emag) => new(
         "Broadcast contention of 32 CPUs: times as long as without broadcast", emag.Name, CalibrationKind.Predicted,
         2121.0 / 120, Scenarios.ContentionFactor(emag), "2.121 s / 0.120 s = 17.7 times", "linux-arm-kernel",
-        "Each PE zeroes, unmaps and frees a page, again and again; the benchmark itself is not known better. Growth with "
-        + "the senders is linear once the interconnect is full, as published.")
+        "Each PE zeroes, unmaps and frees a page, again and again; the benchmark itself is not known better. Growth "
+        + "with the senders is linear once the interconnect is full, as published.")
     {
         IsFactor = true,
     };
@@ -172,7 +172,8 @@ public static class Calibration
     private static IEnumerable<CalibrationRow> OutOfReach()
     {
         yield return Unreached(
-            "Range TLBI on an FPGA", "11.1 us, 280.9 us for 512 pages", StageOne, "No preset: nothing else is known of it.");
+            "Range TLBI on an FPGA", "11.1 us, 280.9 us for 512 pages", StageOne,
+            "No preset: nothing else is known of it.");
         yield return Unreached(
             "Victims of broadcasts, ThunderX2 and A64FX", "39 -> 49 ms; hundreds of us", "linux-arm-kernel",
             "How many broadcasts there were is not known; tlbi_victim is an assumption.");
@@ -188,9 +189,11 @@ public static class Calibration
         yield return Unreached(
             "x86 zap of shadow entries", "52 ns each", "commit fc058c7bd076", "Another architecture.");
         yield return Unreached(
-            "pKVM guest teardown, Pixel 6", "more than 150 ms", "android-kvm", "Hypervisor calls and a phone: no preset.");
+            "pKVM guest teardown, Pixel 6", "more than 150 ms", "android-kvm",
+            "Hypervisor calls and a phone: no preset.");
         yield return Unreached(
-            "microVM death as its users see it", "40 to 60 ms", "GitHub", "Mostly the VMM and the kernel's other work.");
+            "microVM death as its users see it", "40 to 60 ms", "GitHub",
+            "Mostly the VMM and the kernel's other work.");
     }
 
     private static CalibrationRow Unreached(string quantity, string published, string source, string note) =>

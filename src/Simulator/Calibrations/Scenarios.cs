@@ -6,7 +6,8 @@ using Quietus.Stage2;
 namespace Quietus.Simulator;
 
 /// <summary>
-/// What was measured on real machines, done again on simulated ones. Each gives virtual nanoseconds of the PE that works.
+/// What was measured on real machines, done again on simulated ones. Each gives virtual nanoseconds of the PE that
+/// works.
 /// </summary>
 internal static class Scenarios
 {
@@ -39,8 +40,8 @@ internal static class Scenarios
     }
 
     /// <summary>
-    /// 20 GB mapped by 4K pages become blocks of 1 GB, as in Linux 5.11: for each block the leaves go one by one without
-    /// an invalidation, the VMID is invalidated once, and the block is mapped.
+    /// 20 GB mapped by 4K pages become blocks of 1 GB, as in Linux 5.11: for each block the leaves go one by one
+    /// without an invalidation, the VMID is invalidated once, and the block is mapped.
     /// </summary>
     internal static double Rebuild(MachinePreset machine, bool cleans)
     {

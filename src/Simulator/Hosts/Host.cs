@@ -4,8 +4,8 @@ using System.Collections.Generic;
 namespace Quietus.Simulator;
 
 /// <summary>
-/// A Linux-like host on a simulated server: processes, their memory, and the VMs that they own. It decides which page is
-/// where, and tells VMs of every change through the notifier before it makes it.
+/// A Linux-like host on a simulated server: processes, their memory, and the VMs that they own. It decides which page
+/// is where, and tells VMs of every change through the notifier before it makes it.
 /// </summary>
 public sealed class Host
 {
@@ -14,7 +14,8 @@ public sealed class Host
 
     /// <param name="server">The server.</param>
     /// <param name="seed">Of what is left to chance: which blocks get a transparent huge page.</param>
-    /// <param name="interleave">Pages are spread over the sockets; otherwise they are the process's own socket's.</param>
+    /// <param name="interleave">Pages are spread over the sockets; otherwise they are the process's own
+    /// socket's.</param>
     public Host(SimulatedServer server, int seed = 1, bool interleave = true)
     {
         Server = server;

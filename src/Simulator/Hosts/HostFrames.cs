@@ -4,8 +4,8 @@ using System.Collections.Generic;
 namespace Quietus.Simulator;
 
 /// <summary>
-/// The host's physical memory: pages of 4 KB, 2 MB and 1 GB of each socket, and who shares one. Freed pages are handed out
-/// again in their own size only: there is no compaction.
+/// The host's physical memory: pages of 4 KB, 2 MB and 1 GB of each socket, and who shares one. Freed pages are handed
+/// out again in their own size only: there is no compaction.
 /// </summary>
 internal sealed class HostFrames
 {

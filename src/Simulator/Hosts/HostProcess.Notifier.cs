@@ -98,8 +98,8 @@ public sealed partial class HostProcess
     }
 
     /// <summary>
-    /// The release callback. A slot was given one fate for the VM's death; pages that have another by now, since a child
-    /// shares them, are unmapped by their own first where the policy goes by fate.
+    /// The release callback. A slot was given one fate for the VM's death; pages that have another by now, since a
+    /// child shares them, are unmapped by their own first where the policy goes by fate.
     /// </summary>
     private void ReleaseVm(HostedVm vm)
     {

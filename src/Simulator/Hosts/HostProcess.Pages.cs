@@ -33,6 +33,11 @@ public sealed partial class HostProcess
 
     private MemoryArea? AreaAt(ulong address)
     {
+        if (_recentArea is { } recent && address >= recent.Start && address < recent.End)
+        {
+            return recent;
+        }
+
         int low = 0;
         for (int high = _areas.Count - 1; low <= high;)
         {
@@ -48,7 +53,7 @@ public sealed partial class HostProcess
             }
             else
             {
-                return area;
+                return _recentArea = area;
             }
         }
 
@@ -90,8 +95,9 @@ public sealed partial class HostProcess
         ulong bytes = HostFrames.BytesOf(level);
         ulong start = address & ~(bytes - 1);
         ulong frame = NewPage(level, isZeroed: !before.IsSwapped);
-        Set(start, new HostPage(frame, level, area.IsWritable));
-        return _pages[address];
+        var page = new HostPage(frame, level, area.IsWritable);
+        Set(start, page);
+        return level == 3 ? page : _pages[address];
     }
 
     private bool FindsHugePage(MemoryArea area, ulong address)
@@ -318,6 +324,7 @@ public sealed partial class HostProcess
     /// <summary>Takes areas out of a range, cut at its edges.</summary>
     private List<MemoryArea> CutOut(ulong start, ulong end)
     {
+        _recentArea = null;
         List<MemoryArea> inside = [];
         foreach (MemoryArea area in new List<MemoryArea>(_areas.Values))
         {
@@ -388,8 +395,8 @@ public sealed partial class HostProcess
     }
 
     /// <summary>
-    /// Shared pages are counted by 4 KB, so transparent huge pages are cut at a fork; Linux keeps them. Pages of hugetlbfs
-    /// are never cut, and counted whole.
+    /// Shared pages are counted by 4 KB, so transparent huge pages are cut at a fork; Linux keeps them. Pages of
+    /// hugetlbfs are never cut, and counted whole.
     /// </summary>
     private void CutTransparent(MemoryArea area)
     {

@@ -9,7 +9,9 @@ namespace Quietus.Simulator;
 /// A process: its address space, and the VMs that it owns. Calls are those of Linux, reduced to what memory they move.
 /// Before a page that a VM may see changes, the VM hears of it: begin, change, end.
 /// </summary>
-/// <remarks>Addresses are multiples of 4 KB. A call that the process's own memory does not allow returns false.</remarks>
+/// <remarks>
+/// Addresses are multiples of 4 KB. A call that the process's own memory does not allow returns false.
+/// </remarks>
 public sealed partial class HostProcess
 {
     private const ulong FirstAddress = 1UL << 40;
@@ -17,6 +19,11 @@ public sealed partial class HostProcess
     private readonly SortedList<ulong, MemoryArea> _areas = [];
     private readonly List<HostedVm> _vms = [];
     private ProcessPages _pages = new();
+
+    /// <summary>
+    /// The area that was looked up last; areas are replaced only by <see cref="CutOut"/> and the end.
+    /// </summary>
+    private MemoryArea? _recentArea;
     private ulong _nextAddress = FirstAddress;
 
     internal HostProcess(Host host, int pe)
@@ -203,7 +210,9 @@ public sealed partial class HostProcess
         return new Pa(page.IsPresent ? FrameOf(address, page) : 0);
     }
 
-    /// <summary>Exits in order: vCPUs have left their guests, VMs hear the release callback, then the pages go.</summary>
+    /// <summary>
+    /// Exits in order: vCPUs have left their guests, VMs hear the release callback, then the pages go.
+    /// </summary>
     public void Exit()
     {
         if (!IsAlive)
@@ -226,6 +235,7 @@ public sealed partial class HostProcess
         }
 
         _areas.Clear();
+        _recentArea = null;
         _pages = new ProcessPages();
         IsAlive = false;
         Host.Remove(this);

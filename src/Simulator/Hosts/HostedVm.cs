@@ -52,8 +52,8 @@ public sealed class HostedVm
     }
 
     /// <summary>
-    /// Removes a slot while the VM lives. The process keeps the memory, so what a slot's fate says of the VM's death does
-    /// not hold: where the policy goes by the fate, the range is unmapped by its own first.
+    /// Removes a slot while the VM lives. The process keeps the memory, so what a slot's fate says of the VM's death
+    /// does not hold: where the policy goes by the fate, the range is unmapped by its own first.
     /// </summary>
     public MemoryResult RemoveSlot(int number)
     {

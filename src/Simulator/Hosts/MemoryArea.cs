@@ -31,7 +31,9 @@ public enum AreaPages
     Huge1G,
 }
 
-/// <summary>A file's, or a piece of shared memory's, pages in memory, by page number. Lives as long as someone has it.</summary>
+/// <summary>
+/// A file's, or a piece of shared memory's, pages in memory, by page number. Lives as long as someone has it.
+/// </summary>
 public sealed class HostFile
 {
     internal Dictionary<ulong, ulong> Cache { get; } = [];

@@ -5,7 +5,8 @@ using System.Runtime.CompilerServices;
 namespace Quietus.Simulator;
 
 /// <summary>
-/// A process's page table: for each 2 MB of its addresses either one entry (a huge page, or a part of a 1 GB page) or 512.
+/// A process's page table: for each 2 MB of its addresses either one entry (a huge page, or a part of a 1 GB page) or
+/// 512.
 /// </summary>
 internal sealed class ProcessPages
 {

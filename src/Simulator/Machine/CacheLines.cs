@@ -4,8 +4,8 @@ using System.Runtime.CompilerServices;
 namespace Quietus.Simulator;
 
 /// <summary>
-/// What the caches hold of data memory, by 4 KB frame: nothing, clean lines or dirty ones. Frames leave by themselves in
-/// the order in which they came in, when the caches of all sockets are full.
+/// What the caches hold of data memory, by 4 KB frame: nothing, clean lines or dirty ones. Frames leave by themselves
+/// in the order in which they came in, when the caches of all sockets are full.
 /// </summary>
 /// <remarks>
 /// One byte for each frame, in regions of 1 GB that exist only where memory was touched. Simpler than a cache: whole
@@ -46,7 +46,7 @@ internal sealed class CacheLines
             return 0;
         }
 
-        return (int)Math.Min(address / _socketBytes, (ulong)_lastSocket);
+        return _lastSocket == 1 ? 1 : (int)Math.Min(address / _socketBytes, (ulong)_lastSocket);
     }
 
     /// <summary>Cacheable stores to all of a range.</summary>

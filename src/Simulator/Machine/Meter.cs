@@ -4,7 +4,9 @@ namespace Quietus.Simulator;
 /// Counts what one PE issues. Costs are linear in the counts, so a time is worked out when it is asked for; only the
 /// waiting for other senders' broadcasts is a time of its own.
 /// </summary>
-/// <remarks>The fields are counted up on the hottest paths, so they are fields, and nothing else happens there.</remarks>
+/// <remarks>
+/// The fields are counted up on the hottest paths, so they are fields, and nothing else happens there.
+/// </remarks>
 internal sealed class Meter
 {
     internal long TlbiIpa;

@@ -177,7 +177,8 @@ public readonly struct SimulatedMachine : IMemoryMachine
     public void CleanToPoC(Pa start, ulong bytes) => _vm.Server.Lines.CleanOnly(Meter, start.Value, bytes);
 
     /// <inheritdoc/>
-    public void InvalidateInstructionCache(Pa start, ulong bytes) => Meter.IcLines += (long)(bytes / DataCacheLineBytes);
+    public void InvalidateInstructionCache(Pa start, ulong bytes) =>
+        Meter.IcLines += (long)(bytes / DataCacheLineBytes);
 
     /// <inheritdoc/>
     public void ZeroFrame(Pa start, ulong bytes)

@@ -8,12 +8,12 @@ using Quietus.Stage2;
 namespace Quietus.Simulator;
 
 /// <summary>
-/// A simulated Arm server: its PEs with a virtual time each, the interconnect that carries their broadcasts, its caches,
-/// and the memory that Stage-2 tables come from.
+/// A simulated Arm server: its PEs with a virtual time each, the interconnect that carries their broadcasts, its
+/// caches, and the memory that Stage-2 tables come from.
 /// </summary>
 /// <remarks>
-/// Data memory has no contents: <see cref="CacheLines"/> knows what is cached of it. It begins at physical address 0, and
-/// each socket has an equal share. One thread at a time.
+/// Data memory has no contents: <see cref="CacheLines"/> knows what is cached of it. It begins at physical address 0,
+/// and each socket has an equal share. One thread at a time.
 /// </remarks>
 public sealed class SimulatedServer
 {
@@ -57,8 +57,8 @@ public sealed class SimulatedServer
     public MachinePreset Preset { get; }
 
     /// <summary>
-    /// PEs that send broadcasts at the same time, 1 at first. The interconnect carries one after the other, so with more
-    /// than one, senders wait for each other.
+    /// PEs that send broadcasts at the same time, 1 at first. The interconnect carries one after the other, so with
+    /// more than one, senders wait for each other.
     /// </summary>
     public int ConcurrentSenders
     {

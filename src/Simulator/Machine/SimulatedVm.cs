@@ -24,7 +24,9 @@ public sealed class SimulatedVm
     /// <param name="policy">Which maintenance is issued.</param>
     /// <param name="ipaBits">Size of its guest-physical addresses, 32 to 43.</param>
     /// <param name="guestMayHaveUncachedAlias">See <see cref="ElisionFacts"/>; true unless it is known better.</param>
-    /// <exception cref="SimulationException">The server has no room for tables, or there is no such geometry.</exception>
+    /// <exception cref="SimulationException">
+    /// The server has no room for tables, or there is no such geometry.
+    /// </exception>
     public SimulatedVm(
         SimulatedServer server, MaintenancePolicy policy, int ipaBits = DefaultIpaBits,
         bool guestMayHaveUncachedAlias = true)
@@ -113,8 +115,8 @@ public sealed class SimulatedVm
     }
 
     /// <summary>
-    /// A guest's fault, answered at once with a page that the host has: what a trace's map event is. The fault's price is
-    /// counted, and what the engine issues.
+    /// A guest's fault, answered at once with a page that the host has: what a trace's map event is. The fault's price
+    /// is counted, and what the engine issues.
     /// </summary>
     /// <param name="ipa">The faulting address.</param>
     /// <param name="page">The host's page, aligned to its size.</param>

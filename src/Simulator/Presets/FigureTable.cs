@@ -57,8 +57,10 @@ internal static class FigureTable
             "The host's own unmapping and freeing of one huge page."),
         new("fault", "costs", FigureUnit.Nanoseconds, 0, Second,
             "A guest's Stage-2 fault: exit, the host's look-up of the page, entry."),
-        new("ipi", "costs", FigureUnit.Nanoseconds, 0, Second, "Interrupt another PE and know that it has left its guest."),
-        new("call", "costs", FigureUnit.Nanoseconds, 0, Second, "A system call, or a notifier's callback, and its return."),
+        new("ipi", "costs", FigureUnit.Nanoseconds, 0, Second,
+            "Interrupt another PE and know that it has left its guest."),
+        new("call", "costs", FigureUnit.Nanoseconds, 0, Second,
+            "A system call, or a notifier's callback, and its return."),
     ];
 
     private static readonly Dictionary<string, FigureKind> s_byKey = Kinds.ToDictionary(kind => kind.Key);

@@ -4,8 +4,8 @@ using Quietus.Stage2;
 namespace Quietus.Simulator;
 
 /// <summary>
-/// The invariant of every notifier: a VM sees no page that its host does not map there, and may not write where the host
-/// may not. Throws where it is broken.
+/// The invariant of every notifier: a VM sees no page that its host does not map there, and may not write where the
+/// host may not. Throws where it is broken.
 /// </summary>
 /// <param name="process">The process that owns the VM.</param>
 /// <param name="offset">What to add to a guest-physical address to get the process's.</param>

@@ -9,7 +9,9 @@ namespace Quietus.Simulator;
 /// <summary>Simulates a VM's life and death on a machine.</summary>
 public static class Simulation
 {
-    /// <summary>Where the guest's RAM begins: at 1 GB, as on QEMU's virt machine, so that it can be mapped by 1 GB.</summary>
+    /// <summary>
+    /// Where the guest's RAM begins: at 1 GB, as on QEMU's virt machine, so that it can be mapped by 1 GB.
+    /// </summary>
     private const ulong RamStart = 1UL << 30;
 
     private const ulong PageBytes = 4096;
@@ -76,7 +78,8 @@ public static class Simulation
         if (request.MemoryBytes == 0 || request.MemoryBytes % unit != 0)
         {
             throw new SimulationException(
-                $"{request.MemoryBytes} bytes are no multiple of the pages' {unit}", "Take a multiple, or smaller pages.");
+                $"{request.MemoryBytes} bytes are no multiple of the pages' {unit}",
+                "Take a multiple, or smaller pages.");
         }
 
         if (request.MemoryBytes > request.Machine.MemoryBytes - (request.Machine.MemoryBytes >> 6))
@@ -198,7 +201,9 @@ public static class Simulation
         }
     }
 
-    /// <summary>What the VM maps is what the host maps, at addresses drawn from the seed; counts agree with the sizes.</summary>
+    /// <summary>
+    /// What the VM maps is what the host maps, at addresses drawn from the seed; counts agree with the sizes.
+    /// </summary>
     private static long CheckAgreement(HostedVm vm, SimulationRequest request)
     {
         var random = new Random(request.Seed);

@@ -170,7 +170,7 @@ internal static class SimulationReport
                             + Duration.Format(row.Result.DeathNanoseconds))),
                 ])).Where(line => line.Points.Count > 0),
         ];
-        if (lines.Length > 0)
+        if (lines.Any(line => line.Points.Count > 1))
         {
             LineChart.Write(
                 html, "Time of the death by memory: " + title, x => ByteSize.Format((long)x), BarChart.Time, lines);

@@ -27,7 +27,7 @@ internal sealed record SimulationStudy(
             Machines = [plan.Machines[0]],
             Pages = [plan.Pages[0]],
             Deaths = [plan.Deaths[0]],
-            MemoryBytes = plan.MemoryBytes.Count >= FewestSizes ? plan.MemoryBytes : Sizes(plan.MemoryBytes.Max()),
+            MemoryBytes = plan.MemoryBytes.Count >= FewestSizes ? plan.MemoryBytes : Sizes(plan),
         };
         MaintenancePolicy[] moved =
             [.. plan.Policies.Where(policy => policy.Name is "before-series" or "series" or "fate")];
@@ -65,10 +65,12 @@ internal sealed record SimulationStudy(
         }
     }
 
-    private static List<long> Sizes(long most)
+    /// <summary>The plan's largest size and smaller ones, as far as whole pages of the plan's go.</summary>
+    private static List<long> Sizes(SimulationPlan plan)
     {
-        List<long> sizes = [most];
-        while (sizes.Count < FewestSizes + 1 && sizes[0] / GrowthFactor >= ByteSize.Gigabyte)
+        long unit = plan.Pages[0] == GuestPages.Blocks1G ? ByteSize.Gigabyte : 2 * ByteSize.Megabyte;
+        List<long> sizes = [plan.MemoryBytes.Max()];
+        while (sizes.Count < FewestSizes + 1 && sizes[0] % (GrowthFactor * unit) == 0)
         {
             sizes.Insert(0, sizes[0] / GrowthFactor);
         }

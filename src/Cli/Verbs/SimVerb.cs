@@ -173,6 +173,7 @@ internal static class SimVerb
             SimulationNames.ParsePages(CommonOptions.Items(result.GetValue(_pages), "--pages"));
         IReadOnlyList<DeathKind> deaths =
             SimulationNames.ParseDeaths(CommonOptions.Items(result.GetValue(_die), "--die"));
+        machines = Fitting(machines, memory.Max(), leavesOut: names.Contains("all"));
         int vcpus = ReadNumber(result.GetValue(_vcpus)!, 1, MostVcpus, "--vcpus", "number of vCPUs");
         int seed = ReadNumber(result.GetValue(_seed)!, 0, int.MaxValue, "--seed", "seed");
         return new SimulationPlan
@@ -195,6 +196,31 @@ internal static class SimVerb
                     + $" --vcpus {vcpus} --seed {seed}{(ablate ? " --ablate" : string.Empty)}")
                 + string.Concat(changes.Select(change => " --set " + ShellWord.Quote(change))),
         };
+    }
+
+    /// <summary>
+    /// The machines that have the memory. Whoever asked for all gets those; whoever named one that has not is told.
+    /// </summary>
+    private static List<MachinePreset> Fitting(IReadOnlyList<MachinePreset> machines, long memory, bool leavesOut)
+    {
+        // The host keeps a sixty-fourth for itself.
+        List<MachinePreset> fitting =
+        [
+            .. machines.Where(machine => machine.MemoryBytes - (machine.MemoryBytes >> 6) >= (ulong)memory),
+        ];
+        foreach (MachinePreset machine in machines.Except(fitting))
+        {
+            string problem = $"{machine.Name} has {ByteSize.Format((long)machine.MemoryBytes)}, of which the host keeps some: too little for a VM of "
+                + ByteSize.Format(memory);
+            if (!leavesOut || fitting.Count == 0)
+            {
+                throw CliException.Usage(problem, "give less with --memory, or more with --set memory=…");
+            }
+
+            Console.Error.WriteLine("quietus: left out: " + problem);
+        }
+
+        return fitting;
     }
 
     /// <summary>memory=1G..512G: from the one to the other, doubling, the last one included.</summary>

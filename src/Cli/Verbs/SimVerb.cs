@@ -210,8 +210,8 @@ internal static class SimVerb
         ];
         foreach (MachinePreset machine in machines.Except(fitting))
         {
-            string problem = $"{machine.Name} has {ByteSize.Format((long)machine.MemoryBytes)}, of which the host keeps some: too little for a VM of "
-                + ByteSize.Format(memory);
+            string problem = $"{machine.Name} has {ByteSize.Format((long)machine.MemoryBytes)}, of which the host "
+                + "keeps some: too little for a VM of " + ByteSize.Format(memory);
             if (!leavesOut || fitting.Count == 0)
             {
                 throw CliException.Usage(problem, "give less with --memory, or more with --set memory=…");

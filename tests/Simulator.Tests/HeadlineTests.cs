@@ -1,5 +1,6 @@
 using System;
 using System.Diagnostics;
+using System.Threading;
 using Quietus.Memory;
 using Shouldly;
 using Xunit;
@@ -166,6 +167,14 @@ public class HeadlineTests
         (Cpu() - before).ShouldBeLessThan(TimeSpan.FromSeconds(6));
 
         static TimeSpan Cpu() => Process.GetCurrentProcess().TotalProcessorTime;
+    }
+
+    [Fact]
+    public void A_run_that_was_cancelled_ends()
+    {
+        var request = new SimulationRequest { Machine = Machines.Named("d05") };
+
+        Should.Throw<OperationCanceledException>(() => Simulation.Run(request, new CancellationToken(true)));
     }
 
     [Theory]

@@ -48,7 +48,7 @@ public class MachineTests
     {
         MachinePreset d05 = Machines.Named("d05");
         double local = Cost(d05, 1UL << 30, isDirty: false);
-        double remote = Cost(d05, (128UL << 30) + (1UL << 30), isDirty: false);
+        double remote = Cost(d05, 600UL << 30, isDirty: false);
         double dirty = Cost(d05, 1UL << 30, isDirty: true);
 
         local.ShouldBe(64 * d05["dc_line_local"], 0.001);

@@ -33,8 +33,8 @@ public class PresetTests
     [InlineData("\"pes\": {\"value\": 64", "\"pes\": {\"value\": 63", 6, "63 PEs do not divide into 2 sockets")]
     [InlineData("\"pes_per_cluster\": {\"value\": 4", "\"pes_per_cluster\": {\"value\": 5", 7, "clusters of 5")]
     [InlineData("\"sockets\": {\"value\": 2", "\"sockets\": {\"value\": 0", 5, "sockets is 0")]
-    [InlineData("\"value\": 256", "\"value\": \"256\"", 8, "no number")]
-    [InlineData("\"value\": 256", "\"value\": 4096", 8, "outside its range")]
+    [InlineData("\"value\": 1024", "\"value\": \"1024\"", 8, "no number")]
+    [InlineData("\"value\": 1024", "\"value\": 4096", 8, "outside its range")]
     [InlineData("\"range\": [64, 1024]", "\"limits\": 1", 8, "unknown key 'limits'")]
     [InlineData(", \"range\": [64, 1024]", "", 8, "assumed without a range")]
     [InlineData("\"topology\"", "\"topologie\"", 4, "unknown key 'topologie'")]
@@ -87,6 +87,9 @@ public class PresetTests
     [InlineData("range_tlbi=yes", "true or false", "no value")]
     [InlineData("line=48", "", "48 bytes")]
     [InlineData("memory=1X", "size", "no value")]
+    [InlineData("memory=4097M", "", "does not divide into 2 sockets")]
+    [InlineData("memory=64T", "", "lies between")]
+    [InlineData("dc_line_remote=1ms", "", "lies between")]
     public void Changes_that_make_no_sense_are_refused(string change, string remedy, string problem)
     {
         PresetException error = Should.Throw<PresetException>(() => Machines.Named("d05").With(change));

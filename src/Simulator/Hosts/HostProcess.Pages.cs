@@ -233,7 +233,7 @@ public sealed partial class HostProcess
     private void ReleaseIn(ProcessPages.Block block, ulong start, ulong end)
     {
         HostPage huge = block.Huge;
-        if (block.Small == null && end - start == ProcessPages.BlockBytes)
+        if (!block.IsSmall && end - start == ProcessPages.BlockBytes)
         {
             // Of a 1 GB page the first part stands for all.
             if (huge.IsPresent && (huge.Level == 2 || (huge.Address & (HostFrames.BytesOf(1) - 1)) == 0))
@@ -245,14 +245,14 @@ public sealed partial class HostProcess
             return;
         }
 
-        if (block.Small == null)
+        if (!block.IsSmall)
         {
-            ProcessPages.Cut(block);
+            _pages.Cut(block);
         }
 
         for (ulong at = start; at < end; at += ProcessPages.PageBytes)
         {
-            ref HostPage page = ref block.Small![ProcessPages.IndexOf(at)];
+            ref HostPage page = ref block[ProcessPages.IndexOf(at)];
             if (page.IsPresent)
             {
                 Release(page.Address, 3);
@@ -271,7 +271,7 @@ public sealed partial class HostProcess
             {
                 at |= ProcessPages.BlockBytes - ProcessPages.PageBytes;
             }
-            else if (block.Small == null && (at & (ProcessPages.BlockBytes - 1)) == 0
+            else if (!block.IsSmall && (at & (ProcessPages.BlockBytes - 1)) == 0
                 && end - at >= ProcessPages.BlockBytes)
             {
                 block.Huge = update(block.Huge);
@@ -279,12 +279,12 @@ public sealed partial class HostProcess
             }
             else
             {
-                if (block.Small == null)
+                if (!block.IsSmall)
                 {
-                    ProcessPages.Cut(block);
+                    _pages.Cut(block);
                 }
 
-                ref HostPage page = ref block.Small![ProcessPages.IndexOf(at)];
+                ref HostPage page = ref block[ProcessPages.IndexOf(at)];
                 page = update(page);
             }
         }
@@ -297,7 +297,7 @@ public sealed partial class HostProcess
             ProcessPages.Block? block = _pages.Find(at);
             ulong to = target + (at - start);
             bool isWhole = ((at | to) & (ProcessPages.BlockBytes - 1)) == 0 && end - at >= ProcessPages.BlockBytes;
-            if (block is { Small: null } && isWhole)
+            if (block is { IsSmall: false } && isWhole)
             {
                 _pages.Remove(at);
                 _pages.SetHuge(to, block.Huge);
@@ -305,9 +305,9 @@ public sealed partial class HostProcess
                 continue;
             }
 
-            if (block is { Small: null })
+            if (block is { IsSmall: false })
             {
-                ProcessPages.Cut(block);
+                _pages.Cut(block);
             }
 
             HostPage page = _pages[at];
@@ -402,9 +402,9 @@ public sealed partial class HostProcess
     {
         for (ulong at = area.Start; at < area.End && area.Pages == AreaPages.Transparent; at += ProcessPages.BlockBytes)
         {
-            if (_pages.Find(at) is { Small: null } block)
+            if (_pages.Find(at) is { IsSmall: false } block)
             {
-                ProcessPages.Cut(block);
+                _pages.Cut(block);
             }
         }
     }

@@ -88,23 +88,31 @@ public sealed class HostedVm
     /// <returns>Bytes that the leaf maps; 0 when the host has no such memory, or does not permit it.</returns>
     public ulong Touch(
         Ipa ipa, AccessKind access = AccessKind.Write,
-        int faultLevel = GuestMemory<Arm4K, SimulatedMachine>.UnknownLevel)
+        int faultLevel = GuestMemory<Arm4K, SimulatedMachine>.UnknownLevel) =>
+        Touch(ipa, access, faultLevel, out _);
+
+    /// <summary>As the other one.</summary>
+    /// <param name="frame">What the leaf maps the address to, where it was mapped now; else 0.</param>
+    internal ulong Touch(Ipa ipa, AccessKind access, int faultLevel, out ulong frame)
     {
+        frame = 0;
         for (int i = 0; i < _slots.Count; i++)
         {
             Slot slot = _slots[i];
             ulong offset = ipa.Value - slot.Ipa;
             if (offset < slot.Bytes)
             {
-                return Touch(slot, ipa, slot.Address + offset, access, faultLevel);
+                return Touch(slot, ipa, slot.Address + offset, access, faultLevel, out frame);
             }
         }
 
         return 0;
     }
 
-    private ulong Touch(Slot slot, Ipa ipa, ulong address, AccessKind access, int faultLevel)
+    private ulong Touch(
+        Slot slot, Ipa ipa, ulong address, AccessKind access, int faultLevel, out ulong frame)
     {
+        frame = 0;
         // To find the page can itself change the mapping (copy on write), and then the guest faults once more.
         for (int attempt = 0; attempt < MostAttempts; attempt++)
         {
@@ -122,7 +130,7 @@ public sealed class HostedVm
 
             int level = LevelFor(slot, address, page);
             ulong bytes = HostFrames.BytesOf(level);
-            ulong frame = HostProcess.FrameOf(address, page) & ~(bytes - 1);
+            frame = HostProcess.FrameOf(address, page) & ~(bytes - 1);
             ticket.Supply(new Pa(frame), level, page.IsWritable);
             FaultResult result = Memory.CommitFault(ref ticket);
             if (result == FaultResult.Mapped)

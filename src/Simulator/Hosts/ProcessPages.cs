@@ -14,7 +14,14 @@ internal sealed class ProcessPages
     internal const ulong BlockBytes = 1UL << BlockShift;
     internal const ulong PageBytes = 4096;
 
+    private const int EntriesPerBlock = (int)(BlockBytes / PageBytes);
+
+    /// <summary>Entries come in slabs of 1 MB, which the garbage collector does not move.</summary>
+    private const int SlabEntries = 256 * EntriesPerBlock;
+
     private readonly Dictionary<ulong, Block> _blocks = [];
+    private HostPage[] _slab = [];
+    private int _slabNext;
     private ulong _recent = ulong.MaxValue;
     private Block? _recentBlock;
 
@@ -24,8 +31,28 @@ internal sealed class ProcessPages
         /// <summary>The huge page, when there is one.</summary>
         internal HostPage Huge;
 
-        /// <summary>The 4 KB pages, when there are any.</summary>
-        internal HostPage[]? Small;
+        private HostPage[]? _slab;
+        private int _first;
+
+        /// <summary>Whether it has 512 entries rather than one.</summary>
+        internal bool IsSmall => _slab != null;
+
+        /// <summary>One of the 512 entries.</summary>
+        internal ref HostPage this[int index]
+        {
+            [MethodImpl(MethodImplOptions.AggressiveInlining)]
+            get => ref _slab![_first + index];
+        }
+
+        /// <summary>Gives it 512 entries, zeroed, in a slab.</summary>
+        internal void Hold(HostPage[] slab, int first)
+        {
+            _slab = slab;
+            _first = first;
+        }
+
+        /// <summary>Takes the 512 entries away; the slab keeps their room.</summary>
+        internal void Drop() => _slab = null;
     }
 
     /// <summary>The entry that an address is translated by; all zero when there is none.</summary>
@@ -34,8 +61,7 @@ internal sealed class ProcessPages
         get
         {
             Block? block = Find(address);
-            return block == null ? default
-                : block.Small == null ? block.Huge : block.Small[IndexOf(address)];
+            return block == null ? default : block.IsSmall ? block[IndexOf(address)] : block.Huge;
         }
     }
 
@@ -59,16 +85,12 @@ internal sealed class ProcessPages
     internal void SetSmall(ulong address, HostPage page)
     {
         Block block = Find(address) ?? Add(address);
-        if (block.Small == null)
+        if (!block.IsSmall)
         {
-            block.Small = new HostPage[BlockBytes / PageBytes];
-            if (block.Huge.Bits != 0)
-            {
-                Cut(block);
-            }
+            Cut(block);
         }
 
-        block.Small[IndexOf(address)] = page;
+        block[IndexOf(address)] = page;
     }
 
     /// <summary>Sets the entry of a whole 2 MB piece.</summary>
@@ -76,17 +98,24 @@ internal sealed class ProcessPages
     {
         Block block = Find(address) ?? Add(address);
         block.Huge = page;
-        block.Small = null;
+        block.Drop();
     }
 
-    /// <summary>Makes 512 entries of a huge page's one. The frames stay where they are.</summary>
-    internal static void Cut(Block block)
+    /// <summary>Makes 512 entries of a huge page's one, or of none. The frames stay where they are.</summary>
+    internal void Cut(Block block)
     {
-        block.Small ??= new HostPage[BlockBytes / PageBytes];
-        HostPage huge = block.Huge;
-        for (int i = 0; i < block.Small.Length; i++)
+        if (_slabNext == _slab.Length)
         {
-            block.Small[i] = huge.IsPresent
+            _slab = new HostPage[SlabEntries];
+            _slabNext = 0;
+        }
+
+        block.Hold(_slab, _slabNext);
+        _slabNext += EntriesPerBlock;
+        HostPage huge = block.Huge;
+        for (int i = 0; huge.Bits != 0 && i < EntriesPerBlock; i++)
+        {
+            block[i] = huge.IsPresent
                 ? new HostPage(huge.Address + ((ulong)i * PageBytes), 3, huge.IsWritable)
                 : huge;
         }

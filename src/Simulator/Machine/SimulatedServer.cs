@@ -58,7 +58,7 @@ public sealed class SimulatedServer
 
     /// <summary>
     /// PEs that send broadcasts at the same time, 1 at first. The interconnect carries one after the other, so with
-    /// more than one, senders wait for each other.
+    /// more than one, senders wait for each other. Calls are to be made for the PE that is furthest behind.
     /// </summary>
     public int ConcurrentSenders
     {

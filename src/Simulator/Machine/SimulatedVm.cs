@@ -22,7 +22,7 @@ public sealed class SimulatedVm
 
     /// <param name="server">The server that it runs on.</param>
     /// <param name="policy">Which maintenance is issued.</param>
-    /// <param name="ipaBits">Size of its guest-physical addresses, 32 to 43.</param>
+    /// <param name="ipaBits">Size of its guest-physical addresses, 32 to 44.</param>
     /// <param name="guestMayHaveUncachedAlias">See <see cref="ElisionFacts"/>; true unless it is known better.</param>
     /// <exception cref="SimulationException">
     /// The server has no room for tables, or there is no such geometry.

@@ -10,7 +10,10 @@ internal sealed record FigureKind(
 /// <summary>Every figure that a machine preset has: a preset names each of them, and no other.</summary>
 internal static class FigureTable
 {
-    private const double Second = 1e9;
+    /// <summary>No operation takes longer; and sums over the lines of terabytes stay within 63 bits.</summary>
+    private const double Longest = 1e6;
+
+    private const double LongestOfMany = 1e4;
     private const double Terabyte = 1024.0 * 1024 * 1024 * 1024;
 
     internal static readonly IReadOnlyList<FigureKind> Kinds =
@@ -18,8 +21,8 @@ internal static class FigureTable
         new("sockets", "topology", FigureUnit.Count, 1, 16, "Sockets, joined by an interconnect."),
         new("pes", "topology", FigureUnit.Count, 1, 4096, "PEs of all sockets together."),
         new("pes_per_cluster", "topology", FigureUnit.Count, 1, 256, "PEs that share a cluster."),
-        new("memory", "topology", FigureUnit.Bytes, 1L << 28, 64 * Terabyte, "RAM of all sockets together."),
-        new("cache", "topology", FigureUnit.Bytes, 1 << 16, Terabyte,
+        new("memory", "topology", FigureUnit.Bytes, 1L << 28, 4 * Terabyte, "RAM of all sockets together."),
+        new("cache", "topology", FigureUnit.Bytes, 1 << 16, Terabyte / 64,
             "Capacity of all caches of one socket that can hold a line dirty."),
         new("line", "topology", FigureUnit.Bytes, 16, 2048, "Data cache line (CTR_EL0.DminLine)."),
 
@@ -28,38 +31,39 @@ internal static class FigureTable
         new("level_hint", "features", FigureUnit.Flag, 0, 1, "FEAT_TTL."),
         new("coherent_icache", "features", FigureUnit.Flag, 0, 1, "CTR_EL0.DIC."),
 
-        new("entry_read", "costs", FigureUnit.Nanoseconds, 0, Second, "Read a table entry, in a walk over many."),
-        new("entry_write", "costs", FigureUnit.Nanoseconds, 0, Second,
+        new("entry_read", "costs", FigureUnit.Nanoseconds, 0, LongestOfMany,
+            "Read a table entry, in a walk over many."),
+        new("entry_write", "costs", FigureUnit.Nanoseconds, 0, LongestOfMany,
             "Write a table entry, the compare-exchange included."),
-        new("entry_unlink", "costs", FigureUnit.Nanoseconds, 0, Second,
+        new("entry_unlink", "costs", FigureUnit.Nanoseconds, 0, LongestOfMany,
             "What software does besides when it makes a valid entry invalid: reference counts, accounting."),
-        new("store_barrier", "costs", FigureUnit.Nanoseconds, 0, Second, "DSB ISHST after a table write."),
-        new("tlbi_base", "costs", FigureUnit.Nanoseconds, 0, Second, "A broadcast TLBI, apart from its PEs."),
-        new("tlbi_per_pe", "costs", FigureUnit.Nanoseconds, 0, Second, "A broadcast TLBI, for each PE that hears it."),
-        new("tlbi_wait", "costs", FigureUnit.Nanoseconds, 0, Second, "DSB ISH that completes TLBIs, within a socket."),
-        new("tlbi_wait_remote", "costs", FigureUnit.Nanoseconds, 0, Second,
+        new("store_barrier", "costs", FigureUnit.Nanoseconds, 0, LongestOfMany, "DSB ISHST after a table write."),
+        new("tlbi_base", "costs", FigureUnit.Nanoseconds, 0, Longest, "A broadcast TLBI, apart from its PEs."),
+        new("tlbi_per_pe", "costs", FigureUnit.Nanoseconds, 0, Longest, "A broadcast TLBI, for each PE that hears it."),
+        new("tlbi_wait", "costs", FigureUnit.Nanoseconds, 0, Longest, "DSB ISH that completes TLBIs, within a socket."),
+        new("tlbi_wait_remote", "costs", FigureUnit.Nanoseconds, 0, Longest,
             "What each further socket adds to that DSB."),
-        new("tlbi_victim", "costs", FigureUnit.Nanoseconds, 0, Second,
+        new("tlbi_victim", "costs", FigureUnit.Nanoseconds, 0, LongestOfMany,
             "What every other PE loses by hearing one broadcast."),
-        new("dc_line_local", "costs", FigureUnit.Nanoseconds, 0, Second,
+        new("dc_line_local", "costs", FigureUnit.Nanoseconds, 0, LongestOfMany,
             "Clean and invalidate one line to PoC that no cache holds dirty; memory of the PE's own socket."),
-        new("dc_line_remote", "costs", FigureUnit.Nanoseconds, 0, Second,
+        new("dc_line_remote", "costs", FigureUnit.Nanoseconds, 0, LongestOfMany,
             "The same, memory of another socket."),
-        new("dc_line_dirty", "costs", FigureUnit.Nanoseconds, 0, Second,
+        new("dc_line_dirty", "costs", FigureUnit.Nanoseconds, 0, LongestOfMany,
             "What a line adds that is dirty in a cache and has to be written back."),
-        new("cache_barrier", "costs", FigureUnit.Nanoseconds, 0, Second, "DSB SY that completes cache maintenance."),
-        new("ic_line", "costs", FigureUnit.Nanoseconds, 0, Second, "Invalidate one instruction cache line."),
-        new("page_zero", "costs", FigureUnit.Nanoseconds, 0, Second, "Overwrite 4 KB with zeroes."),
-        new("table_free", "costs", FigureUnit.Nanoseconds, 0, Second, "Give a table page back to its allocator."),
-        new("page_free", "costs", FigureUnit.Nanoseconds, 0, Second,
+        new("cache_barrier", "costs", FigureUnit.Nanoseconds, 0, Longest, "DSB SY that completes cache maintenance."),
+        new("ic_line", "costs", FigureUnit.Nanoseconds, 0, LongestOfMany, "Invalidate one instruction cache line."),
+        new("page_zero", "costs", FigureUnit.Nanoseconds, 0, Longest, "Overwrite 4 KB with zeroes."),
+        new("table_free", "costs", FigureUnit.Nanoseconds, 0, Longest, "Give a table page back to its allocator."),
+        new("page_free", "costs", FigureUnit.Nanoseconds, 0, Longest,
             "The host's own unmapping and freeing of one 4 KB page of a process."),
-        new("block_free", "costs", FigureUnit.Nanoseconds, 0, Second,
+        new("block_free", "costs", FigureUnit.Nanoseconds, 0, Longest,
             "The host's own unmapping and freeing of one huge page."),
-        new("fault", "costs", FigureUnit.Nanoseconds, 0, Second,
+        new("fault", "costs", FigureUnit.Nanoseconds, 0, Longest,
             "A guest's Stage-2 fault: exit, the host's look-up of the page, entry."),
-        new("ipi", "costs", FigureUnit.Nanoseconds, 0, Second,
+        new("ipi", "costs", FigureUnit.Nanoseconds, 0, Longest,
             "Interrupt another PE and know that it has left its guest."),
-        new("call", "costs", FigureUnit.Nanoseconds, 0, Second,
+        new("call", "costs", FigureUnit.Nanoseconds, 0, Longest,
             "A system call, or a notifier's callback, and its return."),
     ];
 

@@ -35,6 +35,14 @@ internal static class MachineRules
                 "Change pes or pes_per_cluster.");
         }
 
+        const double block = 1 << 21;
+        if (figures["memory"].Value / sockets % block != 0)
+        {
+            throw Impossible(
+                "memory", $"the memory does not divide into {sockets} sockets by whole 2 MB",
+                "Change memory or sockets.");
+        }
+
         double line = figures["line"].Value;
         if (!double.IsPow2(line))
         {

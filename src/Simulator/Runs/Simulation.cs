@@ -44,30 +44,26 @@ public static class Simulation
         Fill(request, vm, cancellation);
         Bill filled = server.BillOf(vmm.Pe);
         long checks = CheckAgreement(vm, request);
-        long blocks1G = CountGigabytes(vm, request);
-        double victimsBefore = server.VictimNanoseconds;
-        var result = new SimulationResult
-        {
-            Request = request,
-            MappedPages4K = (long)vm.Memory.MappedPages,
-            MappedBlocks2M = (long)vm.Memory.MappedBlocks,
-            MappedBlocks1G = blocks1G,
-            TablePages = (long)vm.Memory.TablePages,
-            Fill = filled - start,
-            Death = default,
-            VictimNanoseconds = 0,
-            InvariantsChecked = 0,
-        };
+        long pages = (long)vm.Memory.MappedPages;
+        long blocks = (long)vm.Memory.MappedBlocks;
+        long gigabytes = CountGigabytes(vm, request);
+        long tables = (long)vm.Memory.TablePages;
+        double victims = server.VictimNanoseconds;
 
         cancellation.ThrowIfCancellationRequested();
-        Bill before = server.BillOf(vmm.Pe);
         End(request, vm, slot, address);
-        Bill after = server.BillOf(vmm.Pe);
+        Bill ended = server.BillOf(vmm.Pe);
         checks += CheckDeath(vm, host);
-        return result with
+        return new SimulationResult
         {
-            Death = after - before,
-            VictimNanoseconds = server.VictimNanoseconds - victimsBefore,
+            Request = request,
+            MappedPages4K = pages,
+            MappedBlocks2M = blocks,
+            MappedBlocks1G = gigabytes,
+            TablePages = tables,
+            Fill = filled - start,
+            Death = ended - filled,
+            VictimNanoseconds = server.VictimNanoseconds - victims,
             InvariantsChecked = checks,
         };
     }
@@ -143,14 +139,23 @@ public static class Simulation
             // The syndrome names the level; after a table's first page it is 3.
             bool hasTable = request is { Touch: not TouchPattern.Random, Pages: GuestPages.Pages4K }
                 && (ipa & (ProcessPages.BlockBytes - 1)) != 0;
-            ulong mapped = vm.Touch(new Ipa(ipa), AccessKind.Write, hasTable ? 3 : UnknownLevel);
+            ulong mapped = vm.Touch(
+                new Ipa(ipa), AccessKind.Write, hasTable ? 3 : UnknownLevel, out ulong frame);
             if (mapped == 0)
             {
                 throw new InvalidOperationException($"The host has no page for {ipa:x}.");
             }
 
             ulong written = request.Touch == TouchPattern.Random ? unit : Math.Max(mapped, unit);
-            Write(request, vm, lines, ipa, written);
+            if (frame != 0 && !request.CachesOff && mapped == written)
+            {
+                lines.Write(frame, written);
+            }
+            else
+            {
+                Write(request, vm, lines, ipa, written);
+            }
+
             i += request.Touch == TouchPattern.Random ? 1 : written / unit;
         }
 

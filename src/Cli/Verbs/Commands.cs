@@ -95,6 +95,9 @@ internal static class Commands
     {
         public static Dictionary<string, string> Examples { get; } = [];
 
+        /// <summary>Whoever asks for help need not have given what the verb demands.</summary>
+        public override bool ClearsParseErrors => true;
+
         public override int Invoke(ParseResult parseResult)
         {
             int code = plain.Invoke(parseResult);

@@ -143,6 +143,8 @@ public sealed class UsageTests
     [InlineData("")]
     [InlineData("run")]
     [InlineData("bench")]
+    [InlineData("sim")]
+    [InlineData("replay")]
     [InlineData("doctor")]
     public void Help_ends_with_an_example(string verb)
     {

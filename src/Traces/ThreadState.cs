@@ -9,7 +9,10 @@ internal sealed class ThreadState
     /// <summary>The operation that the thread's maintenance belongs to now.</summary>
     public HostEvent Doing;
 
-    /// <summary>A map's bytes that have not been cleaned: what is cleaned beyond them is not for the map.</summary>
+    /// <summary>
+    /// Bytes of the leaf that was mapped or invalidated last, until they are cleaned. What is cleaned beyond a map's is
+    /// not for the map; and where the trace does not say the size of a cleaning, it is this.
+    /// </summary>
     public ulong BytesToClean;
 
     /// <summary>Bytes of the notifier's range that have not been unmapped. An unmap beyond them is not its.</summary>

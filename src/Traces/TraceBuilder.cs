@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 using Quietus.Stage2;
 
@@ -107,7 +108,7 @@ internal sealed class TraceBuilder(TraceCounts counts)
         };
     }
 
-    private TracedMaintenance Chosen(System.Func<Causes, TracedMaintenance> cause)
+    private TracedMaintenance Chosen(Func<Causes, TracedMaintenance> cause)
     {
         TracedMaintenance probed = cause(_probed);
         TracedMaintenance entered = cause(_entered);
@@ -191,11 +192,14 @@ internal sealed class TraceBuilder(TraceCounts counts)
         {
             case HostEvent.CleanPage:
                 _cleaningIsProbed |= isProbe;
-                ulong bytes = isProbe ? Number(in line, "size"u8, what) : 0;
-                if (thread.Doing == HostEvent.Map && isProbe)
+                ulong bytes = isProbe ? Number(in line, "size"u8, what) : thread.BytesToClean;
+                if (thread.Doing == HostEvent.Map && (bytes == 0 || bytes > thread.BytesToClean))
                 {
-                    cause = bytes <= thread.BytesToClean ? cause : causes.Other;
-                    thread.BytesToClean -= bytes <= thread.BytesToClean ? bytes : 0;
+                    cause = causes.Other;
+                }
+                else
+                {
+                    thread.BytesToClean -= Math.Min(bytes, thread.BytesToClean);
                 }
 
                 cause.Cleanings++;
@@ -203,7 +207,9 @@ internal sealed class TraceBuilder(TraceCounts counts)
                 break;
             case HostEvent.TlbiIpa:
                 _ipaIsProbed |= isProbe;
-                bool namesLeaf = isProbe && Number(in line, "level"u8, what) <= LastLevel;
+                ulong level = isProbe ? Number(in line, "level"u8, what) : 0;
+                bool namesLeaf = isProbe && level <= LastLevel;
+                thread.BytesToClean = namesLeaf ? Stage2Geometry.LevelBytes<Arm4K>((int)level) : thread.BytesToClean;
                 cause.LeafTlbi += namesLeaf || !isProbe ? 1 : 0;
                 cause.TableTlbi += namesLeaf || !isProbe ? 0 : 1;
                 break;
@@ -258,7 +264,7 @@ internal sealed class TraceBuilder(TraceCounts counts)
         _operations.Add(operation);
     }
 
-    private ulong Number(in FtraceLine line, System.ReadOnlySpan<byte> key, HostEvent what) =>
+    private ulong Number(in FtraceLine line, ReadOnlySpan<byte> key, HostEvent what) =>
         line.TryGetNumber(key, out ulong value)
             ? value
             : throw Unreadable(what.ToString(), System.Text.Encoding.ASCII.GetString(key) + "=…");

@@ -59,14 +59,15 @@ public class RealTraceTests
 
     // These were traced by the function tracer as well: what it says twice counts once.
     [Theory]
-    [InlineData("munmap-2M-4k", TraceOperationKind.UnmapByNotifier, 513, 512, 2, 512)]
-    [InlineData("mprotect-2M-4k", TraceOperationKind.UnmapByNotifier, 513, 512, 2, 512)]
-    [InlineData("slot-2M-4k", TraceOperationKind.UnmapBySlotRemoval, 513, 512, 2, 512)]
-    [InlineData("munmap-16M-thp", TraceOperationKind.UnmapByNotifier, 9, 8, 1, 8)]
-    [InlineData("kill-2M-4k", null, 513, 0, 0, 0)]
-    [InlineData("kill-16M-thp", null, 9, 0, 0, 0)]
+    [InlineData("munmap-2M-4k", TraceOperationKind.UnmapByNotifier, 513, 512, 2, 512, 2)]
+    [InlineData("mprotect-2M-4k", TraceOperationKind.UnmapByNotifier, 513, 512, 2, 512, 2)]
+    [InlineData("slot-2M-4k", TraceOperationKind.UnmapBySlotRemoval, 513, 512, 2, 512, 2)]
+    [InlineData("munmap-16M-thp", TraceOperationKind.UnmapByNotifier, 9, 8, 1, 8, 16)]
+    [InlineData("kill-2M-4k", null, 513, 0, 0, 0, 2)]
+    [InlineData("kill-16M-thp", null, 9, 0, 0, 0, 16)]
     public void A_small_guest_and_each_way_to_die(
-        string name, TraceOperationKind? unmap, int maps, int leaves, int tables, int cleanings)
+        string name, TraceOperationKind? unmap, int maps, int leaves, int tables, int cleanings,
+        long megabytes)
     {
         HostTrace trace = Sample.Real(name);
 
@@ -79,6 +80,8 @@ public class RealTraceTests
         Figures(trace.Unmapping).ShouldBe((leaves, tables, cleanings));
         Figures(trace.Death).ShouldBe((0, 0, 0));
         Figures(trace.Other).ShouldBe((0, 0, 0));
+        trace.Mapping.CleanedBytes.ShouldBe((megabytes << 20) + 4096);
+        trace.Unmapping.CleanedBytes.ShouldBe(unmap is null ? 0 : megabytes << 20);
         trace.Counts.Foreign.ShouldBe(0);
     }
 

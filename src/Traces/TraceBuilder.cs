@@ -14,10 +14,13 @@ internal sealed class TraceBuilder(TraceCounts counts)
     /// <summary>64 GB by 4K pages, twice over: more is more memory than a person has asked for.</summary>
     public const int MostOperations = 1 << 25;
 
+    /// <summary>As many as a process may have by far.</summary>
+    private const int MostThreads = 1 << 18;
+
     private const ulong Granule = 4096;
     private const ulong LargestLeaf = 1UL << 30;
 
-    /// <summary>A level that means none (TLBI_TTL_UNKNOWN), or one that no table has.</summary>
+    /// <summary>The level of pages. A number beyond it (TLBI_TTL_UNKNOWN) says that no leaf's level is meant.</summary>
     private const ulong LastLevel = 3;
 
     private readonly List<TraceOperation> _operations = [];
@@ -40,6 +43,12 @@ internal sealed class TraceBuilder(TraceCounts counts)
     {
         if (!_threads.TryGetValue(line.Thread, out ThreadState? thread))
         {
+            if (_threads.Count == MostThreads)
+            {
+                throw new TraceException(
+                    counts.Lines, $"more than {MostThreads} threads", "cut the trace to one VM's life");
+            }
+
             thread = new ThreadState();
             _threads.Add(line.Thread, thread);
         }

@@ -25,7 +25,8 @@ internal sealed record Difference(string Name, string Explanation)
             found.Add(new Difference(
                 "lazy-free-at-death",
                 $"Under {Join(walkers)} the death walks what is still mapped and maintains each leaf, as Linux 5.5 "
-                    + "did. The traced kernel (5.10 and later) frees the tables without any maintenance: patch 5 in spirit."));
+                    + "did. The traced kernel (5.10 and later) frees the tables without any maintenance: patch 5 in "
+                    + "spirit."));
         }
 
         string[] invalidators = Names(rows.Where(row => row.Death.Bill.Counts.TlbiVmid > 0));

@@ -13,7 +13,7 @@ namespace Quietus.Cli.Replays;
 
 /// <summary>
 /// Plays a traced VM again: the engine gets the same maps, ranges and death, in the same order, over a simulated
-/// machine. What it issues is counted by the simulator; nothing is taken from the trace but what happened to the memory.
+/// machine. What it issues is counted by the simulator; only what happened to the memory is taken from the trace.
 /// </summary>
 internal sealed class Replayer
 {

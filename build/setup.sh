@@ -99,7 +99,7 @@ fetch_guest() { QUIETUS_CACHE=$cache "$root/build/fetch-linux-guest" || true; }
 sources_state() {
     # A folder that this checkout has not is no error.
     (cd "$root" && {
-        find src guests tests build machines Directory.* ./*.slnx global.json .editorconfig -type f \
+        find src guests tests bench build machines Directory.* ./*.slnx global.json .editorconfig -type f \
             -printf '%p %s %T@\n' 2>/dev/null || true
     } | LC_ALL=C sort | sha256sum)
 }

@@ -1,12 +1,11 @@
 using System;
-using System.Collections.Generic;
 using System.IO;
 using System.Linq;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using Quietus.Cli.Bench.Kvm;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
+using Quietus.Cli.Reports;
 
 namespace Quietus.Cli.Bench;
 
@@ -15,19 +14,9 @@ internal static class BenchJson
 {
     public const string Schema = "quietus.bench/1";
 
-    private static readonly JsonWriterOptions _options = new()
-    {
-        Indented = true,
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    };
-
     /// <summary>Writes the document.</summary>
-    public static void Write(Stream stream, BenchResult result)
+    public static void Write(Stream stream, BenchResult result) => ResultJson.Write(stream, Schema, json =>
     {
-        using var json = new Utf8JsonWriter(stream, _options);
-        json.WriteStartObject();
-        json.WriteString("schema", Schema);
-        json.WriteString("version", ThisProgram.Version);
         WriteConfiguration(json, result);
         json.WriteStartArray("rows");
         foreach (BenchRow row in result.Rows)
@@ -58,12 +47,9 @@ internal static class BenchJson
         }
 
         json.WriteEndArray();
-        WriteArray(json, "notes", result.Notes);
+        ResultJson.WriteArray(json, "notes", result.Notes);
         json.WriteNumber("wall_ns", result.WallNanoseconds);
-        json.WriteEndObject();
-        json.Flush();
-        stream.WriteByte((byte)'\n');
-    }
+    });
 
     private static void WriteConfiguration(Utf8JsonWriter json, BenchResult result)
     {
@@ -88,14 +74,14 @@ internal static class BenchJson
         }
 
         json.WriteEndArray();
-        WriteArray(json, "page_sizes", plan.Pages);
-        WriteArray(json, "policies", plan.Policies.Select(policy => policy.Name));
-        WriteArray(json, "ways", DeathWay.All);
+        ResultJson.WriteArray(json, "page_sizes", plan.Pages);
+        ResultJson.WriteArray(json, "policies", plan.Policies.Select(policy => policy.Name));
+        ResultJson.WriteArray(json, "ways", DeathWay.All);
         json.WriteNumber("jobs", plan.Jobs);
         json.WriteNumber("timeout_seconds", plan.Limit.TotalSeconds);
         json.WriteString("qemu_version", result.Qemu.Version);
         json.WriteString("qemu_version_line", result.Qemu.VersionLine);
-        WriteArray(json, "icount", QemuMachine.CountingOptions);
+        ResultJson.WriteArray(json, "icount", QemuMachine.CountingOptions);
         json.WriteString("qemu_command", result.QemuCommand);
         json.WriteString("hypervisor_version", result.HypervisorVersion);
         json.WriteString("image_sha256", result.ImageSha256);
@@ -144,17 +130,6 @@ internal static class BenchJson
         WriteOptional(json, "life_map_calls", row.Life.MapCalls);
         WriteOptional(json, "life_map_instructions", row.Life.MapInstructions);
         json.WriteEndObject();
-    }
-
-    private static void WriteArray(Utf8JsonWriter json, string name, IEnumerable<string> values)
-    {
-        json.WriteStartArray(name);
-        foreach (string value in values)
-        {
-            json.WriteStringValue(value);
-        }
-
-        json.WriteEndArray();
     }
 
     private static void WriteOptional(Utf8JsonWriter json, string name, double? value)

@@ -3,23 +3,18 @@ using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
 using System.Linq;
-using System.Text;
 using Quietus.Cli.Bench.Kvm;
+using Quietus.Cli.Reports;
 using Quietus.Cli.Terminals;
 using Quietus.Cli.Units;
 
 namespace Quietus.Cli.Bench;
 
-/// <summary>The result for people: no line is longer than 80 columns, so that nothing wraps anywhere.</summary>
+/// <summary>The result for people.</summary>
 internal static class BenchTable
 {
-    /// <summary>The widest line.</summary>
-    public const int Width = 80;
-
-    private sealed record Column(string Title, int Width, bool Left, Func<BenchRow, string> Text);
-
     // Two blocks of columns, since all of them are wider than a terminal. The widths hold a fully mapped 16 GB VM.
-    private static readonly Column[] _cost =
+    private static readonly TextColumn<BenchRow>[] _cost =
     [
         new("policy", 13, true, row => row.Case.Policy.Name),
         new("way", 5, true, row => row.Case.Way),
@@ -30,7 +25,7 @@ internal static class BenchTable
         new("D05 (model)", 11, false, row => Duration.Format(D05Model.Nanoseconds(row.Death))),
     ];
 
-    private static readonly Column[] _operations =
+    private static readonly TextColumn<BenchRow>[] _operations =
     [
         new("policy", 13, true, row => row.Case.Policy.Name),
         new("way", 5, true, row => row.Case.Way),
@@ -58,9 +53,9 @@ internal static class BenchTable
             writer.WriteLine(Style.Bold(
                 $"{sample.Guest.Name}, {ByteSize.Format(sample.MemoryBytes)}, pages {sample.Pages}, "
                 + $"{result.Plan.Cpu.Name}, {result.Plan.Cpus} vCPU"));
-            WriteBlock(writer, _cost, [.. group]);
+            TextTable.Write(writer, _cost, [.. group]);
             writer.WriteLine();
-            WriteBlock(writer, _operations, [.. group]);
+            TextTable.Write(writer, _operations, [.. group]);
             writer.WriteLine();
         }
 
@@ -77,37 +72,10 @@ internal static class BenchTable
     /// <summary>Writes how the figures are to be read, and the run's own notes.</summary>
     public static void WriteNotes(TextWriter writer, string method, IEnumerable<string> notes)
     {
-        foreach (string line in notes.Select(note => "Note: " + note).Prepend(method).SelectMany(Wrap))
+        foreach (string note in notes.Select(note => "Note: " + note).Prepend(method))
         {
-            writer.WriteLine(Style.Dim(line));
+            TextTable.WriteNote(writer, note);
         }
-    }
-
-    private static void WriteBlock(TextWriter writer, Column[] columns, IReadOnlyList<BenchRow> rows)
-    {
-        writer.WriteLine(Line(columns, column => column.Title));
-        writer.WriteLine(Line(columns, column => new string('-', column.Width)));
-        foreach (BenchRow row in rows)
-        {
-            writer.WriteLine(Line(columns, column => column.Text(row)));
-        }
-    }
-
-    private static string Line(Column[] columns, Func<Column, string> text)
-    {
-        var line = new StringBuilder(Width);
-        foreach (Column column in columns)
-        {
-            if (line.Length > 0)
-            {
-                line.Append(' ');
-            }
-
-            string cell = text(column);
-            line.Append(column.Left ? cell.PadRight(column.Width) : cell.PadLeft(column.Width));
-        }
-
-        return line.ToString().TrimEnd();
     }
 
     private static void WritePrimitives(TextWriter writer, Primitives primitives)
@@ -147,21 +115,4 @@ internal static class BenchTable
         row.InstructionsPerEntry?.ToString("N1", CultureInfo.InvariantCulture) ?? "-";
 
     private static string Whole(long count) => count.ToString("N0", CultureInfo.InvariantCulture);
-
-    private static IEnumerable<string> Wrap(string text)
-    {
-        var line = new StringBuilder();
-        foreach (string word in text.Split(' '))
-        {
-            if (line.Length > 0 && line.Length + 1 + word.Length > Width)
-            {
-                yield return line.ToString();
-                line.Clear();
-            }
-
-            line.Append(line.Length > 0 ? " " : string.Empty).Append(word);
-        }
-
-        yield return line.ToString();
-    }
 }

@@ -22,7 +22,6 @@ internal sealed record BarGroup(string Name, IReadOnlyList<Bar> Bars);
 /// </summary>
 internal static class BarChart
 {
-    private const int Width = 920;
     private const int Left = 120;
     private const int Right = 130;
     private const int BarHeight = 15;
@@ -39,11 +38,9 @@ internal static class BarChart
     {
         double largest = groups.SelectMany(group => group.Bars).Select(bar => bar.Value).DefaultIfEmpty(1).Max();
         int decades = Math.Max(1, (int)Math.Ceiling(Math.Log10(Math.Max(largest, 10))));
-        double perDecade = (double)(Width - Left - Right) / decades;
+        double perDecade = (double)(Svg.Width - Left - Right) / decades;
         int height = AxisHeight + groups.Sum(group => (group.Bars.Count * (BarHeight + 2)) + GroupGap);
-        html.Append(
-            CultureInfo.InvariantCulture,
-            $"<svg viewBox=\"0 0 {Width} {height}\" role=\"img\" aria-label=\"{WebUtility.HtmlEncode(title)}\">\n");
+        Svg.Begin(html, height, title);
         for (int decade = 0; decade <= decades; decade++)
         {
             double x = Left + (decade * perDecade);
@@ -78,7 +75,7 @@ internal static class BarChart
             y += GroupGap;
         }
 
-        html.Append("</svg>\n");
+        Svg.End(html);
     }
 
     /// <summary>A nanosecond scale's label: 1 ns, 10 ns, 100 ns, 1 us and so on.</summary>

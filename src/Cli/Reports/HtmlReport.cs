@@ -1,9 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Globalization;
-using System.IO;
 using System.Linq;
-using System.Net;
 using System.Text;
 using Quietus.Cli.Bench;
 using Quietus.Cli.Guests;
@@ -15,39 +13,9 @@ namespace Quietus.Cli.Reports;
 /// <summary>A bench result as one HTML file that needs nothing else: no script, no font, no network.</summary>
 internal static class HtmlReport
 {
-    private const string Style = """
-        :root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --line: #d8dee4; --paper: #ffffff;
-          --panel: #f6f8fa; --kill: #0b6bcb; --unmap: #b35900; --good: #1a7f37; --bad: #cf222e; }
-        @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9198a1; --line: #30363d;
-          --paper: #0d1117; --panel: #161b22; --kill: #58a6ff; --unmap: #f0a04b; --good: #3fb950; --bad: #f85149; } }
-        body { margin: 0 auto; padding: 2.5rem 1.5rem 4rem; max-width: 74rem; background: var(--paper);
-          color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
-        h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.6rem 0 .5rem; }
-        h3 { font-size: 1rem; margin: 1.8rem 0 .3rem; color: var(--soft); font-weight: 600; }
-        p { max-width: 48rem; } .soft { color: var(--soft); } .lead { font-size: 1.1rem; }
-        svg { display: block; width: 100%; height: auto; margin: .3rem 0 1rem; }
-        svg text { fill: var(--ink); font: 13px system-ui, sans-serif; } svg .soft { fill: var(--soft); }
-        svg .grid { stroke: var(--line); } svg .kill { fill: var(--kill); } svg .unmap { fill: var(--unmap); }
-        .key span { display: inline-block; margin-right: 1.2rem; } .key i { display: inline-block; width: .8rem;
-          height: .8rem; border-radius: 2px; margin-right: .4rem; vertical-align: -1px; }
-        .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .78rem; width: 100%; }
-        th, td { padding: .3rem .3rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap;
-          font-variant-numeric: tabular-nums; }
-        th { color: var(--soft); font-weight: 600; } .l { text-align: left; }
-        pre { background: var(--panel); border: 1px solid var(--line); border-radius: 6px; padding: .8rem 1rem;
-          overflow-x: auto; font-size: .85rem; } .met { color: var(--good); } .missed { color: var(--bad); }
-        dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.2rem; font-size: .9rem; }
-        dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-        """;
-
     /// <summary>The whole document.</summary>
-    public static string Make(BenchResult result)
+    public static string Make(BenchResult result) => HtmlPage.Make("what a VM's death costs", html =>
     {
-        var html = new StringBuilder();
-        html.Append("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n")
-            .Append("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n")
-            .Append("<title>Quietus: what a VM's death costs</title>\n<style>\n").Append(Style)
-            .Append("\n</style>\n</head>\n<body>\n");
         WriteHead(html, result);
         if (result.Kvm is { } kvm)
         {
@@ -64,10 +32,8 @@ internal static class HtmlReport
         WriteRows(html, result);
         WritePrimitives(html, result);
         WriteMethod(html, result);
-        WriteData(html, result);
-        html.Append("</body>\n</html>\n");
-        return html.ToString();
-    }
+        HtmlPage.WriteData(html, BenchJson.Schema, stream => BenchJson.Write(stream, result));
+    });
 
     private static IEnumerable<IGrouping<(string, long, string), BenchRow>> Groups(BenchResult result) =>
         result.Rows.GroupBy(row => (row.Case.Guest.Name, row.Case.MemoryBytes, row.Case.Pages));
@@ -243,17 +209,7 @@ internal static class HtmlReport
             """);
     }
 
-    /// <summary>The JSON document goes along, so that the file is all that has to be kept.</summary>
-    private static void WriteData(StringBuilder html, BenchResult result)
-    {
-        using var json = new MemoryStream();
-        BenchJson.Write(json, result);
-        html.Append("<details><summary class=\"soft\">The same as JSON (")
-            .Append(BenchJson.Schema).Append(")</summary>\n<pre id=\"data\">")
-            .Append(Text(Encoding.UTF8.GetString(json.ToArray()))).Append("</pre></details>\n");
-    }
-
     private static string Whole(long count) => count.ToString("N0", CultureInfo.InvariantCulture);
 
-    private static string Text(string text) => WebUtility.HtmlEncode(text);
+    private static string Text(string text) => HtmlPage.Text(text);
 }

@@ -87,7 +87,7 @@ internal static partial class BenchVerb
         // What is missing is told before anything is measured.
         KvmRunner peer = KvmRunner.Make(plan, qemu);
         BenchResult ours;
-        using (var progress = BenchProgress.Start(plan.Cases.Count))
+        using (var progress = new BenchProgress(plan.Cases.Count))
         {
             ours = await new BenchRunner(plan, qemu, image, progress)
                 .RunAsync(RepeatAgainst(plan), [], cancellation)

@@ -131,7 +131,7 @@ internal static partial class BenchVerb
         }
 
         BenchResult measured;
-        using (var progress = BenchProgress.Start(plan.Cases.Count))
+        using (var progress = new BenchProgress(plan.Cases.Count))
         {
             measured = await new BenchRunner(plan, qemu, image, progress)
                 .RunAsync(Repeat(plan), notes, cancellation)
@@ -166,7 +166,7 @@ internal static partial class BenchVerb
             ChurnOutput.WriteTable(Console.Out, churned);
             if (json is not null)
             {
-                WriteFile(json, stream => ChurnOutput.WriteJson(stream, churned));
+                ResultFile.Write(json, stream => ChurnOutput.WriteJson(stream, churned));
             }
         }
 
@@ -335,62 +335,17 @@ internal static partial class BenchVerb
             BenchTable.Write(Console.Out, result);
             if (json is not null)
             {
-                WriteFile(json, stream => BenchJson.Write(stream, result));
+                ResultFile.Write(json, stream => BenchJson.Write(stream, result));
             }
         }
 
         if (report is not null)
         {
-            WriteFile(report, stream =>
+            ResultFile.Write(report, stream =>
             {
                 using var writer = new StreamWriter(stream);
                 writer.Write(HtmlReport.Make(result));
             });
-        }
-    }
-
-    /// <summary>Whole or not at all: what was there before stays until the new file is complete.</summary>
-    private static void WriteFile(string path, Action<Stream> write)
-    {
-        string full = Path.GetFullPath(path);
-        if (File.Exists(full) && (File.GetAttributes(full) & FileAttributes.Device) != 0)
-        {
-            using FileStream device = File.OpenWrite(full);
-            write(device);
-            return;
-        }
-
-        string temporary = full + ".part";
-        try
-        {
-            using (FileStream file = File.Create(temporary))
-            {
-                write(file);
-            }
-
-            File.Move(temporary, full, overwrite: true);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            DeleteQuietly(temporary);
-            throw new CliException(
-                ExitCode.Failed, $"'{path}' could not be written: {error.Message}", "run again with another file");
-        }
-
-        Console.Error.WriteLine("quietus: wrote " + path);
-    }
-
-    /// <summary>
-    /// Takes the half-written file away; where that fails too, the first failure is the one to tell of.
-    /// </summary>
-    private static void DeleteQuietly(string file)
-    {
-        try
-        {
-            File.Delete(file);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
         }
     }
 

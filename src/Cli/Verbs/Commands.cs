@@ -29,7 +29,7 @@ internal static class Commands
             if (arguments.Length == 0)
             {
                 throw CliException.Usage(
-                    "no command given: run, bench or doctor", "./quietus --help shows what there is");
+                    "no command given: run, bench, sim, replay or doctor", "./quietus --help shows what there is");
             }
 
             if (result.CommandResult.Command is RootCommand && result.UnmatchedTokens.Count > 0)
@@ -70,6 +70,8 @@ internal static class Commands
         root.Options.Add(CommonOptions.Color);
         Add(RunVerb.Make(cancellation), "./quietus run --memory 512M --cpus 2");
         Add(BenchVerb.Make(cancellation), "./quietus bench --guest filler --memory 64M,256M --json bench.json");
+        Add(SimVerb.Make(cancellation), "./quietus sim --machine d05 --memory 64G --pages 2m --ablate");
+        Add(ReplayVerb.Make(cancellation), "./quietus replay tests/Traces.Tests/Data/munmap-2M-4k.txt.gz");
         Add(DoctorVerb.Make(cancellation), "./quietus doctor");
         foreach (Option option in root.Options)
         {
@@ -92,6 +94,9 @@ internal static class Commands
     private sealed class HelpWithExample(HelpAction plain) : SynchronousCommandLineAction
     {
         public static Dictionary<string, string> Examples { get; } = [];
+
+        /// <summary>Whoever asks for help need not have given what the verb demands.</summary>
+        public override bool ClearsParseErrors => true;
 
         public override int Invoke(ParseResult parseResult)
         {

@@ -2,12 +2,13 @@ using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
 using System.Linq;
+using Quietus.Cli.Reports;
 using Quietus.Cli.Terminals;
 using Quietus.Cli.Units;
 
 namespace Quietus.Cli.Bench.Kvm;
 
-/// <summary>The comparison for people, within <see cref="BenchTable.Width"/> columns.</summary>
+/// <summary>The comparison for people, within <see cref="TextTable.Width"/> columns.</summary>
 internal static class KvmTable
 {
     /// <summary>What is counted on each side: the figures mean nothing without it.</summary>
@@ -20,6 +21,20 @@ internal static class KvmTable
 
     private const string Dash = "-";
 
+    private static readonly TextColumn<Line>[] _columns =
+    [
+        new("instructions", 22, true, line => line.What),
+        new("Quietus", 12, false, line => line.Ours),
+        new("per page", 8, false, line => line.OursPerPage),
+        new("KVM", 14, false, line => line.Theirs),
+        new("per page", 9, false, line => line.TheirsPerPage),
+        new("ratio", 9, false, line => line.Ratio),
+    ];
+
+    /// <summary>A line of the table: one way to die, or a part of what it costs KVM.</summary>
+    private sealed record Line(
+        string What, string Ours, string OursPerPage, string Theirs, string TheirsPerPage, string Ratio);
+
     /// <summary>Writes the whole result.</summary>
     public static void Write(TextWriter writer, BenchResult result, KvmResult kvm)
     {
@@ -28,15 +43,7 @@ internal static class KvmTable
             writer.WriteLine(Style.Bold(
                 $"{ByteSize.Format(group.Key.MemoryBytes)}, pages {group.Key.Pages}, {result.Plan.Cpu.Name}, "
                 + $"against KVM of Linux {kvm.KernelRelease}"));
-            WriteLine(writer, "instructions", "Quietus", "per page", "KVM", "per page", "ratio");
-            WriteLine(
-                writer, new string('-', 22), new string('-', 12), new string('-', 8), new string('-', 14),
-                new string('-', 9), new string('-', 9));
-            foreach (KvmComparison pair in group)
-            {
-                Write(writer, pair);
-            }
-
+            TextTable.Write(writer, _columns, group.SelectMany(Lines));
             writer.WriteLine();
         }
 
@@ -52,29 +59,20 @@ internal static class KvmTable
             $"{row.Case} {row.Way}: the host had blocks for {row.MappedBlocks2M * 2:N0} MB only, and took "
                 + $"{row.MappedPages4K:N0} pages of 4K besides."));
 
-    private static void Write(TextWriter writer, KvmComparison pair)
-    {
-        bool isKill = pair.Way == DeathWay.Kill;
-        WriteLine(
-            writer,
-            isKill ? "kill in mid-run" : "unmap, VM alive",
+    private static IEnumerable<Line> Lines(KvmComparison pair) =>
+    [
+        new(
+            pair.Way == DeathWay.Kill ? "kill in mid-run" : "unmap, VM alive",
             Whole(pair.Ours.Death.Instructions),
             pair.Ours.InstructionsPerEntry is { } ours ? Tenths(ours) : Dash,
             Whole(pair.Whole.Instructions),
             Tenths(pair.Whole.PerEntry),
-            Times(pair.WholeRatio));
-        WriteLine(
-            writer, "  Stage-2's share", Dash, Dash, Whole(pair.Share.Instructions), Tenths(pair.Share.PerEntry),
-            Times(pair.ShareRatio));
-        WriteLine(
-            writer, "  the same, no VM", Dash, Dash, Whole(pair.NoVm.Instructions), Tenths(pair.NoVm.PerEntry), Dash);
-    }
-
-    private static void WriteLine(
-        TextWriter writer, string name, string ours, string oursPerPage, string theirs, string theirsPerPage, string ratio) =>
-        writer.WriteLine(string.Create(
-            CultureInfo.InvariantCulture,
-            $"{name,-22} {ours,12} {oursPerPage,8} {theirs,14} {theirsPerPage,9} {ratio,9}"));
+            Times(pair.WholeRatio)),
+        new(
+            "  Stage-2's share", Dash, Dash, Whole(pair.Share.Instructions), Tenths(pair.Share.PerEntry),
+            Times(pair.ShareRatio)),
+        new("  the same, no VM", Dash, Dash, Whole(pair.NoVm.Instructions), Tenths(pair.NoVm.PerEntry), Dash),
+    ];
 
     /// <summary>How many times: three digits are enough, and none after the point where there are more.</summary>
     public static string Times(double ratio) =>

@@ -1,0 +1,296 @@
+using System;
+using System.Collections.Generic;
+using Quietus.Stage2;
+
+namespace Quietus.Traces;
+
+/// <summary>Makes a VM's history out of events, one after the other.</summary>
+/// <remarks>
+/// Some hosts trace a function twice, by a kprobe and by the function tracer. The kprobe has the arguments, so it
+/// counts; what the function tracer says about maintenance counts only where there is no kprobe for it.
+/// </remarks>
+internal sealed class TraceBuilder(TraceCounts counts)
+{
+    /// <summary>64 GB by 4K pages, twice over: more is more memory than a person has asked for.</summary>
+    public const int MostOperations = 1 << 25;
+
+    /// <summary>As many as a process may have by far.</summary>
+    private const int MostThreads = 1 << 18;
+
+    private const ulong Granule = 4096;
+    private const ulong LargestLeaf = 1UL << 30;
+
+    /// <summary>The level of pages. A number beyond it (TLBI_TTL_UNKNOWN) says that no leaf's level is meant.</summary>
+    private const ulong LastLevel = 3;
+
+    private readonly List<TraceOperation> _operations = [];
+    private readonly Dictionary<int, ThreadState> _threads = [];
+    private readonly Causes _probed = new();
+    private readonly Causes _entered = new();
+    private bool _cleaningIsProbed;
+    private bool _ipaIsProbed;
+    private bool _rangeIsProbed;
+    private bool _vmidIsProbed;
+    private bool _isDead;
+    private long _guestFaults;
+    private long _unmapNanoseconds;
+    private long _deathBegan;
+    private long _deathSeen;
+
+    /// <summary>Takes one event in.</summary>
+    /// <exception cref="TraceException">What it says cannot be.</exception>
+    public void Add(HostEvent what, in FtraceLine line)
+    {
+        if (!_threads.TryGetValue(line.Thread, out ThreadState? thread))
+        {
+            if (_threads.Count == MostThreads)
+            {
+                throw new TraceException(
+                    counts.Lines, $"more than {MostThreads} threads", "cut the trace to one VM's life");
+            }
+
+            thread = new ThreadState();
+            _threads.Add(line.Thread, thread);
+        }
+
+        switch (what)
+        {
+            case HostEvent.GuestFault:
+                _guestFaults++;
+                break;
+            case HostEvent.NotifierUnmap:
+                thread.BytesOfNotifier = line.TryGetRange(out ulong first, out ulong end)
+                    ? end - first
+                    : throw Unreadable("kvm_unmap_hva_range", "start -- end");
+                thread.IsFlushingSlot = false;
+                break;
+            case HostEvent.SlotFlush:
+                thread.IsFlushingSlot = true;
+                break;
+            case HostEvent.ProcessEnd:
+                if (_deathBegan != 0)
+                {
+                    _deathSeen = line.Nanoseconds;
+                }
+
+                break;
+            case HostEvent.CleanPage:
+            case HostEvent.TlbiIpa:
+            case HostEvent.TlbiRange:
+            case HostEvent.TlbiVmid:
+                AddMaintenance(what, thread, in line);
+                break;
+            case var _ when line.IsFunction:
+                // Without arguments there is nothing to replay: the kprobe of the same function has them.
+                break;
+            case HostEvent.Destroy:
+                Begin(thread, what);
+                _isDead = true;
+                _deathBegan = _deathSeen = line.Nanoseconds;
+                Append(new TraceOperation(TraceOperationKind.Release, TraceProtection.None, default, 0, default));
+                break;
+            default:
+                AddOperation(what, thread, in line);
+                break;
+        }
+    }
+
+    /// <summary>The history.</summary>
+    public HostTrace Finish()
+    {
+        foreach (ThreadState thread in _threads.Values)
+        {
+            EndUnmap(thread);
+        }
+
+        return new HostTrace
+        {
+            Operations = _operations,
+            Mapping = Chosen(causes => causes.Mapping),
+            Unmapping = Chosen(causes => causes.Unmapping),
+            Death = Chosen(causes => causes.Death),
+            Other = Chosen(causes => causes.Other),
+            GuestFaults = _guestFaults,
+            UnmapNanoseconds = _unmapNanoseconds,
+            DeathNanoseconds = _deathSeen - _deathBegan,
+            Counts = counts,
+        };
+    }
+
+    private TracedMaintenance Chosen(Func<Causes, TracedMaintenance> cause)
+    {
+        TracedMaintenance probed = cause(_probed);
+        TracedMaintenance entered = cause(_entered);
+        return new TracedMaintenance
+        {
+            LeafTlbi = (_ipaIsProbed ? probed : entered).LeafTlbi,
+            TableTlbi = (_ipaIsProbed ? probed : entered).TableTlbi,
+            RangeTlbi = (_rangeIsProbed ? probed : entered).RangeTlbi,
+            VmidTlbi = (_vmidIsProbed ? probed : entered).VmidTlbi,
+            Cleanings = (_cleaningIsProbed ? probed : entered).Cleanings,
+            CleanedBytes = (_cleaningIsProbed ? probed : entered).CleanedBytes,
+        };
+    }
+
+    private void AddOperation(HostEvent what, ThreadState thread, in FtraceLine line)
+    {
+        if (_isDead)
+        {
+            throw new TraceException(
+                counts.Lines, "a second VM: the first one's Stage-2 was destroyed before",
+                "cut the trace to one VM, by its process for example: grep -E '^#|NAME-PID '");
+        }
+
+        ulong address = Number(in line, "addr"u8, what);
+        ulong bytes = what == HostEvent.Relax ? Granule : Number(in line, "size"u8, what);
+        ulong output = what == HostEvent.Map ? Number(in line, "phys"u8, what) : 0;
+        var protection = (TraceProtection)(what == HostEvent.Unmap ? 0 : Number(in line, "prot"u8, what) & 0xF);
+        ulong limit = 1UL << Stage2Geometry.MaximumIpaBits;
+        if (((address | bytes | output) & (Granule - 1)) != 0 || bytes == 0
+            || bytes > limit || address > limit - bytes || output > limit - bytes)
+        {
+            throw new TraceException(
+                counts.Lines, $"addr=0x{address:x} size=0x{bytes:x} is no range of 4 KB pages",
+                "the events of docs/replay.md have the arguments that are meant");
+        }
+
+        if (what == HostEvent.Map && (bytes is 16 * 1024 or 64 * 1024 || bytes > LargestLeaf))
+        {
+            throw new TraceException(
+                counts.Lines, $"a map of {bytes >> 10} KB: only hosts with 4 KB pages are replayed",
+                "trace a host whose kernel has 4 KB pages (getconf PAGESIZE)");
+        }
+
+        Begin(thread, what);
+        TraceOperationKind kind = what switch
+        {
+            HostEvent.Map => TraceOperationKind.Map,
+            HostEvent.Relax => TraceOperationKind.Relax,
+            _ => CauseOfUnmap(thread, bytes, line.Nanoseconds),
+        };
+        thread.BytesToClean = what == HostEvent.Map ? bytes : 0;
+        Append(new TraceOperation(kind, protection, new Ipa(address), bytes, new Pa(output)));
+    }
+
+    private static TraceOperationKind CauseOfUnmap(ThreadState thread, ulong bytes, long now)
+    {
+        thread.UnmapBegan = thread.UnmapSeen = now;
+        if (thread.IsFlushingSlot || bytes > thread.BytesOfNotifier)
+        {
+            return TraceOperationKind.UnmapBySlotRemoval;
+        }
+
+        thread.BytesOfNotifier -= bytes;
+        return TraceOperationKind.UnmapByNotifier;
+    }
+
+    private void AddMaintenance(HostEvent what, ThreadState thread, in FtraceLine line)
+    {
+        bool isProbe = !line.IsFunction;
+        Causes causes = isProbe ? _probed : _entered;
+        TracedMaintenance cause = thread.Doing switch
+        {
+            HostEvent.Map or HostEvent.Relax => causes.Mapping,
+            HostEvent.Unmap => causes.Unmapping,
+            HostEvent.Destroy => causes.Death,
+            _ => causes.Other,
+        };
+        thread.UnmapSeen = line.Nanoseconds;
+        _deathSeen = thread.Doing == HostEvent.Destroy ? line.Nanoseconds : _deathSeen;
+        switch (what)
+        {
+            case HostEvent.CleanPage:
+                _cleaningIsProbed |= isProbe;
+                ulong bytes = isProbe ? Number(in line, "size"u8, what) : thread.BytesToClean;
+                if (thread.Doing == HostEvent.Map && (bytes == 0 || bytes > thread.BytesToClean))
+                {
+                    cause = causes.Other;
+                }
+                else
+                {
+                    thread.BytesToClean -= Math.Min(bytes, thread.BytesToClean);
+                }
+
+                cause.Cleanings++;
+                cause.CleanedBytes += (long)bytes;
+                break;
+            case HostEvent.TlbiIpa:
+                _ipaIsProbed |= isProbe;
+                ulong level = isProbe ? Number(in line, "level"u8, what) : 0;
+                bool namesLeaf = isProbe && level <= LastLevel;
+                thread.BytesToClean = namesLeaf ? Stage2Geometry.LevelBytes<Arm4K>((int)level) : thread.BytesToClean;
+                cause.LeafTlbi += namesLeaf || !isProbe ? 1 : 0;
+                cause.TableTlbi += namesLeaf || !isProbe ? 0 : 1;
+                break;
+            case HostEvent.TlbiRange:
+                _rangeIsProbed |= isProbe;
+                cause.RangeTlbi++;
+                break;
+            default:
+                _vmidIsProbed |= isProbe;
+                cause.VmidTlbi++;
+                break;
+        }
+    }
+
+    /// <summary>A thread turns to another operation: the unmapping that it was at is over.</summary>
+    private void Begin(ThreadState thread, HostEvent what)
+    {
+        EndUnmap(thread);
+        thread.Doing = what;
+        if (what != HostEvent.Unmap)
+        {
+            thread.IsFlushingSlot = false;
+            thread.BytesOfNotifier = 0;
+        }
+    }
+
+    private void EndUnmap(ThreadState thread)
+    {
+        if (thread.Doing == HostEvent.Unmap && thread.UnmapSeen > thread.UnmapBegan)
+        {
+            _unmapNanoseconds += thread.UnmapSeen - thread.UnmapBegan;
+        }
+    }
+
+    private void Append(TraceOperation operation)
+    {
+        // The kernel unmaps a large range in pieces, between which it may reschedule. One cause is one operation.
+        if (operation.Kind is TraceOperationKind.UnmapByNotifier or TraceOperationKind.UnmapBySlotRemoval
+            && _operations.Count > 0 && _operations[^1] is var last && last.Kind == operation.Kind
+            && (last.Start + last.Bytes).Value == operation.Start.Value)
+        {
+            _operations[^1] = last with { Bytes = last.Bytes + operation.Bytes };
+            return;
+        }
+
+        if (_operations.Count == MostOperations)
+        {
+            throw new TraceException(
+                counts.Lines, $"more than {MostOperations} operations", "cut the trace to one VM's life");
+        }
+
+        _operations.Add(operation);
+    }
+
+    private ulong Number(in FtraceLine line, ReadOnlySpan<byte> key, HostEvent what) =>
+        line.TryGetNumber(key, out ulong value)
+            ? value
+            : throw Unreadable(what.ToString(), System.Text.Encoding.ASCII.GetString(key) + "=…");
+
+    private TraceException Unreadable(string what, string argument) => new(
+        counts.Lines, $"{what}: no readable '{argument}'",
+        "the line may be cut or damaged; docs/replay.md says what the events must hold");
+
+    /// <summary>Maintenance by its cause.</summary>
+    private sealed class Causes
+    {
+        public TracedMaintenance Mapping { get; } = new();
+
+        public TracedMaintenance Unmapping { get; } = new();
+
+        public TracedMaintenance Death { get; } = new();
+
+        public TracedMaintenance Other { get; } = new();
+    }
+}

@@ -93,7 +93,7 @@ internal static class Ways
         second.Close();
     }
 
-    /// <summary>A child that writes its memory for ever, as a VM or by itself, until it is killed and waited for.</summary>
+    /// <summary>A child that writes its memory for ever, as a VM or by itself, until it is killed.</summary>
     private static unsafe void Kill(in Options options, bool withVm)
     {
         // Invariant: the pipe's two ends, and one number that goes through it.

@@ -31,7 +31,7 @@ internal unsafe struct VirtualMachine
     private const int AccessIsWrite = 52;
     private const uint DeviceAccess = 6; // KVM_EXIT_MMIO
 
-    /// <summary>Where the guest's last store goes: below 2^40, which an IPA has at least, and above every slot.</summary>
+    /// <summary>Where the guest's last store goes: below 2^40, and above every slot.</summary>
     private const ulong Doorbell = 0xF0_0000_0000;
 
     private const ulong ReadWrite = 3;
@@ -67,7 +67,8 @@ internal unsafe struct VirtualMachine
         Failure.Checked(SystemCalls.Control(made.vcpu, InitializeVcpu, (ulong)target), "preparing the vCPU"u8);
 
         ulong size = SizeOfGuest();
-        new ReadOnlySpan<byte>((void*)AddressOfGuest(), (int)size).CopyTo(new Span<byte>((void*)memory.Start, (int)size));
+        var code = new ReadOnlySpan<byte>((void*)AddressOfGuest(), (int)size);
+        code.CopyTo(new Span<byte>((void*)memory.Start, (int)size));
         ulong* parameters = (ulong*)(memory.Start + size - ParameterBytes);
         parameters[0] = Options.PageBytes;
         parameters[1] = fillBytes;

@@ -12,7 +12,7 @@ internal static unsafe class Host
     private const int NameBytes = 65; // struct utsname: six of them, the release is the third
     private const int Release = 2 * NameBytes;
 
-    /// <summary>Makes a console and what is measured with; an initial RAM disk with nothing but us has neither.</summary>
+    /// <summary>Makes a console and what is measured with; our initial RAM disk has neither.</summary>
     internal static void SetUp()
     {
         SystemCalls.MakeFolder("/dev"u8);

@@ -13,12 +13,12 @@ using Quietus.Cli.Units;
 
 namespace Quietus.Cli.Verbs;
 
-/// <summary><c>quietus bench --against kvm</c>: the same deaths under Debian's own kernel, on the same machine.</summary>
+/// <summary><c>quietus bench --against kvm</c>: the same deaths under KVM, on the same machine.</summary>
 internal static partial class BenchVerb
 {
     /// <summary>
-    /// The largest VM: in a machine of the same size, Linux has to have its page structures and tables as well, about 20
-    /// MB for each gigabyte.
+    /// The largest VM: in a machine of the same size, Linux has to have its page structures and tables as well, about
+    /// 20 MB for each gigabyte.
     /// </summary>
     private const long MostAgainst = 3 * ByteSize.Gigabyte;
 
@@ -52,13 +52,14 @@ internal static partial class BenchVerb
             }
         }
 
-        IEnumerable<string>? sizes = result.GetResult(_memory) is { Implicit: false } ? result.GetValue(_memory) : ["1G"];
+        bool isGiven = result.GetResult(_memory) is { Implicit: false };
+        IEnumerable<string>? sizes = isGiven ? result.GetValue(_memory) : ["1G"];
         long[] memory = [.. CommonOptions.Items(sizes, "--memory").Select(CommonOptions.ReadMemory).Distinct()];
         IReadOnlyList<string> pages = PageSize.ParseList(CommonOptions.Items(result.GetValue(_pages), "--pages"));
         if (memory.Max() > MostAgainst)
         {
             throw CliException.Usage(
-                $"Linux has no room for a VM of {ByteSize.Format(memory.Max())} in the machine that Quietus needs for it",
+                $"Linux has no room for a VM of {ByteSize.Format(memory.Max())} in the machine that Quietus needs",
                 $"--against takes up to --memory {ByteSize.FormatOption(MostAgainst)}");
         }
 

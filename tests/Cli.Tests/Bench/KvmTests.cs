@@ -50,7 +50,7 @@ public sealed class KvmTests
     [InlineData(Hello + Begin + "other mapped_pages_4k=1" + NoBlocks + "0\n")]
     [InlineData(Hello + Begin + "close mapped_pages_4k=1 mapped_blocks_2m=0 instructions=1 virtual_ns=1\n")]
     [InlineData(Hello + Begin + "close mapped_pages_4k=0" + NoBlocks + "0\n")]
-    [InlineData(Hello + Begin + "close mapped_pages_4k=9 mapped_blocks_2m=0 instructions=0 virtual_ns=1 freed_bytes=0\n")]
+    [InlineData(Hello + Begin + "close mapped_pages_4k=9 mapped_blocks_2m=0 instructions=0 virtual_ns=1\n")]
     [InlineData(Hello + Begin + "close mapped_pages_4k=999999" + NoBlocks + "0\n")]
     [InlineData(Hello + Begin + "close mapped_pages_4k=99999999999999999999" + NoBlocks + "0\n")]
     [InlineData(Hello + Begin + "kill mapped_pages_4k=9" + NoBlocks + "5\n")]

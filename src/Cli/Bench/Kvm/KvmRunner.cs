@@ -29,7 +29,7 @@ internal sealed class KvmRunner
         _probe = probe;
     }
 
-    /// <summary>Finds kernel and probe; an error that says how to get what is missing, before anything is run.</summary>
+    /// <summary>Finds kernel and probe; an error says how to get what is missing.</summary>
     public static KvmRunner Make(BenchPlan plan, QemuBinary qemu)
     {
         LinuxGuest linux = LinuxGuest.Cached() ?? throw CliException.NotSupported(

@@ -6,8 +6,8 @@ using Quietus.Cli.Units;
 namespace Quietus.Cli.Bench.Kvm;
 
 /// <summary>
-/// What this project promises against KVM 6.x on the same machine: cortex-a72 and max, pages of 4 KB, 1 GB and more. How
-/// many times fewer instructions; any other run is judged by nobody.
+/// What this project promises against KVM 6.x on the same machine: cortex-a72 and max, pages of 4 KB, 1 GB and
+/// more. How many times fewer instructions; any other run is judged by nobody.
 /// </summary>
 internal static class KvmTargets
 {

@@ -249,10 +249,11 @@ public partial struct PageTable<TFormat, TMachine>
     private static int ParkRun(ref TMachine machine, Run run, out Ipa reached)
     {
         int parked = 0;
-        reached = run.Start;
-        for (ulong left = run.Entries; left != 0; left--)
+        ulong address = run.Address.Value;
+        ulong end = address + (run.Entries << EntryShift);
+        while (address != end)
         {
-            ulong entry = machine.ReadEntry(run.Address);
+            ulong entry = machine.ReadEntry(new Pa(address));
             if (TFormat.IsValid(entry))
             {
                 if (TFormat.IsTable(entry, run.Level))
@@ -260,14 +261,15 @@ public partial struct PageTable<TFormat, TMachine>
                     break;
                 }
 
-                machine.WriteEntry(run.Address, TFormat.Park(entry));
+                machine.WriteEntry(new Pa(address), TFormat.Park(entry));
                 parked++;
             }
 
-            run.Address += 1UL << EntryShift;
-            reached += LevelBytes(run.Level);
+            address += 1UL << EntryShift;
         }
 
+        ulong examined = (address - run.Address.Value) >> EntryShift;
+        reached = run.Start + (examined << LevelShift(run.Level));
         return parked;
     }
 

@@ -82,68 +82,57 @@ public partial struct PageTable<TFormat, TMachine>
     {
         batch = default;
         batch.From = ipa;
+        batch.Reached = ipa;
         Run run = RunAt(ref machine, ipa, end, ulong.MaxValue, BatchLevel);
         batch.Run = run;
-        ulong step = LevelBytes(run.Level);
-        Ipa at = run.Start;
-        Pa address = run.Address;
+        Run rest = run;
         int parked = 0;
-        int leaves = 0;
-        Ipa leavesEnd = default;
-        for (ulong left = run.Entries; left != 0; left--)
+        while (rest.Entries != 0 && budget != 0)
         {
-            ulong entry = machine.ReadEntry(address);
-            ulong cost = 1;
-            Ipa next = at + step;
-            if (TFormat.IsValid(entry))
+            ulong entry = machine.ReadEntry(rest.Address);
+            ulong examined = 1;
+            ulong cost;
+            if (TFormat.IsValid(entry) && TFormat.IsTable(entry, run.Level))
             {
-                if (TFormat.IsTable(entry, run.Level))
+                if (run.Level != BatchLevel)
                 {
-                    if (run.Level != BatchLevel || budget == 0)
-                    {
-                        break;
-                    }
-
-                    Ipa from = at > ipa ? at : ipa;
-                    Ipa to = next < end ? next : end;
-                    int below = ParkTable(ref machine, address, entry, from, ref to, budget, ref batch);
-                    parked += below;
-                    cost = (to - from) >> TFormat.GranuleShift;
-                    next = to;
+                    break;
                 }
-                else
-                {
-                    // A contiguous run is taken whole: half of it must not stay behind while the other is invalidated.
-                    if (budget == 0 && !IsInsideContiguous(entry, at, run.Level))
-                    {
-                        break;
-                    }
 
-                    machine.WriteEntry(address, TFormat.Park(entry));
-                    if (leaves == 0)
-                    {
-                        batch.Start = batch.IsEmpty ? at : batch.Start;
-                        batch.HasLeaves = true;
-                    }
-
-                    leaves++;
-                    leavesEnd = next;
-                }
+                Ipa next = rest.Start + LevelBytes(BatchLevel);
+                Ipa from = rest.Start > ipa ? rest.Start : ipa;
+                Ipa to = next < end ? next : end;
+                parked += ParkTable(ref machine, rest.Address, entry, from, ref to, budget, ref batch);
+                cost = (to - from) >> TFormat.GranuleShift;
+                batch.Reached = to;
             }
-            else if (budget == 0)
+            else
             {
-                break;
+                Run leaves = rest;
+                if (rest.Entries > budget)
+                {
+                    leaves.Entries = StretchToContiguousEnd(ref machine, rest, budget);
+                }
+
+                int removed = ParkRun(ref machine, leaves, out batch.Reached);
+                examined = (batch.Reached - rest.Start) >> LevelShift(run.Level);
+                cost = examined;
+                if (removed != 0)
+                {
+                    batch.Start = batch.IsEmpty ? rest.Start : batch.Start;
+                    batch.End = batch.Reached;
+                    batch.HasLeaves = true;
+                    _leaves[run.Level] -= (uint)removed;
+                    parked += removed;
+                }
             }
 
             budget -= cost < budget ? cost : budget;
-            at = next;
-            address += 1UL << EntryShift;
+            rest.Address += examined << EntryShift;
+            rest.Start += examined << LevelShift(run.Level);
+            rest.Entries -= examined;
         }
 
-        batch.Reached = at;
-        batch.End = batch.End > leavesEnd ? batch.End : leavesEnd;
-        _leaves[run.Level] -= (uint)leaves;
-        parked += leaves;
         int level = run.Level;
         while (level > _geometry.StartLevel && parked != 0
             && !Uncount(ref machine, run.Start, level, parked, out Pa table))
@@ -204,9 +193,6 @@ public partial struct PageTable<TFormat, TMachine>
         machine.WriteEntry(address, TFormat.Park(entry));
         return 1;
     }
-
-    private static bool IsInsideContiguous(ulong entry, Ipa at, int level) =>
-        TFormat.IsContiguous(entry) && !at.IsAlignedTo(LevelBytes(level) << TFormat.ContiguousShift(level));
 
     private readonly void PayForBatch(ref TMachine machine, in Batch batch, UnmapFlags flags)
     {

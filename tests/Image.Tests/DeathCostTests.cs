@@ -122,6 +122,18 @@ public sealed class DeathCostTests
             .ShouldBeInRange(1, unmapped.MappedPages4K / 512);
         unmapped.FreedBytes.ShouldBeGreaterThanOrEqualTo(240 * ByteSize.Megabyte);
         await vm.KillAsync();
+
+        vm = await machine.RunAsync("fill=240M touch=page", 256 * ByteSize.Megabyte, pages: "2m");
+        await vm.PrintedAsync("done");
+        DeathFigures blocks = await vm.UnmapAsync();
+        await vm.KillAsync();
+        vm = await machine.RunAsync("fill=48M touch=page", pages: "2m");
+        await vm.PrintedAsync("done");
+        DeathFigures fewer = await vm.UnmapAsync();
+        await vm.KillAsync();
+        long more = blocks.MappedBlocks2M - fewer.MappedBlocks2M;
+        more.ShouldBeGreaterThan(90);
+        (blocks.Instructions - fewer.Instructions).ShouldBeLessThanOrEqualTo(60 * more);
         await machine.ShouldBeUnharmedAsync();
     }
 

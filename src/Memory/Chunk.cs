@@ -5,7 +5,7 @@ namespace Quietus.Memory;
 /// <summary>What a chunk is used as. Exactly one at a time.</summary>
 public enum ChunkState : byte
 {
-    /// <summary>In the pool, and every byte is known to be zero.</summary>
+    /// <summary>In the pool, and every byte is known to be zero; at the PoC, too.</summary>
     FreeClean,
 
     /// <summary>In the pool, with the bytes of whoever had it last.</summary>
@@ -29,12 +29,7 @@ public enum ChunkState : byte
 /// <c>Next</c> and <c>Previous</c>, so that a dead VM's whole list goes back in one splice.
 /// </summary>
 /// <remarks>
-/// A free frame's link holds the number of the next free one, so allocating and freeing touch two words.
-/// Frames from <c>Untouched</c> on were not handed out since the chunk was taken, and are on no list yet.
-/// <code>
-///   frame 0                 Untouched             FrameCount
-///   | used, or on the free list  |  never handed out  |
-/// </code>
+/// Its frames are in <see cref="FramePool"/>'s sets of bits.
 /// </remarks>
 [StructLayout(LayoutKind.Sequential)]
 public struct Chunk
@@ -51,17 +46,11 @@ public struct Chunk
     /// </summary>
     internal uint Owner;
 
-    internal ushort FreeHead;
-    internal ushort Untouched;
-
-    /// <summary>Frames that can be handed out: on the free list, or untouched.</summary>
+    /// <summary>Frames that can be handed out.</summary>
     internal ushort Free;
 
     internal ushort FrameCount;
     internal ChunkState State;
-
-    /// <summary>It was clean when it was taken: untouched frames are zero.</summary>
-    internal bool WasClean;
 
     /// <summary>In <see cref="Owner"/>: handed out in one piece.</summary>
     internal const uint WholeBit = 1U << 31;
@@ -78,4 +67,15 @@ internal struct ChunkList
     internal int Count;
 
     internal static ChunkList Empty => new() { First = None };
+}
+
+/// <summary>A part of a ring: from its first chunk to its last. No chunk's links name it while there is none.</summary>
+internal struct LeavingChunks
+{
+    internal int First;
+    internal int Last;
+    internal int Count;
+
+    internal static LeavingChunks From(int number) =>
+        new() { First = number, Last = number, Count = number == ChunkList.None ? 0 : 1 };
 }

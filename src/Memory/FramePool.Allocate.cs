@@ -1,18 +1,65 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using Quietus.Stage2;
 
 namespace Quietus.Memory;
 
-// Handing frames out. A frame comes off its chunk's free list, or from what was never handed out.
+// Handing frames out: a bit of the chunk's set of free ones.
 public partial struct FramePool
 {
     /// <summary>Hands out one frame for guest data.</summary>
     /// <param name="frames">The VM that gets it.</param>
+    /// <param name="place">
+    /// Where the guest will have it, in frames. The frame of the chunk with the same number is taken where it is free:
+    /// so neighbours for the guest are neighbours in memory, in whatever order they were touched, and come back in
+    /// runs.
+    /// </param>
     /// <param name="frame">Its address, aligned to the VM's frame size.</param>
-    /// <param name="isZero">Every byte is known to be zero; else the caller zeroes it before a guest sees it.</param>
+    /// <param name="isZero">Every byte is known to be zero, at the PoC too; else the caller zeroes it before a guest
+    /// sees it.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public PoolResult AllocateData(ref VmFrames frames, out Pa frame, out bool isZero) =>
-        Allocate(ref frames, Data, out frame, out isZero);
+    public PoolResult AllocateData(ref VmFrames frames, ulong place, out Pa frame, out bool isZero)
+    {
+        int number = frames.Available.First;
+        if (number == ChunkList.None)
+        {
+            number = TakeChunk(ref frames);
+            if (number == ChunkList.None)
+            {
+                frame = default;
+                isZero = false;
+                return PoolResult.OutOfMemory;
+            }
+        }
+
+        ref Chunk chunk = ref _chunks.At(number);
+        int index = (int)place & (chunk.FrameCount - 1);
+        ulong bit = 1UL << index;
+        ref ulong free = ref Bits(number, FreeBits, index);
+        ulong word = free;
+        if ((word & bit) == 0)
+        {
+            index = FindFree(number, index);
+            bit = 1UL << index;
+            free = ref Bits(number, FreeBits, index);
+            word = free;
+        }
+
+        free = word ^ bit;
+        ref ulong zero = ref Unsafe.Add(ref free, ZeroBits - FreeBits);
+        word = zero;
+        isZero = (word & bit) != 0;
+        zero = word & ~bit;
+        frame = new Pa(chunk.Base + ((ulong)(uint)index << frames.FrameShift));
+        int left = chunk.Free - 1;
+        chunk.Free = (ushort)left;
+        if (left == 0)
+        {
+            MoveToFull(ref frames, number);
+        }
+
+        return PoolResult.Ok;
+    }
 
     /// <summary>
     /// Hands out <paramref name="count"/> table pages in a row, aligned to their own size, as concatenated
@@ -24,52 +71,41 @@ public partial struct FramePool
     /// <param name="isZero">Every byte of all of them is known to be zero.</param>
     public PoolResult AllocateTables(ref VmFrames frames, int count, out Pa first, out bool isZero)
     {
-        if (count == 1)
-        {
-            return Allocate(ref frames, Table, out first, out isZero);
-        }
-
         first = default;
         isZero = false;
-        if (count is not (2 or 4 or 8 or MaxRun))
+        if (count is not (1 or 2 or 4 or 8 or MaxRun))
         {
             return PoolResult.BadArgument;
         }
 
-        // Runs come from untouched frames only: freed ones are not searched for neighbours. A VM asks once
-        // in its life, and first of all.
+        // Only the first chunk is searched: a VM asks for a row once in its life, and first of all.
         int number = frames.Available.First;
-        if (number == ChunkList.None || !HasUntouchedRun(in _chunks[number], count))
+        int index = number == ChunkList.None ? NoRow : FindRow(number, count);
+        if (index == NoRow)
         {
             number = TakeChunk(ref frames);
             if (number == ChunkList.None)
             {
                 return PoolResult.OutOfMemory;
             }
+
+            index = FindRow(number, count);
         }
 
         ref Chunk chunk = ref _chunks[number];
-        int aligned = (chunk.Untouched + count - 1) & -count;
-        for (int frame = chunk.Untouched; frame < aligned; frame++)
-        {
-            Link(number, frame) = chunk.FreeHead;
-            chunk.FreeHead = (ushort)frame;
-        }
-
-        for (int frame = aligned; frame < aligned + count; frame++)
-        {
-            Link(number, frame) = Table;
-        }
-
-        chunk.Untouched = (ushort)(aligned + count);
+        ref ulong zero = ref Bits(number, ZeroBits, index);
+        ulong row = ((1UL << count) - 1) << index;
+        isZero = (zero & row) == row;
+        zero &= ~row;
+        Bits(number, FreeBits, index) &= ~row;
+        Bits(number, TableBits, index) |= row;
         chunk.Free -= (ushort)count;
         if (chunk.Free == 0)
         {
             MoveToFull(ref frames, number);
         }
 
-        first = new Pa(chunk.Base + ((ulong)aligned << frames.FrameShift));
-        isZero = chunk.WasClean;
+        first = new Pa(chunk.Base + ((ulong)index << frames.FrameShift));
         return PoolResult.Ok;
     }
 
@@ -138,47 +174,37 @@ public partial struct FramePool
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private PoolResult Allocate(ref VmFrames frames, ushort kind, out Pa frame, out bool isZero)
+    /// <summary>The free frame that follows a number in a chunk that has one, or else the first.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private readonly int FindFree(int number, int index)
     {
-        int number = frames.Available.First;
-        if (number == ChunkList.None)
+        ulong word = Bits(number, FreeBits, index) & (ulong.MaxValue << index);
+        int at = index >> 6;
+        while (word == 0)
         {
-            number = TakeChunk(ref frames);
-            if (number == ChunkList.None)
+            at = (at + 1) & (WordsPerSet - 1);
+            word = Bits(number, FreeBits, at << 6);
+        }
+
+        return (at << 6) + BitOperations.TrailingZeroCount(word);
+    }
+
+    /// <summary>
+    /// The last free row of so many frames, aligned to its own length; <see cref="NoRow"/> when there is none. The
+    /// last, since guests begin at the low end of their memory.
+    /// </summary>
+    private readonly int FindRow(int number, int count)
+    {
+        for (int index = _chunks[number].FrameCount - count; index >= 0; index -= count)
+        {
+            ulong row = ((1UL << count) - 1) << index;
+            if ((Bits(number, FreeBits, index) & row) == row)
             {
-                frame = default;
-                isZero = false;
-                return PoolResult.OutOfMemory;
+                return index;
             }
         }
 
-        ref Chunk chunk = ref _chunks.At(number);
-        int index = chunk.FreeHead;
-        if (index != EndOfList)
-        {
-            ref ushort link = ref Link(number, index);
-            chunk.FreeHead = link;
-            link = kind;
-            isZero = false;
-        }
-        else
-        {
-            index = chunk.Untouched;
-            chunk.Untouched = (ushort)(index + 1);
-            Link(number, index) = kind;
-            isZero = chunk.WasClean;
-        }
-
-        frame = new Pa(chunk.Base + ((ulong)(uint)index << frames.FrameShift));
-        int free = chunk.Free - 1;
-        chunk.Free = (ushort)free;
-        if (free == 0)
-        {
-            MoveToFull(ref frames, number);
-        }
-
-        return PoolResult.Ok;
+        return NoRow;
     }
 
     private void ReturnEmpty(ref VmFrames frames)
@@ -191,16 +217,14 @@ public partial struct FramePool
             int next = _chunks[number].Next;
             if (_chunks[number].Used == 0)
             {
-                Unlink(ref frames.Available, number);
-                ReturnChunk(number);
+                MoveToEmptied(ref frames, ref frames.Available, number);
             }
 
             number = next;
         }
-    }
 
-    private static bool HasUntouchedRun(in Chunk chunk, int count) =>
-        ((chunk.Untouched + count - 1) & -count) + count <= chunk.FrameCount;
+        ReturnEmptied(ref frames);
+    }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private readonly void MoveToFull(ref VmFrames frames, int number)

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 
 namespace Quietus.Memory;
 
@@ -13,21 +12,31 @@ public partial struct FramePool
         int number = frames.Stamp == 0 ? ChunkList.None : TakeFromPool();
         if (number != ChunkList.None)
         {
-            ref Chunk chunk = ref _chunks[number];
-            chunk.WasClean = chunk.State == ChunkState.FreeClean;
+            ref Chunk chunk = ref _chunks.At(number);
+            bool isClean = chunk.State == ChunkState.FreeClean;
             chunk.State = ChunkState.Frames;
             chunk.Owner = frames.Stamp;
-            chunk.FreeHead = EndOfList;
-            chunk.Untouched = 0;
             chunk.FrameCount = (ushort)(ChunkBytes >> frames.FrameShift);
             chunk.Free = chunk.FrameCount;
 
             // What the last owner left there must not pass for handed out.
-            MemoryMarshal.CreateSpan(ref Link(number, 0), LinksPerChunk).Clear();
+            SetBits(number, FreeBits, chunk.FrameCount);
+            SetBits(number, ZeroBits, isClean ? chunk.FrameCount : 0);
+            SetBits(number, TableBits, 0);
             PushFront(ref frames.Available, number);
         }
 
         return number;
+    }
+
+    /// <summary>Makes one of a chunk's sets hold its first frames, and no other.</summary>
+    private readonly void SetBits(int number, int set, int frames)
+    {
+        for (int frame = 0; frame < FramesPerChunk; frame += 64)
+        {
+            Bits(number, set, frame) = frames >= frame + 64 ? ulong.MaxValue
+                : frames > frame ? (1UL << (frames - frame)) - 1 : 0;
+        }
     }
 
     /// <summary>A free chunk, a clean one if there is one. Its state still says which.</summary>
@@ -40,20 +49,11 @@ public partial struct FramePool
         {
             Unlink(ref clean ? ref _clean : ref _dirty, number);
             // A chunk that came back by a splice still carries its old owner's state.
-            _chunks[number].State = clean ? ChunkState.FreeClean : ChunkState.Dirty;
+            _chunks.At(number).State = clean ? ChunkState.FreeClean : ChunkState.Dirty;
         }
 
         _lock.Leave();
         return number;
-    }
-
-    private void ReturnChunk(int number)
-    {
-        _lock.Enter();
-        _chunks[number].State = ChunkState.Dirty;
-        _chunks[number].Owner = Nobody;
-        PushFront(ref _dirty, number);
-        _lock.Leave();
     }
 
     private readonly ulong SumUsed(ChunkList list)
@@ -62,8 +62,8 @@ public partial struct FramePool
         int number = list.First;
         for (int i = 0; i < list.Count; i++)
         {
-            sum += (ulong)_chunks[number].Used;
-            number = _chunks[number].Next;
+            sum += (ulong)_chunks.At(number).Used;
+            number = _chunks.At(number).Next;
         }
 
         return sum;
@@ -77,7 +77,7 @@ public partial struct FramePool
 
     private readonly void PushBack(ref ChunkList list, int number)
     {
-        ref Chunk chunk = ref _chunks[number];
+        ref Chunk chunk = ref _chunks.At(number);
         if (list.First == ChunkList.None)
         {
             chunk.Next = number;
@@ -86,10 +86,10 @@ public partial struct FramePool
         }
         else
         {
-            ref Chunk first = ref _chunks[list.First];
+            ref Chunk first = ref _chunks.At(list.First);
             chunk.Next = list.First;
             chunk.Previous = first.Previous;
-            _chunks[first.Previous].Next = number;
+            _chunks.At(first.Previous).Next = number;
             first.Previous = number;
         }
 
@@ -98,9 +98,9 @@ public partial struct FramePool
 
     private readonly void Unlink(ref ChunkList list, int number)
     {
-        ref Chunk chunk = ref _chunks[number];
-        _chunks[chunk.Previous].Next = chunk.Next;
-        _chunks[chunk.Next].Previous = chunk.Previous;
+        ref Chunk chunk = ref _chunks.At(number);
+        _chunks.At(chunk.Previous).Next = chunk.Next;
+        _chunks.At(chunk.Next).Previous = chunk.Previous;
         list.Count--;
         if (list.First == number)
         {
@@ -122,13 +122,13 @@ public partial struct FramePool
         }
         else
         {
-            ref Chunk head = ref _chunks[onto.First];
-            ref Chunk otherHead = ref _chunks[from.First];
+            ref Chunk head = ref _chunks.At(onto.First);
+            ref Chunk otherHead = ref _chunks.At(from.First);
             int tail = head.Previous;
             int otherTail = otherHead.Previous;
-            _chunks[tail].Next = from.First;
+            _chunks.At(tail).Next = from.First;
             otherHead.Previous = tail;
-            _chunks[otherTail].Next = onto.First;
+            _chunks.At(otherTail).Next = onto.First;
             head.Previous = otherTail;
         }
 

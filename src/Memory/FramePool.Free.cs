@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using Quietus.Stage2;
 
@@ -11,11 +12,17 @@ public partial struct FramePool
     /// invalidated and completed the DSB. A frame of a whole chunk may be given back by itself, too, after
     /// its block was split.
     /// </summary>
-    public PoolResult FreeData(ref VmFrames frames, Pa frame) => Counted(FreeChecked(ref frames, frame, Data));
+    public PoolResult FreeData(ref VmFrames frames, Pa frame)
+    {
+        PoolResult result = Counted(FreeChecked(ref frames, frame, isTable: false));
+        ReturnEmptied(ref frames);
+        return result;
+    }
 
     /// <summary>
-    /// <see cref="FreeData"/> for what a leaf of the VM mapped, millions of times in a row: the address is aligned, and
-    /// may be somebody else's, which is then left alone. What is refused is counted.
+    /// <see cref="FreeData"/> for what a leaf of the VM mapped, one after the other: the address is aligned, and may be
+    /// somebody else's, which is then left alone. What is refused is counted. Chunks that become empty wait for
+    /// <see cref="ReturnEmptied"/>.
     /// </summary>
     /// <param name="frames">The VM.</param>
     /// <param name="frame">What the leaf mapped.</param>
@@ -30,53 +37,203 @@ public partial struct FramePool
             return;
         }
 
-        uint index = (uint)(offset >> frameShift);
-        ref ushort link = ref frames.RecentLinks.At((int)index);
-        if (link != Data)
+        int index = (int)(offset >> frameShift);
+        ref ulong free = ref frames.RecentBits.At(index >> 6);
+        ulong bit = 1UL << index;
+        if (((free | Unsafe.Add(ref free, TableBits)) & bit) != 0)
         {
             RefusedFrees++;
             return;
         }
 
+        free |= bit;
         ref Chunk chunk = ref frames.Recent.At(0);
-        link = chunk.FreeHead;
-        chunk.FreeHead = (ushort)index;
-        uint free = chunk.Free + 1U;
-        chunk.Free = (ushort)free;
+        uint count = chunk.Free + 1U;
+        chunk.Free = (ushort)count;
         uint frameCount = (uint)(ChunkBytes >> frameShift);
-        if (free - 2 >= frameCount - 2)
+        if (count - 2 >= frameCount - 2)
         {
-            FirstOrLastFreed(ref frames);
+            FirstOrLastFreed(ref frames, 1);
+        }
+    }
+
+    /// <summary>
+    /// <see cref="FreeLeaf"/> for leaves in a row: 64 frames are checked and freed by one comparison and one store.
+    /// </summary>
+    /// <param name="frames">The VM.</param>
+    /// <param name="first">What the first leaf mapped.</param>
+    /// <param name="count">How many there are; their memory is in a row, too.</param>
+    internal void FreeRun(ref VmFrames frames, Pa first, ulong count)
+    {
+        while (count != 0)
+        {
+            ulong offset = first.Value - frames.RecentBase;
+            if (offset >= ChunkBytes)
+            {
+                PoolResult found = Remember(ref frames, first, isTable: false);
+                if (found == PoolResult.Foreign)
+                {
+                    // Somebody else's, as far as this chunk's room would reach.
+                    ulong room = (ChunkBytes - (first.Value & (ChunkBytes - 1))) >> frames.FrameShift;
+                    ulong skipped = count < room ? count : room;
+                    first += skipped << frames.FrameShift;
+                    count -= skipped;
+                    continue;
+                }
+
+                offset = first.Value - frames.RecentBase;
+            }
+
+            int index = (int)(offset >> frames.FrameShift);
+            int left = 64 - (index & 63);
+            int inChunk = (int)(ChunkBytes >> frames.FrameShift) - index;
+            left = left < inChunk ? left : inChunk;
+            int taken = count < (ulong)(uint)left ? (int)count : left;
+            ref ulong free = ref frames.RecentBits.At(index >> 6);
+            ulong mask = (ulong.MaxValue >> (64 - taken)) << index;
+            int freed = taken;
+            if (((free | Unsafe.Add(ref free, TableBits)) & mask) != 0)
+            {
+                mask &= ~(free | Unsafe.Add(ref free, TableBits));
+                freed = BitOperations.PopCount(mask);
+                RefusedFrees += (uint)(taken - freed);
+            }
+
+            free |= mask;
+            first += (ulong)(uint)taken << frames.FrameShift;
+            count -= (ulong)(uint)taken;
+            ref Chunk chunk = ref frames.Recent.At(0);
+            int now = chunk.Free + freed;
+            chunk.Free = (ushort)now;
+            if (freed != 0 && (now == freed || now == chunk.FrameCount))
+            {
+                FirstOrLastFreed(ref frames, freed);
+            }
         }
     }
 
     /// <summary>Takes one table page back, under the same condition as <see cref="FreeData"/>.</summary>
-    public PoolResult FreeTable(ref VmFrames frames, Pa table) => Counted(FreeChecked(ref frames, table, Table));
+    public PoolResult FreeTable(ref VmFrames frames, Pa table)
+    {
+        PoolResult result = Counted(FreeChecked(ref frames, table, isTable: true));
+        ReturnEmptied(ref frames);
+        return result;
+    }
 
     /// <summary>Takes a whole chunk back that <see cref="AllocateWhole"/> gave, under the same condition.</summary>
-    public PoolResult FreeWhole(ref VmFrames frames, Pa block) => Counted(TryFreeWhole(ref frames, block));
-
-    /// <summary><see cref="FreeWhole"/> for a block that may map somebody else's memory.</summary>
-    public PoolResult FreeWholeIfOwned(ref VmFrames frames, Pa block)
+    public PoolResult FreeWhole(ref VmFrames frames, Pa block)
     {
-        PoolResult result = TryFreeWhole(ref frames, block);
-        return result == PoolResult.Foreign ? result : Counted(result);
+        PoolResult result = Counted(TryFreeWhole(ref frames, block));
+        ReturnEmptied(ref frames);
+        return result;
+    }
+
+    /// <summary>
+    /// <see cref="FreeWhole"/> for a block that may map somebody else's memory. It waits for
+    /// <see cref="ReturnEmptied"/>.
+    /// Neighbours in memory are mostly neighbours on the VM's ring: they leave it together.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void FreeBlock(ref VmFrames frames, Pa block)
+    {
+        ulong offset = block.Value - _ranges[0].Start;
+        if (offset < _ranges[0].End - _ranges[0].Start)
+        {
+            int number = (int)(offset >> ChunkShift);
+            ref Chunk chunk = ref _chunks.At(number);
+            if (chunk.Owner == (frames.Stamp | Chunk.WholeBit))
+            {
+                chunk.Owner = Nobody;
+                if (chunk.Previous == frames.Leaving.Last)
+                {
+                    frames.Leaving.Last = number;
+                    frames.Leaving.Count++;
+                }
+                else if (chunk.Next == frames.Leaving.First)
+                {
+                    frames.Leaving.First = number;
+                    frames.Leaving.Count++;
+                }
+                else
+                {
+                    BeginLeaving(ref frames, number);
+                }
+
+                return;
+            }
+        }
+
+        FreeBlockElsewhere(ref frames, block);
+    }
+
+    /// <summary>Gives the pool the chunks that became empty: one splice, under the pool's lock once.</summary>
+    internal void ReturnEmptied(ref VmFrames frames)
+    {
+        if (frames.Leaving.Count != 0)
+        {
+            BeginLeaving(ref frames, ChunkList.None);
+        }
+
+        if (frames.Emptied.Count != 0)
+        {
+            _lock.Enter();
+            Splice(ref _dirty, ref frames.Emptied);
+            _lock.Leave();
+        }
+    }
+
+    /// <summary>Moves the chunks that leave the ring of full ones to the emptied, and begins with another.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private readonly void BeginLeaving(ref VmFrames frames, int number)
+    {
+        LeavingChunks leaving = frames.Leaving;
+        if (leaving.Count != 0)
+        {
+            int before = _chunks.At(leaving.First).Previous;
+            int after = _chunks.At(leaving.Last).Next;
+            frames.Full.Count -= leaving.Count;
+            if (frames.Full.Count == 0)
+            {
+                frames.Full = ChunkList.Empty;
+            }
+            else
+            {
+                _chunks.At(before).Next = after;
+                _chunks.At(after).Previous = before;
+                frames.Full.First = after;
+            }
+
+            _chunks.At(leaving.First).Previous = leaving.Last;
+            _chunks.At(leaving.Last).Next = leaving.First;
+            ChunkList ring = new() { First = leaving.First, Count = leaving.Count };
+            Splice(ref frames.Emptied, ref ring);
+        }
+
+        frames.Leaving = LeavingChunks.From(number);
+    }
+
+    private void FreeBlockElsewhere(ref VmFrames frames, Pa block)
+    {
+        if (TryFreeWhole(ref frames, block) == PoolResult.WrongKind)
+        {
+            RefusedFrees++;
+        }
     }
 
     /// <summary>Frees what any caller names, so the address is checked, too.</summary>
-    private PoolResult FreeChecked(ref VmFrames frames, Pa address, ushort kind) =>
-        address.IsAlignedTo(frames.FrameBytes) ? Free(ref frames, address, kind) : PoolResult.Foreign;
+    private PoolResult FreeChecked(ref VmFrames frames, Pa address, bool isTable) =>
+        address.IsAlignedTo(frames.FrameBytes) ? Free(ref frames, address, isTable) : PoolResult.Foreign;
 
     /// <summary>
     /// Frees a frame. Neighbours in a row lie in one chunk nearly always, so the last one is remembered; it is one
     /// of this VM's that is cut into frames, or <see cref="VmFrames.Nowhere"/>.
     /// </summary>
-    private PoolResult Free(ref VmFrames frames, Pa address, ushort kind)
+    private PoolResult Free(ref VmFrames frames, Pa address, bool isTable)
     {
         ulong offset = address.Value - frames.RecentBase;
         if (offset >= ChunkBytes)
         {
-            PoolResult found = Remember(ref frames, address, kind);
+            PoolResult found = Remember(ref frames, address, isTable);
             if (found != PoolResult.Ok)
             {
                 return found;
@@ -86,19 +243,26 @@ public partial struct FramePool
         }
 
         int index = (int)(offset >> frames.FrameShift);
-        ref ushort link = ref frames.RecentLinks.At(index);
-        if (link != kind)
+        ref ulong free = ref frames.RecentBits.At(index >> 6);
+        ref ulong tables = ref Unsafe.Add(ref free, TableBits);
+        ulong bit = 1UL << index;
+        if ((free & bit) != 0)
         {
-            return (link & (Table | Data)) == 0 ? PoolResult.NotAllocated : PoolResult.WrongKind;
+            return PoolResult.NotAllocated;
         }
 
+        if (((tables & bit) != 0) != isTable)
+        {
+            return PoolResult.WrongKind;
+        }
+
+        free |= bit;
+        tables &= ~bit;
         ref Chunk chunk = ref frames.Recent.At(0);
-        link = chunk.FreeHead;
-        chunk.FreeHead = (ushort)index;
         chunk.Free++;
         if (chunk.Free == 1 || chunk.Free == chunk.FrameCount)
         {
-            FirstOrLastFreed(ref frames);
+            FirstOrLastFreed(ref frames, 1);
         }
 
         return PoolResult.Ok;
@@ -108,7 +272,7 @@ public partial struct FramePool
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void FreeLeafElsewhere(ref VmFrames frames, Pa frame)
     {
-        PoolResult result = Free(ref frames, frame, Data);
+        PoolResult result = Free(ref frames, frame, isTable: false);
         if (result != PoolResult.Foreign)
         {
             Counted(result);
@@ -116,7 +280,7 @@ public partial struct FramePool
     }
 
     /// <summary>Finds an address's chunk, and cuts it into frames if it was handed out whole.</summary>
-    private PoolResult Remember(ref VmFrames frames, Pa address, ushort kind)
+    private PoolResult Remember(ref VmFrames frames, Pa address, bool isTable)
     {
         int number = ChunkOf(address.Value);
         if (number < 0 || frames.Stamp == 0)
@@ -124,10 +288,10 @@ public partial struct FramePool
             return PoolResult.Foreign;
         }
 
-        ref Chunk chunk = ref _chunks[number];
+        ref Chunk chunk = ref _chunks.At(number);
         if (chunk.Owner == (frames.Stamp | Chunk.WholeBit))
         {
-            if (kind == Table)
+            if (isTable)
             {
                 return PoolResult.WrongKind;
             }
@@ -143,17 +307,17 @@ public partial struct FramePool
         frames.RecentBase = chunk.Base;
         frames.RecentNumber = number;
         frames.Recent = _chunks.Slice(number, 1);
-        frames.RecentLinks = _links.Slice(number * LinksPerChunk, LinksPerChunk);
+        frames.RecentBits = _bits.Slice(number * WordsPerChunk, WordsPerChunk);
         return PoolResult.Ok;
     }
 
     /// <summary>The recent chunk was full and has room again, or it has become empty.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private void FirstOrLastFreed(ref VmFrames frames)
+    private void FirstOrLastFreed(ref VmFrames frames, int freed)
     {
         int number = frames.RecentNumber;
-        ref Chunk chunk = ref _chunks[number];
-        if (chunk.Free == 1)
+        ref Chunk chunk = ref _chunks.At(number);
+        if (chunk.Free == freed)
         {
             Unlink(ref frames.Full, number);
             PushFront(ref frames.Available, number);
@@ -173,14 +337,13 @@ public partial struct FramePool
             return PoolResult.Foreign;
         }
 
-        uint owner = _chunks[number].Owner;
+        uint owner = _chunks.At(number).Owner;
         if (owner != (frames.Stamp | Chunk.WholeBit))
         {
             return owner == frames.Stamp ? PoolResult.WrongKind : PoolResult.Foreign;
         }
 
-        Unlink(ref frames.Full, number);
-        ReturnChunk(number);
+        MoveToEmptied(ref frames, ref frames.Full, number);
         return PoolResult.Ok;
     }
 
@@ -193,8 +356,17 @@ public partial struct FramePool
         }
 
         frames.RecentBase = VmFrames.Nowhere;
-        Unlink(ref frames.Available, number);
-        ReturnChunk(number);
+        MoveToEmptied(ref frames, ref frames.Available, number);
+    }
+
+    /// <summary>The chunk is nobody's from here on, whoever names it again.</summary>
+    private readonly void MoveToEmptied(ref VmFrames frames, ref ChunkList from, int number)
+    {
+        Unlink(ref from, number);
+        ref Chunk chunk = ref _chunks.At(number);
+        chunk.State = ChunkState.Dirty;
+        chunk.Owner = Nobody;
+        PushFront(ref frames.Emptied, number);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -211,14 +383,10 @@ public partial struct FramePool
     /// <summary>Turns a whole chunk into one whose frames are all handed out, as guest data.</summary>
     private readonly void CutIntoFrames(ref VmFrames frames, ref Chunk chunk, int number)
     {
-        for (int frame = 0; frame < chunk.FrameCount; frame++)
-        {
-            Link(number, frame) = Data;
-        }
-
+        SetBits(number, FreeBits, 0);
+        SetBits(number, ZeroBits, 0);
+        SetBits(number, TableBits, 0);
         chunk.State = ChunkState.Frames;
         chunk.Owner = frames.Stamp;
-        chunk.FreeHead = EndOfList;
-        chunk.Untouched = chunk.FrameCount;
     }
 }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Threading;
 using Quietus.Stage2;
 
 namespace Quietus.Memory;
@@ -13,11 +14,9 @@ namespace Quietus.Memory;
 /// once; a frame is freed only by the VM that holds it (checked in every build, refused as an error value and
 /// counted in <see cref="RefusedFrees"/>).
 /// <para>
-/// A frame's link, 16 bits:
-/// <code>
-///   0x0000..0x01FF   free; the next free frame of the chunk      0x4000   handed out, guest data
-///   0x3FFF           free; the last of its list                  0x8000   handed out, a table page
-/// </code>
+/// What becomes of a chunk's frames is in three sets of bits, one for each frame: free; free, and zero at the PoC; a
+/// table page. A frame that is neither free nor a table is guest data. So a free is checked, and a whole run of frees
+/// by one comparison for 64 frames.
 /// </para>
 /// <para>
 /// Locking: a VM's frames are changed under that VM's memory lock. What VMs share, the chunk lists, has a
@@ -32,8 +31,11 @@ public partial struct FramePool
     /// <summary>Size of a chunk: 2 MB, a level 2 block of the 4K granule.</summary>
     public const ulong ChunkBytes = 1UL << ChunkShift;
 
-    /// <summary>Links per chunk: as many as 4K frames.</summary>
-    public const int LinksPerChunk = 512;
+    /// <summary>4K frames in a chunk: bits in each of its sets.</summary>
+    public const int FramesPerChunk = 512;
+
+    /// <summary>64-bit words of bits that each chunk needs: three sets.</summary>
+    public const int WordsPerChunk = 3 * WordsPerSet;
 
     /// <summary>Ranges of memory (RAM banks) that can be added.</summary>
     public const int MaxRanges = 16;
@@ -44,12 +46,14 @@ public partial struct FramePool
     /// <summary>The owner of a chunk that is nobody's: no VM's stamp has this bit.</summary>
     private const uint Nobody = Chunk.WholeBit;
 
-    private const ushort EndOfList = 0x3FFF;
-    private const ushort Data = 0x4000;
-    private const ushort Table = 0x8000;
+    private const int WordsPerSet = FramesPerChunk / 64;
+    private const int FreeBits = 0;
+    private const int ZeroBits = WordsPerSet;
+    private const int TableBits = 2 * WordsPerSet;
+    private const int NoRow = -1;
 
     private UnmanagedArray<Chunk> _chunks;
-    private UnmanagedArray<ushort> _links;
+    private UnmanagedArray<ulong> _bits;
     private RangeArray _ranges;
     private int _rangeCount;
     private int _chunkCount;
@@ -66,23 +70,23 @@ public partial struct FramePool
     /// <summary>Bytes of added memory that could not be used, in all.</summary>
     public ulong LeftoverBytes { get; private set; }
 
-    /// <summary>Bytes of metadata that a number of chunks needs: 32 for the descriptor, 1024 for the links.</summary>
+    /// <summary>Bytes of metadata that a number of chunks needs: 32 for the descriptor, 192 for the bits.</summary>
     public static ulong MetadataBytes(ulong chunks) =>
-        chunks * ((ulong)Unsafe.SizeOf<Chunk>() + (LinksPerChunk * sizeof(ushort)));
+        chunks * ((ulong)Unsafe.SizeOf<Chunk>() + (WordsPerChunk * sizeof(ulong)));
 
     /// <summary>Starts an empty pool over metadata handed in; its contents do not matter.</summary>
     /// <param name="chunks">One descriptor for each chunk that shall be managed.</param>
-    /// <param name="links"><see cref="LinksPerChunk"/> links for each of them.</param>
-    public PoolResult Initialize(UnmanagedArray<Chunk> chunks, UnmanagedArray<ushort> links)
+    /// <param name="bits"><see cref="WordsPerChunk"/> words for each of them.</param>
+    public PoolResult Initialize(UnmanagedArray<Chunk> chunks, UnmanagedArray<ulong> bits)
     {
-        if (links.Count / LinksPerChunk < chunks.Count)
+        if (bits.Count / WordsPerChunk < chunks.Count)
         {
             return PoolResult.BadArgument;
         }
 
         this = default;
         _chunks = chunks;
-        _links = links;
+        _bits = bits;
         _clean = ChunkList.Empty;
         _dirty = ChunkList.Empty;
         return PoolResult.Ok;
@@ -93,7 +97,7 @@ public partial struct FramePool
     /// </summary>
     /// <param name="start">First byte.</param>
     /// <param name="bytes">Length; the range must not wrap.</param>
-    /// <param name="isZero">Every byte is known to be zero already.</param>
+    /// <param name="isZero">Every byte is known to be zero already, at the PoC too.</param>
     public PoolRange AddRange(Pa start, ulong bytes, bool isZero)
     {
         ulong end = start.Value + bytes;
@@ -201,6 +205,8 @@ public partial struct FramePool
         _lock.Leave();
         frames.Available = ChunkList.Empty;
         frames.Full = ChunkList.Empty;
+        frames.Emptied = ChunkList.Empty;
+        frames.Leaving = LeavingChunks.From(ChunkList.None);
         frames.FrameShift = (byte)frameShift;
         frames.IsReserved = false;
         frames.KeptEmpty = false;
@@ -253,6 +259,7 @@ public partial struct FramePool
         _lock.Enter();
         Splice(ref _dirty, ref frames.Available);
         Splice(ref _dirty, ref frames.Full);
+        Splice(ref _dirty, ref frames.Emptied);
         _lock.Leave();
         frames.Stamp = 0;
         frames.IsReserved = false;
@@ -288,8 +295,22 @@ public partial struct FramePool
         return number == ChunkList.None ? PoolResult.OutOfMemory : PoolResult.Ok;
     }
 
-    /// <summary>Puts a chunk that <see cref="BeginScrub"/> gave onto the clean list: every byte is zero now.</summary>
-    public PoolResult EndScrub(Pa chunk)
+    /// <summary>
+    /// Puts a chunk that <see cref="BeginScrub"/> gave onto the clean list: every byte is zero now, and at the PoC
+    /// where guests may go past the caches; the DSB is complete.
+    /// </summary>
+    public PoolResult EndScrub(Pa chunk) => LeaveScrub(chunk, ref _clean, ChunkState.FreeClean);
+
+    /// <summary>Puts a chunk that <see cref="BeginScrub"/> gave back onto the dirty list.</summary>
+    public PoolResult AbandonScrub(Pa chunk) => LeaveScrub(chunk, ref _dirty, ChunkState.Dirty);
+
+    /// <summary>Whether any chunk waits to be scrubbed; it may have changed by the time it is read.</summary>
+    public readonly bool HasDirty => Volatile.Read(in _dirty.Count) != 0;
+
+    /// <summary>Whether any chunk is being scrubbed, likewise.</summary>
+    public readonly bool IsScrubbing => Volatile.Read(in _scrubbing) != 0;
+
+    private PoolResult LeaveScrub(Pa chunk, ref ChunkList onto, ChunkState state)
     {
         int number = ChunkOf(chunk.Value);
         if (number < 0 || _chunks[number].State != ChunkState.Scrubbing)
@@ -298,9 +319,9 @@ public partial struct FramePool
         }
 
         _lock.Enter();
-        _chunks[number].State = ChunkState.FreeClean;
+        _chunks[number].State = state;
         _scrubbing--;
-        PushFront(ref _clean, number);
+        PushFront(ref onto, number);
         _lock.Leave();
         return PoolResult.Ok;
     }
@@ -326,9 +347,13 @@ public partial struct FramePool
         return -1;
     }
 
-    /// <summary>A frame's link. The chunk is on a list and the frame inside it, so neither is checked.</summary>
+    /// <summary>
+    /// The word of one of a chunk's sets that has a frame's bit, which is 1 shifted by the frame's number. The chunk
+    /// is on a list and the frame inside it, so neither is checked.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly ref ushort Link(int chunk, int frame) => ref _links.At((chunk * LinksPerChunk) + frame);
+    private readonly ref ulong Bits(int chunk, int set, int frame) =>
+        ref _bits.At((chunk * WordsPerChunk) + set + (frame >> 6));
 
     private struct MemoryRange
     {

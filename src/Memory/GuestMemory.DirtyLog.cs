@@ -42,6 +42,7 @@ public partial struct GuestMemory<TFormat, TMachine>
 
         slot.Dirty = log;
         slot.IsLogged = true;
+        slot.OrdinaryLeaf = 0;
         var cursor = new RangeCursor(slot.Start, slot.Bytes);
         MaintenanceDebt debt = _table.WriteProtect(ref machine, ref cursor, PartialBlock.TakeWhole);
         _table.Settle(ref machine, ref debt);

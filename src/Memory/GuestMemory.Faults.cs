@@ -27,23 +27,37 @@ public partial struct GuestMemory<TFormat, TMachine>
     public FaultResult HandleFault(
         ref TMachine machine, Ipa ipa, AccessKind access, int translationFaultLevel = UnknownLevel)
     {
-        if (Exists && translationFaultLevel >= 0 && _invalidation.InProgress == 0)
+        if (translationFaultLevel >= 0 && access != AccessKind.Execute && Exists && _invalidation.InProgress == 0)
         {
             int number = _slots.Find(ipa);
             if (number != SlotTable.None)
             {
                 ref MemorySlot slot = ref _slots[number];
-                if (slot.GivesOrdinaryPages && slot.Permits(access))
+                if (slot.OrdinaryLeaf != 0 && slot.Permits(access))
                 {
-                    return MapNewPage(ref machine, in slot, ipa, access);
+                    return MapNewPage(ref machine, slot.OrdinaryLeaf, ipa);
                 }
             }
         }
 
+        return HandleFaultInSteps(ref machine, ipa, access, translationFaultLevel);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private FaultResult HandleFaultInSteps(
+        ref TMachine machine, Ipa ipa, AccessKind access, int translationFaultLevel)
+    {
         FaultResult result = PrepareFault(ref machine, ipa, access, out FaultTicket ticket, translationFaultLevel);
         if (result == FaultResult.Prepared)
         {
             FillFault(ref machine, ref ticket);
+            ref MemorySlot slot = ref _slots[ticket.Slot];
+            if (slot.GivesOrdinaryPages)
+            {
+                LeafAttributes attributes = AttributesFor(ref machine, in slot, AccessKind.Write);
+                slot.OrdinaryLeaf = TFormat.LeafTemplate(attributes, PageLevel, machine.HasForcedWriteBack);
+            }
+
             result = CommitFault(ref machine, ref ticket);
         }
 
@@ -55,16 +69,20 @@ public partial struct GuestMemory<TFormat, TMachine>
     /// so no invalidation can come in between.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private FaultResult MapNewPage(ref TMachine machine, in MemorySlot slot, Ipa ipa, AccessKind access)
+    private FaultResult MapNewPage(ref TMachine machine, ulong leaf, Ipa ipa)
     {
-        if (machine.Pool.AllocateData(ref machine.Frames, out Pa page, out bool isZero) != PoolResult.Ok)
+        ulong place = ipa.Value >> TFormat.GranuleShift;
+        if (machine.Pool.AllocateData(ref machine.Frames, place, out Pa page, out bool isZero) != PoolResult.Ok)
         {
             return FaultResult.OutOfMemory;
         }
 
-        Fill(ref machine, page, GranuleBytes, isZero, access == AccessKind.Execute);
-        Stage2Result mapped = _table.Map(
-            ref machine, AlignDown(ipa, GranuleBytes), page, PageLevel, AttributesFor(ref machine, in slot, access));
+        if (!isZero)
+        {
+            FillWithZeroes(ref machine, page, GranuleBytes);
+        }
+
+        Stage2Result mapped = _table.MapNewPage(ref machine, ipa, TFormat.Leaf(leaf, page));
         machine.Pool.ForgetReservation(ref machine.Frames);
         if (mapped == Stage2Result.Done)
         {
@@ -156,12 +174,20 @@ public partial struct GuestMemory<TFormat, TMachine>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Fill(ref TMachine machine, Pa page, ulong bytes, bool isZero, bool isExecuted)
     {
-        if (isZero)
+        // licence: scrubbing left zeroes at the PoC, where a guest with its caches off finds them.
+        if (!isZero)
         {
-            MakeVisible(ref machine, page, bytes, isExecuted);
-            return;
+            FillWithZeroes(ref machine, page, bytes);
         }
 
+        if (isExecuted)
+        {
+            InvalidateInstructions(ref machine, page, bytes);
+        }
+    }
+
+    private static void FillWithZeroes(ref TMachine machine, Pa page, ulong bytes)
+    {
         if (machine.HasForcedWriteBack)
         {
             // The zeroes are there before another vCPU's walk can find the leaf.
@@ -172,11 +198,6 @@ public partial struct GuestMemory<TFormat, TMachine>
         {
             machine.ZeroFrameToPoC(page, bytes);
             machine.DsbFullSystem();
-        }
-
-        if (isExecuted)
-        {
-            InvalidateInstructions(ref machine, page, bytes);
         }
     }
 
@@ -272,7 +293,8 @@ public partial struct GuestMemory<TFormat, TMachine>
             }
         }
 
-        if (machine.Pool.AllocateData(ref machine.Frames, out Pa page, out bool isZero) != PoolResult.Ok)
+        ulong place = ticket.Address >> TFormat.GranuleShift;
+        if (machine.Pool.AllocateData(ref machine.Frames, place, out Pa page, out bool isZero) != PoolResult.Ok)
         {
             return FaultResult.OutOfMemory;
         }

@@ -13,6 +13,11 @@ public struct InvalidationCursor
 // The host takes a range away: begin, unmap, end. Faults on the range retry from begin to end.
 public partial struct GuestMemory<TFormat, TMachine>
 {
+    /// <summary>
+    /// Table entries that one call examines for a caller who may not block: one level 3 table of the 4K granule.
+    /// </summary>
+    private const uint BatchEntries = 512;
+
     /// <summary>Invalidations that have begun and not ended.</summary>
     public readonly uint InvalidationsInProgress => _invalidation.InProgress;
 
@@ -156,28 +161,21 @@ public partial struct GuestMemory<TFormat, TMachine>
     private MemoryResult UnmapSpan(
         ref TMachine machine, ref Ipa next, Ipa end, UnmapFlags flags, PartialBlock partial, bool isBounded)
     {
+        uint budget = isBounded ? BatchEntries : RangeCursor.Unlimited;
+        var cursor = new RangeCursor(next, end - next, budget);
+        var sink = new FreeingSink<TFormat, TMachine>(machine);
         if (PolicyRules.RangeStyleOf(_policy) == RangeStyle.Eager)
         {
-            uint budget = isBounded ? DeferredFrames.BatchEntries : RangeCursor.Unlimited;
-            var cursor = new RangeCursor(next, end - next, budget);
-            var sink = new FreeingSink<TFormat, TMachine>(machine);
             _table.UnmapEager(ref machine, ref cursor, flags, partial, ref sink);
-            next = cursor.Next;
-            return FromStage2(cursor.Result);
         }
-
-        var batch = new RangeCursor(next, end - next, DeferredFrames.BatchEntries);
-        do
+        else
         {
-            // Unlink, invalidate, DSB, free: Settle is the two in the middle.
-            MaintenanceDebt debt = _table.Unmap(ref machine, ref batch, flags, partial, ref _deferred);
-            _table.Settle(ref machine, ref debt);
-            _deferred.Free<TFormat, TMachine>(ref machine);
+            _table.UnmapSettled(ref machine, ref cursor, flags, partial, ref sink);
         }
-        while (batch.IsUnfinished && !isBounded);
 
-        next = batch.Next;
-        return FromStage2(batch.Result);
+        machine.Pool.ReturnEmptied(ref machine.Frames);
+        next = cursor.Next;
+        return FromStage2(cursor.Result);
     }
 
     private MemoryResult Check(in NotifierRange range)

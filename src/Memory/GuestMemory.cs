@@ -53,7 +53,6 @@ public partial struct GuestMemory<TFormat, TMachine>
     private InvalidationState _invalidation;
     private MaintenancePolicy _policy;
     private bool _guestMayHaveUncachedAlias;
-    private DeferredFrames _deferred;
 
     /// <summary>
     /// Makes an empty memory: adopts the machine's frame record and builds the root.

@@ -96,6 +96,12 @@ public struct MemorySlot
     /// </summary>
     internal uint Attributes;
 
+    /// <summary>
+    /// What a fault of data maps here but for the address, encoded once; 0 where that is not all there is to a fault:
+    /// before the first, while writes are logged, where <see cref="GivesOrdinaryPages"/> is false.
+    /// </summary>
+    internal ulong OrdinaryLeaf;
+
     /// <summary>Bit n: the guest may try <see cref="AccessKind"/> n.</summary>
     internal byte Permitted;
 

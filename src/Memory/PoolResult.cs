@@ -69,6 +69,25 @@ public readonly struct PoolUsage
     /// <summary>Never handed out.</summary>
     public int ReservedChunks { get; }
 
+    /// <summary>Nobody's, whatever is in them.</summary>
+    public int FreeChunks => CleanChunks + DirtyChunks + ScrubbingChunks;
+
     /// <summary>Held by VMs.</summary>
     public int OwnedChunks => TotalChunks - CleanChunks - DirtyChunks - ScrubbingChunks - ReservedChunks;
+}
+
+/// <summary>What a walk over chunk lists found.</summary>
+public readonly struct PoolAudit
+{
+    internal PoolAudit(bool isSound, int chunks)
+    {
+        IsSound = isSound;
+        Chunks = chunks;
+    }
+
+    /// <summary>Each ring closes, after as many chunks as it says, and each chunk on it may be there.</summary>
+    public bool IsSound { get; }
+
+    /// <summary>Chunks on the rings.</summary>
+    public int Chunks { get; }
 }

@@ -13,6 +13,12 @@ public struct VmFrames
     internal ChunkList Available;
     internal ChunkList Full;
 
+    /// <summary>Chunks that became empty in the operation that is under way, and go back at its end.</summary>
+    internal ChunkList Emptied;
+
+    /// <summary>Chunks on the ring of full ones that are nobody's already, and leave it together.</summary>
+    internal LeavingChunks Leaving;
+
     /// <summary>Names this VM's life among all that the pool ever served; 0 is nobody.</summary>
     internal uint Stamp;
 
@@ -20,7 +26,7 @@ public struct VmFrames
     internal ulong RecentBase;
 
     internal UnmanagedArray<Chunk> Recent;
-    internal UnmanagedArray<ushort> RecentLinks;
+    internal UnmanagedArray<ulong> RecentBits;
     internal int RecentNumber;
 
     internal byte FrameShift;

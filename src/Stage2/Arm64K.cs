@@ -43,6 +43,9 @@ public readonly struct Arm64K : IDescriptorFormat
     public static ulong Leaf(ulong attributes, Pa output) => attributes | output.Value;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong NextPage(ulong page) => page + (1UL << GranuleShift);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Pa OutputAddress(ulong entry, int level) =>
         ArmDescriptor.Address(entry, Stage2Geometry.LevelShift<Arm64K>(level));
 

@@ -71,6 +71,9 @@ public interface IDescriptorFormat
     /// </summary>
     static abstract ulong Leaf(ulong attributes, Pa output);
 
+    /// <summary>The page, valid or parked, that follows in memory: the same attributes, one granule further.</summary>
+    static abstract ulong NextPage(ulong page);
+
     /// <summary>The output address of a leaf, valid or parked.</summary>
     static abstract Pa OutputAddress(ulong entry, int level);
 
@@ -95,15 +98,15 @@ public interface IDescriptorFormat
     static abstract ulong WithContiguous(ulong entry, bool contiguous);
 
     /// <summary>
-    /// The leaf made invalid, but with all the rest kept: so that what was broken can be made again, or maintained
-    /// once the TLB has been invalidated.
+    /// The leaf or table made invalid, but with all the rest kept: so that what was broken can be made again, or
+    /// maintained and freed once the TLB has been invalidated.
     /// </summary>
     static abstract ulong Park(ulong leaf);
 
-    /// <summary>The leaf that was parked, valid again.</summary>
+    /// <summary>The leaf or table that was parked, valid again.</summary>
     static abstract ulong Unpark(ulong parked);
 
-    /// <summary>Whether an invalid entry is a parked leaf.</summary>
+    /// <summary>Whether an invalid entry of the last level is a parked leaf.</summary>
     static abstract bool IsParked(ulong entry);
 
     /// <summary>

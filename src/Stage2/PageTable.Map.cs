@@ -26,6 +26,47 @@ public partial struct PageTable<TFormat, TMachine>
     }
 
     /// <summary>
+    /// Maps a page that nothing maps yet, from its finished descriptor: for the memory layer's faults, which know that
+    /// the address lies in a slot and that the frame is one. Owes nothing.
+    /// </summary>
+    /// <param name="ipa">Any address in the page.</param>
+    /// <param name="leaf">A descriptor of the format, for a page below the output limit.</param>
+    /// <returns>Done; AlreadyMapped, BlockInTheWay; OutOfTables.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Stage2Result MapNewPage(ref TMachine machine, Ipa ipa, ulong leaf)
+    {
+        Pa parent = default;
+        int shift = _geometry.StartShift;
+        Pa address = RootEntry(ipa);
+        ulong entry = machine.ReadEntry(address);
+        while (shift > TFormat.GranuleShift && TFormat.IsValid(entry))
+        {
+            if (!TFormat.IsTable(entry, AboveLastLevel))
+            {
+                return Stage2Result.BlockInTheWay;
+            }
+
+            parent = address;
+            shift -= TFormat.BitsPerLevel;
+            address = EntryAt(TFormat.TableAddress(entry), ipa, shift);
+            entry = machine.ReadEntry(address);
+        }
+
+        if (TFormat.IsValid(entry))
+        {
+            return Stage2Result.AlreadyMapped;
+        }
+
+        if (shift > TFormat.GranuleShift)
+        {
+            return MapThroughNewTables(ref machine, ipa, leaf, Stage2Geometry.LastLevel);
+        }
+
+        WriteLeaf(ref machine, address, parent, leaf, Stage2Geometry.LastLevel);
+        return Stage2Result.Done;
+    }
+
+    /// <summary>
     /// Maps a range, in which nothing is mapped yet, by the leaves that <paramref name="options"/> ask for. All or
     /// nothing: the range is walked once without writing, and the tables that it takes are reserved, before the first
     /// entry is written. Takes time by the leaves made: whoever has a limit calls it for parts. Owes nothing.
@@ -152,12 +193,20 @@ public partial struct PageTable<TFormat, TMachine>
             return Remap(ref machine, ipa, address, output, level, attributes);
         }
 
+        ulong leaf = TFormat.Leaf(TFormat.LeafTemplate(attributes, level, _forcedWriteBack), output);
         if (shift > LevelShift(level))
         {
-            return MapThroughNewTables(ref machine, ipa, output, level, attributes);
+            return MapThroughNewTables(ref machine, ipa, leaf, level);
         }
 
-        machine.WriteEntry(address, TFormat.Leaf(TFormat.LeafTemplate(attributes, level, _forcedWriteBack), output));
+        WriteLeaf(ref machine, address, parent, leaf, level);
+        return Stage2Result.Done;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void WriteLeaf(ref TMachine machine, Pa address, Pa parent, ulong leaf, int level)
+    {
+        machine.WriteEntry(address, leaf);
         _leaves[level]++;
         if (parent.Value != 0)
         {
@@ -165,12 +214,10 @@ public partial struct PageTable<TFormat, TMachine>
         }
 
         machine.DsbInnerShareableStores();
-        return Stage2Result.Done;
     }
 
     /// <summary>Maps a leaf where tables are missing on the way.</summary>
-    private Stage2Result MapThroughNewTables(ref TMachine machine, Ipa ipa, Pa output, int level,
-        LeafAttributes attributes)
+    private Stage2Result MapThroughNewTables(ref TMachine machine, Ipa ipa, ulong leaf, int level)
     {
         Pa address = Descend(ref machine, ipa, level, out int from, out _);
         if (!machine.ReserveTables((uint)(level - from)))
@@ -178,7 +225,6 @@ public partial struct PageTable<TFormat, TMachine>
             return Stage2Result.OutOfTables;
         }
 
-        ulong leaf = TFormat.Leaf(TFormat.LeafTemplate(attributes, level, _forcedWriteBack), output);
         ulong path = BuildPath(ref machine, ipa, leaf, from, level);
         machine.WriteEntry(address, path);
         _leaves[level]++;

@@ -85,10 +85,11 @@ public partial struct PageTable<TFormat, TMachine>
     /// and the budget reach. A budget that would end inside a contiguous run is stretched to the run's end: half a
     /// run must not stay behind while the other half is settled.
     /// </summary>
-    private readonly Run RunAt(ref TMachine machine, Ipa ipa, Ipa end, ulong budget)
+    private readonly Run RunAt(ref TMachine machine, Ipa ipa, Ipa end, ulong budget,
+        int towards = Stage2Geometry.LastLevel)
     {
         Run run;
-        run.Address = Descend(ref machine, ipa, Stage2Geometry.LastLevel, out run.Level, out _);
+        run.Address = Descend(ref machine, ipa, towards, out run.Level, out _);
         int shift = LevelShift(run.Level);
         run.Start = new Ipa(ipa.Value >> shift << shift);
 

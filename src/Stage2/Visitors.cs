@@ -10,9 +10,26 @@ public interface ILeafSink
     void Unlinked(Ipa ipa, Pa output, int level);
 }
 
-/// <summary>A sink for callers that need not know.</summary>
-public struct NoSink : ILeafSink
+/// <summary>
+/// Is told of leaves that are unlinked and paid for: no TLB leads to their memory, its maintenance is complete, and it
+/// may be reused at once.
+/// </summary>
+public interface IRunSink
 {
+    /// <param name="ipa">The first leaf.</param>
+    /// <param name="output">Its memory; that of the others follows without a gap.</param>
+    /// <param name="level">Their level: it tells their size.</param>
+    /// <param name="leaves">How many there are.</param>
+    void Released(Ipa ipa, Pa output, int level, ulong leaves);
+}
+
+/// <summary>A sink for callers that need not know.</summary>
+public struct NoSink : ILeafSink, IRunSink
+{
+    public readonly void Released(Ipa ipa, Pa output, int level, ulong leaves)
+    {
+    }
+
     public readonly void Unlinked(Ipa ipa, Pa output, int level)
     {
     }

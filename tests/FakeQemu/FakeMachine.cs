@@ -89,6 +89,10 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
                         + $"map_calls={_pages} map_instructions={_pages * 80} irq_exits=0 mmio_exits=0 "
                         + $"sysreg_exits={0}"));
                 break;
+            case "scrub":
+                Reply("ok scrubbed_chunks=128 scrub_zero_instructions=4325376 scrub_clean_instructions=8912896 "
+                    + "scrub_dc_lines=4194304");
+                break;
             case "kill":
             case "unmap":
                 Die(text.Split(' ')[0]);

@@ -29,6 +29,12 @@ if (Environment.GetEnvironmentVariable("FAKE_QEMU_ARGUMENTS") is string log)
     File.AppendAllText(log, string.Join(' ', args) + "\n");
 }
 
+// A machine with a Linux of its own, not with the hypervisor: told by the command line of its kernel.
+if (Array.IndexOf(args, "-append") is >= 0 and int append)
+{
+    return FakeKvmHost.Run(mode, args[append + 1], Console.OpenStandardOutput());
+}
+
 switch (mode)
 {
     case "dies-at-start":

@@ -36,6 +36,30 @@ public sealed class CommandLineTests
         }
     }
 
+    [Fact]
+    public async Task Bench_measures_the_same_under_KVM()
+    {
+        Assert.SkipWhen(LinuxGuest.Cached() is null, $"no Linux kernel is cached in {Folders.Cache}");
+        (int code, string output, string errors) = await RunAsync(
+            null, string.Empty, "bench", "--against", "kvm", "--memory", "64M", "--json", "-");
+        code.ShouldBe(0, errors);
+        using JsonDocument document = JsonDocument.Parse(output);
+        JsonElement[] pairs =
+            [.. document.RootElement.GetProperty("kvm").GetProperty("comparisons").EnumerateArray()];
+        pairs.Length.ShouldBe(2);
+        foreach (JsonElement pair in pairs)
+        {
+            // What the VM costs is less than all, and so is what the host costs by itself.
+            long whole = pair.GetProperty("kvm_instructions").GetInt64();
+            long share = pair.GetProperty("kvm_stage2_instructions").GetInt64();
+            long host = pair.GetProperty("no_vm_instructions").GetInt64();
+            share.ShouldBeInRange(1, whole);
+            host.ShouldBeInRange(1, whole);
+            pair.GetProperty("ratio").GetDouble()
+                .ShouldBeGreaterThan(pair.GetProperty("way").GetString() == "kill" ? 3000 : 20, pair.ToString());
+        }
+    }
+
     [Theory]
     [InlineData("fill=8M check=zero then=off", 0, "8 MB dirtied")]
     [InlineData("test=badhvc then=reset", 0, "test passed")]

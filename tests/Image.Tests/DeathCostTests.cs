@@ -1,6 +1,7 @@
 using System;
 using System.Threading.Tasks;
 using Quietus.Cli.Guests;
+using Quietus.Cli.Monitoring;
 using Quietus.Cli.Units;
 using Quietus.Image.Tests.Machines;
 using Shouldly;
@@ -80,20 +81,71 @@ public sealed class DeathCostTests
         await machine.ShouldBeUnharmedAsync();
     }
 
-    [Fact]
-    public async Task A_death_by_fate_costs_the_same_however_big_the_VM_is()
+    [Theory]
+    [InlineData("cortex-a72")]
+    [InlineData("max")]
+    public async Task A_death_by_fate_costs_the_same_however_big_the_VM_is(string cpu)
     {
-        await using TestMachine machine = await TestMachine.BootAsync(counts: true);
-        foreach (string pages in PageSize.All)
+        await using TestMachine machine = await TestMachine.BootAsync(
+            cpu, memory: 1280 * ByteSize.Megabyte, counts: true);
+        await KillFullAsync(machine, 64, "4k", "fate");
+        DeathFigures? first = null;
+        foreach (string pages in new[] { "4k", "2m" })
         {
-            DeathFigures small = await KillFullAsync(machine, 64, pages, "fate");
-            DeathFigures big = await KillFullAsync(machine, 256, pages, "fate");
-            big.Entries.ShouldBeGreaterThan(3 * small.Entries);
-            small.Instructions.ShouldBeInRange(100, 3000);
-            big.Instructions.ShouldBeInRange(100, 3000);
-            Math.Abs(big.Instructions - small.Instructions).ShouldBeLessThanOrEqualTo(small.Instructions / 50);
+            foreach (int megabytes in new[] { 64, 256, 1024 })
+            {
+                DeathFigures death = await KillFullAsync(machine, megabytes, pages, "fate");
+                first ??= death;
+                death.Instructions.ShouldBeInRange(100, 3000);
+                Math.Abs(death.Instructions - first.Instructions).ShouldBeLessThanOrEqualTo(first.Instructions / 50);
+                (death.TlbiVmid, death.TlbiIpa, death.TlbiRange, death.TlbiVmalle1).ShouldBe((1, 0, 0, 0));
+                death.DcLines.ShouldBe(0);
+            }
         }
 
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    [Theory]
+    [InlineData("cortex-a72")]
+    [InlineData("max")]
+    public async Task Unmapping_a_live_VM_by_fate_takes_15_instructions_a_page_and_one_invalidation(string cpu)
+    {
+        await using TestMachine machine = await TestMachine.BootAsync(cpu, counts: true);
+        TestVm vm = await machine.RunAsync("fill=240M touch=page", 256 * ByteSize.Megabyte);
+        await vm.PrintedAsync("done");
+        DeathFigures unmapped = await vm.UnmapAsync();
+        unmapped.MappedPages4K.ShouldBeGreaterThan(60_000);
+        unmapped.Instructions.ShouldBeLessThanOrEqualTo(15 * unmapped.MappedPages4K);
+        unmapped.DcLines.ShouldBe(0);
+        (unmapped.TlbiIpa + unmapped.TlbiRange + unmapped.TlbiVmid + unmapped.TlbiVmalle1)
+            .ShouldBeInRange(1, unmapped.MappedPages4K / 512);
+        unmapped.FreedBytes.ShouldBeGreaterThanOrEqualTo(240 * ByteSize.Megabyte);
+        await vm.KillAsync();
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    [Theory]
+    [InlineData("cortex-a72", 64 * 512)]
+    [InlineData("max", 0)]
+    public async Task Scrubbing_zeroes_a_page_in_90_instructions_and_a_fault_from_clean_memory_takes_400(
+        string cpu, long linesPerChunk)
+    {
+        await using TestMachine machine = await TestMachine.BootAsync(cpu, counts: true);
+        await machine.AskAsync("scrub");
+        await KillFullAsync(machine, 64, "4k", "fate");
+        KeyValueLine scrubbed = await machine.AskAsync("scrub");
+        long chunks = scrubbed.Number("scrubbed_chunks");
+        chunks.ShouldBeInRange(24, 40);
+        scrubbed.Number("scrub_zero_instructions").ShouldBeInRange(1, chunks * 512 * 90);
+        scrubbed.Number("scrub_clean_instructions").ShouldBeInRange(1, chunks * 512 * 140);
+        scrubbed.Number("scrub_dc_lines").ShouldBe(chunks * linesPerChunk);
+        (await machine.AskAsync("memory")).Number("chunks_dirty").ShouldBe(0);
+
+        TestVm vm = await machine.RunAsync("measure=fault");
+        const long FirstTouch = 5;
+        (await vm.ReportedAsync(FirstTouch)).ShouldBeInRange(100_000, 400_000);
+        await vm.KillAsync();
         await machine.ShouldBeUnharmedAsync();
     }
 

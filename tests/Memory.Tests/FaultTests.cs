@@ -35,9 +35,13 @@ public class FaultTests
             vm.Read(Base + 0x1000 + word).ShouldBe(0UL);
         }
 
-        world.Counts.DcLines.ShouldBe(64);
-        world.Log[0].ShouldStartWith("dc civac");
-        world.Log[1].ShouldBe("dsb sy");
+        world.Counts.DcLines.ShouldBe(startsZero ? 0 : 64, "what is clean is at the PoC already");
+        if (!startsZero)
+        {
+            world.Log[0].ShouldStartWith("dc civac");
+            world.Log[1].ShouldBe("dsb sy");
+        }
+
         world.Counts.TlbiIpa.ShouldBe(0);
         world.Counts.ZeroedBytes.ShouldBe(startsZero ? 0 : 3 * 4096, "the page, and two tables");
     }

@@ -51,7 +51,7 @@ public class FramePoolModelTests
                     int wanted = 1 + choices.Below(40);
                     for (int i = 0; i < wanted; i++)
                     {
-                        Add(world.Pool.AllocateData(ref frames, out Pa data, out _), data, Kind.Data, frameBytes);
+                        Add(world.Pool.AllocateData(ref frames, step >> 3, out Pa data, out _), data, Kind.Data, frameBytes);
                     }
 
                     break;

@@ -46,11 +46,11 @@ public class FramePoolTests
     }
 
     [Fact]
-    public void Links_that_are_too_few_are_refused()
+    public void Bits_that_are_too_few_are_refused()
     {
         FramePool pool = default;
-        pool.Initialize(new Pinned<Chunk>(2).Array, new Pinned<ushort>(1023).Array).ShouldBe(PoolResult.BadArgument);
-        FramePool.MetadataBytes(1).ShouldBe(32UL + 1024);
+        pool.Initialize(new Pinned<Chunk>(2).Array, new Pinned<ulong>(47).Array).ShouldBe(PoolResult.BadArgument);
+        FramePool.MetadataBytes(1).ShouldBe(32UL + 192);
     }
 
     [Fact]
@@ -82,12 +82,12 @@ public class FramePoolTests
         var given = new HashSet<ulong>();
         for (int i = 0; i < frames; i++)
         {
-            world.Pool.AllocateData(ref vm, out Pa frame, out _).ShouldBe(PoolResult.Ok);
+            world.Pool.AllocateData(ref vm, 0, out Pa frame, out _).ShouldBe(PoolResult.Ok);
             (frame.Value & ((1UL << shift) - 1)).ShouldBe(0UL);
             given.Add(frame.Value).ShouldBeTrue();
         }
 
-        world.Pool.AllocateData(ref vm, out _, out _).ShouldBe(PoolResult.OutOfMemory);
+        world.Pool.AllocateData(ref vm, 0, out _, out _).ShouldBe(PoolResult.OutOfMemory);
         world.Pool.CountUsed(in vm).ShouldBe((ulong)frames);
         foreach (ulong frame in given)
         {
@@ -106,10 +106,10 @@ public class FramePoolTests
         var world = new World(4);
         VmFrames vm = Adopt(world, 12);
         VmFrames other = Adopt(world, 12);
-        world.Pool.AllocateData(ref vm, out Pa data, out _);
+        world.Pool.AllocateData(ref vm, 0, out Pa data, out _);
         world.Pool.AllocateTables(ref vm, 1, out Pa table, out _);
         world.Pool.AllocateWhole(ref vm, out Pa block, out _);
-        world.Pool.AllocateData(ref vm, out Pa kept, out _);
+        world.Pool.AllocateData(ref vm, 0, out Pa kept, out _);
 
         world.Pool.FreeData(ref other, data).ShouldBe(PoolResult.Foreign);
         world.Pool.FreeWhole(ref other, block).ShouldBe(PoolResult.Foreign);
@@ -134,12 +134,12 @@ public class FramePoolTests
     {
         var world = new World(2);
         VmFrames vm = Adopt(world, 12);
-        world.Pool.AllocateData(ref vm, out Pa data, out _);
+        world.Pool.AllocateData(ref vm, 0, out Pa data, out _);
         world.Pool.AllocateWhole(ref vm, out Pa block, out _);
         world.Pool.ReturnAll(ref vm).ShouldBe(2);
         world.Pool.FreeData(ref vm, data).ShouldBe(PoolResult.Foreign);
         world.Pool.FreeWhole(ref vm, block).ShouldBe(PoolResult.Foreign);
-        world.Pool.AllocateData(ref vm, out _, out _).ShouldBe(PoolResult.OutOfMemory);
+        world.Pool.AllocateData(ref vm, 0, out _, out _).ShouldBe(PoolResult.OutOfMemory);
         world.Pool.AllocateWhole(ref vm, out _, out _).ShouldBe(PoolResult.OutOfMemory);
         world.Pool.Owns(in vm, data).ShouldBeFalse();
 
@@ -158,12 +158,12 @@ public class FramePoolTests
         {
             var world = new World(3);
             VmFrames vm = Adopt(world, shift);
-            world.Pool.AllocateData(ref vm, out Pa before, out _);
+            world.Pool.AllocateData(ref vm, 0, out Pa before, out _);
             world.Pool.AllocateTables(ref vm, count, out Pa first, out _).ShouldBe(PoolResult.Ok);
             first.IsAlignedTo((ulong)count << shift).ShouldBeTrue();
             for (int i = 0; i < 20; i++)
             {
-                world.Pool.AllocateData(ref vm, out Pa data, out _).ShouldBe(PoolResult.Ok);
+                world.Pool.AllocateData(ref vm, 0, out Pa data, out _).ShouldBe(PoolResult.Ok);
                 (data < first || data >= first + ((ulong)count << shift)).ShouldBeTrue();
             }
 
@@ -200,12 +200,12 @@ public class FramePoolTests
     {
         var world = new World(2, startsZero: true);
         VmFrames vm = Adopt(world, 12);
-        world.Pool.AllocateData(ref vm, out Pa first, out bool isZero);
+        world.Pool.AllocateData(ref vm, 0, out Pa first, out bool isZero);
         isZero.ShouldBeTrue();
-        world.Pool.AllocateData(ref vm, out _, out isZero);
+        world.Pool.AllocateData(ref vm, 0, out _, out isZero);
         isZero.ShouldBeTrue();
         world.Pool.FreeData(ref vm, first);
-        world.Pool.AllocateData(ref vm, out Pa again, out isZero);
+        world.Pool.AllocateData(ref vm, 0, out Pa again, out isZero);
         again.Value.ShouldBe(first.Value);
         isZero.ShouldBeFalse();
         world.Pool.AllocateWhole(ref vm, out Pa block, out isZero);
@@ -222,12 +222,12 @@ public class FramePoolTests
         world.Pool.BeginScrub(out Pa chunk).ShouldBe(PoolResult.Ok);
         world.Pool.BeginScrub(out _).ShouldBe(PoolResult.OutOfMemory);
         VmFrames vm = Adopt(world, 12);
-        world.Pool.AllocateData(ref vm, out _, out _).ShouldBe(PoolResult.OutOfMemory);
+        world.Pool.AllocateData(ref vm, 0, out _, out _).ShouldBe(PoolResult.OutOfMemory);
         world.Pool.Usage.ScrubbingChunks.ShouldBe(1);
         world.Pool.EndScrub(chunk + Chunk).ShouldBe(PoolResult.NotAllocated);
         world.Pool.EndScrub(chunk).ShouldBe(PoolResult.Ok);
         world.Pool.EndScrub(chunk).ShouldBe(PoolResult.NotAllocated);
-        world.Pool.AllocateData(ref vm, out _, out bool isZero).ShouldBe(PoolResult.Ok);
+        world.Pool.AllocateData(ref vm, 0, out _, out bool isZero).ShouldBe(PoolResult.Ok);
         isZero.ShouldBeTrue();
     }
 
@@ -237,7 +237,7 @@ public class FramePoolTests
         var world = new World(2);
         VmFrames vm = Adopt(world, 16);
         VmFrames other = Adopt(world, 16);
-        world.Pool.AllocateData(ref vm, out Pa only, out _);
+        world.Pool.AllocateData(ref vm, 0, out Pa only, out _);
         world.Pool.ReserveTables(ref vm, 32).ShouldBe(PoolResult.Ok);
         world.Pool.FreeData(ref vm, only).ShouldBe(PoolResult.Ok);
         world.Pool.AllocateWhole(ref other, out _, out _).ShouldBe(PoolResult.OutOfMemory);
@@ -258,7 +258,7 @@ public class FramePoolTests
         VmFrames vm = Adopt(world, 12);
         for (int i = 0; i < 5000; i++)
         {
-            world.Pool.AllocateData(ref vm, out _, out _).ShouldBe(PoolResult.Ok);
+            world.Pool.AllocateData(ref vm, 0, out _, out _).ShouldBe(PoolResult.Ok);
         }
 
         for (int i = 0; i < 9; i++)
@@ -318,7 +318,7 @@ public class FramePoolTests
     {
         FramePool pool = default;
         pool.Initialize(
-            new Pinned<Chunk>(descriptors).Array, new Pinned<ushort>(descriptors * FramePool.LinksPerChunk).Array)
+            new Pinned<Chunk>(descriptors).Array, new Pinned<ulong>(descriptors * FramePool.WordsPerChunk).Array)
             .ShouldBe(PoolResult.Ok);
         return pool;
     }

@@ -151,10 +151,10 @@ public class PolicyTests
     }
 
     [Theory]
-    [InlineData(false, PageFate.AnonymousLastMappingFreed, 0, 0, 0, 2)]
-    [InlineData(true, PageFate.AnonymousLastMappingFreed, 2, 2, 0, 0)]
-    [InlineData(false, PageFate.Unknown, 64 * 1024, 0, 0, 2)]
-    public void Unmapping_by_fate_settles_once_for_a_table_of_512_pages(
+    [InlineData(false, PageFate.AnonymousLastMappingFreed, 0, 0, 0, 1)]
+    [InlineData(true, PageFate.AnonymousLastMappingFreed, 2, 1, 0, 0)]
+    [InlineData(false, PageFate.Unknown, 64 * 1024, 0, 0, 1)]
+    public void Unmapping_by_fate_settles_once_for_all_tables_of_a_table(
         bool rangeTlbi, PageFate fate, int linesOrRanges, int ranges, int ipas, int vmids)
     {
         Vm<Arm4K> vm = Dirty4K(MaintenancePolicy.Fate, 4, slotMegabytes: 8);
@@ -179,14 +179,12 @@ public class PolicyTests
     public void By_fate_no_frame_is_free_before_its_invalidation_is_complete()
     {
         Vm<Arm4K> vm = Dirty4K(MaintenancePolicy.Fate, 4);
-        ulong batch = 512;
         var used = new List<ulong>();
         vm.World.OnDsb = () => used.Add(vm.UsedFrames);
         ulong before = vm.UsedFrames;
         vm.Unmap(Base, 4 * Mb).ShouldBe(MemoryResult.Ok);
-        used.Count.ShouldBeGreaterThanOrEqualTo(2);
-        used[0].ShouldBe(before);
-        used.Min().ShouldBeGreaterThanOrEqualTo(before - batch - 1);
+        used.ShouldNotBeEmpty();
+        used.ShouldAllBe(frames => frames == before);
         vm.UsedFrames.ShouldBeLessThan(before - 1024);
     }
 

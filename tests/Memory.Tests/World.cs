@@ -44,8 +44,8 @@ internal sealed class World
         _startsZero = startsZero;
         int count = descriptors == 0 ? chunks : descriptors;
         Descriptors = new Pinned<Chunk>(count);
-        Links = new Pinned<ushort>(count * FramePool.LinksPerChunk);
-        if (Pool.Initialize(Descriptors.Array, Links.Array) != PoolResult.Ok)
+        Bits = new Pinned<ulong>(count * FramePool.WordsPerChunk);
+        if (Pool.Initialize(Descriptors.Array, Bits.Array) != PoolResult.Ok)
         {
             throw new InvalidOperationException("pool");
         }
@@ -71,11 +71,14 @@ internal sealed class World
     /// <summary>Runs while a page is being zeroed: where another PE can come in between.</summary>
     internal Action? OnZero { get; set; }
 
+    /// <summary>Runs before each call of the machine: where a life can end.</summary>
+    internal Action? OnCall { get; set; }
+
     internal List<string>? Log { get; set; }
 
     private Pinned<Chunk> Descriptors { get; }
 
-    private Pinned<ushort> Links { get; }
+    private Pinned<ulong> Bits { get; }
 
     internal ulong Read(ulong address)
     {
@@ -91,6 +94,7 @@ internal sealed class World
 
     internal void Zero(ulong start, ulong bytes)
     {
+        OnCall?.Invoke();
         OnZero?.Invoke();
         Counts.ZeroedBytes += (long)bytes;
         for (ulong at = start; at < start + bytes; at += 4096)
@@ -149,12 +153,14 @@ internal readonly struct TestMachine(World world, VmRecord vm) : IMemoryMachine
 
     public ulong ReadEntry(Pa entry)
     {
+        world.OnCall?.Invoke();
         world.Counts.EntryReads++;
         return world.Read(entry.Value);
     }
 
     public void WriteEntry(Pa entry, ulong value)
     {
+        world.OnCall?.Invoke();
         world.Counts.EntryWrites++;
         world.Write(entry.Value, value);
     }
@@ -172,24 +178,28 @@ internal readonly struct TestMachine(World world, VmRecord vm) : IMemoryMachine
 
     public bool ReserveTables(uint count)
     {
+        world.OnCall?.Invoke();
         TestMachine self = this;
         return VmTables.Reserve(ref self, count);
     }
 
     public Pa TakeTable()
     {
+        world.OnCall?.Invoke();
         TestMachine self = this;
         return VmTables.Take(ref self);
     }
 
     public void ReturnTable(Pa table)
     {
+        world.OnCall?.Invoke();
         TestMachine self = this;
         VmTables.Return(ref self, table);
     }
 
     public bool TakeRoot(uint tables, out Pa root)
     {
+        world.OnCall?.Invoke();
         TestMachine self = this;
         return VmTables.TakeRoot(ref self, tables, out root);
     }
@@ -202,12 +212,14 @@ internal readonly struct TestMachine(World world, VmRecord vm) : IMemoryMachine
 
     public void DsbInnerShareableStores()
     {
+        world.OnCall?.Invoke();
         world.Counts.DsbStores++;
         world.Log?.Add("dsb ishst");
     }
 
     public void DsbInnerShareable()
     {
+        world.OnCall?.Invoke();
         world.Counts.DsbInnerShareable++;
         world.Log?.Add("dsb ish");
         world.OnDsb?.Invoke();
@@ -215,6 +227,7 @@ internal readonly struct TestMachine(World world, VmRecord vm) : IMemoryMachine
 
     public void DsbFullSystem()
     {
+        world.OnCall?.Invoke();
         world.Counts.DsbSystem++;
         world.Log?.Add("dsb sy");
     }
@@ -227,6 +240,7 @@ internal readonly struct TestMachine(World world, VmRecord vm) : IMemoryMachine
 
     public void InvalidateIpa(Vmid vmid, TlbiIpa ipa)
     {
+        world.OnCall?.Invoke();
         world.Counts.TlbiIpa++;
         world.Log?.Add($"tlbi ipa {ipa.Ipa.Value:x}");
     }
@@ -239,12 +253,14 @@ internal readonly struct TestMachine(World world, VmRecord vm) : IMemoryMachine
 
     public void InvalidateCombined(Vmid vmid)
     {
+        world.OnCall?.Invoke();
         world.Counts.TlbiCombined++;
         world.Log?.Add("tlbi combined");
     }
 
     public void InvalidateVmid(Vmid vmid)
     {
+        world.OnCall?.Invoke();
         world.Counts.TlbiVmid++;
         world.Log?.Add($"tlbi vmid {vmid.Value}");
     }
@@ -257,6 +273,7 @@ internal readonly struct TestMachine(World world, VmRecord vm) : IMemoryMachine
 
     public void CleanInvalidateToPoC(Pa start, ulong bytes)
     {
+        world.OnCall?.Invoke();
         world.Counts.DcLines += World.Lines(start.Value, bytes);
         world.Log?.Add($"dc civac {start.Value:x}+{bytes:x}");
     }

@@ -75,6 +75,8 @@ public readonly struct AlienFormat : IDescriptorFormat
 
     public static ulong Leaf(ulong attributes, Pa output) => attributes ^ (output.Value >> GranuleShift);
 
+    public static ulong NextPage(ulong page) => ((page ^ Key) + 1) ^ Key;
+
     public static Pa OutputAddress(ulong entry, int level) => new(((entry ^ Key) & PageMask) << GranuleShift);
 
     public static LeafAttributes Attributes(ulong entry, bool forcedWriteBack)

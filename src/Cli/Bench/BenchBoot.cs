@@ -37,6 +37,9 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
         public double? FirstTouch { get; set; }
     }
 
+    /// <summary>How much of its memory a filler VM makes dirty.</summary>
+    public static long FillBytes(long memoryBytes) => Math.Max(memoryBytes - FillerReserve, memoryBytes / 2);
+
     /// <summary>
     /// Creates the VM, lets it dirty its memory, ends it as the case says, and returns what that cost.
     /// </summary>
@@ -45,7 +48,7 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
         string append = what.Guest.Name == GuestPayload.Filler
             ? string.Create(
                 CultureInfo.InvariantCulture,
-                $"fill={Math.Max(what.MemoryBytes - FillerReserve, what.MemoryBytes / 2)}")
+                $"fill={FillBytes(what.MemoryBytes)}")
             : "console=ttyAMA0 quiet nokaslr init_on_alloc=0 quietus.fill=90% quietus.then=idle";
         var order = new GuestOrder(
             what.Guest.Name, what.MemoryBytes, plan.Cpus, what.Pages, what.Policy.Name, append);
@@ -134,6 +137,10 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
         }
 
         _console.Clear();
+
+        // Every VM begins with clean memory, and nobody scrubs beside what is measured.
+        await monitor.RequestAsync("scrub when=asked", _answerLimit, cancellation).ConfigureAwait(false);
+        await monitor.RequestAsync("scrub", plan.Limit, cancellation).ConfigureAwait(false);
         MonitorReply created = await monitor.RequestAsync(order.Command, _answerLimit, cancellation)
             .ConfigureAwait(false);
         long vm = created.Final.Number("vm");

@@ -2,6 +2,7 @@ using System;
 using System.IO;
 using System.Linq;
 using System.Text.Json;
+using Quietus.Cli.Bench.Kvm;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
 using Quietus.Cli.Reports;
@@ -29,6 +30,11 @@ internal static class BenchJson
         WriteOptional(json, "demand_fault_instructions", result.Primitives.DemandFault);
         WriteOptional(json, "map_page_instructions", result.Primitives.MapPage);
         json.WriteEndObject();
+        if (result.Kvm is { } kvm)
+        {
+            KvmJson.Write(json, result, kvm);
+        }
+
         json.WriteStartArray("targets");
         foreach (Target target in Targets.Judge(result))
         {

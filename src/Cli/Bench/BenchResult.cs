@@ -35,6 +35,9 @@ internal sealed record BenchResult
 
     public required long FramesLost { get; init; }
 
+    /// <summary>What KVM takes for the same; null where it was not asked for.</summary>
+    public Kvm.KvmResult? Kvm { get; init; }
+
     /// <summary>Host time of the whole run, in nanoseconds.</summary>
     public required long WallNanoseconds { get; init; }
 }

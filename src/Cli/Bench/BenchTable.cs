@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
 using System.Linq;
+using Quietus.Cli.Bench.Kvm;
 using Quietus.Cli.Reports;
 using Quietus.Cli.Terminals;
 using Quietus.Cli.Units;
@@ -39,6 +40,12 @@ internal static class BenchTable
     /// <summary>Writes the whole result.</summary>
     public static void Write(TextWriter writer, BenchResult result)
     {
+        if (result.Kvm is { } kvm)
+        {
+            KvmTable.Write(writer, result, kvm);
+            return;
+        }
+
         foreach (IGrouping<(string, long, string), BenchRow> group in result.Rows.GroupBy(
             row => (row.Case.Guest.Name, row.Case.MemoryBytes, row.Case.Pages)))
         {
@@ -53,14 +60,19 @@ internal static class BenchTable
         }
 
         WritePrimitives(writer, result.Primitives);
-        WriteTargets(writer, Targets.Judge(result));
-        foreach (string note in (string[])
-        [
+        WriteTargets(writer, result);
+        WriteNotes(
+            writer,
             "Instructions are QEMU's count (-icount), from the order until all memory was back. Operations are counted "
                 + "where they are issued. D05 (model) is no measurement: the counts times published figures of Arm "
                 + "servers.",
-            .. result.Notes.Select(note => "Note: " + note),
-        ])
+            result.Notes);
+    }
+
+    /// <summary>Writes how the figures are to be read, and the run's own notes.</summary>
+    public static void WriteNotes(TextWriter writer, string method, IEnumerable<string> notes)
+    {
+        foreach (string note in notes.Select(note => "Note: " + note).Prepend(method))
         {
             TextTable.WriteNote(writer, note);
         }
@@ -79,19 +91,21 @@ internal static class BenchTable
             $"  {name,-30}{value?.ToString("N1", CultureInfo.InvariantCulture) ?? "not measured",14}"));
     }
 
-    private static void WriteTargets(TextWriter writer, IReadOnlyList<Target> targets)
+    /// <summary>Writes what was promised and what came of it; nothing where nothing was.</summary>
+    public static void WriteTargets(TextWriter writer, BenchResult result)
     {
+        IReadOnlyList<Target> targets = Targets.Judge(result);
         if (targets.Count == 0)
         {
             return;
         }
 
-        writer.WriteLine(Style.Bold("Must reach (cortex-a72, 4K pages, filler, 256 MB)"));
+        writer.WriteLine(Style.Bold(Targets.Title(result)));
         foreach (Target target in targets)
         {
             writer.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"  {target.Name,-44}{target.Bound,7}{target.Measured,14}  {(target.Met ? "met" : "MISSED")}"));
+                $"  {target.Name,-42}{target.Bound,9}{target.Measured,14}  {(target.Met ? "met" : "MISSED")}"));
         }
 
         writer.WriteLine();

@@ -1,6 +1,7 @@
 using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
+using Quietus.Cli.Bench.Kvm;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Units;
 
@@ -22,9 +23,19 @@ internal static class Targets
     private const int LinesPerPage = 64;
     private const long Memory = 256 * ByteSize.Megabyte;
 
+    /// <summary>What the promises hold for, as a heading.</summary>
+    public static string Title(BenchResult result) => "Must reach (" + (result.Kvm is null
+        ? "cortex-a72, 4K pages, filler, 256 MB)"
+        : "against KVM: cortex-a72 and max, 4K pages, 1 GB and more)");
+
     /// <summary>The promises that this result can be held against; empty for another configuration.</summary>
     public static IReadOnlyList<Target> Judge(BenchResult result)
     {
+        if (result.Kvm is { } kvm)
+        {
+            return KvmTargets.Judge(result, kvm);
+        }
+
         List<Target> targets = [];
         if (result.Plan.Cpu.Name != "cortex-a72")
         {

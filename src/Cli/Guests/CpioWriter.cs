@@ -14,24 +14,25 @@ internal sealed class CpioWriter(Stream archive)
 {
     private const string Trailer = "TRAILER!!!";
     private const int RegularFile = 0x81A4; // S_IFREG and 0644
+    private const int Program = 0x81ED; // S_IFREG and 0755
     private uint _inode = 1;
     private long _written;
 
     /// <summary>Adds a file; the format holds less than 4 GB in each.</summary>
-    public void Add(string name, Stream content, long length)
+    public void Add(string name, Stream content, long length, bool isProgram = false)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(length, uint.MaxValue);
-        Header(name, RegularFile, (uint)length);
+        Header(name, isProgram ? Program : RegularFile, (uint)length);
         content.CopyTo(archive);
         _written += length;
         Pad();
     }
 
     /// <summary>Adds a file that exists on this host.</summary>
-    public void AddFile(string name, string path)
+    public void AddFile(string name, string path, bool isProgram = false)
     {
         using FileStream file = File.OpenRead(path);
-        Add(name, file, file.Length);
+        Add(name, file, file.Length, isProgram);
     }
 
     /// <summary>Ends the archive.</summary>

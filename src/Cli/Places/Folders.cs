@@ -33,6 +33,18 @@ internal static class Folders
         }
     }
 
+    /// <summary>The program that measures KVM's guests, an ELF file beside the image; it need not exist.</summary>
+    public static string KvmProbe
+    {
+        get
+        {
+            string? set = Environment.GetEnvironmentVariable("QUIETUS_KVM_PROBE");
+            return string.IsNullOrEmpty(set)
+                ? Path.Combine(Path.GetDirectoryName(Path.GetFullPath(Image)) ?? string.Empty, "kvm-probe.elf")
+                : set;
+        }
+    }
+
     /// <summary>What was fetched or made once and is used again.</summary>
     public static string Cache
     {

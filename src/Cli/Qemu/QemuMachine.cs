@@ -20,11 +20,14 @@ internal sealed record QemuMachine
     /// <summary>RAM in bytes, whole megabytes.</summary>
     public required long MemoryBytes { get; init; }
 
-    /// <summary>Path of the hypervisor's image.</summary>
+    /// <summary>Path of what is booted at EL2: the hypervisor's image, or a Linux kernel to compare with.</summary>
     public required string Image { get; init; }
 
-    /// <summary>Path of the guests' archive, or null when only the embedded guest is used.</summary>
+    /// <summary>Path of the guests' archive or the initial RAM disk, or null when there is none.</summary>
     public string? Bundle { get; init; }
+
+    /// <summary>The command line of what is booted, or null for none.</summary>
+    public string? Append { get; init; }
 
     /// <summary>
     /// True for a machine whose time is a count of its instructions, the same in every run: what measuring needs.
@@ -56,6 +59,11 @@ internal sealed record QemuMachine
         if (Bundle is not null)
         {
             arguments.AddRange(["-initrd", Bundle]);
+        }
+
+        if (Append is not null)
+        {
+            arguments.AddRange(["-append", Append]);
         }
 
         if (CountsInstructions)

@@ -1,7 +1,6 @@
 using System;
 using System.Collections.Generic;
 using System.Diagnostics;
-using System.Globalization;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.Errors;
@@ -114,11 +113,7 @@ internal sealed class QemuSession : IAsyncDisposable
         {
             await _process.WaitForExitAsync(limit.Token).ConfigureAwait(false);
             await Task.WhenAny(_errorsEnded.Task, Task.Delay(500, CancellationToken.None)).ConfigureAwait(false);
-
-            // .NET reports death by a signal as 128 plus its number, as a shell does.
-            how = _process.ExitCode > 128
-                ? string.Create(CultureInfo.InvariantCulture, $"killed by signal {_process.ExitCode - 128}")
-                : string.Create(CultureInfo.InvariantCulture, $"exit code {_process.ExitCode}");
+            how = ChildEnd.Describe(_process);
         }
         catch (OperationCanceledException)
         {

@@ -17,9 +17,16 @@ internal static class HtmlReport
     public static string Make(BenchResult result) => HtmlPage.Make("what a VM's death costs", html =>
     {
         WriteHead(html, result);
-        foreach (IGrouping<(string, long, string), BenchRow> group in Groups(result))
+        if (result.Kvm is { } kvm)
         {
-            WriteCharts(html, result, [.. group]);
+            KvmSection.Write(html, result, kvm);
+        }
+        else
+        {
+            foreach (IGrouping<(string, long, string), BenchRow> group in Groups(result))
+            {
+                WriteCharts(html, result, [.. group]);
+            }
         }
 
         WriteRows(html, result);
@@ -158,7 +165,7 @@ internal static class HtmlReport
         IReadOnlyList<Target> targets = Targets.Judge(result);
         if (targets.Count > 0)
         {
-            html.Append("<h2>Must reach (cortex-a72, 4K pages, filler, 256 MB)</h2>\n<table style=\"width:auto\">\n");
+            html.Append("<h2>").Append(Text(Targets.Title(result))).Append("</h2>\n<table style=\"width:auto\">\n");
             foreach (Target target in targets)
             {
                 html.Append(CultureInfo.InvariantCulture, $"""

@@ -18,7 +18,7 @@ using Quietus.Cli.Units;
 namespace Quietus.Cli.Verbs;
 
 /// <summary><c>quietus bench</c>: what a VM's death costs, under each policy.</summary>
-internal static class BenchVerb
+internal static partial class BenchVerb
 {
     /// <summary>What each machine takes beside its RAM: QEMU itself and its translated code.</summary>
     private const long QemuItself = 128 * ByteSize.Megabyte;
@@ -68,6 +68,19 @@ internal static class BenchVerb
         HelpName = "file.html",
     };
 
+    private static readonly Option<string?> _churn = new("--churn")
+    {
+        Description = "Instead: so many short-lived filler VMs in one boot (quietus.churn/1)",
+        HelpName = "n",
+    };
+
+    private static readonly Option<string> _lifetime = new("--lifetime")
+    {
+        Description = "With --churn, when each is killed: " + string.Join(", ", Lifetime.All),
+        DefaultValueFactory = _ => Lifetime.Filled,
+        HelpName = "until",
+    };
+
     private static readonly Option<string> _cpus = CommonOptions.Cpus(1);
     private static readonly Option<string> _cpu = CommonOptions.Cpu();
     private static readonly Option<string?> _timeout =
@@ -77,7 +90,8 @@ internal static class BenchVerb
     {
         var command = new Command("bench", "Measure what killing and unmapping a VM costs, under each policy")
         {
-            _guest, _memory, _pages, _policies, _cpu, _cpus, _jobs, _timeout, _json, _report,
+            _guest, _memory, _pages, _policies, _cpu, _cpus, _jobs, _timeout, _against, _churn, _lifetime, _json,
+            _report,
         };
         command.SetAction((result, _) => RunAsync(result, cancellation));
         return command;
@@ -85,8 +99,14 @@ internal static class BenchVerb
 
     private static async Task<int> RunAsync(ParseResult result, CancellationToken cancellation)
     {
+        if (result.GetValue(_churn) is { } churn)
+        {
+            return await ChurnAsync(churn, result, cancellation).ConfigureAwait(false);
+        }
+
         List<string> notes = [];
-        BenchPlan plan = ReadPlan(result, notes);
+        bool isAgainst = IsAgainst(result);
+        BenchPlan plan = isAgainst ? ReadPlanAgainst(result) : ReadPlan(result, notes);
         string? json = result.GetValue(_json);
         string? report = result.GetValue(_report);
         if (json != "-")
@@ -103,6 +123,13 @@ internal static class BenchVerb
             await Console.Error.WriteLineAsync("quietus: " + note).ConfigureAwait(false);
         }
 
+        if (isAgainst)
+        {
+            BenchResult compared = await MeasureAgainstAsync(plan, qemu, image, cancellation).ConfigureAwait(false);
+            Write(compared, json, report);
+            return Judge(compared);
+        }
+
         BenchResult measured;
         using (var progress = new BenchProgress(plan.Cases.Count))
         {
@@ -113,6 +140,93 @@ internal static class BenchVerb
 
         Write(measured, json, report);
         return Judge(measured);
+    }
+
+    private static async Task<int> ChurnAsync(string churn, ParseResult result, CancellationToken cancellation)
+    {
+        ChurnPlan plan = ReadChurn(churn, result);
+        string? json = result.GetValue(_json);
+        if (json != "-")
+        {
+            CommonOptions.CheckWritable(json, "--json");
+        }
+
+        QemuBinary qemu = await QemuBinary.FindAsync(cancellation).ConfigureAwait(false);
+        int step = Math.Max(1, plan.Count / 20);
+        ChurnResult churned = await new ChurnRunner(plan, qemu, CommonOptions.FindImage(), Progress)
+            .RunAsync(cancellation)
+            .ConfigureAwait(false);
+        if (json == "-")
+        {
+            using Stream output = StandardStreams.OpenOutput();
+            ChurnOutput.WriteJson(output, churned);
+        }
+        else
+        {
+            ChurnOutput.WriteTable(Console.Out, churned);
+            if (json is not null)
+            {
+                ResultFile.Write(json, stream => ChurnOutput.WriteJson(stream, churned));
+            }
+        }
+
+        if (!churned.IsSound)
+        {
+            Console.Error.WriteLine("quietus: memory did not come back as it should; see the table");
+            return ExitCode.Failed;
+        }
+
+        return churned.IsInterrupted ? ExitCode.Interrupted : ExitCode.Ok;
+
+        void Progress(int done)
+        {
+            if (done % step == 0 || done == plan.Count)
+            {
+                Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"[{done}/{plan.Count}] VMs"));
+            }
+        }
+    }
+
+    private static ChurnPlan ReadChurn(string churn, ParseResult result)
+    {
+        const int Most = 1_000_000;
+        if (!int.TryParse(churn, NumberStyles.None, CultureInfo.InvariantCulture, out int count)
+            || count is < 1 or > Most)
+        {
+            throw CliException.Usage($"'{churn}' is no number of VMs", $"--churn takes 1 to {Most}");
+        }
+
+        string lifetime = result.GetValue(_lifetime)!;
+        if (!Lifetime.All.Contains(lifetime))
+        {
+            throw CliException.Usage(
+                $"'{lifetime}' is no lifetime", "--lifetime takes " + string.Join(", ", Lifetime.All));
+        }
+
+        if ((new Option[] { _guest, _memory, _policies, _jobs, _report, _cpus, _against })
+            .FirstOrDefault(option => result.GetResult(option) is { Implicit: false }) is { } useless)
+        {
+            throw CliException.Usage(
+                $"{useless.Name} means nothing with --churn",
+                "it takes --lifetime, --cpu, --pages, --timeout and --json");
+        }
+
+        CpuModel cpu = CpuModel.Parse(result.GetValue(_cpu)!);
+        IReadOnlyList<string> pages = result.GetResult(_pages) is { Implicit: false }
+            ? PageSize.ParseList(CommonOptions.Items(result.GetValue(_pages), "--pages"))
+            : PageSize.ParseList(["4k", "2m"]);
+        return new ChurnPlan
+        {
+            Count = count,
+            Lifetime = lifetime,
+            Cpu = cpu,
+            Pages = pages,
+            Limit = CommonOptions.ReadTimeout(result.GetValue(_timeout)) ?? TimeSpan.FromMinutes(1),
+            Command = string.Create(
+                CultureInfo.InvariantCulture,
+                $"./quietus bench --churn {count} --lifetime {lifetime} --cpu {cpu.Name}"
+                    + $" --pages {string.Join(',', pages)}"),
+        };
     }
 
     private static BenchPlan ReadPlan(ParseResult result, List<string> notes)
@@ -154,10 +268,15 @@ internal static class BenchVerb
             Policies = policies,
             Jobs = jobs,
 
-            // A minute, and one for every 256 MB: an emulated core on a busy host dirties 100 MB/s at worst.
-            Limit = limit ?? TimeSpan.FromMinutes(1 + (memory.Max() / (256.0 * ByteSize.Megabyte))),
+            Limit = limit ?? DefaultLimit(memory.Max()),
         };
     }
+
+    /// <summary>
+    /// A minute, and one for every 256 MB: an emulated core on a busy host dirties 100 MB/s at worst.
+    /// </summary>
+    private static TimeSpan DefaultLimit(long memoryBytes) =>
+        TimeSpan.FromMinutes(1 + (memoryBytes / (256.0 * ByteSize.Megabyte)));
 
     private static string DefaultGuest(List<string> notes)
     {

@@ -216,9 +216,9 @@ function invalidate_local_guest_context
 // x0 = first byte, line-aligned; x1 = lines; x2 = bytes in a line. The caller adds the DSB.
     .macro by_line name, operation, another=nop
     function \name
-1:  subs    x1, x1, #8
+1:  subs    x1, x1, #32
     b.lo    2f
-    .rept 8
+    .rept 32
     \operation, x0
     .ifnc \another, nop
     \another, x0
@@ -227,7 +227,7 @@ function invalidate_local_guest_context
     .endr
     b.ne    1b
     ret
-2:  adds    x1, x1, #8
+2:  adds    x1, x1, #32
     b.eq    4f
 3:  \operation, x0
     .ifnc \another, nop
@@ -243,6 +243,20 @@ function invalidate_local_guest_context
     by_line dc_cvac, "dc cvac"
     by_line ic_ivau, "ic ivau"
     by_line dc_zva, "dc zva"
+
+// x0 = first byte; x1 = bytes, a multiple of 4096.
+function zero_by_stores
+    movi    v0.2d, #0
+    movi    v1.2d, #0
+    movi    v2.2d, #0
+    movi    v3.2d, #0
+1:  .rept 64
+    st1     {v0.2d, v1.2d, v2.2d, v3.2d}, [x0], #64
+    .endr
+    subs    x1, x1, #4096
+    b.ne    1b
+    ret
+
     by_line dc_zva_civac, "dc zva", "dc civac"
 
 function ic_ialluis

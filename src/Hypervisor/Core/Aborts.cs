@@ -72,6 +72,9 @@ internal static unsafe class Aborts
                 Inject.ExternalAbort(vcpu, abort);
                 break;
 
+            case FaultResult.OutOfMemory when Platform.Pool.IsScrubbing:
+                break; // a chunk comes back within the scrub's time; the guest faults again
+
             case FaultResult.OutOfMemory:
                 vcpu->Vm->RequestStop("the machine ran out of memory for this VM"u8);
                 break;

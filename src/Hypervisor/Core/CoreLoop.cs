@@ -17,7 +17,7 @@ internal static unsafe class CoreLoop
             if (vcpu == null)
             {
                 DiscardInterrupts();
-                if (core->Vcpu == null)
+                if (!Scrubber.TryOne(core) && core->Vcpu == null)
                 {
                     Instructions.WaitForInterrupt();
                 }

@@ -33,6 +33,12 @@ internal struct DeathFigures
     internal ulong VirtualNanoseconds;
     internal ulong FreedBytes;
     internal ulong LeakedFrames;
+
+    /// <summary>From the start order to the first entry of the guest; 0 when it was never entered.</summary>
+    internal ulong FirstEntryNanoseconds;
+
+    /// <summary>From there until it said that its memory is dirty; 0 when it did not come to that.</summary>
+    internal ulong FillNanoseconds;
     internal MaintenanceCounters Issued;
 
     /// <summary>The figures as the protocol has them (docs/protocol.md).</summary>
@@ -58,6 +64,8 @@ internal struct DeathFigures
         line.Field("virtual_ns"u8, VirtualNanoseconds);
         line.Field("freed_bytes"u8, FreedBytes);
         line.Field("leaked_frames"u8, LeakedFrames);
+        line.Field("first_entry_virtual_ns"u8, FirstEntryNanoseconds);
+        line.Field("fill_virtual_ns"u8, FillNanoseconds);
     }
 }
 

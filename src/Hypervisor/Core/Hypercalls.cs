@@ -2,6 +2,7 @@ using System;
 using System.Runtime.CompilerServices;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Guests;
+using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Monitor;
 using Quietus.Wire;
 
@@ -79,6 +80,12 @@ internal static unsafe class Hypercalls
 
     private static void Report(Vm* vm, in GuestCall call)
     {
+        const ulong Dirtied = 1;
+        if (call.ReportKind == Dirtied)
+        {
+            vm->FilledAt = Stopwatch.Now;
+        }
+
         Span<byte> buffer = stackalloc byte[128];
         LineBuilder line = new(buffer);
         line.Text("event=report"u8);

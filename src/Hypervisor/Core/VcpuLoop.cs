@@ -34,6 +34,11 @@ internal static unsafe class VcpuLoop
         Load(core, vcpu);
         if (TryAttend(vcpu))
         {
+            if (vcpu->Index == 0)
+            {
+                vcpu->Vm->EnteredAt = Stopwatch.Now;
+            }
+
             Instructions.RunGuest(&vcpu->Context);
         }
 

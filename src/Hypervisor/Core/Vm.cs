@@ -68,6 +68,16 @@ internal unsafe struct Vm
     internal VirtualPl011 Uart;
     internal VcpuPower Power;
 
+    /// <summary>
+    /// <see cref="Stopwatch.Now"/> at the start order, at the first entry of vCPU 0, and when the guest said that its
+    /// memory is dirty; 0 before.
+    /// </summary>
+    internal ulong StartedAt;
+
+    internal ulong EnteredAt;
+
+    internal ulong FilledAt;
+
     /// <summary>CNTVOFF_EL2: the guest's time begins when it is made.</summary>
     internal ulong CounterOffset;
 

@@ -45,6 +45,7 @@ internal static unsafe class VmLife
             return VmError.NoSlot;
         }
 
+        Scrubber.Pause();
         VmError error = Build(vm, in options, arguments);
         if (error != VmError.None)
         {
@@ -52,6 +53,7 @@ internal static unsafe class VmLife
             vm = null;
         }
 
+        Scrubber.Resume();
         return error;
     }
 
@@ -75,6 +77,7 @@ internal static unsafe class VmLife
         }
 
         vm->State = VmState.Running;
+        vm->StartedAt = Stopwatch.Now;
         int next = 0;
         for (int i = 1; i < Platform.CoreCount && next < vm->Options.VcpuCount; i++)
         {
@@ -122,6 +125,7 @@ internal static unsafe class VmLife
         vm->Memory.BeginInvalidation(ref machine, in range, ref cursor);
         vm->MemoryLock.Leave();
         Finish(vm, ref figures, watch, heldBefore);
+        Scrubber.Wake();
         return figures;
     }
 
@@ -227,6 +231,7 @@ internal static unsafe class VmLife
         Finish(vm, ref figures, watch, heldBefore);
         GuestConsole.Flush(vm);
         *vm = default;
+        Scrubber.Wake();
         return figures;
     }
 
@@ -260,6 +265,8 @@ internal static unsafe class VmLife
         MappedPages = vm->Memory.MappedPages,
         MappedBlocks = vm->Memory.MappedBlocks,
         Issued = vm->MachineState.Counters,
+        FirstEntryNanoseconds = vm->EnteredAt != 0 ? vm->EnteredAt - vm->StartedAt : 0,
+        FillNanoseconds = vm->FilledAt != 0 ? vm->FilledAt - vm->EnteredAt : 0,
     };
 
     private static void Finish(Vm* vm, ref DeathFigures figures, Stopwatch watch, ulong heldBefore)
@@ -295,6 +302,6 @@ internal static unsafe class VmLife
     private static ulong FreeBytes()
     {
         PoolUsage usage = Platform.Pool.Usage;
-        return (ulong)(usage.CleanChunks + usage.DirtyChunks) << FramePool.ChunkShift;
+        return (ulong)usage.FreeChunks << FramePool.ChunkShift;
     }
 }

@@ -197,6 +197,10 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "dc_zva"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void ZeroBlocks(ulong address, ulong blocks, ulong blockBytes);
 
+    /// <summary>ST1 of four zero vectors, over a multiple of 4 KB.</summary>
+    [RuntimeImport("*", "zero_by_stores"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void ZeroByStores(ulong address, ulong bytes);
+
     /// <summary>DC ZVA and DC CIVAC on each line.</summary>
     [RuntimeImport("*", "dc_zva_civac"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void ZeroAndCleanLines(ulong address, ulong lines, ulong lineBytes);

@@ -134,8 +134,8 @@ internal static unsafe class Platform
         }
 
         void* descriptors = _memory.Take(chunks * (ulong)Unsafe.SizeOf<Chunk>(), 64);
-        void* links = _memory.Take(chunks * FramePool.LinksPerChunk * sizeof(ushort), 64);
-        if (descriptors == null || links == null)
+        void* bits = _memory.Take(chunks * FramePool.WordsPerChunk * sizeof(ulong), 64);
+        if (descriptors == null || bits == null)
         {
             return false;
         }
@@ -143,7 +143,7 @@ internal static unsafe class Platform
         // Invariant: both arrays were just taken, with room for as many elements as they are said to have.
         bool good = _pool.Initialize(
             new UnmanagedArray<Chunk>((nint)descriptors, (int)chunks),
-            new UnmanagedArray<ushort>((nint)links, (int)chunks * FramePool.LinksPerChunk)) == PoolResult.Ok;
+            new UnmanagedArray<ulong>((nint)bits, (int)chunks * FramePool.WordsPerChunk)) == PoolResult.Ok;
         for (int i = 0; good && i < _description.MemoryBankCount; i++)
         {
             AddressRange bank = _description.MemoryBankAt(i);

@@ -21,6 +21,9 @@ internal struct Stopwatch
     /// <summary>Nanoseconds since the start, at the system counter's resolution.</summary>
     internal readonly ulong ElapsedNanoseconds => ToNanoseconds(Instructions.ReadCounter() - _startTime);
 
+    /// <summary>The system counter in nanoseconds: the only one that all cores share.</summary>
+    internal static ulong Now => ToNanoseconds(Instructions.ReadCounter());
+
     /// <summary>The counter itself, for whoever wants only a difference of instructions.</summary>
     internal static ulong Count() =>
         CpuFeatures.CycleCounter ? Instructions.ReadCycleCounter() : ToNanoseconds(Instructions.ReadCounter());

@@ -74,6 +74,10 @@ internal static unsafe class Commands
         {
             DescribeMemory(ref reply);
         }
+        else if (command.VerbIs("scrub"u8))
+        {
+            Scrub(in command, ref reply);
+        }
         else if (command.VerbIs("measure"u8))
         {
             Measure(in command, ref reply);
@@ -105,7 +109,7 @@ internal static unsafe class Commands
         PoolUsage usage = Platform.Pool.Usage;
         reply.Field("cores"u8, (ulong)Platform.CoreCount);
         reply.Field("memory_bytes"u8, (ulong)usage.TotalChunks << FramePool.ChunkShift);
-        reply.Field("free_bytes"u8, (ulong)(usage.CleanChunks + usage.DirtyChunks) << FramePool.ChunkShift);
+        reply.Field("free_bytes"u8, (ulong)usage.FreeChunks << FramePool.ChunkShift);
         reply.HexadecimalField("midr"u8, Instructions.ReadMidr(), 8);
         reply.Field("ipa_bits"u8, (ulong)VmTable.Geometry.IpaBits);
         reply.Field("granule"u8, "4k"u8);
@@ -157,7 +161,9 @@ internal static unsafe class Commands
         }
 
         command.TryGet("append"u8, out ReadOnlySpan<byte> append);
+        Stopwatch watch = Stopwatch.Start();
         VmError error = VmLife.Create(in options, append, out Vm* vm);
+        ulong instructions = watch.Elapsed;
         if (error != VmError.None)
         {
             Fail(ref reply, VmErrors.CodeOf(error), VmErrors.Describe(error));
@@ -166,6 +172,7 @@ internal static unsafe class Commands
 
         reply.Field("vm"u8, vm->Id);
         reply.Field("slot"u8, (ulong)vm->Slot);
+        reply.Field("instructions"u8, instructions);
     }
 
     private static void Start(in CommandLine command, ref LineBuilder reply)
@@ -226,8 +233,8 @@ internal static unsafe class Commands
     private static void DescribeMemory(ref LineBuilder reply)
     {
         PoolUsage usage = Platform.Pool.Usage;
-        int free = usage.CleanChunks + usage.DirtyChunks;
-        int used = usage.TotalChunks - free - usage.ReservedChunks - usage.ScrubbingChunks;
+        int free = usage.FreeChunks;
+        int used = usage.OwnedChunks;
         reply.Field("total_bytes"u8, (ulong)usage.TotalChunks << FramePool.ChunkShift);
         reply.Field("free_bytes"u8, (ulong)free << FramePool.ChunkShift);
         reply.Field("used_bytes"u8, (ulong)used << FramePool.ChunkShift);
@@ -236,6 +243,61 @@ internal static unsafe class Commands
         reply.Field("chunks_free"u8, (ulong)free);
         reply.Field("chunks_dirty"u8, (ulong)usage.DirtyChunks);
         reply.Field("refused_frees"u8, Platform.Pool.RefusedFrees);
+        reply.Field("misplaced_chunks"u8, (ulong)MisplacedChunks());
+        Scrubber.Figures.Write(ref reply);
+    }
+
+    /// <summary>
+    /// Chunks that are on no list, or on two; all of them where a list is damaged. The idle cores stand still meanwhile.
+    /// </summary>
+    private static int MisplacedChunks()
+    {
+        Scrubber.Pause();
+        PoolUsage usage = Platform.Pool.Usage;
+        PoolAudit audit = Platform.Pool.Audit();
+        bool isSound = audit.IsSound;
+        int found = audit.Chunks + usage.ReservedChunks;
+        for (int slot = 0; slot < VmTable.SlotCount; slot++)
+        {
+            Vm* vm = VmTable.At(slot);
+            if (vm->Id != 0)
+            {
+                vm->MemoryLock.Enter();
+                audit = Platform.Pool.Audit(in vm->MachineState.Frames);
+                vm->MemoryLock.Leave();
+                isSound &= audit.IsSound;
+                found += audit.Chunks;
+            }
+        }
+
+        Scrubber.Resume();
+        int off = usage.TotalChunks - found;
+        return !isSound ? usage.TotalChunks : off < 0 ? -off : off;
+    }
+
+    /// <summary>When chunks are scrubbed; without that, all of them now.</summary>
+    private static void Scrub(in CommandLine command, ref LineBuilder reply)
+    {
+        if (!command.TryGet("when"u8, out ReadOnlySpan<byte> when))
+        {
+            Scrubber.Everything().Write(ref reply);
+            return;
+        }
+
+        bool isAsked = Ascii.Equal(when, "asked"u8);
+        if (!isAsked && !Ascii.Equal(when, "idle"u8))
+        {
+            Fail(ref reply, "bad-argument"u8, "when=idle or when=asked"u8);
+            return;
+        }
+
+        Scrubber.OnlyWhenAsked = isAsked;
+        if (isAsked)
+        {
+            Scrubber.Pause();
+        }
+
+        Scrubber.Resume();
     }
 
     private static void Measure(in CommandLine command, ref LineBuilder reply)
@@ -268,6 +330,7 @@ internal static unsafe class Commands
     private static void Help()
     {
         Line("- version | machine | memory | list | help | text | off | panic"u8);
+        Line("- scrub [when=idle|asked]"u8);
         Line("- create guest=filler|linux memory=64M [cpus=1] pages=4k|2m|auto policy=NAME [append=\"...\"]"u8);
         Line("-   policies: before-series patch5 patch6 patch7 series fate"u8);
         Line("- start vm=N | kill vm=N | unmap vm=N | measure vm=N | send vm=N text=\"...\""u8);

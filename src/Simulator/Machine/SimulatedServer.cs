@@ -21,7 +21,7 @@ public sealed class SimulatedServer
 
     // The pool's records lie in pinned arrays: an UnmanagedArray keeps nothing alive.
     private readonly Chunk[] _chunks;
-    private readonly ushort[] _links;
+    private readonly ulong[] _bits;
 
     private readonly Prices _prices;
     private readonly Meter[] _meters;
@@ -48,8 +48,8 @@ public sealed class SimulatedServer
         int chunks = (int)((tableBytes + FramePool.ChunkBytes - 1) >> FramePool.ChunkShift);
         Tables = new TableMemory((ulong)chunks << FramePool.ChunkShift);
         _chunks = GC.AllocateArray<Chunk>(chunks, pinned: true);
-        _links = GC.AllocateArray<ushort>(chunks * FramePool.LinksPerChunk, pinned: true);
-        _ = Pool.Initialize(Unmanaged(_chunks), Unmanaged(_links));
+        _bits = GC.AllocateArray<ulong>(chunks * FramePool.WordsPerChunk, pinned: true);
+        _ = Pool.Initialize(Unmanaged(_chunks), Unmanaged(_bits));
         _ = Pool.AddRange(new Pa(TableMemory.Base), (ulong)chunks << FramePool.ChunkShift, isZero: true);
     }
 

@@ -84,6 +84,12 @@ internal sealed class TestMachine : IAsyncDisposable
         QemuSession session = await ExplainAsync(
             QemuSession.StartAsync(qemu, board, folder, Patience, Cancellation), command).ConfigureAwait(false);
         var machine = new TestMachine(folder, session, command);
+        if (board.CountsInstructions)
+        {
+            // Nobody scrubs beside what is counted.
+            await machine.AskAsync("scrub when=asked").ConfigureAwait(false);
+        }
+
         machine._freeAtBoot = (await machine.AskAsync("memory").ConfigureAwait(false)).Number("free_bytes");
         return machine;
     }
@@ -154,6 +160,7 @@ internal sealed class TestMachine : IAsyncDisposable
         memory.Number("free_bytes").ShouldBe(_freeAtBoot, memory.Text);
         memory.Number("used_bytes").ShouldBe(0, memory.Text);
         memory.Number("refused_frees").ShouldBe(0, memory.Text);
+        memory.Number("misplaced_chunks").ShouldBe(0, memory.Text);
         Monitor.FramesDamaged.ShouldBe(0);
         Monitor.FramesLost.ShouldBe(0);
         Sort();

@@ -1,0 +1,103 @@
+// The program's first instructions, and the few that C# cannot say.
+
+    .macro function name
+    .text
+    .balign 16
+    .globl \name
+    .type \name, %function
+\name:
+    .endm
+
+    .section .text.head, "ax"
+    .globl image_start
+// Linux enters here at EL0 with the stack as the ABI has it: argc, argv, a null, the environment.
+image_start:
+    mov     x20, sp
+    adrp    x21, image_start
+    add     x21, x21, :lo12:image_start
+
+    // Relocate: R_AARCH64_RELATIVE (1027) is all that a static position-independent link leaves.
+    adrp    x1, __rela_start
+    add     x1, x1, :lo12:__rela_start
+    adrp    x2, __rela_end
+    add     x2, x2, :lo12:__rela_end
+1:  cmp     x1, x2
+    b.hs    2f
+    ldp     x3, x4, [x1], #16
+    ldr     x5, [x1], #8
+    cmp     x4, #1027
+    b.ne    3f
+    add     x5, x5, x21
+    str     x5, [x21, x3]
+    b       1b
+
+2:  mov     x29, xzr
+    mov     x30, xzr
+    mov     x0, x20
+    bl      kvm_probe_start
+3:  brk     #0
+
+// What the compiler calls where its own helper is missing: an ordinary failed check.
+function RhpFallbackFailFast
+    mov     w0, #255
+    b       quietus_check_failed
+
+// long system_call(long number, a, b, c, d, e, f): the result, or a negative errno.
+function system_call
+    mov     x8, x0
+    mov     x0, x1
+    mov     x1, x2
+    mov     x2, x3
+    mov     x3, x4
+    mov     x4, x5
+    mov     x5, x6
+    svc     #0
+    ret
+
+function read_counter
+    isb
+    mrs     x0, cntvct_el0
+    ret
+
+function read_counter_frequency
+    mrs     x0, cntfrq_el0
+    ret
+
+// void store_lines(ulong start, ulong bytes): one store for each line of 64 bytes, as the guest does.
+function store_lines
+    add     x1, x0, x1
+1:  str     x0, [x0], #64
+    cmp     x0, x1
+    b.lo    1b
+    ret
+
+function address_of_guest
+    adrp    x0, guest_start
+    add     x0, x0, :lo12:guest_start
+    ret
+
+function size_of_guest
+    mov     x0, #(guest_end - guest_start)
+    ret
+
+// What the virtual machine runs, copied to its address 0, where a vCPU of KVM starts. MMU off, EL1. It stores to every
+// line of its memory, says so by a store to where nothing is (the doorbell), and begins again. Kvm/VirtualMachine.cs
+// writes the three words at its end.
+    .section .rodata
+    .balign 16
+guest_start:
+    adr     x9, 3f
+    ldp     x0, x1, [x9]
+    ldr     x2, [x9, #16]
+1:  mov     x3, x0
+2:  mov     x4, x3
+    str     x4, [x3], #64
+    cmp     x3, x1
+    b.lo    2b
+    str     x3, [x2]
+    b       1b
+    .balign 8
+3:  .quad   0                       // the first byte that it may write
+    .quad   0                       // the first that it may not
+    .quad   0                       // the doorbell
+guest_end:

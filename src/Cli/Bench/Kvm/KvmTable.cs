@@ -1,0 +1,87 @@
+using System.Collections.Generic;
+using System.Globalization;
+using System.IO;
+using System.Linq;
+using Quietus.Cli.Reports;
+using Quietus.Cli.Terminals;
+using Quietus.Cli.Units;
+
+namespace Quietus.Cli.Bench.Kvm;
+
+/// <summary>The comparison for people, within <see cref="TextTable.Width"/> columns.</summary>
+internal static class KvmTable
+{
+    /// <summary>What is counted on each side: the figures mean nothing without it.</summary>
+    public const string Method =
+        "All are instructions of all cores, counted by the emulated PMU under the same -icount. Quietus: policy fate, "
+        + "from the order until all memory is back in the pool; waiting counts as well. KVM: from the system call until "
+        + "it returns (kill: until wait4 does), with the timer ticks in between; waiting does not count. Stage-2's share "
+        + "of KVM frees no page of the host: closing the VM's descriptors, removing the memory slot. Its ratio compares "
+        + "that with all that Quietus does. KVM's VM has one vCPU and no devices. docs/against-kvm.md says more.";
+
+    private const string Dash = "-";
+
+    /// <summary>Writes the whole result.</summary>
+    public static void Write(TextWriter writer, BenchResult result, KvmResult kvm)
+    {
+        foreach (IGrouping<KvmCase, KvmComparison> group in KvmComparison.Make(result, kvm).GroupBy(pair => pair.Case))
+        {
+            writer.WriteLine(Style.Bold(
+                $"{ByteSize.Format(group.Key.MemoryBytes)}, pages {group.Key.Pages}, {result.Plan.Cpu.Name}, "
+                + $"against KVM of Linux {kvm.KernelRelease}"));
+            WriteLine(writer, "instructions", "Quietus", "per page", "KVM", "per page", "ratio");
+            WriteLine(
+                writer, new string('-', 22), new string('-', 12), new string('-', 8), new string('-', 14),
+                new string('-', 9), new string('-', 9));
+            foreach (KvmComparison pair in group)
+            {
+                Write(writer, pair);
+            }
+
+            writer.WriteLine();
+        }
+
+        BenchTable.WriteTargets(writer, result);
+        BenchTable.WriteNotes(writer, Method, result.Notes.Concat(Notes(kvm)));
+    }
+
+    /// <summary>What the reader has to know of this run: where the host had not enough blocks.</summary>
+    public static IEnumerable<string> Notes(KvmResult kvm) => kvm.Rows
+        .Where(row => row.Case.Pages == "2m" && row.MappedPages4K > 0)
+        .Select(row => string.Create(
+            CultureInfo.InvariantCulture,
+            $"{row.Case} {row.Way}: the host had blocks for {row.MappedBlocks2M * 2:N0} MB only, and took "
+                + $"{row.MappedPages4K:N0} pages of 4K besides."));
+
+    private static void Write(TextWriter writer, KvmComparison pair)
+    {
+        bool isKill = pair.Way == DeathWay.Kill;
+        WriteLine(
+            writer,
+            isKill ? "kill in mid-run" : "unmap, VM alive",
+            Whole(pair.Ours.Death.Instructions),
+            pair.Ours.InstructionsPerEntry is { } ours ? Tenths(ours) : Dash,
+            Whole(pair.Whole.Instructions),
+            Tenths(pair.Whole.PerEntry),
+            Times(pair.WholeRatio));
+        WriteLine(
+            writer, "  Stage-2's share", Dash, Dash, Whole(pair.Share.Instructions), Tenths(pair.Share.PerEntry),
+            Times(pair.ShareRatio));
+        WriteLine(
+            writer, "  the same, no VM", Dash, Dash, Whole(pair.NoVm.Instructions), Tenths(pair.NoVm.PerEntry), Dash);
+    }
+
+    private static void WriteLine(
+        TextWriter writer, string name, string ours, string oursPerPage, string theirs, string theirsPerPage, string ratio) =>
+        writer.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{name,-22} {ours,12} {oursPerPage,8} {theirs,14} {theirsPerPage,9} {ratio,9}"));
+
+    /// <summary>How many times: three digits are enough, and none after the point where there are more.</summary>
+    public static string Times(double ratio) =>
+        ratio.ToString(ratio < 100 ? "N1" : "N0", CultureInfo.InvariantCulture);
+
+    private static string Tenths(double value) => value.ToString("N1", CultureInfo.InvariantCulture);
+
+    private static string Whole(long count) => count.ToString("N0", CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,358 @@
+using System.Runtime.CompilerServices;
+
+namespace Quietus.Stage2;
+
+// Unmapping that pays for itself, for whoever gives the memory back: a batch is unlinked, invalidated once, and only
+// then told and freed.
+public partial struct PageTable<TFormat, TMachine>
+{
+    /// <summary>Entries of this level are unlinked by one write each, with the table and leaves below them.</summary>
+    private const int BatchLevel = Stage2Geometry.LastLevel - 1;
+
+    /// <summary>One batch: entries of one table, parked (invalid, address kept) until they are paid for.</summary>
+    private struct Batch
+    {
+        public Run Run;
+
+        /// <summary>The first address asked for; inside the first entry where the range begins there.</summary>
+        public Ipa From;
+
+        /// <summary>How far it came: past the last entry, or inside it.</summary>
+        public Ipa Reached;
+
+        /// <summary>The hull of what is to be invalidated; empty where nothing was mapped.</summary>
+        public Ipa Start;
+
+        public Ipa End;
+
+        /// <summary>Tables were unlinked.</summary>
+        public bool HasTables;
+
+        /// <summary>Leaves of the run's own level were.</summary>
+        public bool HasLeaves;
+
+        /// <summary>Pages were, of tables that stay.</summary>
+        public bool HasPages;
+
+        public readonly bool IsEmpty => !HasTables && !HasLeaves && !HasPages;
+
+        /// <summary>Tables that the batch has emptied from above, one of each level; 0 where there is none.</summary>
+        public TablePath Emptied;
+    }
+
+    /// <summary>
+    /// Unmaps a range in batches of up to one level-2 table each, and owes nothing when it returns. A batch parks its
+    /// entries: a whole level-3 table goes by the one entry that leads to it. Then one TLB invalidation, the cheapest
+    /// that is sufficient (<see cref="InvalidationPlan"/>), its DSB, cache maintenance with its own DSB where it is
+    /// due; and only then is the sink told of the leaves, and tables are freed.
+    /// </summary>
+    /// <param name="flags">With elided TLB invalidation only the second half of its licence holds: no PE has the tables
+    /// loaded, until the caller has invalidated the VMID.</param>
+    /// <param name="sink">Told of runs of leaves. Their memory may be reused at once.</param>
+    /// <returns>As <see cref="UnmapEager"/>.</returns>
+    public Stage2Result UnmapSettled<TSink>(ref TMachine machine, ref RangeCursor cursor, UnmapFlags flags,
+        PartialBlock partial, ref TSink sink)
+        where TSink : struct, IRunSink
+    {
+        Stage2Result validity = PrepareRange(ref machine, ref cursor, partial);
+        if (validity != Stage2Result.Done)
+        {
+            return cursor.Result = validity;
+        }
+
+        ulong budget = BudgetOf(in cursor);
+        Ipa ipa = cursor.Next;
+        while (ipa < cursor.End && budget != 0)
+        {
+            Park(ref machine, ipa, cursor.End, ref budget, out Batch batch);
+            if (!batch.IsEmpty)
+            {
+                PayForBatch(ref machine, in batch, flags);
+                ReleaseBatch(ref machine, in batch, ref sink);
+            }
+
+            ipa = batch.Reached;
+        }
+
+        return Finish(ref cursor, ipa);
+    }
+
+    /// <summary>Parks a batch's entries, takes them off their table's count, and unlinks what that empties.</summary>
+    private void Park(ref TMachine machine, Ipa ipa, Ipa end, ref ulong budget, out Batch batch)
+    {
+        batch = default;
+        batch.From = ipa;
+        Run run = RunAt(ref machine, ipa, end, ulong.MaxValue, BatchLevel);
+        batch.Run = run;
+        ulong step = LevelBytes(run.Level);
+        Ipa at = run.Start;
+        Pa address = run.Address;
+        int parked = 0;
+        int leaves = 0;
+        Ipa leavesEnd = default;
+        for (ulong left = run.Entries; left != 0; left--)
+        {
+            ulong entry = machine.ReadEntry(address);
+            ulong cost = 1;
+            Ipa next = at + step;
+            if (TFormat.IsValid(entry))
+            {
+                if (TFormat.IsTable(entry, run.Level))
+                {
+                    if (run.Level != BatchLevel || budget == 0)
+                    {
+                        break;
+                    }
+
+                    Ipa from = at > ipa ? at : ipa;
+                    Ipa to = next < end ? next : end;
+                    int below = ParkTable(ref machine, address, entry, from, ref to, budget, ref batch);
+                    parked += below;
+                    cost = (to - from) >> TFormat.GranuleShift;
+                    next = to;
+                }
+                else
+                {
+                    // A contiguous run is taken whole: half of it must not stay behind while the other is invalidated.
+                    if (budget == 0 && !IsInsideContiguous(entry, at, run.Level))
+                    {
+                        break;
+                    }
+
+                    machine.WriteEntry(address, TFormat.Park(entry));
+                    if (leaves == 0)
+                    {
+                        batch.Start = batch.IsEmpty ? at : batch.Start;
+                        batch.HasLeaves = true;
+                    }
+
+                    leaves++;
+                    leavesEnd = next;
+                }
+            }
+            else if (budget == 0)
+            {
+                break;
+            }
+
+            budget -= cost < budget ? cost : budget;
+            at = next;
+            address += 1UL << EntryShift;
+        }
+
+        batch.Reached = at;
+        batch.End = batch.End > leavesEnd ? batch.End : leavesEnd;
+        _leaves[run.Level] -= (uint)leaves;
+        parked += leaves;
+        int level = run.Level;
+        while (level > _geometry.StartLevel && parked != 0
+            && !Uncount(ref machine, run.Start, level, parked, out Pa table))
+        {
+            batch.HasTables = true;
+            batch.Emptied[level] = table;
+            level--;
+            parked = 1;
+        }
+    }
+
+    /// <summary>
+    /// Unlinks a table of leaves that a range covers whole, or all of whose leaves it covers; else parks those that it
+    /// does. Answers 1 when the table goes, else 0.
+    /// </summary>
+    /// <param name="to">Where the range ends in the table; nearer where the budget does.</param>
+    private int ParkTable(ref TMachine machine, Pa address, ulong entry, Ipa from, ref Ipa to, ulong budget,
+        ref Batch batch)
+    {
+        Run part;
+        part.Address = EntryIn(TFormat.TableAddress(entry), from, Stage2Geometry.LastLevel);
+        part.Start = from;
+        part.Level = Stage2Geometry.LastLevel;
+        part.Entries = (to - from) >> TFormat.GranuleShift;
+        if (part.Entries > budget)
+        {
+            part.Entries = StretchToContiguousEnd(ref machine, part, budget);
+            to = from + (part.Entries << TFormat.GranuleShift);
+        }
+
+        batch.Start = batch.IsEmpty ? from : batch.Start;
+        int leaves = TFormat.TableCount(entry);
+        if (part.Entries != (ulong)(uint)EntriesPerTable)
+        {
+            int parked = ParkRun(ref machine, part, out _);
+            if (parked == 0)
+            {
+                return 0;
+            }
+
+            batch.End = to;
+            _leaves[Stage2Geometry.LastLevel] -= (uint)parked;
+            if (parked != leaves)
+            {
+                machine.WriteEntry(address, TFormat.WithTableCount(entry, leaves - parked));
+                batch.HasPages = true;
+                return 0;
+            }
+        }
+        else
+        {
+            _leaves[Stage2Geometry.LastLevel] -= (uint)leaves;
+        }
+
+        batch.End = to;
+        batch.HasTables = true;
+        _tables--;
+        machine.WriteEntry(address, TFormat.Park(entry));
+        return 1;
+    }
+
+    private static bool IsInsideContiguous(ulong entry, Ipa at, int level) =>
+        TFormat.IsContiguous(entry) && !at.IsAlignedTo(LevelBytes(level) << TFormat.ContiguousShift(level));
+
+    private readonly void PayForBatch(ref TMachine machine, in Batch batch, UnmapFlags flags)
+    {
+        if ((flags & UnmapFlags.ElideTlbInvalidation) == 0)
+        {
+            // No hint where levels differ, nor for tables: walk caches may hold the entries that led to them.
+            int hint = batch.HasTables || (batch.HasLeaves && batch.HasPages) ? 0
+                : batch.HasPages ? Stage2Geometry.LastLevel : batch.Run.Level;
+            MaintenanceDebt debt = MaintenanceDebt.Range(batch.Start, batch.End, hint);
+            Pay(ref machine, in debt);
+        }
+
+        if ((flags & UnmapFlags.ElideCacheMaintenance) == 0 && !_forcedWriteBack)
+        {
+            NoSink none = default;
+            WalkBatch(ref machine, in batch, batch.Run.Level, true, ref none);
+            machine.DsbFullSystem();
+        }
+    }
+
+    private void ReleaseBatch<TSink>(ref TMachine machine, in Batch batch, ref TSink sink)
+        where TSink : struct, IRunSink
+    {
+        // The level as a constant: it is so but for the largest blocks, and roots of pages.
+        if (batch.Run.Level == BatchLevel)
+        {
+            WalkBatch(ref machine, in batch, BatchLevel, false, ref sink);
+        }
+        else
+        {
+            WalkBatch(ref machine, in batch, batch.Run.Level, false, ref sink);
+        }
+
+        for (int level = batch.Run.Level; level > _geometry.StartLevel && batch.Emptied[level].Value != 0; level--)
+        {
+            machine.ReturnTable(batch.Emptied[level]);
+        }
+    }
+
+    /// <summary>
+    /// Goes over what a batch has parked: cleans and invalidates the leaves' memory, or tells of them, frees tables and
+    /// clears the entries.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly void WalkBatch<TSink>(ref TMachine machine, in Batch batch, int level, bool cleans,
+        ref TSink sink)
+        where TSink : struct, IRunSink
+    {
+        ulong step = LevelBytes(level);
+        Pa address = batch.Run.Address;
+        Ipa end = batch.Reached;
+        for (Ipa at = batch.Run.Start; at < end; at += step, address += 1UL << EntryShift)
+        {
+            ulong entry = machine.ReadEntry(address);
+            bool isValid = TFormat.IsValid(entry);
+            if (isValid)
+            {
+                if (level == BatchLevel && TFormat.IsTable(entry, level))
+                {
+                    // An end of the range: only its part of the table has been parked.
+                    Ipa from = at > batch.From ? at : batch.From;
+                    Ipa to = at + step < end ? at + step : end;
+                    Pa first = EntryIn(TFormat.TableAddress(entry), from, Stage2Geometry.LastLevel);
+                    WalkLeaves(ref machine, first, (to - from) >> TFormat.GranuleShift, from, cleans, true, ref sink);
+                }
+
+                continue;
+            }
+
+            if (entry == 0 || entry == TFormat.Invalid)
+            {
+                continue;
+            }
+
+            if (level == BatchLevel && TFormat.IsTable(TFormat.Unpark(entry), level))
+            {
+                Pa table = TFormat.TableAddress(TFormat.Unpark(entry));
+                WalkLeaves(ref machine, table, (ulong)(uint)EntriesPerTable, at, cleans, false, ref sink);
+                if (!cleans)
+                {
+                    machine.WriteEntry(address, TFormat.Invalid);
+                    machine.ReturnTable(table);
+                }
+            }
+            else if (!cleans)
+            {
+                machine.WriteEntry(address, TFormat.Invalid);
+                sink.Released(at, TFormat.OutputAddress(entry, level), level, 1);
+            }
+            else if (!TFormat.IsDevice(entry, _forcedWriteBack))
+            {
+                machine.CleanInvalidateToPoC(TFormat.OutputAddress(entry, level), step);
+            }
+        }
+    }
+
+    /// <summary>
+    /// The leaves of a table that nothing leads to any more, or parked ones, by runs: of neighbours that lead to
+    /// neighbours with the same attributes. The loop that unmapping spends its time in.
+    /// </summary>
+    /// <param name="clears">Whether the table stays, so that its entries are cleared.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly void WalkLeaves<TSink>(ref TMachine machine, Pa first, ulong entries, Ipa start, bool cleans,
+        bool clears, ref TSink sink)
+        where TSink : struct, IRunSink
+    {
+        const int Level = Stage2Geometry.LastLevel;
+        ulong address = first.Value;
+        ulong end = address + (entries << EntryShift);
+        while (address != end)
+        {
+            ulong entry = machine.ReadEntry(new Pa(address));
+            if (!TFormat.IsValid(entry) && !TFormat.IsParked(entry))
+            {
+                address += 1UL << EntryShift;
+                continue;
+            }
+
+            ulong begun = address;
+            ulong expected = entry;
+            do
+            {
+                address += 1UL << EntryShift;
+                expected = TFormat.NextPage(expected);
+            }
+            while (address != end && machine.ReadEntry(new Pa(address)) == expected);
+
+            ulong leaves = (address - begun) >> EntryShift;
+            Pa output = TFormat.OutputAddress(entry, Level);
+            if (cleans)
+            {
+                if (!TFormat.IsDevice(entry, _forcedWriteBack))
+                {
+                    machine.CleanInvalidateToPoC(output, leaves << TFormat.GranuleShift);
+                }
+
+                continue;
+            }
+
+            for (ulong at = begun; clears && at != address; at += 1UL << EntryShift)
+            {
+                machine.WriteEntry(new Pa(at), TFormat.Invalid);
+            }
+
+            Ipa ipa = start + ((begun - first.Value) << (TFormat.GranuleShift - EntryShift));
+            sink.Released(ipa, output, Level, leaves);
+        }
+    }
+}

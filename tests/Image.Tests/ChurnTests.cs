@@ -1,0 +1,44 @@
+using System;
+using System.Threading.Tasks;
+using Quietus.Cli.Bench;
+using Quietus.Cli.Places;
+using Quietus.Cli.Qemu;
+using Quietus.Image.Tests.Machines;
+using Shouldly;
+using Xunit;
+
+namespace Quietus.Image.Tests;
+
+/// <summary>Births and deaths by the hundred in one boot; each VM searches its memory for others' bytes.</summary>
+public sealed class ChurnTests
+{
+    [Theory]
+    [InlineData("cortex-a72", Lifetime.Filled)]
+    [InlineData("max", Lifetime.Mixed)]
+    public async Task Hundreds_of_lives_lose_no_frame_and_the_last_costs_what_the_first_did(string cpu, string lifetime)
+    {
+        const int Count = 200;
+        var plan = new ChurnPlan
+        {
+            Count = Count,
+            Lifetime = lifetime,
+            Cpu = CpuModel.Parse(cpu),
+            Pages = ["4k", "2m"],
+            Limit = TestMachine.Patience,
+            Command = "test",
+        };
+        QemuBinary qemu = await QemuBinary.FindAsync(TestMachine.Cancellation);
+        ChurnResult result = await new ChurnRunner(plan, qemu, Folders.Image, _ => { })
+            .RunAsync(TestMachine.Cancellation);
+        result.Lives.Count.ShouldBe(Count);
+        result.IsSound.ShouldBeTrue();
+        foreach (ChurnPhase phase in result.Phases)
+        {
+            phase.Count.ShouldBeGreaterThan(0, phase.Name);
+            if (phase.Name is "kill" or "memory_back" or "create")
+            {
+                Math.Abs(phase.LastTenth - phase.FirstTenth).ShouldBeLessThanOrEqualTo(phase.FirstTenth / 50, phase.Name);
+            }
+        }
+    }
+}

@@ -7,8 +7,8 @@ using Xunit;
 namespace Quietus.Memory.Tests;
 
 /// <summary>
-/// A VM ends at every moment of its life: at each call of the machine in create, fault, split, unmap and slot removal, and
-/// with each chunk too few. Whatever it was at, all comes back, once, and the next VM runs.
+/// A VM ends at every moment of its life: at each call of the machine in create, fault, split, unmap and slot removal,
+/// and with each chunk too few. Whatever it was at, all comes back, once, and the next VM runs.
 /// </summary>
 public class EveryMomentTests
 {

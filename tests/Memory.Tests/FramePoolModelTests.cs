@@ -51,7 +51,8 @@ public class FramePoolModelTests
                     int wanted = 1 + choices.Below(40);
                     for (int i = 0; i < wanted; i++)
                     {
-                        Add(world.Pool.AllocateData(ref frames, step >> 3, out Pa data, out _), data, Kind.Data, frameBytes);
+                        PoolResult got = world.Pool.AllocateData(ref frames, step >> 3, out Pa data, out _);
+                        Add(got, data, Kind.Data, frameBytes);
                     }
 
                     break;

@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Quietus.Stage2.Tests;
 
-/// <summary>Unmapping that pays for itself, against a dictionary: every format, also one that is nothing like Arm's.</summary>
+/// <summary>Unmapping that pays for itself, against a dictionary: every format, also an alien one.</summary>
 public class UnmapSettledTests
 {
     private static readonly LeafAttributes _normal = new(true, true, true, MemoryType.NormalWriteBack);
@@ -44,7 +44,7 @@ public class UnmapSettledTests
         var random = new Random(11);
         ulong granule = 1UL << TFormat.GranuleShift;
         ulong perTable = 1UL << TFormat.BitsPerLevel;
-        for (int round = 0; round < 60; round++)
+        for (int round = 0; round < 6; round++)
         {
             var world = new FakeWorld(TFormat.GranuleShift) { HasRangeInvalidation = round % 2 == 0 };
             var machine = new FakeMachine(world);
@@ -74,9 +74,9 @@ public class UnmapSettledTests
                 ulong start = first * granule;
                 Dictionary<ulong, ulong> covered = leaves
                     .Where(leaf => leaf.Key >= start && leaf.Key < start + (count * granule)).ToDictionary();
-                int before = world.Log.Count;
+                world.Log.Clear();
                 var told = new Told();
-                var sink = new Sink(told, granule, () => world.Log.Skip(before)
+                var sink = new Sink(told, granule, () => world.Log
                     .ShouldContain(e => e.Operation == MachineOperation.DsbInnerShareable));
                 var cursor = new RangeCursor(new Ipa(start), count * granule, budget);
                 do
@@ -87,7 +87,7 @@ public class UnmapSettledTests
 
                 cursor.Result.ShouldBe(Stage2Result.Done);
                 told.OrderBy(leaf => leaf.Key).ShouldBe(covered.OrderBy(leaf => leaf.Key));
-                long cleaned = world.Log.Skip(before)
+                long cleaned = world.Log
                     .Where(e => e.Operation == MachineOperation.CleanInvalidateToPoC).Sum(e => (long)e.Value);
                 cleaned.ShouldBe(cleans ? covered.Count * (long)granule : 0);
                 foreach (ulong gone in covered.Keys)

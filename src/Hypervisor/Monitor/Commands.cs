@@ -248,7 +248,7 @@ internal static unsafe class Commands
     }
 
     /// <summary>
-    /// Chunks that are on no list, or on two; all of them where a list is damaged. The idle cores stand still meanwhile.
+    /// Chunks that are on no list, or on two; all of them where a list is damaged. Idle cores stand still meanwhile.
     /// </summary>
     private static int MisplacedChunks()
     {

@@ -14,10 +14,11 @@ internal static class KvmTable
     /// <summary>What is counted on each side: the figures mean nothing without it.</summary>
     public const string Method =
         "All are instructions of all cores, counted by the emulated PMU under the same -icount. Quietus: policy fate, "
-        + "from the order until all memory is back in the pool; waiting counts as well. KVM: from the system call until "
-        + "it returns (kill: until wait4 does), with the timer ticks in between; waiting does not count. Stage-2's share "
-        + "of KVM frees no page of the host: closing the VM's descriptors, removing the memory slot. Its ratio compares "
-        + "that with all that Quietus does. KVM's VM has one vCPU and no devices. docs/against-kvm.md says more.";
+        + "from the order until all memory is back in the pool; waiting counts as well. KVM: from the system call "
+        + "until it returns (kill: until wait4 does), with the timer ticks in between; waiting does not count. "
+        + "Stage-2's share of KVM frees no page of the host: closing the VM's descriptors, removing the memory slot. "
+        + "Its ratio compares that with all that Quietus does. KVM's VM has one vCPU and no devices. "
+        + "docs/against-kvm.md says more.";
 
     private const string Dash = "-";
 

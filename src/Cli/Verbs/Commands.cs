@@ -29,7 +29,7 @@ internal static class Commands
             if (arguments.Length == 0)
             {
                 throw CliException.Usage(
-                    "no command given: run, bench or doctor", "./quietus --help shows what there is");
+                    "no command given: run, bench, check or doctor", "./quietus --help shows what there is");
             }
 
             if (result.CommandResult.Command is RootCommand && result.UnmatchedTokens.Count > 0)
@@ -70,6 +70,7 @@ internal static class Commands
         root.Options.Add(CommonOptions.Color);
         Add(RunVerb.Make(cancellation), "./quietus run --memory 512M --cpus 2");
         Add(BenchVerb.Make(cancellation), "./quietus bench --guest filler --memory 64M,256M --json bench.json");
+        Add(CheckVerb.Make(cancellation), "./quietus check --steps 100000");
         Add(DoctorVerb.Make(cancellation), "./quietus doctor");
         foreach (Option option in root.Options)
         {

@@ -107,6 +107,7 @@ public sealed partial class Judge
         table.High = Math.Max(table.High, index);
         if (table.Vm is JudgedVm vm && old != value)
         {
+            Overwrite(pe, entry.Value, sizeof(ulong));
             Change(pe, vm, table.Level, table.Ipa + ((ulong)(uint)index << LevelShift(table.Level)), entry.Value, old,
                 value);
         }
@@ -252,6 +253,7 @@ public sealed partial class Judge
                 }
             }
 
+            Overwrite(pe, table.Address, 1UL << _granuleShift);
             table.Vm = null;
         }
     }

@@ -243,6 +243,29 @@ public sealed partial class Judge
 
     private int _unseen;
 
+    /// <summary>
+    /// A walk that sees a newer value of an entry never sees an older one again, nor anything of a table that is cut off:
+    /// the newest writer's DSB does for all.
+    /// </summary>
+    private void Overwrite(int pe, ulong start, ulong bytes)
+    {
+        if (_unseen == 0)
+        {
+            return;
+        }
+
+        foreach (TlbTag tag in _tags)
+        {
+            foreach (ref StaleItem item in CollectionsMarshal.AsSpan(tag.Stale))
+            {
+                if (item.SeenAt == 0 && item.Location - start < bytes)
+                {
+                    item.Writer = pe;
+                }
+            }
+        }
+    }
+
     private void See(int pe)
     {
         if (_unseen == 0)

@@ -49,12 +49,14 @@ public partial class Host<TFormat, TMachine>
             _ => AccessKind.Read,
         };
         guest.Port.Pe = pe;
+        Tell?.Invoke($"PE {pe}: {guest.Name} {kind.ToString().ToLowerInvariant()}s {WhereOf(place)}"
+            + (isUncached ? " with its caches off" : string.Empty));
         for (int attempt = 0; attempt < 3; attempt++)
         {
             Translation there = guest.Memory.Translate(ref guest.Machine, new Ipa(place.Ipa));
             if (there.IsMapped && there.Attributes.Accessed && Permits(there.Attributes, kind))
             {
-                Touch(guest, pe, place, new Pa(there.Output.Value), kind, isUncached);
+                Touch(guest, place, new Pa(there.Output.Value), kind, isUncached);
                 return;
             }
 
@@ -126,14 +128,12 @@ public partial class Host<TFormat, TMachine>
         return true;
     }
 
-    private void Touch(Guest guest, int pe, Place place, Pa page, AccessKind kind, bool isUncached)
+    private void Touch(Guest guest, Place place, Pa page, AccessKind kind, bool isUncached)
     {
         var start = new Pa(page.Value & ~(Granule - 1));
         bool isCached = !isUncached || _options.Features.ForcedWriteBack;
         string where = WhereOf(place);
         int party = guest.Judged!.Party;
-        Tell?.Invoke($"PE {pe}: {guest.Name} {kind.ToString().ToLowerInvariant()}s {where}"
-            + (isUncached ? " with its caches off" : string.Empty));
         switch (kind)
         {
             case AccessKind.Read:
@@ -295,6 +295,9 @@ public partial class Host<TFormat, TMachine>
                 break;
             case Operation.Mremap:
                 Judge.Consume(page, "the process that remapped it", where, isCached: true);
+                break;
+            case Operation.MunmapFile when IsMappedElsewhere(guest, FileStart + ((ulong)index * Granule)):
+                Judge.Consume(page, "another VM that still maps it", where, isCached: true);
                 break;
             case Operation.MunmapAnonymous:
                 FreeFrame(page.Value);

@@ -31,6 +31,10 @@ public sealed class UsageTests
     [InlineData("run --guest filler --policy all", "one policy", "--policy")]
     [InlineData("run --guest filler --kernel x", "--guest filler takes no --kernel", "leave")]
     [InlineData("run --kernel /no/such/Image", "the kernel cannot be read", "--kernel")]
+    [InlineData("check --policies fast", "unknown policy 'fast'", "before-series, patch5")]
+    [InlineData("check --seed zero", "--seed takes no 'zero'", "from 1 to")]
+    [InlineData("check --steps 0", "--steps takes no '0'", "from 1 to")]
+    [InlineData("check --jobs 1000", "--jobs takes no '1000'", "1 to 256")]
     [InlineData("doctor --verbose", "--verbose", "doctor --help")]
     public void Bad_arguments_are_one_clear_error_and_exit_code_2(string arguments, string says, string next)
     {
@@ -124,6 +128,7 @@ public sealed class UsageTests
     [InlineData("")]
     [InlineData("run")]
     [InlineData("bench")]
+    [InlineData("check")]
     [InlineData("doctor")]
     public void Help_ends_with_an_example(string verb)
     {

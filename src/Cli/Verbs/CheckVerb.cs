@@ -60,7 +60,7 @@ internal static class CheckVerb
 
     public static Command Make(CancellationToken cancellation)
     {
-        var command = new Command("check", "Find out whether elided maintenance is safe, by what the architecture permits")
+        var command = new Command("check", "Find out whether elided maintenance is safe by the architecture")
         {
             _policies, _seed, _steps, _limit, _jobs, _all,
         };
@@ -162,12 +162,14 @@ internal static class CheckVerb
     private static Engine ToEngine(Policies policy) =>
         Enum.Parse<Engine>(policy.Name.Replace("-", string.Empty, StringComparison.Ordinal), ignoreCase: true);
 
-    private static long Rate(long events, Stopwatch watch) => (long)(events / Math.Max(0.001, watch.Elapsed.TotalSeconds));
+    private static long Rate(long events, Stopwatch watch) =>
+        (long)(events / Math.Max(0.001, watch.Elapsed.TotalSeconds));
 
     private static string Count(long number) => number.ToString("N0", CultureInfo.InvariantCulture);
 
     private static int Read(string text, string option, int most) =>
-        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= 1 && number <= most
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number)
+            && number >= 1 && number <= most
             ? number
             : throw CliException.Usage(
                 $"{option} takes no '{Printable.Line(text)}'",

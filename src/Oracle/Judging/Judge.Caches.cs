@@ -108,7 +108,7 @@ public sealed partial class Judge
         }
     }
 
-    /// <summary>Whether a cache may hold a dirty line of the page: a careful guest cleans before it goes uncached.</summary>
+    /// <summary>Whether a cache may hold a dirty line: a careful guest cleans before it goes uncached.</summary>
     public bool MayBeDirty(Pa page) => _pages[PageOf(page.Value)].DirtyOldest != 0;
 
     /// <summary>Whose the page is.</summary>

@@ -244,8 +244,8 @@ public sealed partial class Judge
     private int _unseen;
 
     /// <summary>
-    /// A walk that sees a newer value of an entry never sees an older one again, nor anything of a table that is cut off:
-    /// the newest writer's DSB does for all.
+    /// A walk that sees a newer value of an entry never sees an older one again, nor anything of a table that is cut
+    /// off: the newest writer's DSB does for all.
     /// </summary>
     private void Overwrite(int pe, ulong start, ulong bytes)
     {

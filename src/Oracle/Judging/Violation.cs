@@ -40,7 +40,7 @@ public enum ViolationKind : byte
 
 /// <summary>A rule that was broken, and who can see it.</summary>
 /// <param name="Kind">The rule.</param>
-/// <param name="Consumer">Who may read, walk or run what it must not; short, the same for the same kind of reader.</param>
+/// <param name="Consumer">Who may read, walk or run what it must not; the same for the same kind of reader.</param>
 /// <param name="Text">The whole sentence, for people.</param>
 public sealed record Violation(ViolationKind Kind, string Consumer, string Text);
 

@@ -45,8 +45,8 @@ public enum CacheKind : byte
 }
 
 /// <summary>
-/// Is told what an <see cref="ObservedMachine{TMachine, TObserver}"/> does, after the inner machine has done it. A small
-/// struct; copies mean the same observer.
+/// Is told what an <see cref="ObservedMachine{TMachine, TObserver}"/> does, after the inner machine has done it. A
+/// small struct; copies mean the same observer.
 /// </summary>
 public interface IMachineObserver
 {

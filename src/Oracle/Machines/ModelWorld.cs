@@ -71,7 +71,7 @@ public sealed class ModelVm
     public ref VmFrames Frames => ref _frames;
 }
 
-/// <summary>The oracle's own machine: it executes table accesses; maintenance has no effect but to be observed.</summary>
+/// <summary>The oracle's own machine: table accesses take place, maintenance is only observed.</summary>
 public readonly struct ModelMachine(ModelWorld world, ModelVm vm, MachineFeatures features) : IMemoryMachine
 {
     public ref FramePool Pool => ref world.Pool;

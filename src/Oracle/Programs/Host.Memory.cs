@@ -21,7 +21,8 @@ public partial class Host<TFormat, TMachine>
         int index = page >> 2;
         return (page & 3) switch
         {
-            SmallRegion => new Place(SmallRegion, index % SmallPages, SmallStart + ((ulong)(index % SmallPages) * Granule)),
+            SmallRegion => new Place(
+                SmallRegion, index % SmallPages, SmallStart + ((ulong)(index % SmallPages) * Granule)),
             BlockRegion => new Place(
                 BlockRegion, index % 8, BlockStart + (((ulong)_blockPages[index % 8] << 12) & ~(Granule - 1))),
             FileRegion => new Place(FileRegion, index % FilePages, FileStart + ((ulong)(index % FilePages) * Granule)),
@@ -103,7 +104,7 @@ public partial class Host<TFormat, TMachine>
         return guest.Memory.CommitFault(ref guest.Machine, ref ticket) is FaultResult.Mapped or FaultResult.Retry;
     }
 
-    /// <summary>The frame that the host has for a page; an anonymous one is made, and zeroed, at the first touch.</summary>
+    /// <summary>The frame that the host has for a page; an anonymous one is made at the first touch.</summary>
     private bool TryHostFrame(Guest guest, Place place, out ulong frame)
     {
         frame = HostStart + ((ulong)place.Index * Granule);
@@ -265,7 +266,8 @@ public partial class Host<TFormat, TMachine>
         {
             Operation.MunmapPinned => (NotifierEvent.Unmap, PageFate.Unknown),
             Operation.MunmapFile => (
-                NotifierEvent.Unmap, IsMappedElsewhere(guest, ipa) ? PageFate.StillMappedElsewhere : PageFate.FileBacked),
+                NotifierEvent.Unmap,
+                IsMappedElsewhere(guest, ipa) ? PageFate.StillMappedElsewhere : PageFate.FileBacked),
             Operation.MunmapAnonymous => (NotifierEvent.Unmap, PageFate.AnonymousLastMappingFreed),
             Operation.Mremap => (NotifierEvent.Unmap, PageFate.KeptByRemap),
             Operation.SwapOut => (NotifierEvent.Clear, PageFate.SwappedToNonSnoopingDevice),

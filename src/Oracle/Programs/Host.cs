@@ -13,8 +13,8 @@ namespace Quietus.Oracle.Programs;
 /// files and anonymous memory, a device that does not snoop. Everything that happens is told to a judge.
 /// </summary>
 /// <remarks>
-/// The host keeps its contracts: fates are true, freed frames are overwritten before they are given on, drivers do their
-/// own maintenance under FEAT_S2FWB. Tests override what is virtual with a host that does not.
+/// The host keeps its contracts: fates are true, freed frames are overwritten before they are given on, drivers
+/// do their own maintenance under FEAT_S2FWB. Tests override what is virtual with a host that does not.
 /// </remarks>
 public partial class Host<TFormat, TMachine>
     where TFormat : struct, IDescriptorFormat

@@ -81,7 +81,7 @@ public enum Operation : byte
     WriteBack,
 }
 
-/// <summary>One step of a program. Any values do: what they refer to is found by remainder, or the step does nothing.</summary>
+/// <summary>One step of a program. Any values do: they are taken by remainder, or nothing is done.</summary>
 /// <param name="Operation">What is done.</param>
 /// <param name="Pe">By which PE.</param>
 /// <param name="Vm">To which VM.</param>

@@ -9,7 +9,7 @@ namespace Quietus.Oracle.Search;
 /// <summary>A program and its circumstances, both from a seed alone.</summary>
 public static class RandomProgram
 {
-    /// <summary>How often each operation is chosen, relative to the others, in the order of their declaration.</summary>
+    /// <summary>How often each operation is chosen, in the order of their declaration.</summary>
     private static readonly byte[] _weights =
     [
         6, 10, 4, 12, 16, 4, 10, 6, 10, 2, 2, 3, 2, 3, 3, 3, 2, 3, 4, 3, 3, 3, 3, 2, 4,

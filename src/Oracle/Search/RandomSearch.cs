@@ -23,7 +23,8 @@ public sealed class RandomSearch
     private readonly Lock _lock = new();
     private readonly Subject _subject;
     private readonly IReadOnlyList<MaintenancePolicy> _policies;
-    private readonly SortedDictionary<int, (ProgramOptions Options, ProgramStep[] Steps, Violation Violation)> _found = [];
+    private readonly SortedDictionary<int, (ProgramOptions Options, ProgramStep[] Steps, Violation Violation)> _found =
+        [];
     private int _next;
     private int _programs;
     private long _steps;

@@ -19,7 +19,8 @@ public abstract class Subject
 {
     /// <summary>The engine as it is.</summary>
     public static Subject Engine { get; } =
-        new Subject<Arm4K, ObservedMachine<ModelMachine, JudgeObserver>>(options => new(options, (machine, _) => machine));
+        new Subject<Arm4K, ObservedMachine<ModelMachine, JudgeObserver>>(
+            options => new(options, (machine, _) => machine));
 
     /// <summary>Runs a program to its end or its first violation.</summary>
     public abstract Outcome Run(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, Action<string>? tell = null);

@@ -221,6 +221,21 @@ public partial struct FramePool
         return number >= 0 && frames.Stamp != 0 && (_chunks[number].Owner & ~Chunk.WholeBit) == frames.Stamp;
     }
 
+    /// <summary>
+    /// Whether a frame is handed out to this VM and not given back: by itself, or in a chunk in one piece. For audits.
+    /// </summary>
+    public readonly bool IsHandedOut(in VmFrames frames, Pa frame)
+    {
+        int number = ChunkOf(frame.Value);
+        if (number < 0 || frames.Stamp == 0 || _chunks[number].Owner != frames.Stamp)
+        {
+            return IsWhole(in frames, frame);
+        }
+
+        int index = (int)((frame.Value & (ChunkBytes - 1)) >> frames.FrameShift);
+        return ((Bits(number, FreeBits, index) >> index) & 1) == 0;
+    }
+
     /// <summary>Whether an address lies in memory that the pool manages, whoever holds it.</summary>
     public readonly bool Contains(Pa address) => ChunkOf(address.Value) >= 0;
 

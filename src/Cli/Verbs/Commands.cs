@@ -29,7 +29,8 @@ internal static class Commands
             if (arguments.Length == 0)
             {
                 throw CliException.Usage(
-                    "no command given: run, bench, sim, replay or doctor", "./quietus --help shows what there is");
+                    "no command given: run, bench, sim, replay, check or doctor",
+                    "./quietus --help shows what there is");
             }
 
             if (result.CommandResult.Command is RootCommand && result.UnmatchedTokens.Count > 0)
@@ -72,6 +73,7 @@ internal static class Commands
         Add(BenchVerb.Make(cancellation), "./quietus bench --guest filler --memory 64M,256M --json bench.json");
         Add(SimVerb.Make(cancellation), "./quietus sim --machine d05 --memory 64G --pages 2m --ablate");
         Add(ReplayVerb.Make(cancellation), "./quietus replay tests/Traces.Tests/Data/munmap-2M-4k.txt.gz");
+        Add(CheckVerb.Make(cancellation), "./quietus check --steps 100000");
         Add(DoctorVerb.Make(cancellation), "./quietus doctor");
         foreach (Option option in root.Options)
         {

@@ -50,6 +50,10 @@ public sealed class UsageTests
     [InlineData("replay quietus.img", "line 1: this is no text of ftrace", "docs/replay.md")]
     [InlineData("replay quietus.img --cause war", "unknown cause 'war'", "munmap, madvise, mremap, mprotect")]
     [InlineData("replay quietus.img --json /nowhere/b.json", "--json: '/nowhere/b.json' cannot be", "another")]
+    [InlineData("check --policies fast", "unknown policy 'fast'", "before-series, patch5")]
+    [InlineData("check --seed zero", "--seed takes no 'zero'", "from 1 to")]
+    [InlineData("check --steps 0", "--steps takes no '0'", "from 1 to")]
+    [InlineData("check --jobs 1000", "--jobs takes no '1000'", "1 to 256")]
     [InlineData("doctor --verbose", "--verbose", "doctor --help")]
     public void Bad_arguments_are_one_clear_error_and_exit_code_2(string arguments, string says, string next)
     {
@@ -145,6 +149,7 @@ public sealed class UsageTests
     [InlineData("bench")]
     [InlineData("sim")]
     [InlineData("replay")]
+    [InlineData("check")]
     [InlineData("doctor")]
     public void Help_ends_with_an_example(string verb)
     {

@@ -1,0 +1,21 @@
+using Quietus.Memory;
+using Quietus.Oracle.Machines;
+
+namespace Quietus.Oracle.Programs;
+
+/// <summary>The circumstances of a program.</summary>
+/// <param name="Policy">Every VM's policy.</param>
+/// <param name="Features">What the machine has.</param>
+/// <param name="Pes">PEs that run guests, 1 to 4.</param>
+/// <param name="Vms">VMs at a time, 1 to 3.</param>
+/// <param name="VmidBits">2 makes numbers scarce, so that they roll over.</param>
+/// <param name="PoolIsZero">The pool's memory is known to be zero at the start.</param>
+/// <param name="UncachedGuests">Guests may turn their caches off, and nothing else is claimed of them.</param>
+public sealed record ProgramOptions(
+    MaintenancePolicy Policy,
+    MachineFeatures Features,
+    int Pes = 2,
+    int Vms = 2,
+    int VmidBits = 2,
+    bool PoolIsZero = false,
+    bool UncachedGuests = true);

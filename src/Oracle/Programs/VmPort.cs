@@ -1,0 +1,168 @@
+using System.Collections.Generic;
+using Quietus.Memory;
+using Quietus.Oracle.Judging;
+using Quietus.Oracle.Machines;
+using Quietus.Stage2;
+
+namespace Quietus.Oracle.Programs;
+
+/// <summary>Where one VM's machine meets the judge: which PE issues what, and what may happen in between.</summary>
+public sealed class VmPort
+{
+    private readonly Judge _judge;
+    private readonly ModelWorld _world;
+    private readonly List<(ulong Frame, ulong Bytes)> _watched = [];
+    private bool _poolTouched;
+
+    internal VmPort(Judge judge, ModelWorld world, ModelVm records)
+    {
+        _judge = judge;
+        _world = world;
+        Records = records;
+    }
+
+    /// <summary>The PE that runs the hypervisor now.</summary>
+    public int Pe { get; set; }
+
+    /// <summary>The operation that is under way.</summary>
+    public Operation Current { get; internal set; }
+
+    /// <summary>Set by a machine with a defect: the next invalidation reaches the issuing PE only.</summary>
+    public bool NextIsLocal { get; set; }
+
+    /// <summary>What was issued since the step began.</summary>
+    public int Invalidations { get; internal set; }
+
+    /// <summary>Maintained pages since the step began.</summary>
+    public int Maintained { get; internal set; }
+
+    internal ModelVm Records { get; }
+
+    internal JudgedVm? Vm { get; set; }
+
+    /// <summary>Runs before an invalidation, a barrier or maintenance: other PEs go on meanwhile.</summary>
+    internal System.Action<VmPort>? Between { get; set; }
+
+    /// <summary>Runs before the VMID is invalidated as a whole, and before the root goes: the last PEs leave.</summary>
+    internal System.Action<VmPort>? BeforeEnd { get; set; }
+
+    internal Judge Judge => _judge;
+
+    internal void TouchPool()
+    {
+        if (_poolTouched)
+        {
+            FindReturned();
+        }
+
+        _poolTouched = true;
+    }
+
+    /// <summary>The pool tells nobody of frees: those frames that matter are asked after at the next event.</summary>
+    internal void FindReturned()
+    {
+        _poolTouched = false;
+        if (Vm is not JudgedVm vm || vm.IsReleased)
+        {
+            return;
+        }
+
+        ref FramePool pool = ref _world.Pool;
+        if (Records.Frames.ChunkCount == 0)
+        {
+            _judge.Release(vm);
+            return;
+        }
+
+        if (!Judge.HasWatched(vm))
+        {
+            return;
+        }
+
+        Judge.Watched(vm, _watched);
+        foreach ((ulong frame, ulong bytes) in _watched)
+        {
+            if (pool.Contains(new Pa(frame)) && !pool.IsHandedOut(in Records.Frames, new Pa(frame)))
+            {
+                _judge.ReturnFrames(new Pa(frame), bytes);
+            }
+        }
+    }
+
+    internal void Settle()
+    {
+        if (_poolTouched)
+        {
+            FindReturned();
+        }
+    }
+}
+
+/// <summary>Tells the judge what the machine of a <see cref="VmPort"/> does.</summary>
+public readonly struct JudgeObserver(VmPort port) : IMachineObserver
+{
+    public void Read(Pa entry) => port.Judge.ReadEntry(entry);
+
+    public void Wrote(Pa entry, ulong value)
+    {
+        port.Settle();
+        port.Judge.WriteEntry(port.Pe, entry, value);
+    }
+
+    public void Invalidates(TlbiKind kind, Vmid vmid, Ipa start, ulong bytes, int levelHint)
+    {
+        port.Settle();
+        port.Between?.Invoke(port);
+        if (kind == TlbiKind.Vmid)
+        {
+            port.BeforeEnd?.Invoke(port);
+        }
+
+        uint pes = port.NextIsLocal ? 1U << port.Pe : uint.MaxValue;
+        port.NextIsLocal = false;
+        port.Invalidations++;
+        port.Judge.Invalidate(port.Pe, kind, vmid, start, bytes, levelHint, pes);
+    }
+
+    public void Completes(BarrierKind kind)
+    {
+        port.Settle();
+        port.Judge.Complete(port.Pe, kind);
+        if (kind == BarrierKind.InnerShareable)
+        {
+            port.Between?.Invoke(port);
+        }
+    }
+
+    public void Maintains(CacheKind kind, Pa start, ulong bytes)
+    {
+        port.Settle();
+        port.Maintained++;
+        port.Judge.Maintain(port.Pe, kind, start, bytes);
+    }
+
+    public void Zeroed(Pa start, ulong bytes)
+    {
+        port.Settle();
+        port.Judge.Write(start, bytes, Judge.Hypervisor, Judge.Hypervisor, isCached: true);
+    }
+
+    public void TookTables(Pa first, uint count)
+    {
+        port.Settle();
+        port.Judge.TakeTables(port.Pe, first, count);
+    }
+
+    public void ReturnsTables(Pa first, uint count)
+    {
+        port.Settle();
+        if (port.Vm is { } vm && vm.Root == first.Value)
+        {
+            port.BeforeEnd?.Invoke(port);
+        }
+
+        port.Judge.ReturnTables(first, count);
+    }
+
+    public void TouchesPool() => port.TouchPool();
+}

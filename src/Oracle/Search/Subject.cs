@@ -1,0 +1,117 @@
+using System;
+using System.Collections.Generic;
+using Quietus.Memory;
+using Quietus.Oracle.Judging;
+using Quietus.Oracle.Machines;
+using Quietus.Oracle.Programs;
+using Quietus.Stage2;
+
+namespace Quietus.Oracle.Search;
+
+/// <summary>What a program came to.</summary>
+/// <param name="Violation">The rule that was broken; null when none was.</param>
+/// <param name="Steps">Steps that were run, the breaking one included.</param>
+/// <param name="Events">Checked operations.</param>
+public readonly record struct Outcome(Violation? Violation, int Steps, long Events);
+
+/// <summary>The thing that programs are run against: the engine, or the engine with a defect.</summary>
+public abstract class Subject
+{
+    /// <summary>The engine as it is.</summary>
+    public static Subject Engine { get; } =
+        new Subject<Arm4K, ObservedMachine<ModelMachine, JudgeObserver>>(
+            options => new(options, (machine, _) => machine));
+
+    /// <summary>Runs a program to its end or its first violation.</summary>
+    public abstract Outcome Run(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, Action<string>? tell = null);
+
+    /// <summary>
+    /// Makes a failing program as short and plain as it stays failing in the same way: steps go by halves, quarters and
+    /// singly, then races and choices are taken out.
+    /// </summary>
+    public ProgramStep[] Shrink(ProgramOptions options, ProgramStep[] steps, Violation violation)
+    {
+        var kept = new List<ProgramStep>(steps);
+        for (bool changed = true; changed;)
+        {
+            changed = false;
+            for (int size = Math.Max(1, kept.Count / 2); size > 0; size /= 2)
+            {
+                for (int at = kept.Count - size; at >= 0; at -= size)
+                {
+                    if (at + size > kept.Count)
+                    {
+                        continue;
+                    }
+
+                    List<ProgramStep> shorter = [.. kept];
+                    shorter.RemoveRange(at, size);
+                    if (Fails(options, shorter, violation))
+                    {
+                        kept = shorter;
+                        changed = true;
+                    }
+                }
+            }
+
+            for (int at = 0; at < kept.Count; at++)
+            {
+                for (int plain = 0; plain < 5; plain++)
+                {
+                    ProgramStep step = kept[at];
+                    ProgramStep plainer = plain switch
+                    {
+                        0 => step with { Race = 0 },
+                        1 => step with { Choice = 0 },
+                        2 => step with { Pe = 0 },
+                        3 => step with { Vm = 0 },
+                        _ => step with { Page = (byte)(step.Page & 3) },
+                    };
+                    List<ProgramStep> simpler = [.. kept];
+                    simpler[at] = plainer;
+                    if (plainer != step && Fails(options, simpler, violation))
+                    {
+                        kept = simpler;
+                        changed = true;
+                    }
+                }
+            }
+        }
+
+        return [.. kept];
+    }
+
+    private bool Fails(ProgramOptions options, List<ProgramStep> steps, Violation violation)
+    {
+        Violation? found = Run(options, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(steps)).Violation;
+        return found is not null && found.Kind == violation.Kind && found.Consumer == violation.Consumer;
+    }
+}
+
+/// <summary>A subject over hosts that a function makes.</summary>
+public sealed class Subject<TFormat, TMachine>(Func<ProgramOptions, Host<TFormat, TMachine>> make) : Subject
+    where TFormat : struct, IDescriptorFormat
+    where TMachine : struct, IMemoryMachine
+{
+    /// <inheritdoc/>
+    public override Outcome Run(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, Action<string>? tell = null)
+    {
+        Host<TFormat, TMachine> host = make(options);
+        host.Tell = tell;
+        int ran = 0;
+        try
+        {
+            foreach (ProgramStep step in steps)
+            {
+                ran++;
+                host.Run(step);
+            }
+        }
+        catch (ViolationException broken)
+        {
+            return new Outcome(broken.Violation, ran, host.Judge.Events);
+        }
+
+        return new Outcome(null, ran, host.Judge.Events);
+    }
+}

@@ -176,7 +176,7 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
         {
             Send(FrameFormat.Console(0), "filler: hello\r\n");
             Send(Channel.Event, $"event=report {Vm} kind=4 value=147000");
-            Send(Channel.Event, $"event=report {Vm} kind=5 value=512500");
+            Send(Channel.Event, $"event=report {Vm} kind=5 value=312500");
             Send(Channel.Event, string.Create(
                 CultureInfo.InvariantCulture, $"event=report {Vm} kind=1 value={_pages * 4096}"));
         }

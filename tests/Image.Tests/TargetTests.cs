@@ -37,7 +37,7 @@ public sealed class TargetTests
         TestVm vm = await machine.RunAsync(
             $"measure=all fill={Megabytes - 32}M touch=page", Megabytes * ByteSize.Megabyte, policy: "series");
         (await vm.ReportedAsync(HypervisorCall) / 1000.0).ShouldBeInRange(20, 200);
-        (await vm.ReportedAsync(FirstTouch) / 1000.0).ShouldBeInRange(50, 700);
+        (await vm.ReportedAsync(FirstTouch) / 1000.0).ShouldBeInRange(50, 400);
         await vm.DirtiedAsync();
         KeyValueLine life = await vm.MeasureAsync();
         ((double)life.Number("map_instructions") / life.Number("map_calls")).ShouldBeInRange(10, 100);

@@ -83,6 +83,20 @@ public sealed class BenchTests
             .ShouldBe("not measured");
     }
 
+    [Theory]
+    [InlineData(2_159, 960, 0, 1, new[] { true, true, true, true, true })]
+    [InlineData(3_001, 1_501, 1, 2, new[] { false, false, false, false, false })]
+    public void Deaths_by_fate_are_judged(long kill, long unmap, long lines, long invalidations, bool[] met)
+    {
+        BenchResult result = Samples.Result(Samples.Plan(Samples.Fate), what =>
+            Samples.Death(100, 0, what.Way == DeathWay.Kill ? kill : unmap) with
+            {
+                DcLines = lines, TlbiVmid = invalidations,
+            });
+        Targets.Judge(result).Where(target => target.Name.StartsWith("fate", StringComparison.Ordinal))
+            .Select(target => target.Met).ShouldBe(met);
+    }
+
     [Fact]
     public void A_configuration_without_promises_is_not_judged()
     {
@@ -122,7 +136,7 @@ public sealed class BenchTests
 
             Primitives, in instructions (filler, 4K pages)
               HVC round trip                         147.2
-              demand fault, exit to entry            512.5
+              demand fault, exit to entry            312.5
               map, per page                   not measured
 
             """);

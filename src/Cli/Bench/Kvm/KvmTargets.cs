@@ -17,11 +17,8 @@ internal static class KvmTargets
     /// <summary>An unmap of a live VM, against munmap.</summary>
     public const double Unmap = 20;
 
-    /// <summary>
-    /// An unmap of a live VM, against the VM's share alone, on a CPU without FEAT_S2FWB and FEAT_TLBIRANGE. Where it
-    /// has both, KVM does without the maintenance for which it pays here.
-    /// </summary>
-    public const double UnmapShare = 10;
+    /// <summary>An unmap of a live VM, against the VM's share alone.</summary>
+    public const double UnmapShare = 20;
 
     private const long LeastMemory = ByteSize.Gigabyte;
 
@@ -50,10 +47,7 @@ internal static class KvmTargets
             }
 
             AtLeast($"{size}: unmap", Unmap, pair.WholeRatio);
-            if (cpu == "cortex-a72")
-            {
-                AtLeast($"{size}: unmap, Stage-2's share", UnmapShare, pair.ShareRatio);
-            }
+            AtLeast($"{size}: unmap, Stage-2's share", UnmapShare, pair.ShareRatio);
         }
 
         return targets;

@@ -176,7 +176,15 @@ internal sealed class Cli : IDisposable
 
     public void Dispose()
     {
+        // A process that was killed takes a moment to go, longer on a busy host.
+        var killed = Stopwatch.StartNew();
         int[] alive = [.. Machines().Where(IsAlive)];
+        while (alive.Length != 0 && killed.Elapsed < TimeSpan.FromSeconds(5))
+        {
+            Thread.Sleep(50);
+            alive = [.. alive.Where(IsAlive)];
+        }
+
         foreach (int pid in alive)
         {
             try

@@ -110,6 +110,8 @@ public partial class Host<TFormat, TMachine>
         guest.Port.Invalidations = 0;
         guest.Port.Maintained = 0;
         guest.Port.Between = step.Race != 0 ? Between : null;
+        guest.Port.Records.SetsAccessFlag =
+            step.Race != 0 ? entry => _random.Next(2) == 0 && Judge.TrySetAccessFlag(entry) : null;
         Place place = PlaceOf(step.Page);
         switch (step.Operation)
         {

@@ -392,7 +392,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         UnmapFlags flags = Elision.For(
             _policy, UnmapOperation.BlockRetry, default, Facts(ref machine, slot.Slot.FateAtRemoval));
         if (_policy == MaintenancePolicy.Fate && slot.Slot.Backing == SlotBacking.Host
-            && !MapsOnlyPartsOf(ref machine, start, page, level))
+            && MappedOf(ref machine, start, page, level) == 0)
         {
             // The licence is that the same frames are mapped again: a host may have copied some of them together.
             flags = UnmapFlags.None;
@@ -406,12 +406,16 @@ public partial struct GuestMemory<TFormat, TMachine>
         return FromStage2ForFault(result);
     }
 
-    /// <summary>Whether every leaf below a block's place maps what the block would map there.</summary>
-    private readonly bool MapsOnlyPartsOf(ref TMachine machine, Ipa start, Pa page, int level)
+    /// <summary>
+    /// How much of a block is mapped below its place, at the addresses that it would have; 0 if a leaf maps other memory.
+    /// </summary>
+    private readonly ulong MappedOf(ref TMachine machine, Ipa start, Pa page, int level)
     {
         var cursor = new RangeCursor(start, Stage2Geometry.LevelBytes<TFormat>(level));
         var visitor = new SameMemory(start, page);
-        return _table.Visit(ref machine, ref cursor, ref visitor) == Stage2Result.Done && !visitor.Differs;
+        return _table.Visit(ref machine, ref cursor, ref visitor) == Stage2Result.Done && !visitor.Differs
+            ? visitor.Bytes
+            : 0;
     }
 
     private static bool CanBeBlockAgain(
@@ -520,8 +524,12 @@ public partial struct GuestMemory<TFormat, TMachine>
     private struct SameMemory(Ipa start, Pa page) : ILeafVisitor
     {
         internal bool Differs;
+        internal ulong Bytes;
 
-        public void Visit(Ipa ipa, Pa output, int level, LeafAttributes attributes) =>
+        public void Visit(Ipa ipa, Pa output, int level, LeafAttributes attributes)
+        {
             Differs |= output.Value != page.Value + (ipa - start);
+            Bytes += Stage2Geometry.LevelBytes<TFormat>(level);
+        }
     }
 }

@@ -114,9 +114,10 @@ public partial struct GuestMemory<TFormat, TMachine>
         bool isExecute = ticket.Access == AccessKind.Execute;
         if (slot.Slot.Type != MemoryType.Device)
         {
-            if (!isSameMemory)
+            if (!isSameMemory || (now.Level > level && MappedOf(ref machine, start, page, level) != bytes))
             {
-                // Copy-on-write brought another page, so it is cleaned as at a first mapping.
+                // Copy-on-write brought another page, or a block brings pages that were not mapped here. Nobody cleaned
+                // them yet, so that is done as at a first mapping.
                 MakeVisible(ref machine, page, bytes, isExecute);
             }
             else if (isExecute)

@@ -27,6 +27,7 @@ public enum Defect
     MappedWithoutClean = 21,
     InstructionsNotInvalidated = 22,
     UnscrubbedChunk = 23,
+    AccessFlagOnStaleCopy = 24,
     DirtyBitLost = 25,
     EarlyCompletion = 26,
 }

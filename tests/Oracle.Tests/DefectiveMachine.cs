@@ -75,8 +75,16 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
         }
     }
 
-    public bool CompareExchangeEntry(Pa entry, ulong expected, ulong desired) =>
-        _inner.CompareExchangeEntry(entry, expected, desired);
+    public bool CompareExchangeEntry(Pa entry, ulong expected, ulong desired)
+    {
+        if (defect == Defect.AccessFlagOnStaleCopy)
+        {
+            _inner.WriteEntry(entry, desired);
+            return true;
+        }
+
+        return _inner.CompareExchangeEntry(entry, expected, desired);
+    }
 
     public bool ReserveTables(uint count) => _inner.ReserveTables(count);
 

@@ -13,6 +13,9 @@ public sealed partial class Judge
     private readonly Stack<CallRecord> _spareCalls = new();
     private int _lastCall;
 
+    /// <summary>Where hardware set an access flag that software has not read since; 0 for nowhere.</summary>
+    private ulong _unreadUpdate;
+
     private sealed class CallRecord
     {
         public int Number;
@@ -75,10 +78,39 @@ public sealed partial class Judge
         }
     }
 
+    /// <summary>
+    /// A PE's table walk sets the access flag of a leaf (FEAT_HAFDBS, VTCR_EL2.HA), if some PE walks here and it is
+    /// clear. Nothing is cached of a leaf without it, so nothing becomes stale.
+    /// </summary>
+    public bool TrySetAccessFlag(Pa entry)
+    {
+        int page = PageOf(entry.Value);
+        if (page < 0 || _tables[page] is not TablePage { Vm.Tag.Loaded: not 0 } table)
+        {
+            return false;
+        }
+
+        ref ulong descriptor = ref table.Entries[(int)((entry.Value - table.Address) >> 3)];
+        if (!Descriptor.IsValid(descriptor) || Descriptor.IsCacheable(descriptor, table.Level))
+        {
+            return false;
+        }
+
+        Events++;
+        descriptor |= Descriptor.Accessed;
+        _unreadUpdate = entry.Value;
+        return true;
+    }
+
     /// <summary>Software reads an entry: it must be one.</summary>
     public void ReadEntry(Pa entry)
     {
         Events++;
+        if (_unreadUpdate == entry.Value)
+        {
+            _unreadUpdate = 0;
+        }
+
         int page = PageOf(entry.Value);
         if (page < 0 || _tables[page] is null)
         {
@@ -100,6 +132,17 @@ public sealed partial class Judge
         }
 
         _sequence++;
+        if (_unreadUpdate == entry.Value)
+        {
+            _unreadUpdate = 0;
+            if (Descriptor.IsValid(value) && !Descriptor.IsCacheable(value, table.Level))
+            {
+                Fail(ViolationKind.LostUpdate, "page aging",
+                    $"a PE set the access flag of a leaf at {Hex(entry.Value)}, and the hypervisor writes a copy over it "
+                    + "that it read before: the access is lost");
+            }
+        }
+
         int index = (int)((entry.Value - table.Address) >> 3);
         ulong old = table.Entries[index];
         table.Entries[index] = value;

@@ -69,6 +69,9 @@ public sealed class ModelVm
 
     /// <summary>What the VM holds of the pool.</summary>
     public ref VmFrames Frames => ref _frames;
+
+    /// <summary>Runs before an entry is written: a table walk may just have set its access flag (VTCR_EL2.HA).</summary>
+    internal Func<Pa, bool>? SetsAccessFlag { get; set; }
 }
 
 /// <summary>The oracle's own machine: table accesses take place, maintenance is only observed.</summary>
@@ -92,10 +95,15 @@ public readonly struct ModelMachine(ModelWorld world, ModelVm vm, MachineFeature
 
     public ulong ReadEntry(Pa entry) => world.Entry(entry);
 
-    public void WriteEntry(Pa entry, ulong value) => world.Entry(entry) = value;
+    public void WriteEntry(Pa entry, ulong value)
+    {
+        LetWalksGoOn(entry);
+        world.Entry(entry) = value;
+    }
 
     public bool CompareExchangeEntry(Pa entry, ulong expected, ulong desired)
     {
+        LetWalksGoOn(entry);
         ref ulong at = ref world.Entry(entry);
         if (at != expected)
         {
@@ -187,4 +195,12 @@ public readonly struct ModelMachine(ModelWorld world, ModelVm vm, MachineFeature
     public void ZeroFrame(Pa start, ulong bytes) => world.Zero(start, bytes);
 
     public void ZeroFrameToPoC(Pa start, ulong bytes) => world.Zero(start, bytes);
+
+    private void LetWalksGoOn(Pa entry)
+    {
+        if (vm.SetsAccessFlag is { } sets && sets(entry))
+        {
+            world.Entry(entry) |= 1UL << 10;
+        }
+    }
 }

@@ -56,6 +56,7 @@ public partial class Host<TFormat, TMachine>
         _file = Judge.AddParty("the file");
         Judge.Own(new Pa(HostStart), FilePages * Granule, _file);
         Judge.Write(new Pa(HostStart), FilePages * Granule, Judge.Hypervisor, _file, isCached: true);
+        AddHugeFile();
         for (ulong frame = FilePages + SpareFrames - 1; frame >= FilePages; frame--)
         {
             _frames.Push(HostStart + (frame * Granule));
@@ -110,6 +111,8 @@ public partial class Host<TFormat, TMachine>
         guest.Port.Invalidations = 0;
         guest.Port.Maintained = 0;
         guest.Port.Between = step.Race != 0 ? Between : null;
+        guest.Port.Records.SetsAccessFlag =
+            step.Race != 0 ? entry => _random.Next(2) == 0 && Judge.TrySetAccessFlag(entry) : null;
         Place place = PlaceOf(step.Page);
         switch (step.Operation)
         {
@@ -122,7 +125,7 @@ public partial class Host<TFormat, TMachine>
                 Leave(pe);
                 break;
             case <= Operation.Execute:
-                Access(guest, pe, place, step.Operation);
+                Access(guest, pe, place, step);
                 break;
             case <= Operation.Age:
                 ChangePool(guest, place, step);
@@ -134,6 +137,12 @@ public partial class Host<TFormat, TMachine>
                 Scrub(guest);
                 break;
             default:
+                if (place.Region == HugeRegion)
+                {
+                    ChangeHuge(guest, place, step);
+                    break;
+                }
+
                 ChangeHost(guest, place.Index % FilePages, step);
                 break;
         }
@@ -204,6 +213,7 @@ public partial class Host<TFormat, TMachine>
         guest.Memory.AddSlot(new Ipa(FileStart), FilePages * Granule, HostSlot(PageFate.FileBacked), out _);
         guest.Memory.AddSlot(
             new Ipa(AnonymousStart), FilePages * Granule, HostSlot(PageFate.AnonymousLastMappingFreed), out _);
+        guest.Memory.AddSlot(new Ipa(HugeStart), HugeBytes, HostSlot(PageFate.FileBacked), out _);
     }
 
     private static SlotOptions HostSlot(PageFate fate) =>
@@ -269,7 +279,7 @@ public partial class Host<TFormat, TMachine>
         guest.Port.FindReturned();
         Judge.EndCall();
         RetireVmid(ref Vmids, ref guest.Lease, report.VmidIsInvalidated);
-        foreach (ulong frame in guest.Frames)
+        foreach (ulong frame in (ReadOnlySpan<ulong>)[.. guest.Frames, .. guest.Copies])
         {
             if (frame != 0)
             {
@@ -332,6 +342,9 @@ public partial class Host<TFormat, TMachine>
         public int Anonymous;
         public ulong[]? Log;
         public readonly ulong[] Frames = new ulong[FilePages];
+
+        /// <summary>The VMM's own copies of pages of the huge file; 0 where it has none.</summary>
+        public readonly ulong[] Copies = new ulong[_hugePages.Length];
     }
 
     /// <summary>An address that programs use.</summary>

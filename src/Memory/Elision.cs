@@ -75,7 +75,7 @@ public static class Elision
                 return why == NotifierEvent.Unmap ? UnmapFlags.ElideCacheMaintenance : UnmapFlags.None;
 
             default:
-                return policy == MaintenancePolicy.Fate && MayElideCaches(operation, why, facts)
+                return PolicyRules.DecidesByFate(policy) && MayElideCaches(operation, why, facts)
                     ? UnmapFlags.ElideCacheMaintenance
                     : UnmapFlags.None;
         }
@@ -92,6 +92,7 @@ public static class Elision
                 return both;
 
             case ReleaseStyle.UnlinkInvalidateFree:
+            case ReleaseStyle.UnlinkInvalidateFreeTables:
                 // licence (TLB): the root is unlinked, the VMID invalidated and the DSB completed before anything is
                 // freed. Both flags together mean that the leaves need not be visited at all; pages that somebody
                 // reads later are unmapped first, as from a live VM.

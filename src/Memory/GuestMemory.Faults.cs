@@ -391,7 +391,7 @@ public partial struct GuestMemory<TFormat, TMachine>
     {
         UnmapFlags flags = Elision.For(
             _policy, UnmapOperation.BlockRetry, default, Facts(ref machine, slot.Slot.FateAtRemoval));
-        if (_policy == MaintenancePolicy.Fate && slot.Slot.Backing == SlotBacking.Host
+        if (PolicyRules.DecidesByFate(_policy) && slot.Slot.Backing == SlotBacking.Host
             && MappedOf(ref machine, start, page, level) == 0)
         {
             // The licence is that the same frames are mapped again: a host may have copied some of them together.

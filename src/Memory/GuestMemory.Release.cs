@@ -68,6 +68,12 @@ public partial struct GuestMemory<TFormat, TMachine>
                 invalidated = true;
                 break;
 
+            case ReleaseStyle.UnlinkInvalidateFreeTables:
+                result = UnmapWhatIsReadLater(ref machine);
+                _table.Destroy(ref machine);
+                invalidated = true;
+                break;
+
             case ReleaseStyle.WalkThenInvalidateVmid:
                 result = WalkAll(ref machine, true);
                 invalidated = true;

@@ -27,4 +27,9 @@ public enum MaintenancePolicy : byte
 
     /// <summary>Patches 5, 6 and 7 together, as posted.</summary>
     Series,
+
+    /// <summary>
+    /// As <see cref="Fate"/>, but a dead VM's tables are freed one by one: the step before constant time.
+    /// </summary>
+    TablesOnly,
 }

@@ -34,6 +34,12 @@ public enum ReleaseStyle : byte
     /// not visited, but for those of slots whose pages somebody else still reads. Right in any situation.
     /// </summary>
     UnlinkInvalidateFree,
+
+    /// <summary>
+    /// As <see cref="UnlinkInvalidateFree"/>, but between the DSB and the splice each table is visited and freed by
+    /// itself, which takes time by the tables.
+    /// </summary>
+    UnlinkInvalidateFreeTables,
 }
 
 /// <summary>What each policy does, apart from cache maintenance, which <see cref="Elision"/> decides.</summary>
@@ -45,31 +51,37 @@ public enum ReleaseStyle : byte
 ///   patch6         eager            leaf by leaf             no CMO        CMO
 ///   patch7         eager            leaf by leaf             CMO           no CMO
 ///   series         eager            walk, then VMID          no CMO        no CMO
+///   tables-only    batched          as fate, table by table  no CMO        by the pages' fate
 ///   fate           batched          unlink, VMID, DSB, free  no CMO        by the pages' fate
 /// </code>
 /// </remarks>
 public static class PolicyRules
 {
+    /// <summary>Whether the pages' fate decides about cache maintenance.</summary>
+    public static bool DecidesByFate(MaintenancePolicy policy) =>
+        policy is MaintenancePolicy.Fate or MaintenancePolicy.TablesOnly;
+
     /// <summary>How live ranges and removed slots are unmapped.</summary>
     public static RangeStyle RangeStyleOf(MaintenancePolicy policy) =>
-        policy == MaintenancePolicy.Fate ? RangeStyle.Batched : RangeStyle.Eager;
+        DecidesByFate(policy) ? RangeStyle.Batched : RangeStyle.Eager;
 
     /// <summary>How a whole VM is released.</summary>
     public static ReleaseStyle ReleaseStyleOf(MaintenancePolicy policy) => policy switch
     {
         MaintenancePolicy.Fate => ReleaseStyle.UnlinkInvalidateFree,
+        MaintenancePolicy.TablesOnly => ReleaseStyle.UnlinkInvalidateFreeTables,
         MaintenancePolicy.Patch5 or MaintenancePolicy.Series => ReleaseStyle.WalkThenInvalidateVmid,
         _ => ReleaseStyle.LeafByLeaf,
     };
 
     /// <summary>Whether patch 6 is in it: a table that becomes a block is unmapped without cache maintenance.</summary>
     public static bool ElidesAtBlockRetry(MaintenancePolicy policy) =>
-        policy is MaintenancePolicy.Patch6 or MaintenancePolicy.Series or MaintenancePolicy.Fate;
+        policy is MaintenancePolicy.Patch6 or MaintenancePolicy.Series || DecidesByFate(policy);
 
     /// <summary>Whether the policy contains patch 7: the event alone decides, as posted.</summary>
     public static bool ElidesByEvent(MaintenancePolicy policy) =>
         policy is MaintenancePolicy.Patch7 or MaintenancePolicy.Series;
 
     /// <summary>Whether a policy value is one of the named ones; a byte off the wire may not be.</summary>
-    public static bool IsKnown(MaintenancePolicy policy) => policy <= MaintenancePolicy.Series;
+    public static bool IsKnown(MaintenancePolicy policy) => policy <= MaintenancePolicy.TablesOnly;
 }

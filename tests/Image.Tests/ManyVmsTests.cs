@@ -50,7 +50,8 @@ public sealed class ManyVmsTests
             var vms = new List<TestVm>();
             for (int i = 0; i < Slots; i++)
             {
-                vms.Add(await machine.CreateAsync("fill=1M", policy: MaintenancePolicy.All[i % 6].Name));
+                string policy = MaintenancePolicy.All[i % MaintenancePolicy.All.Length].Name;
+                vms.Add(await machine.CreateAsync("fill=1M", policy: policy));
             }
 
             vms.Select(vm => vm.Slot).Order().ShouldBe(Enumerable.Range(0, Slots));

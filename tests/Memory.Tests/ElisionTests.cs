@@ -23,6 +23,7 @@ public class ElisionTests
         [MaintenancePolicy.Patch6] = "--C-",
         [MaintenancePolicy.Patch7] = "E---",
         [MaintenancePolicy.Series] = "E-CB",
+        [MaintenancePolicy.TablesOnly] = "FFCG",
         [MaintenancePolicy.Fate] = "FFCG",
     };
 
@@ -68,7 +69,7 @@ public class ElisionTests
             }
         }
 
-        cells.ShouldBe(6 * 4 * 7 * 8 * 4);
+        cells.ShouldBe(7 * 4 * 7 * 8 * 4);
     }
 
     [Fact]

@@ -132,13 +132,13 @@ public class GuestMemoryModelTests
                     _vm.Memory.Age(ref _vm.Machine, new Ipa(s_start), Window, out _).ShouldBe(MemoryResult.Ok);
                     break;
                 case 14:
-                    _vm.Memory.Policy = (MaintenancePolicy)choices.Below(6);
+                    _vm.Memory.Policy = (MaintenancePolicy)choices.Below(7);
                     break;
                 default:
                     if (choices.Below(4) == 0)
                     {
                         Die();
-                        _vm = Born((MaintenancePolicy)choices.Below(6));
+                        _vm = Born((MaintenancePolicy)choices.Below(7));
                     }
 
                     break;

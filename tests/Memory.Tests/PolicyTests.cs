@@ -79,6 +79,31 @@ public class PolicyTests
     }
 
     [Theory]
+    [InlineData(2)]
+    [InlineData(64)]
+    public void Death_by_tables_reads_the_entries_that_lead_to_tables_and_no_leaf(int megabytes)
+    {
+        Vm<Arm4K> vm = Dirty4K(MaintenancePolicy.TablesOnly, (ulong)megabytes);
+        ulong tables = vm.Memory.TablePages;
+        var used = new List<ulong>();
+        vm.World.OnDsb = () => used.Add(vm.UsedFrames);
+        ulong before = vm.UsedFrames;
+        ReleaseReport report = Measure(vm, out Counts counts);
+        used.ShouldBe([before]);
+        report.MappedPages.ShouldBe((ulong)megabytes * 256);
+        report.VmidIsInvalidated.ShouldBeTrue();
+        counts.DcLines.ShouldBe(0);
+        counts.TlbiIpa.ShouldBe(0);
+        counts.TlbiVmid.ShouldBe(1);
+        counts.DsbInnerShareable.ShouldBe(1);
+        counts.EntryWrites.ShouldBe(0);
+
+        // The level 3 tables, of which there is one for each 2 MB, are freed unread.
+        ((ulong)counts.EntryReads).ShouldBeInRange(tables - 1, (tables - ((ulong)megabytes / 2)) * 512);
+        AllIsBack(vm);
+    }
+
+    [Theory]
     [MemberData(nameof(Policies))]
     public void Death_with_blocks_counts_blocks_and_brings_all_memory_back(MaintenancePolicy policy)
     {
@@ -230,7 +255,7 @@ public class PolicyTests
         vm.Dirty(Base + (16 * Mb), 2 * Mb);
         world.Counts = new Counts();
         vm.Memory.RemoveSlot(ref vm.Machine, first).ShouldBe(MemoryResult.Ok);
-        world.Counts.DcLines.ShouldBe(policy == MaintenancePolicy.Fate ? 0 : 1024 * 64);
+        world.Counts.DcLines.ShouldBe(PolicyRules.DecidesByFate(policy) ? 0 : 1024 * 64);
         vm.Memory.MappedPages.ShouldBe(0UL);
         vm.Memory.MappedBlocks.ShouldBe(1UL);
         vm.UsedFrames.ShouldBe(512 + vm.Memory.TablePages);
@@ -247,6 +272,7 @@ public class PolicyTests
     [InlineData(MaintenancePolicy.Patch7, 512 * 64)]
     [InlineData(MaintenancePolicy.Patch6, 0)]
     [InlineData(MaintenancePolicy.Series, 0)]
+    [InlineData(MaintenancePolicy.TablesOnly, 0)]
     [InlineData(MaintenancePolicy.Fate, 0)]
     public void A_block_that_logging_split_comes_back_and_patch_6_spares_its_lines(
         MaintenancePolicy policy, int lines)
@@ -267,7 +293,7 @@ public class PolicyTests
         vm.Memory.MappedPages.ShouldBe(0UL);
         vm.Memory.MappedBlocks.ShouldBe(1UL);
         world.Counts.DcLines.ShouldBe(lines);
-        if (policy == MaintenancePolicy.Fate)
+        if (PolicyRules.DecidesByFate(policy))
         {
             (world.Counts.TlbiIpa + world.Counts.TlbiVmid).ShouldBe(1);
         }
@@ -364,7 +390,7 @@ public class PolicyTests
         vm.World.Counts = new Counts();
         vm.Release();
         vm.World.Counts.DcLines.ShouldBe(0);
-        new Vm<Arm4K>(vm.World, (MaintenancePolicy)6).Created.ShouldBe(MemoryResult.BadArgument);
+        new Vm<Arm4K>(vm.World, (MaintenancePolicy)7).Created.ShouldBe(MemoryResult.BadArgument);
     }
 
     private static Vm<Arm4K> Dirty4K(

@@ -24,6 +24,8 @@ internal sealed record MaintenancePolicy(string Name, string Meaning, Memory.Mai
             Memory.MaintenancePolicy.Patch7),
         new("series", "all seven patches as posted",
             Memory.MaintenancePolicy.Series),
+        new("tables-only", "as fate, but a dead VM's tables are freed one by one",
+            Memory.MaintenancePolicy.TablesOnly),
         new("fate", "by page fate; unlink, invalidate once, then free; leaves not visited",
             Memory.MaintenancePolicy.Fate),
     ];

@@ -79,12 +79,13 @@ internal static class PolicyNames
         MaintenancePolicy.Patch6 => "patch6"u8,
         MaintenancePolicy.Patch7 => "patch7"u8,
         MaintenancePolicy.Series => "series"u8,
+        MaintenancePolicy.TablesOnly => "tables-only"u8,
         _ => "fate"u8,
     };
 
     internal static bool TryFind(ReadOnlySpan<byte> name, out MaintenancePolicy policy)
     {
-        for (policy = MaintenancePolicy.Fate; policy <= MaintenancePolicy.Series; policy++)
+        for (policy = MaintenancePolicy.Fate; policy <= MaintenancePolicy.TablesOnly; policy++)
         {
             if (Ascii.Equal(name, NameOf(policy)))
             {

@@ -156,7 +156,7 @@ internal static unsafe class Commands
         if (!command.TryGet("policy"u8, out ReadOnlySpan<byte> policy)
             || !PolicyNames.TryFind(policy, out options.Policy))
         {
-            Fail(ref reply, "bad-policy"u8, "policy=before-series, patch5, patch6, patch7, series or fate"u8);
+            Fail(ref reply, "bad-policy"u8, "policy=before-series, patch5, patch6, patch7, series, tables-only or fate"u8);
             return;
         }
 

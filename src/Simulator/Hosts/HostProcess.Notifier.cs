@@ -104,7 +104,7 @@ public sealed partial class HostProcess
     private void ReleaseVm(HostedVm vm)
     {
         vm.Memory.Pe = Pe;
-        if (vm.Memory.Policy == MaintenancePolicy.Fate && Host.Frames.AnyShared)
+        if (PolicyRules.DecidesByFate(vm.Memory.Policy) && Host.Frames.AnyShared)
         {
             foreach (HostedVm.Slot slot in vm.Slots)
             {

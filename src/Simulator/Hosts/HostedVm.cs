@@ -64,7 +64,7 @@ public sealed class HostedVm
         }
 
         Slot slot = _slots[index];
-        if (Memory.Policy == MaintenancePolicy.Fate)
+        if (PolicyRules.DecidesByFate(Memory.Policy))
         {
             MemoryResult unmapped = Memory.Notify(new NotifierRange(
                 new Ipa(slot.Ipa), new Ipa(slot.Ipa + slot.Bytes), NotifierEvent.ProtectionVma, true,

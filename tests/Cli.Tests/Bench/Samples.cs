@@ -12,7 +12,7 @@ internal static class Samples
 {
     public static readonly MaintenancePolicy BeforeSeries = MaintenancePolicy.All[0];
     public static readonly MaintenancePolicy Series = MaintenancePolicy.All[4];
-    public static readonly MaintenancePolicy Fate = MaintenancePolicy.All[5];
+    public static readonly MaintenancePolicy Fate = MaintenancePolicy.All[^1];
 
     public static BenchPlan Plan(params MaintenancePolicy[] policies) => new()
     {

@@ -54,7 +54,7 @@ public sealed class SimProcessTests
         wait.GetProperty("source").GetString().ShouldBe("--set");
         config.GetProperty("command").GetString()!.ShouldContain("--seed 1 --set tlbi_wait=500ns");
         JsonElement[] rows = [.. root.GetProperty("rows").EnumerateArray()];
-        rows.Length.ShouldBe(2 * 2 * 2 * 2 * 6);
+        rows.Length.ShouldBe(2 * 2 * 2 * 2 * 7);
         foreach (JsonElement row in rows)
         {
             row.EnumerateObject().Select(property => property.Name).Take(_required.Length).ShouldBe(_required);
@@ -62,8 +62,8 @@ public sealed class SimProcessTests
             sum.ShouldBe(row.GetProperty("death_ns").GetDouble(), 1);
         }
 
-        rows.Take(7).Select(row => row.GetProperty("policy").GetString())
-            .ShouldBe(["before-series", "patch5", "patch6", "patch7", "series", "fate", "before-series"]);
+        rows.Take(8).Select(row => row.GetProperty("policy").GetString())
+            .ShouldBe(["before-series", "patch5", "patch6", "patch7", "series", "tables-only", "fate", "before-series"]);
     }
 
     [Fact]

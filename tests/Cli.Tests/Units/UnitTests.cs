@@ -71,7 +71,7 @@ public sealed class UnitTests
     {
         MaintenancePolicy.ParseList(["fate", "before-series", "fate"]).Select(policy => policy.Name)
             .ShouldBe(["before-series", "fate"]);
-        MaintenancePolicy.ParseList(["all"]).Count.ShouldBe(6);
+        MaintenancePolicy.ParseList(["all"]).Count.ShouldBe(7);
         Should.Throw<CliException>(() => MaintenancePolicy.ParseList(["all", "fats"])).ExitCode.ShouldBe(2);
     }
 

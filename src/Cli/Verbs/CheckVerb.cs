@@ -9,6 +9,8 @@ using System.Threading.Tasks;
 using Quietus.Cli.Errors;
 using Quietus.Cli.Terminals;
 using Quietus.Oracle.Machines;
+using Quietus.Oracle.Programs;
+using Quietus.Oracle.Recording;
 using Quietus.Oracle.Search;
 using Quietus.Stage2;
 using Engine = Quietus.Memory.MaintenancePolicy;
@@ -64,12 +66,18 @@ internal static class CheckVerb
         {
             _policies, _seed, _steps, _limit, _jobs, _all,
         };
+        CheckTraces.AddTo(command);
         command.SetAction((result, _) => RunAsync(result, cancellation));
         return command;
     }
 
     private static async Task<int> RunAsync(ParseResult result, CancellationToken cancellation)
     {
+        if (CheckTraces.Run(result, cancellation) is int verdict)
+        {
+            return verdict;
+        }
+
         IReadOnlyList<Policies> policies =
             Policies.ParseList(CommonOptions.Items(result.GetValue(_policies), "--policies"));
         int seed = Read(result.GetValue(_seed)!, "--seed", int.MaxValue);
@@ -114,6 +122,8 @@ internal static class CheckVerb
             Tell(finding);
         }
 
+        CheckTraces.Record(result, listener => Rerun(coverage, seed, policies, listener));
+
         // Where the first violation ends the search, how far the other threads had come by then is chance.
         Console.WriteLine(coverage.Findings.Count != 0 && !search.FindsAll
             ? "1 violation; --all-findings goes on"
@@ -126,6 +136,17 @@ internal static class CheckVerb
             : cancellation.IsCancellationRequested ? ExitCode.Interrupted
             : result.GetValue(_steps) is not null && stop.IsCancellationRequested ? ExitCode.TimeLimit
             : ExitCode.Ok;
+    }
+
+    /// <summary>The first violation's program, shrunk, or else the first program.</summary>
+    private static void Rerun(
+        Coverage coverage, int seed, IReadOnlyList<Policies> policies, IEventListener listener)
+    {
+        Finding? finding = coverage.Findings.Count != 0 ? coverage.Findings[0] : null;
+        ProgramOptions options = finding?.Options
+            ?? RandomProgram.Options(seed, ToEngine(policies[(int)((uint)seed % (uint)policies.Count)]));
+        Subject.Engine.Run(
+            options with { Listener = listener }, finding?.Steps ?? RandomProgram.Steps(seed, StepsPerProgram));
     }
 
     private static void Tell(Finding finding)

@@ -17,6 +17,12 @@ public sealed partial class Judge
     /// <param name="isCached">False: Device or Non-cacheable, or a device that does not snoop.</param>
     public void Write(Pa start, ulong bytes, int writer, int owner, bool isCached)
     {
+        _listener?.Write(start, bytes, writer, owner, isCached);
+        WritePages(start, bytes, writer, owner, isCached);
+    }
+
+    private void WritePages(Pa start, ulong bytes, int writer, int owner, bool isCached)
+    {
         Events++;
         int page = PageOf(start.Value);
         for (int left = PageCount(bytes); left > 0 && page >= 0; left--, page++)
@@ -50,6 +56,7 @@ public sealed partial class Judge
     /// <param name="isCached">Whether through the caches.</param>
     public void Consume(Pa page, string reader, string where, bool isCached)
     {
+        _listener?.Consume(page, reader, where, isCached);
         Events++;
         ref PageState state = ref _pages[PageOf(page.Value)];
         ulong oldest = isCached ? state.CoherentOldest : state.PocOldest;
@@ -61,6 +68,7 @@ public sealed partial class Judge
     /// <summary>A guest fetches instructions from a page.</summary>
     public void Fetch(Pa page, string reader, string where)
     {
+        _listener?.Fetch(page, reader, where);
         Events++;
         ref PageState state = ref _pages[PageOf(page.Value)];
         Check(state, state.CoherentOldest, reader, where, "as instructions");
@@ -82,6 +90,7 @@ public sealed partial class Judge
     /// <summary>Cache maintenance was issued by a PE; it completes at a DSB of that PE.</summary>
     public void Maintain(int pe, CacheKind kind, Pa start, ulong bytes)
     {
+        _listener?.Maintain(pe, kind, start, bytes);
         Events++;
         int first = PageOf(start.Value);
         ulong within = start.Value & ((1UL << _granuleShift) - 1);
@@ -101,6 +110,7 @@ public sealed partial class Judge
     /// <summary>Says whose a page of the host's is from now on.</summary>
     public void Own(Pa start, ulong bytes, int owner)
     {
+        _listener?.Own(start, bytes, owner);
         int page = PageOf(start.Value);
         for (int left = PageCount(bytes); left > 0; left--, page++)
         {
@@ -120,6 +130,7 @@ public sealed partial class Judge
     /// <summary>A guest's own maintenance of its page, complete.</summary>
     public void GuestMaintains(Pa page, CacheKind kind)
     {
+        _listener?.GuestMaintains(page, kind);
         Events++;
         ApplyCache(new PendingCache(kind, PageOf(page.Value), 1, ulong.MaxValue));
     }

@@ -31,6 +31,7 @@ public sealed partial class Judge
     /// <summary>Table pages were handed out, zeroed.</summary>
     public void TakeTables(int pe, Pa first, uint count)
     {
+        _listener?.TakeTables(pe, first, count);
         Events++;
         for (uint i = 0; i < count; i++)
         {
@@ -42,13 +43,14 @@ public sealed partial class Judge
             table.Low = table.Entries.Length;
             table.High = -1;
             _tables[page] = table;
-            Write(new Pa(address), 1UL << _granuleShift, Hypervisor, Hypervisor, isCached: true);
+            WritePages(new Pa(address), 1UL << _granuleShift, Hypervisor, Hypervisor, isCached: true);
         }
     }
 
     /// <summary>Table pages are given back: nothing may lead to them any more.</summary>
     public void ReturnTables(Pa first, uint count)
     {
+        _listener?.ReturnTables(first, count);
         Events++;
         for (uint i = 0; i < count; i++)
         {
@@ -105,6 +107,7 @@ public sealed partial class Judge
     /// <summary>Software reads an entry: it must be one.</summary>
     public void ReadEntry(Pa entry)
     {
+        _listener?.ReadEntry(entry);
         Events++;
         if (_unreadUpdate == entry.Value)
         {
@@ -122,6 +125,7 @@ public sealed partial class Judge
     /// <summary>Software wrote an entry.</summary>
     public void WriteEntry(int pe, Pa entry, ulong value)
     {
+        _listener?.WriteEntry(pe, entry, value);
         Events++;
         int page = PageOf(entry.Value);
         if (page < 0 || _tables[page] is not TablePage table)
@@ -159,6 +163,7 @@ public sealed partial class Judge
     /// <summary>A call into the hypervisor's memory layer begins: what it changes is judged when it returns.</summary>
     internal void BeginCall(JudgedVm? vm)
     {
+        _listener?.BeginCall(vm?.Party ?? 0);
         CallRecord call = _spareCalls.TryPop(out CallRecord? spare) ? spare : new CallRecord();
         call.Number = ++_lastCall;
         call.Vm = vm;
@@ -169,6 +174,7 @@ public sealed partial class Judge
     /// <summary>The call returned: pages have changed hands, and no PE may use what is not in the tables now.</summary>
     internal void EndCall()
     {
+        _listener?.EndCall();
         CallRecord call = _calls.Pop();
         foreach ((int page, ushort before) in call.Touched)
         {
@@ -320,6 +326,12 @@ public sealed partial class Judge
             return;
         }
 
+        if (table.Vm is not null)
+        {
+            Fail(ViolationKind.WalkOfFreedTable, "a table walk",
+                $"an entry of {vm.Name} leads to {Hex(table.Address)}, a table that is linked elsewhere already");
+        }
+
         table.Vm = vm;
         table.Level = level + 1;
         table.Ipa = ipa;
@@ -338,7 +350,7 @@ public sealed partial class Judge
     {
         int page = PageOf(output);
         CallRecord? call = _calls.Count != 0 ? _calls.Peek() : null;
-        for (int left = PageCount(bytes); left > 0 && page >= 0; left--, page++)
+        for (int left = PagesWithin(output, bytes); left > 0; left--, page++)
         {
             ref PageState state = ref _pages[page];
             if (call is not null && state.Call != call.Number)
@@ -355,7 +367,7 @@ public sealed partial class Judge
     private void Take(JudgedVm vm, ulong output, ulong bytes, bool isExecutable)
     {
         int page = PageOf(output);
-        for (int left = PageCount(bytes); left > 0 && page >= 0; left--, page++)
+        for (int left = PagesWithin(output, bytes); left > 0; left--, page++)
         {
             ref PageState state = ref _pages[page];
             if (state.IsPool)

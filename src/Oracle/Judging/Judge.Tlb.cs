@@ -14,10 +14,15 @@ public sealed partial class Judge
     private readonly record struct PendingTlbi(
         TlbiKind Kind, ushort Vmid, ulong Ipa, ulong Bytes, int LevelHint, uint Pes, ulong At);
 
+    /// <summary>Whether a page is an empty table that no VM has.</summary>
+    internal bool IsSpareTable(Pa page) =>
+        PageOf(page.Value) is >= 0 and int at && _tables[at] is { Vm: null, High: < 0 };
+
     /// <summary>A VM's tables exist from now on.</summary>
     internal JudgedVm AddVm(string name, Pa root, uint tables, int startLevel)
     {
-        var vm = new JudgedVm(AddParty(name), name) { Root = root.Value, StartLevel = startLevel };
+        _listener?.Vm(_parties.Count, name, root, tables, startLevel);
+        var vm = new JudgedVm(NewParty(name), name) { Root = root.Value, StartLevel = startLevel };
         for (uint i = 0; i < tables; i++)
         {
             TablePage table = _tables[PageOf(root.Value + ((ulong)i << _granuleShift))]!;
@@ -32,6 +37,7 @@ public sealed partial class Judge
     /// <summary>A PE loads VTTBR_EL2: from now on it may walk and cache whatever the tables say.</summary>
     internal void Load(int pe, JudgedVm vm, Vmid vmid)
     {
+        _listener?.Load(pe, vm.Party, vmid);
         Events++;
         uint bit = 1U << pe;
         foreach (TlbTag other in _tags)
@@ -71,6 +77,7 @@ public sealed partial class Judge
     /// <summary>A PE no longer has the VM's VTTBR_EL2: its TLB keeps what it has, but uses none of it.</summary>
     internal void Unload(int pe, JudgedVm vm)
     {
+        _listener?.Unload(pe, vm.Party);
         Events++;
         if (vm.Tag is TlbTag tag)
         {
@@ -82,6 +89,7 @@ public sealed partial class Judge
     /// <param name="pes">The PEs that it reaches: all of them for the Inner Shareable forms.</param>
     public void Invalidate(int pe, TlbiKind kind, Vmid vmid, Ipa ipa, ulong bytes, int levelHint, uint pes)
     {
+        _listener?.Invalidate(pe, kind, vmid, ipa, bytes, levelHint, pes);
         Events++;
         _pendingTlbi[pe].Add(new PendingTlbi(kind, vmid.Value, ipa.Value, bytes, levelHint, pes, ++_sequence));
     }
@@ -89,6 +97,7 @@ public sealed partial class Judge
     /// <summary>A barrier: writes of the PE are seen; with more than stores, its invalidations are complete.</summary>
     public void Complete(int pe, BarrierKind kind)
     {
+        _listener?.Complete(pe, kind);
         Events++;
         _sequence++;
         See(pe);
@@ -108,6 +117,7 @@ public sealed partial class Judge
     /// <summary>Frames went back to whoever gives them out: no PE may reach them.</summary>
     public void ReturnFrames(Pa start, ulong bytes)
     {
+        _listener?.ReturnFrames(start, bytes);
         Events++;
         int page = PageOf(start.Value);
         for (int left = PageCount(bytes); left > 0 && page >= 0; left--, page++)
@@ -131,6 +141,7 @@ public sealed partial class Judge
     /// <summary>Everything that a VM had was given back.</summary>
     internal void Release(JudgedVm vm)
     {
+        _listener?.Release(vm.Party);
         Events++;
         if (vm.Tag is { Loaded: not 0 } tag)
         {

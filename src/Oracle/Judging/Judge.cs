@@ -2,6 +2,7 @@ using System.Collections.Generic;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using Quietus.Oracle.Machines;
+using Quietus.Oracle.Recording;
 using Quietus.Stage2;
 
 namespace Quietus.Oracle.Judging;
@@ -23,6 +24,7 @@ public sealed partial class Judge
     private readonly int _granuleShift;
     private readonly List<string> _parties = ["nobody", "the hypervisor"];
     private readonly List<(ulong Start, ulong End, int First)> _memory = [];
+    private readonly IEventListener? _listener;
     private PageState[] _pages = [];
     private TablePage?[] _tables = [];
     private ulong _sequence = 1;
@@ -30,8 +32,11 @@ public sealed partial class Judge
     /// <param name="features">What the machine has.</param>
     /// <param name="granuleShift">12, 14 or 16.</param>
     /// <param name="pes">PEs, the monitor's own included; at most 32.</param>
-    public Judge(MachineFeatures features, int granuleShift, int pes)
+    /// <param name="listener">Hears each event before it is judged.</param>
+    public Judge(MachineFeatures features, int granuleShift, int pes, IEventListener? listener = null)
     {
+        _listener = listener;
+        listener?.Machine(features, granuleShift, pes);
         _features = features;
         _granuleShift = granuleShift;
         _pendingTlbi = new List<PendingTlbi>[pes];
@@ -49,6 +54,12 @@ public sealed partial class Judge
     /// <summary>Adds a party, a VM or an object of the host's, to whom bytes can belong.</summary>
     public int AddParty(string name)
     {
+        _listener?.Party(_parties.Count, name);
+        return NewParty(name);
+    }
+
+    private int NewParty(string name)
+    {
         _parties.Add(name);
         return _parties.Count - 1;
     }
@@ -56,6 +67,7 @@ public sealed partial class Judge
     /// <summary>Adds memory. Pool memory is one VM's at a time, host memory is whose the host says.</summary>
     public void AddMemory(Pa start, ulong bytes, bool isPool, bool isZero)
     {
+        _listener?.Memory(start, bytes, isPool, isZero);
         int first = _pages.Length;
         int count = (int)(bytes >> _granuleShift);
         _memory.Add((start.Value, start.Value + bytes, first));
@@ -81,6 +93,20 @@ public sealed partial class Judge
         }
 
         return -1;
+    }
+
+    /// <summary>How many of an area's pages are memory: a descriptor may lead past the end.</summary>
+    private int PagesWithin(ulong start, ulong bytes)
+    {
+        foreach ((ulong first, ulong end, _) in _memory)
+        {
+            if (start - first < end - first)
+            {
+                return PageCount(System.Math.Min(bytes, end - start));
+            }
+        }
+
+        return 0;
     }
 
     private int PageCount(ulong bytes) => (int)(bytes >> _granuleShift);

@@ -50,7 +50,7 @@ public partial class Host<TFormat, TMachine>
         _options = options;
         _make = make;
         _world = new ModelWorld(Chunks, TFormat.GranuleShift, options.PoolIsZero);
-        Judge = new Judge(options.Features, TFormat.GranuleShift, options.Pes + 1);
+        Judge = new Judge(options.Features, TFormat.GranuleShift, options.Pes + 1, options.Listener);
         Judge.AddMemory(new Pa(ModelWorld.PoolStart), _world.PoolBytes, isPool: true, options.PoolIsZero);
         Judge.AddMemory(new Pa(HostStart), (FilePages + SpareFrames) * Granule, isPool: false, isZero: false);
         _file = Judge.AddParty("the file");

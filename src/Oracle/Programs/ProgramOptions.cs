@@ -1,5 +1,6 @@
 using Quietus.Memory;
 using Quietus.Oracle.Machines;
+using Quietus.Oracle.Recording;
 
 namespace Quietus.Oracle.Programs;
 
@@ -11,6 +12,7 @@ namespace Quietus.Oracle.Programs;
 /// <param name="VmidBits">2 makes numbers scarce, so that they roll over.</param>
 /// <param name="PoolIsZero">The pool's memory is known to be zero at the start.</param>
 /// <param name="UncachedGuests">Guests may turn their caches off, and nothing else is claimed of them.</param>
+/// <param name="Listener">Hears what the judge is told.</param>
 public sealed record ProgramOptions(
     MaintenancePolicy Policy,
     MachineFeatures Features,
@@ -18,4 +20,5 @@ public sealed record ProgramOptions(
     int Vms = 2,
     int VmidBits = 2,
     bool PoolIsZero = false,
-    bool UncachedGuests = true);
+    bool UncachedGuests = true,
+    IEventListener? Listener = null);

@@ -1,0 +1,11 @@
+using System;
+using System.Globalization;
+
+namespace Quietus.Oracle.Recording;
+
+/// <summary>A trace that cannot be judged: the line, from 1 on, and what is wrong with it.</summary>
+public sealed class TraceFormatException(int line, string problem)
+    : Exception(string.Create(CultureInfo.InvariantCulture, $"line {line}: {problem}"))
+{
+    public int Line { get; } = line;
+}

@@ -54,7 +54,7 @@ public sealed class LinuxTests(ITestOutputHelper output)
     {
         Random random = TestSeed.Begin(output);
         await using TestMachine machine = await BootAsync("cortex-a72");
-        for (int i = 0; i < 6; i++)
+        for (int i = 0; i < MaintenancePolicy.All.Length; i++)
         {
             TestVm vm = await machine.RunAsync(
                 "console=ttyAMA0 earlycon", Memory, 2, "auto", MaintenancePolicy.All[i].Name, GuestPayload.Linux);

@@ -45,7 +45,7 @@ public class HostModelTests
             _server = new SimulatedServer(machine, 64UL << 20);
             _host = new Host(_server, seed: choices.Below(100), interleave: choices.Maybe());
             _vmm = _host.Start();
-            _vm = _vmm.CreateVm((MaintenancePolicy)choices.Below(6), vcpus: 2);
+            _vm = _vmm.CreateVm((MaintenancePolicy)choices.Below(7), vcpus: 2);
             _areas =
             [
                 _vmm.Map(AreaBytes),

@@ -95,10 +95,33 @@ public partial class Host<TFormat, TMachine>
                     }
                 }
 
+                if (isUnmap && isWhole && !IsHugeMapped())
+                {
+                    Tell?.Invoke("  a process of the host writes all of the huge file");
+                    Judge.Write(new Pa(HugeFile), HugeBytes, Judge.Hypervisor, _file, isCached: true);
+                }
+
                 break;
             default:
                 break;
         }
+    }
+
+    private bool IsHugeMapped()
+    {
+        for (int index = 0; index < _hugePages.Length; index++)
+        {
+            foreach (Guest? guest in _guests)
+            {
+                if (guest is not null
+                    && guest.Memory.Translate(ref guest.Machine, new Ipa(HugePlace(index).Ipa)).IsMapped)
+                {
+                    return true;
+                }
+            }
+        }
+
+        return false;
     }
 
     /// <summary>The host moves a page that nobody can write (the notifier's change_pte): it copies, then replaces.</summary>

@@ -45,13 +45,28 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     /// <inheritdoc/>
     public void Vm(int number, string name, Pa root, uint tables, int startLevel)
     {
-        _roots[number] = new Root(root.Value, Locks + ((ulong)(uint)number << 3));
+        // Its checker takes every VTTBR_EL2 for a table of level 0: one is made up above those of level 1.
+        ulong top = startLevel == 1 ? Locks + ((ulong)(uint)number << 16) : root.Value;
+        ulong held = Locks + ((ulong)(uint)number << 3);
+        _roots[number] = new Root(top, root.Value, held);
+        if (top != root.Value)
+        {
+            Put("mem-init", 0, $"(address 0x{top:x}) (size 0x{1UL << _granuleShift:x})");
+        }
+
+        Put("hint", 0, $"(kind set_root_lock) (location 0x{top:x}) (value 0x{held:x})");
         for (uint i = 0; i < tables; i++)
         {
             ulong table = root.Value + ((ulong)i << _granuleShift);
             _taken.Remove(table);
             _tableOwners[table] = number;
-            Put("hint", 0, $"(kind set_root_lock) (location 0x{table:x}) (value 0x{_roots[number].Lock:x})");
+            if (top != root.Value)
+            {
+                Put("hint", 0, $"(kind set_owner_root) (location 0x{table:x}) (value 0x{top:x})");
+                Put("lock", 0, $"(address 0x{held:x})");
+                Put("mem-write", 0, $"(mem-order plain) (address 0x{top + (i * 8):x}) (value 0x{table | 3:x})");
+                Put("unlock", 0, $"(address 0x{held:x})");
+            }
         }
     }
 
@@ -81,9 +96,9 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
 
         foreach (Root root in _roots.Values)
         {
-            if (root.Address == first.Value)
+            if (root.First == first.Value)
             {
-                Put("hint", 0, $"(kind release_table) (location 0x{first.Value:x}) (value 0x0)");
+                Put("hint", 0, $"(kind release_table) (location 0x{root.Address:x}) (value 0x0)");
             }
         }
     }
@@ -226,5 +241,5 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
         _id++;
     }
 
-    private readonly record struct Root(ulong Address, ulong Lock);
+    private readonly record struct Root(ulong Address, ulong First, ulong Lock);
 }

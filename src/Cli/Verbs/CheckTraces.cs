@@ -31,11 +31,18 @@ internal static class CheckTraces
         HelpName = "file",
     };
 
+    private static readonly Option<string?> _casemate = new("--export-casemate")
+    {
+        Description = "Write the trace, or the program that --record would write, as casemate's s-expressions",
+        HelpName = "file",
+    };
+
     public static void AddTo(Command command)
     {
         command.Add(_trace);
         command.Add(_scenario);
         command.Add(_record);
+        command.Add(_casemate);
     }
 
     /// <summary>Judges what was asked for; null where it is random programs.</summary>
@@ -54,43 +61,70 @@ internal static class CheckTraces
         }
 
         IEnumerable<string> others = result.CommandResult.Children.OfType<System.CommandLine.Parsing.OptionResult>()
-            .Where(option => !option.Implicit && option.Option != _trace && option.Option != _scenario)
+            .Where(option => !option.Implicit && option.Option != _trace && option.Option != _scenario
+                && option.Option != _casemate)
             .Select(option => option.Option.Name);
         if (others.FirstOrDefault() is string other)
         {
             throw CliException.Usage(
-                $"{other} says nothing to a trace", "leave it out; --trace and --scenario stand alone");
+                $"{other} says nothing to a trace", "leave it out; beside --trace and --scenario only --export-casemate does");
         }
 
-        return trace is not null ? JudgeFile(trace, cancellation)
-            : scenario == "list" ? List()
-            : Scenarios.Open(scenario!) is Stream stream ? Judge(stream, scenario!, cancellation)
-            : throw CliException.Usage(
+        if (scenario == "list")
+        {
+            return List();
+        }
+
+        if (trace is null && !Scenarios.Names.Contains(scenario!))
+        {
+            throw CliException.Usage(
                 $"there is no scenario '{Printable.Line(scenario!)}'", "'check --scenario list' names them");
+        }
+
+        string name = trace ?? scenario!;
+        using Stream stream = trace is not null ? Open(trace) : Scenarios.Open(name)!;
+        if (result.GetValue(_casemate) is not string export)
+        {
+            return Judge(stream, name, null, cancellation);
+        }
+
+        int verdict = 0;
+        WriteTo(export, file => verdict = Judge(stream, name, new CasemateWriter(file), cancellation));
+        return verdict;
     }
 
     /// <summary>Runs a program once more and writes what its judge hears; nothing where none was asked for.</summary>
     public static void Record(ParseResult result, Action<IEventListener> run)
     {
-        if (result.GetValue(_record) is not string path)
+        if (result.GetValue(_record) is string path)
         {
-            return;
+            WriteTo(path, file =>
+            {
+                var writer = new TraceWriter(file);
+                run(writer);
+                writer.End();
+            });
+            Console.WriteLine(Printable.Line($"recorded: ./quietus check --trace {path}"));
         }
 
+        if (result.GetValue(_casemate) is string export)
+        {
+            WriteTo(export, file => run(new CasemateWriter(file)));
+        }
+    }
+
+    private static void WriteTo(string path, Action<TextWriter> write)
+    {
         try
         {
             using var file = new StreamWriter(path);
-            var writer = new TraceWriter(file);
-            run(writer);
-            writer.End();
+            write(file);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException)
         {
             throw new CliException(
                 ExitCode.Usage, Printable.Line($"'{path}' cannot be written: {error.Message}"), "give another file");
         }
-
-        Console.WriteLine(Printable.Line($"recorded: ./quietus check --trace {path}"));
     }
 
     private static int List()
@@ -103,11 +137,11 @@ internal static class CheckTraces
         return ExitCode.Ok;
     }
 
-    private static int JudgeFile(string path, CancellationToken cancellation)
+    private static FileStream Open(string path)
     {
         try
         {
-            return Judge(File.OpenRead(path), path, cancellation);
+            return File.OpenRead(path);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException
             or NotSupportedException)
@@ -117,12 +151,12 @@ internal static class CheckTraces
         }
     }
 
-    private static int Judge(Stream trace, string name, CancellationToken cancellation)
+    private static int Judge(
+        Stream trace, string name, IEventListener? listener, CancellationToken cancellation)
     {
-        using Stream closed = trace;
         try
         {
-            TraceOutcome outcome = TraceReader.Judge(trace, null, cancellation);
+            TraceOutcome outcome = TraceReader.Judge(trace, listener, cancellation);
             if (outcome.Violation is not { } broken)
             {
                 Console.WriteLine($"{outcome.Events} checks, no violation");

@@ -58,7 +58,8 @@ public static class TraceReader
                 if (line.Number64("events", ulong.MaxValue) != (ulong)events)
                 {
                     throw line.Wrong(string.Create(
-                        CultureInfo.InvariantCulture, $"the trace is not whole: {events} events came before this line"));
+                        CultureInfo.InvariantCulture,
+                        $"the trace is not whole: {events} events came before this line"));
                 }
 
                 line.End();

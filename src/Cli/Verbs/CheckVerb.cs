@@ -19,7 +19,7 @@ using Policies = Quietus.Cli.Guests.MaintenancePolicy;
 namespace Quietus.Cli.Verbs;
 
 /// <summary><c>quietus check</c>: is it safe to leave this out? Random programs against the oracle.</summary>
-internal static class CheckVerb
+internal static partial class CheckVerb
 {
     private const int StepsPerProgram = 1000;
 
@@ -64,7 +64,7 @@ internal static class CheckVerb
     {
         var command = new Command("check", "Find out whether elided maintenance is safe by the architecture")
         {
-            _policies, _seed, _steps, _limit, _jobs, _all,
+            _policies, _seed, _steps, _limit, _jobs, _all, _exhaustive,
         };
         CheckTraces.AddTo(command);
         command.SetAction((result, _) => RunAsync(result, cancellation));
@@ -85,6 +85,13 @@ internal static class CheckVerb
             ? ((Read(steps, "--steps", int.MaxValue - StepsPerProgram) - 1) / StepsPerProgram) + 1
             : int.MaxValue - seed;
         int jobs = result.GetValue(_jobs) is string given ? Read(given, "--jobs", 256) : Environment.ProcessorCount;
+        if (result.GetValue(_exhaustive) is string bounds)
+        {
+            int? end = result.GetValue(_limit) is string text ? Read(text, "--time-limit", 1_000_000) : null;
+            return await RunExhaustiveAsync(ReadBounds(bounds), policies, jobs, end, cancellation)
+                .ConfigureAwait(false);
+        }
+
         int? seconds = result.GetValue(_limit) is string limit ? Read(limit, "--time-limit", 1_000_000)
             : result.GetValue(_steps) is null ? 30 : null;
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -119,7 +126,10 @@ internal static class CheckVerb
         string names = string.Join(',', policies.Select(policy => policy.Name));
         foreach (Finding finding in coverage.Findings)
         {
-            Tell(finding);
+            string name = Policies.All.First(policy => ToEngine(policy) == finding.Options.Policy).Name;
+            Tell(finding, string.Create(
+                CultureInfo.InvariantCulture,
+                $"./quietus check --seed {finding.Seed} --steps {StepsPerProgram} --policies {name}"));
         }
 
         CheckTraces.Record(result, listener => Rerun(coverage, seed, policies, listener));
@@ -149,7 +159,7 @@ internal static class CheckVerb
             options with { Listener = listener }, finding?.Steps ?? RandomProgram.Steps(seed, StepsPerProgram));
     }
 
-    private static void Tell(Finding finding)
+    private static void Tell(Finding finding, string again)
     {
         Console.WriteLine(Style.Bold($"violation: {finding.Violation.Kind}"));
         int number = 0;
@@ -159,10 +169,7 @@ internal static class CheckVerb
                 : string.Create(CultureInfo.InvariantCulture, $"  {++number,2}  {line}")));
         Console.WriteLine($"   => {finding.Violation.Text}");
         Console.WriteLine("machine: " + FeaturesOf(finding.Options.Features));
-        string name = Policies.All.First(policy => ToEngine(policy) == finding.Options.Policy).Name;
-        Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture,
-            $"again: ./quietus check --seed {finding.Seed} --steps {StepsPerProgram} --policies {name}"));
+        Console.WriteLine("again: " + again);
         Console.WriteLine();
     }
 

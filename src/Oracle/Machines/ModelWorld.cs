@@ -57,6 +57,40 @@ public sealed class ModelWorld
         }
     }
 
+    /// <summary>Writes the pool and all entries; where the arrays lie in this process is left out.</summary>
+    internal void WriteState(Action<ulong> write)
+    {
+        ulong chunks = (ulong)Marshal.UnsafeAddrOfPinnedArrayElement(_chunks, 0);
+        ulong bits = (ulong)Marshal.UnsafeAddrOfPinnedArrayElement(_bits, 0);
+        foreach (ulong word in MemoryMarshal.Cast<byte, ulong>(MemoryMarshal.AsBytes(new Span<FramePool>(ref _pool))))
+        {
+            write(word == chunks ? 1 : word == bits ? 2 : word);
+        }
+
+        foreach (byte part in MemoryMarshal.AsBytes(_chunks.AsSpan()))
+        {
+            write(part);
+        }
+
+        for (int word = 0; word < _bits.Length; word++)
+        {
+            write(_bits[word]);
+        }
+
+        for (int page = 0; page < _entries.Length; page++)
+        {
+            ReadOnlySpan<ulong> table = _entries[page];
+            for (int at = table.IndexOfAnyExcept(0UL); at >= 0 && at < table.Length; at++)
+            {
+                if (table[at] != 0)
+                {
+                    write(((ulong)(uint)page << 32) | (uint)at);
+                    write(table[at]);
+                }
+            }
+        }
+    }
+
     /// <summary>The arrays are pinned, and this object keeps them.</summary>
     internal static UnmanagedArray<T> Array<T>(T[] pinned)
         where T : unmanaged => new(Marshal.UnsafeAddrOfPinnedArrayElement(pinned, 0), pinned.Length);

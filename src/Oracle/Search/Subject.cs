@@ -25,6 +25,9 @@ public abstract class Subject
     /// <summary>Runs a program to its end or its first violation.</summary>
     public abstract Outcome Run(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, Action<string>? tell = null);
 
+    /// <summary>Runs a program, and hashes the state that it leads to; no hash where that cannot be known.</summary>
+    internal abstract Outcome Reach(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, out UInt128? state);
+
     /// <summary>
     /// Makes a failing program as short and plain as it stays failing in the same way: steps go by halves, quarters and
     /// singly, then races and choices are taken out.
@@ -98,6 +101,20 @@ public sealed class Subject<TFormat, TMachine>(Func<ProgramOptions, Host<TFormat
     {
         Host<TFormat, TMachine> host = make(options);
         host.Tell = tell;
+        return Run(host, steps);
+    }
+
+    /// <inheritdoc/>
+    internal override Outcome Reach(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, out UInt128? state)
+    {
+        Host<TFormat, TMachine> host = make(options);
+        Outcome outcome = Run(host, steps);
+        state = outcome.Violation is null && host.TryHashState(out UInt128 hash) ? hash : null;
+        return outcome;
+    }
+
+    private static Outcome Run(Host<TFormat, TMachine> host, ReadOnlySpan<ProgramStep> steps)
+    {
         int ran = 0;
         try
         {

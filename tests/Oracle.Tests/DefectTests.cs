@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Diagnostics;
 using System.Threading;
 using Quietus.Memory;
+using Quietus.Oracle.Judging;
 using Quietus.Oracle.Machines;
 using Quietus.Oracle.Programs;
 using Quietus.Oracle.Search;
@@ -47,6 +48,20 @@ public class DefectTests(ITestOutputHelper output)
         Finding found = coverage.Findings.ShouldHaveSingleItem();
         output.WriteLine($"{found.Violation.Kind}, {found.Steps.Length} steps: {found.Violation.Text}");
         found.Steps.Length.ShouldBeLessThanOrEqualTo(LongestStory);
+        switch (defect)
+        {
+            case Defect.VmidReusedBeforeDsb:
+                found.Violation.Kind.ShouldBe(ViolationKind.VmidReused);
+                break;
+            case Defect.SharedUnmapWithoutCaches:
+                found.Violation.Consumer.ShouldBe("another VM that still maps it");
+                break;
+            case Defect.AccessFlagOnStaleCopy:
+                found.Violation.Kind.ShouldBe(ViolationKind.LostUpdate);
+                break;
+            default:
+                break;
+        }
     }
 
     [Fact]

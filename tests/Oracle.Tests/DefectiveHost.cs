@@ -11,6 +11,12 @@ internal sealed class DefectiveHost(ProgramOptions options, Defect defect)
 {
     protected override bool WaitsForVcpus => defect != Defect.FramesReusedWhileVcpuRuns;
 
+    // munmap in one VM of a page that another maps: taken for a page that is freed.
+    protected override PageFate Claim(PageFate fate) =>
+        defect == Defect.SharedUnmapWithoutCaches && fate == PageFate.StillMappedElsewhere
+            ? PageFate.AnonymousLastMappingFreed
+            : fate;
+
     protected override void ZeroPart(ref DefectiveMachine machine, ref readonly ScrubJob job)
     {
         if (defect != Defect.UnscrubbedChunk)

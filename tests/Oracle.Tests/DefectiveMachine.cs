@@ -44,7 +44,7 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
     private bool DropsCaches => defect switch
     {
         Defect.SwapOutWithoutCaches => port.Current == Operation.SwapOut,
-        Defect.FileUnmapWithoutCaches or Defect.SharedUnmapWithoutCaches => port.Current == Operation.MunmapFile,
+        Defect.FileUnmapWithoutCaches => port.Current == Operation.MunmapFile,
         Defect.RemapWithoutCaches => port.Current == Operation.Mremap,
         Defect.MappedWithoutClean => port.Current <= Operation.Execute,
         _ => false,
@@ -115,7 +115,7 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
 
     public void DsbInnerShareable()
     {
-        bool isDeath = port.Current is Operation.Kill or Operation.KillLate;
+        bool isDeath = port.Current == Operation.Kill;
         if (defect != Defect.TlbiWithoutDsb && !(defect == Defect.VmidReusedBeforeDsb && isDeath))
         {
             _inner.DsbInnerShareable();

@@ -156,7 +156,8 @@ internal static unsafe class Commands
         if (!command.TryGet("policy"u8, out ReadOnlySpan<byte> policy)
             || !PolicyNames.TryFind(policy, out options.Policy))
         {
-            Fail(ref reply, "bad-policy"u8, "policy=before-series, patch5, patch6, patch7, series, tables-only or fate"u8);
+            Fail(ref reply, "bad-policy"u8,
+                "policy=before-series, patch5, patch6, patch7, series, tables-only or fate"u8);
             return;
         }
 
@@ -332,7 +333,7 @@ internal static unsafe class Commands
         Line("- version | machine | memory | list | help | text | off | panic"u8);
         Line("- scrub [when=idle|asked]"u8);
         Line("- create guest=filler|linux memory=64M [cpus=1] pages=4k|2m|auto policy=NAME [append=\"...\"]"u8);
-        Line("-   policies: before-series patch5 patch6 patch7 series fate"u8);
+        Line("-   policies: before-series patch5 patch6 patch7 series tables-only fate"u8);
         Line("- start vm=N | kill vm=N | unmap vm=N | measure vm=N | send vm=N text=\"...\""u8);
     }
 

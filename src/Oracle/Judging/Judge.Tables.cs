@@ -98,6 +98,7 @@ public sealed partial class Judge
             return false;
         }
 
+        _listener?.SetAccessFlag(entry);
         Events++;
         descriptor |= Descriptor.Accessed;
         _unreadUpdate = entry.Value;

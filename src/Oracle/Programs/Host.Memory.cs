@@ -25,15 +25,13 @@ public partial class Host<TFormat, TMachine>
                 SmallRegion, index % SmallPages, SmallStart + ((ulong)(index % SmallPages) * Granule)),
             BlockRegion => new Place(
                 BlockRegion, index % 8, BlockStart + (((ulong)_blockPages[index % 8] << 12) & ~(Granule - 1))),
-            FileRegion when index >= FilePages => HugePlace(index % _hugePages.Length),
             FileRegion => new Place(FileRegion, index % FilePages, FileStart + ((ulong)(index % FilePages) * Granule)),
             _ => new Place(3, index % FilePages, AnonymousStart + ((ulong)(index % FilePages) * Granule)),
         };
     }
 
-    private void Access(Guest guest, int pe, Place place, ProgramStep step)
+    private void Access(Guest guest, int pe, Place place, Operation operation)
     {
-        Operation operation = step.Operation;
         if (_running[pe] != guest)
         {
             return;
@@ -65,7 +63,7 @@ public partial class Host<TFormat, TMachine>
 
             int level = there.IsMapped ? GuestMemory<TFormat, TMachine>.UnknownLevel : there.Level;
             Judge.BeginCall(guest.Judged);
-            bool answered = Fault(guest, place, kind, level, step.Choice);
+            bool answered = Fault(guest, place, kind, level);
             guest.Port.Settle();
             Judge.EndCall();
             if (!answered)
@@ -82,7 +80,7 @@ public partial class Host<TFormat, TMachine>
         _ => !attributes.ExecuteNever,
     };
 
-    private bool Fault(Guest guest, Place place, AccessKind kind, int level, int choice)
+    private bool Fault(Guest guest, Place place, AccessKind kind, int level)
     {
         var ipa = new Ipa(place.Ipa);
         if (place.Region <= BlockRegion)
@@ -97,19 +95,12 @@ public partial class Host<TFormat, TMachine>
             return result is FaultResult.Mapped or FaultResult.Retry;
         }
 
-        if (place.Region == HugeRegion)
-        {
-            SupplyHuge(guest, place, kind, choice, ref ticket);
-        }
-        else if (TryHostFrame(guest, place, out ulong frame))
-        {
-            ticket.Supply(new Pa(frame), Stage2Geometry.LastLevel, true);
-        }
-        else
+        if (!TryHostFrame(guest, place, out ulong frame))
         {
             return false;
         }
 
+        ticket.Supply(new Pa(frame), Stage2Geometry.LastLevel, true);
         return guest.Memory.CommitFault(ref guest.Machine, ref ticket) is FaultResult.Mapped or FaultResult.Retry;
     }
 
@@ -171,14 +162,13 @@ public partial class Host<TFormat, TMachine>
     }
 
     private static string ReaderOf(Guest guest, Place place) =>
-        place.Region is FileRegion or HugeRegion ? "a VM that maps the file" : guest.Name[..4] + " itself";
+        place.Region == FileRegion ? "a VM that maps the file" : guest.Name[..4] + " itself";
 
     private static string WhereOf(Place place) => place.Region switch
     {
         SmallRegion => $"page {place.Index} of its memory",
         BlockRegion => $"page {_blockPages[place.Index]} of its block memory",
         FileRegion => $"page {place.Index} of the file",
-        HugeRegion => $"page {_hugePages[place.Index]} of the huge file",
         _ => $"page {place.Index} of its VMM's memory",
     };
 

@@ -56,7 +56,6 @@ public partial class Host<TFormat, TMachine>
         _file = Judge.AddParty("the file");
         Judge.Own(new Pa(HostStart), FilePages * Granule, _file);
         Judge.Write(new Pa(HostStart), FilePages * Granule, Judge.Hypervisor, _file, isCached: true);
-        AddHugeFile();
         for (ulong frame = FilePages + SpareFrames - 1; frame >= FilePages; frame--)
         {
             _frames.Push(HostStart + (frame * Granule));
@@ -125,7 +124,7 @@ public partial class Host<TFormat, TMachine>
                 Leave(pe);
                 break;
             case <= Operation.Execute:
-                Access(guest, pe, place, step);
+                Access(guest, pe, place, step.Operation);
                 break;
             case <= Operation.Age:
                 ChangePool(guest, place, step);
@@ -137,12 +136,6 @@ public partial class Host<TFormat, TMachine>
                 Scrub(guest);
                 break;
             default:
-                if (place.Region == HugeRegion)
-                {
-                    ChangeHuge(guest, place, step);
-                    break;
-                }
-
                 ChangeHost(guest, place.Index % FilePages, step);
                 break;
         }
@@ -213,7 +206,6 @@ public partial class Host<TFormat, TMachine>
         guest.Memory.AddSlot(new Ipa(FileStart), FilePages * Granule, HostSlot(PageFate.FileBacked), out _);
         guest.Memory.AddSlot(
             new Ipa(AnonymousStart), FilePages * Granule, HostSlot(PageFate.AnonymousLastMappingFreed), out _);
-        guest.Memory.AddSlot(new Ipa(HugeStart), HugeBytes, HostSlot(PageFate.FileBacked), out _);
     }
 
     private static SlotOptions HostSlot(PageFate fate) =>
@@ -279,7 +271,7 @@ public partial class Host<TFormat, TMachine>
         guest.Port.FindReturned();
         Judge.EndCall();
         RetireVmid(ref Vmids, ref guest.Lease, report.VmidIsInvalidated);
-        foreach (ulong frame in (ReadOnlySpan<ulong>)[.. guest.Frames, .. guest.Copies])
+        foreach (ulong frame in guest.Frames)
         {
             if (frame != 0)
             {
@@ -342,9 +334,6 @@ public partial class Host<TFormat, TMachine>
         public int Anonymous;
         public ulong[]? Log;
         public readonly ulong[] Frames = new ulong[FilePages];
-
-        /// <summary>The VMM's own copies of pages of the huge file; 0 where it has none.</summary>
-        public readonly ulong[] Copies = new ulong[_hugePages.Length];
     }
 
     /// <summary>An address that programs use.</summary>

@@ -175,6 +175,11 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     }
 
     /// <inheritdoc/>
+    public void SetAccessFlag(Pa entry)
+    {
+    }
+
+    /// <inheritdoc/>
     public void ReadEntry(Pa entry)
     {
     }

@@ -30,6 +30,9 @@ public interface IEventListener
     /// <summary>Table pages go back.</summary>
     void ReturnTables(Pa first, uint count);
 
+    /// <summary>A PE's table walk sets the access flag of a leaf that has it clear.</summary>
+    void SetAccessFlag(Pa entry);
+
     /// <summary>Software reads an entry.</summary>
     void ReadEntry(Pa entry);
 

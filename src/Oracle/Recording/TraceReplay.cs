@@ -73,7 +73,7 @@ internal sealed class TraceReplay(IEventListener? listener)
             case "vm":
                 Vm(ref line, _judge);
                 break;
-            case "take-tables" or "return-tables" or "read-entry" or "write-entry":
+            case "take-tables" or "return-tables" or "read-entry" or "write-entry" or "walk-sets-access":
                 Tables(ref line, _judge);
                 break;
             case "call" or "return" or "load" or "unload" or "release":
@@ -209,7 +209,14 @@ internal sealed class TraceReplay(IEventListener? listener)
             throw line.Wrong("an entry lies at a multiple of 8");
         }
 
-        if (_judges && line.Word == "read-entry")
+        if (_judges && line.Word == "walk-sets-access")
+        {
+            if (!judge.TrySetAccessFlag(entry))
+            {
+                throw line.Wrong("no PE can set the access flag there");
+            }
+        }
+        else if (_judges && line.Word == "read-entry")
         {
             judge.ReadEntry(entry);
         }

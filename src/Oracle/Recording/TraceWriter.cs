@@ -42,6 +42,9 @@ public sealed class TraceWriter(TextWriter output) : IEventListener
     public void ReturnTables(Pa first, uint count) => Put($"return-tables first=0x{first.Value:x} count={count}");
 
     /// <inheritdoc/>
+    public void SetAccessFlag(Pa entry) => Put($"walk-sets-access at=0x{entry.Value:x}");
+
+    /// <inheritdoc/>
     public void ReadEntry(Pa entry) => Put($"read-entry at=0x{entry.Value:x}");
 
     /// <inheritdoc/>

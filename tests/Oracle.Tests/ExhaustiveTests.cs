@@ -41,6 +41,9 @@ public class ExhaustiveTests(ITestOutputHelper output)
             .Run(2, CancellationToken.None);
     }
 
+    /// <summary>VM B's violations are VM A's by symmetry.</summary>
     private static List<(ViolationKind Kind, string Consumer)> Kinds(ExhaustiveCoverage coverage) =>
-        [.. coverage.Findings.Select(finding => (finding.Violation.Kind, finding.Violation.Consumer))];
+        [.. coverage.Findings.Select(finding => (
+            finding.Violation.Kind,
+            finding.Violation.Consumer.Replace("VM B", "VM A", System.StringComparison.Ordinal))).Distinct()];
 }

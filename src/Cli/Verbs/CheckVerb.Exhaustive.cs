@@ -15,11 +15,11 @@ namespace Quietus.Cli.Verbs;
 // --exhaustive: every program within bounds, policy by policy.
 internal static partial class CheckVerb
 {
-    private const int DefaultDepth = 4;
+    private const int DefaultDepth = 5;
 
     private static readonly Option<string?> _exhaustive = new("--exhaustive")
     {
-        Description = "Every program within bounds, such as pes=2,vms=2,pages=2,steps=4, instead of random ones",
+        Description = "Every program within bounds, such as pes=2,vms=2,pages=2,steps=5, instead of random ones",
         HelpName = "bounds",
     };
 
@@ -38,7 +38,7 @@ internal static partial class CheckVerb
                 "steps" => bounds with { Steps = Read(value, "--exhaustive steps=", 12) },
                 _ => throw CliException.Usage(
                     $"--exhaustive takes no '{Printable.Line(item)}'",
-                    "it takes bounds as in pes=2,vms=2,pages=2,steps=4"),
+                    "it takes bounds as in pes=2,vms=2,pages=2,steps=5"),
             };
         }
 

@@ -407,7 +407,7 @@ public partial struct GuestMemory<TFormat, TMachine>
     }
 
     /// <summary>
-    /// How much of a block is mapped below its place, at the addresses that it would have; 0 if a leaf maps other memory.
+    /// How much of a block is mapped below its place, at the addresses that it would have; 0 if a leaf maps others.
     /// </summary>
     private readonly ulong MappedOf(ref TMachine machine, Ipa start, Pa page, int level)
     {

@@ -67,7 +67,7 @@ internal static class CheckTraces
         if (others.FirstOrDefault() is string other)
         {
             throw CliException.Usage(
-                $"{other} says nothing to a trace", "leave it out; beside --trace and --scenario only --export-casemate does");
+                $"{other} says nothing to a trace", "beside --trace and --scenario only --export-casemate does");
         }
 
         if (scenario == "list")

@@ -8,7 +8,7 @@ public sealed partial class Judge
 {
     /// <summary>
     /// Writes the state: parties by the order in which they come up, versions of a page by their order of age. False
-    /// where maintenance is still pending, which only happens to a machine with a defect: such a state is like no other.
+    /// where maintenance is still pending, which only a machine with a defect leaves: such a state is like no other.
     /// </summary>
     internal bool TryWriteState(Action<ulong> write)
     {

@@ -143,7 +143,7 @@ public sealed partial class Judge
             if (Descriptor.IsValid(value) && !Descriptor.IsCacheable(value, table.Level))
             {
                 Fail(ViolationKind.LostUpdate, "page aging",
-                    $"a PE set the access flag of a leaf at {Hex(entry.Value)}, and the hypervisor writes a copy over it "
+                    $"a PE set the access flag of a leaf at {Hex(entry.Value)}, and a copy is written over it "
                     + "that it read before: the access is lost");
             }
         }

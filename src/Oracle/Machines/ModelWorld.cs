@@ -104,7 +104,7 @@ public sealed class ModelVm
     /// <summary>What the VM holds of the pool.</summary>
     public ref VmFrames Frames => ref _frames;
 
-    /// <summary>Runs before an entry is written: a table walk may just have set its access flag (VTCR_EL2.HA).</summary>
+    /// <summary>Runs before an entry is written: a walk may just have set its access flag (VTCR_EL2.HA).</summary>
     internal Func<Pa, bool>? SetsAccessFlag { get; set; }
 }
 

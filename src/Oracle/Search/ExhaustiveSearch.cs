@@ -22,7 +22,7 @@ public sealed class ExhaustiveSearch(Subject subject, MaintenancePolicy policy, 
     private long _states;
     private long _transitions;
 
-    /// <summary>False: every sequence of steps is run, equal states or not, and no two PEs or VMs count as alike.</summary>
+    /// <summary>False: every sequence of steps is run, equal states or not, and no PEs or VMs count as alike.</summary>
     public bool Reduces { get; init; } = true;
 
     /// <summary>Distinct states so far.</summary>
@@ -39,7 +39,8 @@ public sealed class ExhaustiveSearch(Subject subject, MaintenancePolicy policy, 
     {
         IReadOnlyList<ProgramStep> alphabet = bounds.Alphabet();
         var seen = new HashSet<UInt128>();
-        var found = new SortedDictionary<(ViolationKind Kind, string Consumer), (ProgramStep[] Steps, Violation What)>();
+        var found =
+            new SortedDictionary<(ViolationKind Kind, string Consumer), (ProgramStep[] Steps, Violation What)>();
         List<ProgramStep[]> frontier = [[]];
         int depth = 0;
         for (; depth < bounds.Steps && frontier.Count != 0; depth++)

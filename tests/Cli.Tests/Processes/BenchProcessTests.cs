@@ -34,7 +34,7 @@ public sealed class BenchProcessTests
         config.GetProperty("image_sha256").GetString()!.Length.ShouldBe(64);
         config.GetProperty("command").GetString()!.ShouldContain("--policies before-series,patch5");
         JsonElement[] rows = [.. root.GetProperty("rows").EnumerateArray()];
-        rows.Length.ShouldBe(2 * 2 * 6 * 2);
+        rows.Length.ShouldBe(2 * 2 * 7 * 2);
         foreach (JsonElement row in rows)
         {
             row.EnumerateObject().Select(property => property.Name).Take(_required.Length).ShouldBe(_required);
@@ -64,7 +64,7 @@ public sealed class BenchProcessTests
         outcome.Output.ShouldNotContain('\e');
         outcome.Errors.ShouldNotContain('\e');
         outcome.Output.Split('\n').Max(line => line.Length).ShouldBeInRange(60, 80);
-        outcome.Errors.ShouldContain("[48/48]");
+        outcome.Errors.ShouldContain("[56/56]");
     }
 
     [Fact]

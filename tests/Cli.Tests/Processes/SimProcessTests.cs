@@ -31,7 +31,7 @@ public sealed class SimProcessTests
         lines.ShouldAllBe(line => line.Length <= 80);
         outcome.Output.ShouldNotContain("\e");
         lines.ShouldContain(line => line.StartsWith("before-series", StringComparison.Ordinal) && line.Contains(" s "));
-        outcome.Errors.ShouldContain("[6/6] d05 64G 2m kill fate");
+        outcome.Errors.ShouldContain("[7/7] d05 64G 2m kill fate");
     }
 
     [Fact]
@@ -63,7 +63,10 @@ public sealed class SimProcessTests
         }
 
         rows.Take(8).Select(row => row.GetProperty("policy").GetString())
-            .ShouldBe(["before-series", "patch5", "patch6", "patch7", "series", "tables-only", "fate", "before-series"]);
+            .ShouldBe(
+            [
+                "before-series", "patch5", "patch6", "patch7", "series", "tables-only", "fate", "before-series",
+            ]);
     }
 
     [Fact]

@@ -65,7 +65,7 @@ public partial class Host<TFormat, TMachine>
         return isKnown;
     }
 
-    /// <summary>A structure by words; an address inside <paramref name="pinned"/> is written as its place there.</summary>
+    /// <summary>A structure; an address inside <paramref name="pinned"/> is written as its place there.</summary>
     private static void WriteBytes<T>(ref T value, Action<ulong> write, ulong[]? pinned)
         where T : struct
     {

@@ -2,6 +2,7 @@ using System;
 using System.Globalization;
 using System.IO;
 using System.Text.Json;
+using Quietus.Cli.Reports;
 
 namespace Quietus.Cli.Bench;
 
@@ -9,8 +10,6 @@ namespace Quietus.Cli.Bench;
 internal static class ChurnOutput
 {
     public const string Schema = "quietus.churn/1";
-
-    private static readonly JsonWriterOptions _options = new() { Indented = true };
 
     /// <summary>Writes the table.</summary>
     public static void WriteTable(TextWriter writer, ChurnResult result)
@@ -52,12 +51,11 @@ internal static class ChurnOutput
     }
 
     /// <summary>Writes the document.</summary>
-    public static void WriteJson(Stream stream, ChurnResult result)
+    public static void WriteJson(Stream stream, ChurnResult result) =>
+        ResultJson.Write(stream, Schema, json => WriteBody(json, result));
+
+    private static void WriteBody(Utf8JsonWriter json, ChurnResult result)
     {
-        using var json = new Utf8JsonWriter(stream, _options);
-        json.WriteStartObject();
-        json.WriteString("schema", Schema);
-        json.WriteString("version", ThisProgram.Version);
         json.WriteStartObject("config");
         json.WriteNumber("count", result.Plan.Count);
         json.WriteString("lifetime", result.Plan.Lifetime);
@@ -69,13 +67,7 @@ internal static class ChurnOutput
         }
 
         json.WriteEndArray();
-        json.WriteStartArray("page_sizes");
-        foreach (string pages in result.Plan.Pages)
-        {
-            json.WriteStringValue(pages);
-        }
-
-        json.WriteEndArray();
+        ResultJson.WriteArray(json, "page_sizes", result.Plan.Pages);
         json.WriteString("qemu_version", result.QemuVersion);
         json.WriteString("image_sha256", result.ImageSha256);
         json.WriteString("command", result.Plan.Command);
@@ -103,8 +95,5 @@ internal static class ChurnOutput
 
         json.WriteEndArray();
         json.WriteNumber("wall_ns", result.WallNanoseconds);
-        json.WriteEndObject();
-        json.Flush();
-        stream.WriteByte((byte)'\n');
     }
 }

@@ -15,6 +15,7 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
     private readonly byte[] _frame = new byte[FrameFormat.MaximumFrame];
     private byte _sequence;
     private bool _framed;
+    private bool _started;
     private long _nextVm = 1;
     private long _pages;
     private string _policy = string.Empty;
@@ -70,6 +71,11 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
             return;
         }
 
+        if (Environment.GetEnvironmentVariable("FAKE_QEMU_ORDERS") is string log)
+        {
+            File.AppendAllText(log, text + "\n");
+        }
+
         switch (text.Split(' ')[0])
         {
             case "version":
@@ -80,6 +86,7 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
                 break;
             case "start":
                 Reply($"ok {Vm}");
+                _started = true;
                 Start();
                 break;
             case "measure":
@@ -88,6 +95,12 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
                     $"ok {Vm} exits={_pages + 10} hvc_exits=10 fault_exits={_pages} "
                         + $"map_calls={_pages} map_instructions={_pages * 80} irq_exits=0 mmio_exits=0 "
                         + $"sysreg_exits={0}"));
+                break;
+            case "memory":
+                Reply(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"ok free_bytes={314572800 - (mode == "loses-chunks" && _nextVm > 1 ? 2097152 : 0)} "
+                        + $"refused_frees={(mode == "frees-twice" && _nextVm > 1 ? 5 : 0)} misplaced_chunks=0"));
                 break;
             case "scrub":
                 Reply("ok scrubbed_chunks=128 scrub_zero_instructions=4325376 scrub_clean_instructions=8912896 "
@@ -130,7 +143,13 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
         _policy = values["policy"];
         _guest = values["guest"];
         _nextVm++;
-        Reply($"ok {Vm} slot=0");
+        _started = false;
+        if (mode == "slow")
+        {
+            Thread.Sleep(10);
+        }
+
+        Reply($"ok {Vm} slot=0 instructions=73747");
     }
 
     private void Start()
@@ -151,6 +170,9 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
                 return;
             case "guest-faults":
                 Send(Channel.Event, Stopped("stage 2 abort outside every slot"));
+                return;
+            case "guest-finds-bytes":
+                Send(Channel.Event, $"event=report {Vm} kind=3 value=1073745920");
                 return;
             case "loses-frames":
                 _sequence += 3;
@@ -206,6 +228,7 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
             $"{Vm} way={way} policy={_policy} mapped_pages_4k={_pages} mapped_blocks_2m=0 "
                 + $"instructions={(_policy == "fate" ? 900 : _pages * (40 + (perPage * 260)))} stop_instructions=120 "
                 + $"tlbi_ipa={perPage * _pages} tlbi_range=0 tlbi_vmid={1 - perPage} tlbi_vmalle1={perPage * _pages} "
+                + $"first_entry_virtual_ns={(_started ? 3904 : 0)} fill_virtual_ns={(_started ? _pages * 1024 : 0)} "
                 + $"dc_lines={perPage * _pages * LinesPerPage} dsb={(perPage * _pages * 3) + 2} virtual_ns=1000 "
                 + $"freed_bytes={_pages * 4096} leaked_frames={(mode == "leaks" ? 3 : 0)}");
     }

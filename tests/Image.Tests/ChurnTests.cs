@@ -37,8 +37,7 @@ public sealed class ChurnTests
             phase.Count.ShouldBeGreaterThan(0, phase.Name);
             if (phase.Name is "kill" or "memory_back" or "create")
             {
-                Math.Abs(phase.LastTenth - phase.FirstTenth)
-                    .ShouldBeLessThanOrEqualTo(phase.FirstTenth / 50, phase.Name);
+                Math.Abs(phase.Drift.ShouldNotBeNull()).ShouldBeLessThanOrEqualTo(0.02, phase.Name);
             }
         }
     }

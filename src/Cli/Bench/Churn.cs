@@ -62,19 +62,31 @@ internal sealed record ChurnLife
     public long Total => Create + (FirstInstruction ?? 0) + (Fill ?? 0) + Kill + ScrubZero + ScrubClean;
 }
 
-/// <summary>A phase of all lives: percentiles by nearest rank, and the medians of the first and last tenth.</summary>
+/// <summary>
+/// A phase of all lives: percentiles by nearest rank, and the medians of the first and last tenth. All are null where
+/// no VM came to it; the tenths also where too few did for a drift to mean anything.
+/// </summary>
 internal sealed record ChurnPhase(
-    string Name, int Count, long P50, long P90, long P99, long Maximum, long FirstTenth, long LastTenth)
+    string Name, int Count, long? P50, long? P90, long? P99, long? Maximum, long? FirstTenth, long? LastTenth)
 {
+    /// <summary>
+    /// VMs that a drift takes: a tenth of them has every size with every page size twice.
+    /// </summary>
+    public const int LeastForDrift = 200;
+
+    /// <summary>How far the last tenth is from the first, as a share of it; null where that cannot be said.</summary>
+    public double? Drift => (LastTenth - FirstTenth) / (double?)FirstTenth;
+
     public static ChurnPhase Of(string name, IReadOnlyList<ChurnLife> lives, Func<ChurnLife, long?> figure)
     {
         long[] values = [.. lives.Select(figure).OfType<long>()];
-        int tenth = Math.Max(1, values.Length / 10);
+        bool hasTenths = values.Length >= LeastForDrift;
+        int tenth = values.Length / 10;
         return values.Length == 0
-            ? new ChurnPhase(name, 0, 0, 0, 0, 0, 0, 0)
+            ? new ChurnPhase(name, 0, null, null, null, null, null, null)
             : new ChurnPhase(
                 name, values.Length, Rank(values, 50), Rank(values, 90), Rank(values, 99), values.Max(),
-                Rank(values[..tenth], 50), Rank(values[^tenth..], 50));
+                hasTenths ? Rank(values[..tenth], 50) : null, hasTenths ? Rank(values[^tenth..], 50) : null);
     }
 
     /// <summary>The smallest value that so many per cent of the values do not exceed.</summary>

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.IO;
 using System.Text.Json;
 using Quietus.Cli.Reports;
+using Quietus.Cli.Terminals;
 
 namespace Quietus.Cli.Bench;
 
@@ -11,43 +12,46 @@ internal static class ChurnOutput
 {
     public const string Schema = "quietus.churn/1";
 
+    private const string Dash = "-";
+
+    private static readonly TextColumn<ChurnPhase>[] _phases =
+    [
+        new("instructions", 17, true, phase => phase.Name.Replace('_', ' ')),
+        new("VMs", 9, false, phase => Whole(phase.Count)),
+        new("p50", 10, false, phase => Whole(phase.P50)),
+        new("p90", 10, false, phase => Whole(phase.P90)),
+        new("p99", 10, false, phase => Whole(phase.P99)),
+        new("max", 10, false, phase => Whole(phase.Maximum)),
+        new("drift", 8, false, phase => phase.Drift?.ToString("+0.0 %;-0.0 %;0.0 %", CultureInfo.InvariantCulture)
+            ?? Dash),
+    ];
+
     /// <summary>Writes the table.</summary>
     public static void WriteTable(TextWriter writer, ChurnResult result)
     {
-        Line(string.Create(
+        writer.WriteLine(Style.Bold(string.Create(
             CultureInfo.InvariantCulture,
             $"{result.Lives.Count:N0} VMs of 16 to 64 MB in one boot, {result.Plan.Cpu.Name}, lifetime "
-            + $"{result.Plan.Lifetime}"));
-        Line(string.Create(
-            CultureInfo.InvariantCulture,
-            $"{"instructions",-18}{"VMs",7}{"p50",11}{"p90",11}{"p99",11}{"max",11}{"drift",10}"));
-        Line(string.Create(
-            CultureInfo.InvariantCulture,
-            $"{"-----------------",-18}{"------",7}{"---------",11}{"---------",11}{"---------",11}{"---------",11}"
-            + $"{"--------",10}"));
-        foreach (ChurnPhase phase in result.Phases)
-        {
-            string drift = phase.FirstTenth == 0
-                ? "-"
-                : ((phase.LastTenth - phase.FirstTenth) / (double)phase.FirstTenth).ToString(
-                    "+0.0 %;-0.0 %;0.0 %", CultureInfo.InvariantCulture);
-            Line(string.Create(
-            CultureInfo.InvariantCulture,
-            $"{phase.Name.Replace('_', ' '),-18}{phase.Count,7:N0}{phase.P50,11:N0}{phase.P90,11:N0}"
-                + $"{phase.P99,11:N0}{phase.Maximum,11:N0}{drift,10}"));
-        }
-
+            + $"{result.Plan.Lifetime}")));
+        TextTable.Write(writer, _phases, result.Phases);
         writer.WriteLine();
-        Line(string.Create(
+        writer.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"{result.BirthsPerVirtualSecond:N0} births and deaths in a virtual second (10^9 instructions)"));
-        Line(string.Create(
+        writer.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"{result.LostBytes:N0} bytes lost, {result.RefusedFrees:N0} frees refused, {result.LeakedFrames:N0} "
             + $"frames leaked"));
-        writer.WriteLine("Drift: the median of the last tenth against that of the first.");
-
-        void Line(string text) => writer.WriteLine(text.TrimEnd());
+        TextTable.WriteNote(writer, string.Create(
+            CultureInfo.InvariantCulture,
+            $"Drift: the last tenth's median against the first's; {Dash} for fewer than "
+            + $"{ChurnPhase.LeastForDrift} VMs."));
+        if (result.IsInterrupted)
+        {
+            TextTable.WriteNote(writer, string.Create(
+                CultureInfo.InvariantCulture,
+                $"Interrupted: {result.Lives.Count:N0} of {result.Plan.Count:N0} VMs were born and died."));
+        }
     }
 
     /// <summary>Writes the document.</summary>
@@ -84,16 +88,30 @@ internal static class ChurnOutput
             json.WriteStartObject();
             json.WriteString("phase", phase.Name);
             json.WriteNumber("count", phase.Count);
-            json.WriteNumber("p50_instructions", phase.P50);
-            json.WriteNumber("p90_instructions", phase.P90);
-            json.WriteNumber("p99_instructions", phase.P99);
-            json.WriteNumber("max_instructions", phase.Maximum);
-            json.WriteNumber("first_tenth_p50_instructions", phase.FirstTenth);
-            json.WriteNumber("last_tenth_p50_instructions", phase.LastTenth);
+            WriteFigure(json, "p50_instructions", phase.P50);
+            WriteFigure(json, "p90_instructions", phase.P90);
+            WriteFigure(json, "p99_instructions", phase.P99);
+            WriteFigure(json, "max_instructions", phase.Maximum);
+            WriteFigure(json, "first_tenth_p50_instructions", phase.FirstTenth);
+            WriteFigure(json, "last_tenth_p50_instructions", phase.LastTenth);
             json.WriteEndObject();
         }
 
         json.WriteEndArray();
         json.WriteNumber("wall_ns", result.WallNanoseconds);
     }
+
+    private static void WriteFigure(Utf8JsonWriter json, string name, long? value)
+    {
+        if (value is long number)
+        {
+            json.WriteNumber(name, number);
+        }
+        else
+        {
+            json.WriteNull(name);
+        }
+    }
+
+    private static string Whole(long? count) => count?.ToString("N0", CultureInfo.InvariantCulture) ?? Dash;
 }

@@ -67,9 +67,11 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
         long free = (await AskAsync(monitor, "memory").ConfigureAwait(false)).Number("free_bytes");
         while (_lives.Count < plan.Count && !cancellation.IsCancellationRequested)
         {
-            // A life is short, and is lived to its end: an interruption is looked for between two.
-            _lives.Add(await LiveAsync(monitor, _lives.Count).ConfigureAwait(false));
-            progress(_lives.Count);
+            if (await LiveAsync(monitor, _lives.Count, cancellation).ConfigureAwait(false) is { } life)
+            {
+                _lives.Add(life);
+                progress(_lives.Count);
+            }
         }
 
         KeyValueLine memory = await AskAsync(monitor, "memory").ConfigureAwait(false);
@@ -87,7 +89,8 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
         };
     }
 
-    private async Task<ChurnLife> LiveAsync(MonitorClient monitor, int number)
+    /// <summary>One life; null when an interruption ended it before its time.</summary>
+    private async Task<ChurnLife?> LiveAsync(MonitorClient monitor, int number, CancellationToken cancellation)
     {
         long memory = ChurnPlan.Sizes[number % ChurnPlan.Sizes.Count];
         string pages = plan.Pages[number / ChurnPlan.Sizes.Count % plan.Pages.Count];
@@ -106,15 +109,13 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
             await AskAsync(monitor, Order("start", vm)).ConfigureAwait(false);
         }
 
-        if (lifetime == Lifetime.Filled)
-        {
-            await WaitFilledAsync(monitor, vm).ConfigureAwait(false);
-        }
+        bool isWhole = lifetime != Lifetime.Filled
+            || await IsFilledAsync(monitor, vm, cancellation).ConfigureAwait(false);
 
         KeyValueLine killed = await AskAsync(monitor, Order("kill", vm)).ConfigureAwait(false);
         KeyValueLine scrubbed = await AskAsync(monitor, "scrub").ConfigureAwait(false);
         _leaked += killed.Number("leaked_frames");
-        return new ChurnLife
+        return !isWhole ? null : new ChurnLife
         {
             MemoryBytes = memory,
             Pages = pages,
@@ -129,9 +130,11 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
         };
     }
 
-    private async Task WaitFilledAsync(MonitorClient monitor, long vm)
+    /// <summary>Waits until the guest has dirtied its memory; false when somebody interrupts.</summary>
+    private async Task<bool> IsFilledAsync(MonitorClient monitor, long vm, CancellationToken cancellation)
     {
-        using var timer = new CancellationTokenSource(plan.Limit);
+        using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        timer.CancelAfter(plan.Limit);
         try
         {
             await foreach (MachineMessage message in monitor.Messages.ReadAllAsync(timer.Token).ConfigureAwait(false))
@@ -144,7 +147,7 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
                 long? kind = happened.Line.TryNumber("kind");
                 if (kind == DirtiedReport)
                 {
-                    return;
+                    return true;
                 }
 
                 if (kind == FailedReport || happened.Line.Value("state") == "stopped")
@@ -157,6 +160,10 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
                         "please report it: one VM has seen another's bytes");
                 }
             }
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            return false;
         }
         catch (OperationCanceledException)
         {

@@ -17,34 +17,41 @@ internal static class ChildKeeper
 {
     private static readonly BlockingCollection<Action> _requests = [];
     private static readonly Lazy<string?> _setpriv = new(() => Programs.Find("setpriv"));
+    private static readonly Lazy<string?> _setsid = new(() => Programs.Find("setsid"));
     private static readonly Lazy<Thread> _thread = new(StartThread);
 
     /// <summary>True when the kernel will end our children for us. Without it only an orderly end does.</summary>
     public static bool DiesWithParent => _setpriv.Value is not null;
 
-    /// <summary>How to start a child with all its streams connected to us.</summary>
+    /// <summary>
+    /// How to start a child with all its streams connected to us, in a session of its own (setsid(1), of the same
+    /// package as setpriv): Ctrl-C on the terminal is ours to act upon, and would end QEMU before we have asked it
+    /// what was done.
+    /// </summary>
     public static ProcessStartInfo Describe(string path, IReadOnlyList<string> arguments)
     {
-        bool guarded = _setpriv.Value is not null;
+        List<string> words = [path, .. arguments];
+        if (_setpriv.Value is { } setpriv)
+        {
+            words.InsertRange(0, [setpriv, "--pdeathsig", "KILL", "--"]);
+        }
+
+        if (_setsid.Value is { } setsid)
+        {
+            words.Insert(0, setsid);
+        }
+
         var start = new ProcessStartInfo
         {
-            FileName = guarded ? _setpriv.Value : path,
+            FileName = words[0],
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             UseShellExecute = false,
         };
-        if (guarded)
+        foreach (string word in words[1..])
         {
-            start.ArgumentList.Add("--pdeathsig");
-            start.ArgumentList.Add("KILL");
-            start.ArgumentList.Add("--");
-            start.ArgumentList.Add(path);
-        }
-
-        foreach (string argument in arguments)
-        {
-            start.ArgumentList.Add(argument);
+            start.ArgumentList.Add(word);
         }
 
         return start;

@@ -104,6 +104,11 @@ internal static partial class BenchVerb
             return await ChurnAsync(churn, result, cancellation).ConfigureAwait(false);
         }
 
+        if (result.GetResult(_lifetime) is { Implicit: false })
+        {
+            throw CliException.Usage("--lifetime means nothing without --churn", "say how many: --churn 1000");
+        }
+
         List<string> notes = [];
         bool isAgainst = IsAgainst(result);
         BenchPlan plan = isAgainst ? ReadPlanAgainst(result) : ReadPlan(result, notes);
@@ -176,7 +181,7 @@ internal static partial class BenchVerb
             return ExitCode.Failed;
         }
 
-        return churned.IsInterrupted ? ExitCode.Interrupted : ExitCode.Ok;
+        return churned.IsInterrupted ? throw new OperationCanceledException(cancellation) : ExitCode.Ok;
 
         void Progress(int done)
         {
@@ -193,14 +198,15 @@ internal static partial class BenchVerb
         if (!int.TryParse(churn, NumberStyles.None, CultureInfo.InvariantCulture, out int count)
             || count is < 1 or > Most)
         {
-            throw CliException.Usage($"'{churn}' is no number of VMs", $"--churn takes 1 to {Most}");
+            throw CliException.Usage(
+                $"'{Printable.Line(churn)}' is no number of VMs", $"--churn takes 1 to {Most}");
         }
 
         string lifetime = result.GetValue(_lifetime)!;
         if (!Lifetime.All.Contains(lifetime))
         {
             throw CliException.Usage(
-                $"'{lifetime}' is no lifetime", "--lifetime takes " + string.Join(", ", Lifetime.All));
+                $"'{Printable.Line(lifetime)}' is no lifetime", "--lifetime takes " + string.Join(", ", Lifetime.All));
         }
 
         if ((new Option[] { _guest, _memory, _policies, _jobs, _report, _cpus, _against })

@@ -39,6 +39,7 @@ internal sealed class Cli : IDisposable
             ["FAKE_QEMU"] = mode,
             ["FAKE_QEMU_PIDS"] = PidFile,
             ["FAKE_QEMU_ARGUMENTS"] = ArgumentFile,
+            ["FAKE_QEMU_ORDERS"] = OrderFile,
             ["NO_COLOR"] = null,
             ["CLICOLOR_FORCE"] = null,
             ["TERM"] = "xterm-256color",
@@ -52,6 +53,10 @@ internal sealed class Cli : IDisposable
     public string ArgumentFile => Path.Combine(_folder, "arguments");
 
     private string Image => Path.Combine(_folder, "quietus.img");
+
+    private static string Program => Path.Combine(AppContext.BaseDirectory, "quietus.dll");
+
+    private string OrderFile => Path.Combine(_folder, "orders");
 
     private string PidFile => Path.Combine(_folder, "pids");
 
@@ -83,16 +88,20 @@ internal sealed class Cli : IDisposable
     }
 
     /// <summary>Starts it and leaves it running.</summary>
-    public Process Start(params string[] arguments)
+    public Process Start(params string[] arguments) => StartProgram("dotnet", [Program, .. arguments]);
+
+    /// <summary>Starts it as a terminal's foreground job: in a process group of its own, of that number.</summary>
+    public Process StartGroup(params string[] arguments) => StartProgram("setsid", ["dotnet", Program, .. arguments]);
+
+    private Process StartProgram(string program, string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet")
+        var start = new ProcessStartInfo(program)
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             WorkingDirectory = _folder,
         };
-        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "quietus.dll"));
         foreach (string argument in arguments)
         {
             start.ArgumentList.Add(argument);
@@ -113,7 +122,7 @@ internal sealed class Cli : IDisposable
         };
         start.ArgumentList.Add("-c");
         start.ArgumentList.Add(script);
-        start.Environment["Q"] = "dotnet " + Path.Combine(AppContext.BaseDirectory, "quietus.dll");
+        start.Environment["Q"] = "dotnet " + Program;
         using Process process = Start(start);
         process.StandardInput.Close();
         return Finish(process);
@@ -140,12 +149,20 @@ internal sealed class Cli : IDisposable
         return Machines();
     }
 
+    /// <summary>Waits until the stand-in's monitor has been given this order.</summary>
+    public void WaitForOrder(string order) => Wait(
+        () => File.Exists(OrderFile) && File.ReadAllLines(OrderFile).Contains(order), $"nobody ordered '{order}'");
+
     public int[] Machines() => File.Exists(PidFile)
         ? [.. File.ReadAllLines(PidFile).Select(line => int.Parse(line, CultureInfo.InvariantCulture))]
         : [];
 
     public static void Signal(Process process, int signal) =>
         NativeMethods.Kill(process.Id, signal).ShouldBe(0);
+
+    /// <summary>What Ctrl-C on a terminal does: every process of the group gets the signal.</summary>
+    public static void SignalGroup(Process process, int signal) =>
+        NativeMethods.Kill(-process.Id, signal).ShouldBe(0);
 
     public static bool IsAlive(int pid)
     {

@@ -41,12 +41,12 @@ internal static class TextTable
     }
 
     /// <summary>The lines of a paragraph.</summary>
-    public static IEnumerable<string> Wrap(string text)
+    public static IEnumerable<string> Wrap(string text, int width = Width)
     {
         var line = new StringBuilder();
         foreach (string word in text.Split(' '))
         {
-            if (line.Length > 0 && line.Length + 1 + word.Length > Width)
+            if (line.Length > 0 && line.Length + 1 + word.Length > width)
             {
                 yield return line.ToString();
                 line.Clear();

@@ -17,7 +17,7 @@ using Quietus.Simulator;
 namespace Quietus.Cli.Verbs;
 
 /// <summary><c>quietus sim</c>: what a VM's death costs on a simulated Arm server.</summary>
-internal static class SimVerb
+internal static partial class SimVerb
 {
     private const int MostVcpus = 64;
 
@@ -88,7 +88,7 @@ internal static class SimVerb
         var command = new Command("sim", "Simulate a VM's death on an Arm server, under each policy")
         {
             _machine, _memory, _pages, _die, _policies, _ablate, _sweep, _set, _vcpus, _seed, _json, _report,
-            _calibration,
+            _calibration, _check,
         };
         command.SetAction((result, _) => Task.FromResult(Run(result, cancellation)));
         return command;
@@ -100,6 +100,11 @@ internal static class SimVerb
         {
             Console.Out.WriteLine(Calibration.ToMarkdown(Calibration.Run(Machines.Folder)).TrimEnd());
             return ExitCode.Ok;
+        }
+
+        if (result.GetValue(_check))
+        {
+            return Check(result, cancellation);
         }
 
         SimulationPlan plan = ReadPlan(result);
@@ -153,7 +158,8 @@ internal static class SimVerb
         return new SimulationRun { Plan = plan, Rows = rows };
     }
 
-    private static SimulationPlan ReadPlan(ParseResult result)
+    private static SimulationPlan ReadPlan(
+        ParseResult result, string memoryUnlessGiven = "64G", string policiesUnlessGiven = "all")
     {
         string[] changes = result.GetValue(_set) ?? [];
         IReadOnlyList<string> names = CommonOptions.Items(result.GetValue(_machine), "--machine");
@@ -161,13 +167,14 @@ internal static class SimVerb
         bool ablate = result.GetValue(_ablate);
         IReadOnlyList<MaintenancePolicy> policies = ablate
             ? MaintenancePolicy.All
-            : MaintenancePolicy.ParseList(CommonOptions.Items(result.GetValue(_policies), "--policy"));
+            : MaintenancePolicy.ParseList(CommonOptions.Items(
+                Given(result, _policies) ?? [policiesUnlessGiven], "--policy"));
         IReadOnlyList<long> memory = result.GetValue(_sweep) is string sweep
             ? ReadSweep(sweep)
             :
             [
-                .. CommonOptions.Items(result.GetValue(_memory), "--memory").Select(CommonOptions.ReadMemory)
-                    .Distinct(),
+                .. CommonOptions.Items(Given(result, _memory) ?? [memoryUnlessGiven], "--memory")
+                    .Select(CommonOptions.ReadMemory).Distinct(),
             ];
         IReadOnlyList<GuestPages> pages =
             SimulationNames.ParsePages(CommonOptions.Items(result.GetValue(_pages), "--pages"));
@@ -197,6 +204,10 @@ internal static class SimVerb
                 + string.Concat(changes.Select(change => " --set " + ShellWord.Quote(change))),
         };
     }
+
+    /// <summary>What was given on the command line, not what stands in when nothing was.</summary>
+    private static string[]? Given(ParseResult result, Option<string[]> option) =>
+        result.GetResult(option) is { Implicit: false } ? result.GetValue(option) : null;
 
     /// <summary>
     /// The machines that have the memory. Whoever asked for all gets those; whoever named one that has not is told.

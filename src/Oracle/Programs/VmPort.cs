@@ -10,15 +10,17 @@ namespace Quietus.Oracle.Programs;
 public sealed class VmPort
 {
     private readonly Judge _judge;
-    private readonly ModelWorld _world;
+    private readonly FrameView _frames;
     private readonly List<(ulong Frame, ulong Bytes)> _watched = [];
     private bool _poolTouched;
 
     internal VmPort(Judge judge, ModelWorld world, ModelVm records)
+        : this(judge, new FrameView<ModelMachine>(new ModelMachine(world, records, default))) => Records = records;
+
+    internal VmPort(Judge judge, FrameView frames)
     {
         _judge = judge;
-        _world = world;
-        Records = records;
+        _frames = frames;
     }
 
     /// <summary>The PE that runs the hypervisor now.</summary>
@@ -36,7 +38,8 @@ public sealed class VmPort
     /// <summary>Maintained pages since the step began.</summary>
     public int Maintained { get; internal set; }
 
-    internal ModelVm Records { get; }
+    /// <summary>The VM's records on the oracle's own machine; on another one there are none.</summary>
+    internal ModelVm Records { get; } = new();
 
     internal JudgedVm? Vm { get; set; }
 
@@ -67,8 +70,9 @@ public sealed class VmPort
             return;
         }
 
-        ref FramePool pool = ref _world.Pool;
-        if (Records.Frames.ChunkCount == 0)
+        ref FramePool pool = ref _frames.Pool;
+        ref VmFrames own = ref _frames.Frames;
+        if (own.ChunkCount == 0)
         {
             _judge.Release(vm);
             return;
@@ -82,7 +86,7 @@ public sealed class VmPort
         Judge.Watched(vm, _watched);
         foreach ((ulong frame, ulong bytes) in _watched)
         {
-            if (pool.Contains(new Pa(frame)) && !pool.IsHandedOut(in Records.Frames, new Pa(frame)))
+            if (pool.Contains(new Pa(frame)) && !pool.IsHandedOut(in own, new Pa(frame)))
             {
                 _judge.ReturnFrames(new Pa(frame), bytes);
             }

@@ -176,7 +176,7 @@ internal static class Scenarios
     private static PageTable<Arm4K, SimulatedMachine> Filled(SimulatedVm vm, ulong bytes, int level)
     {
         Expect(PageTable<Arm4K, SimulatedMachine>.Create(
-            ref vm.Machine, vm.Memory.Geometry, new Vmid(100), out PageTable<Arm4K, SimulatedMachine> table));
+            ref vm.Machine, vm.Geometry, new Vmid(100), out PageTable<Arm4K, SimulatedMachine> table));
 
         // As large pieces as one socket's memory is contiguous in; a run costs less to map than single pages.
         ulong piece = Math.Max(BlockBytes, HostFrames.BytesOf(level));

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using Quietus.Stage2;
 
 namespace Quietus.Simulator;
 
@@ -163,6 +164,7 @@ public sealed partial class HostProcess
             Host.Server.Lines.Write(frame, bytes);
         }
 
+        Host.Server.Listener?.TookPage(this, new Pa(frame), HostFrames.BytesOf(level), isZeroed);
         return frame;
     }
 
@@ -199,6 +201,7 @@ public sealed partial class HostProcess
             return;
         }
 
+        Host.Server.Listener?.FreedPage(new Pa(frame), HostFrames.BytesOf(level));
         if (level == 3)
         {
             Meter.PagesFreed++;

@@ -88,7 +88,7 @@ public sealed class HostedVm
     /// <returns>Bytes that the leaf maps; 0 when the host has no such memory, or does not permit it.</returns>
     public ulong Touch(
         Ipa ipa, AccessKind access = AccessKind.Write,
-        int faultLevel = GuestMemory<Arm4K, SimulatedMachine>.UnknownLevel) =>
+        int faultLevel = VmEngine.UnknownLevel) =>
         Touch(ipa, access, faultLevel, out _);
 
     /// <summary>As the other one.</summary>
@@ -143,7 +143,7 @@ public sealed class HostedVm
                 throw new InvalidOperationException($"A fault at {ipa.Value:x} ended as {result}.");
             }
 
-            faultLevel = GuestMemory<Arm4K, SimulatedMachine>.UnknownLevel;
+            faultLevel = VmEngine.UnknownLevel;
         }
 
         throw new InvalidOperationException($"A fault at {ipa.Value:x} is retried without end.");

@@ -22,15 +22,18 @@ internal sealed class CacheLines
     private const byte Clean = 1;
     private const byte Dirty = 2;
 
-    private readonly byte[]?[] _regions = new byte[]?[TableMemory.Base >> RegionShift];
+    private readonly byte[]?[] _regions;
     private readonly uint[] _order;
     private readonly ulong _socketBytes;
     private readonly int _lastSocket;
     private readonly int _linesPerFrame;
     private int _next;
 
-    internal CacheLines(MachinePreset preset)
+    /// <param name="preset">The machine.</param>
+    /// <param name="end">Where physical addresses end.</param>
+    internal CacheLines(MachinePreset preset, ulong end)
     {
+        _regions = new byte[]?[(end + (1UL << RegionShift) - 1) >> RegionShift];
         _lastSocket = preset.Sockets - 1;
         _socketBytes = preset.MemoryBytes / (ulong)preset.Sockets;
         _linesPerFrame = (int)Math.Max(1, FrameBytes / preset["line"]);

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Linq;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -27,15 +28,18 @@ public sealed class SimulatedServer
     private readonly Meter[] _meters;
     private long _interconnectFree;
     private int _senders = 1;
+    private readonly Stack<Vmid> _retiredVmids = new();
     private ushort _lastVmid;
 
     /// <param name="preset">The machine.</param>
     /// <param name="tableBytes">
     /// How much memory Stage-2 tables may take, of all VMs together. Only what is used is really taken.
     /// </param>
-    public SimulatedServer(MachinePreset preset, ulong tableBytes = 1UL << 30)
+    /// <param name="layer">What lies between the engine and the machine; nothing when not given.</param>
+    public SimulatedServer(MachinePreset preset, ulong tableBytes = 1UL << 30, MachineLayer? layer = null)
     {
         Preset = preset;
+        Layer = layer ?? MachineLayer.None;
         HasForcedWriteBack = preset.HasForcedWriteBack;
         HasRangeInvalidation = preset.HasRangeInvalidation;
         HasLevelHint = preset["level_hint"] != 0;
@@ -43,9 +47,8 @@ public sealed class SimulatedServer
         LineBytes = (uint)preset["line"];
         _prices = new Prices(preset);
         _meters = [.. Enumerable.Range(0, preset.Pes).Select(pe => new Meter(pe, pe / preset.PesPerSocket, _prices))];
-        Lines = new CacheLines(preset);
-
         int chunks = (int)((tableBytes + FramePool.ChunkBytes - 1) >> FramePool.ChunkShift);
+        Lines = new CacheLines(preset, TableMemory.Base + ((ulong)chunks << FramePool.ChunkShift));
         Tables = new TableMemory((ulong)chunks << FramePool.ChunkShift);
         _chunks = GC.AllocateArray<Chunk>(chunks, pinned: true);
         _bits = GC.AllocateArray<ulong>(chunks * FramePool.WordsPerChunk, pinned: true);
@@ -70,6 +73,11 @@ public sealed class SimulatedServer
     /// What each PE that ran something else has lost to all broadcasts so far, in nanoseconds.
     /// </summary>
     public double VictimNanoseconds => _meters.Sum(meter => meter.Broadcasts) * _prices.Victim / 1000.0;
+
+    /// <summary>Who hears what happens on it; nobody at first.</summary>
+    public IServerListener? Listener { get; set; }
+
+    internal MachineLayer Layer { get; }
 
     internal bool HasForcedWriteBack { get; }
 
@@ -109,11 +117,16 @@ public sealed class SimulatedServer
     }
 
     /// <summary>
-    /// The next VMID. When the 16 bits are used up, everything is invalidated, as a rollover does; VMs that are alive
+    /// The next VMID: a retired one, or a new one. When the 16 bits are used up, everything is invalidated, as a rollover does; VMs that are alive
     /// then keep theirs, so a server is good for 65,535 VMs at the same time.
     /// </summary>
     internal Vmid NextVmid(Meter meter)
     {
+        if (_retiredVmids.TryPop(out Vmid retired))
+        {
+            return retired;
+        }
+
         if (++_lastVmid == 0)
         {
             _lastVmid = 1;
@@ -123,6 +136,9 @@ public sealed class SimulatedServer
 
         return new Vmid(_lastVmid);
     }
+
+    /// <summary>A dead VM's VMID, of which no TLB holds anything.</summary>
+    internal void RetireVmid(Vmid vmid) => _retiredVmids.Push(vmid);
 
     /// <summary>
     /// The host invalidates pages of one of its processes: Stage-1 TLBIs by VA, then the DSB that waits for all.

@@ -16,7 +16,7 @@ public sealed class SimulatedVm
     internal VmFrames Frames;
     internal readonly TableMemory Tables;
 
-    private GuestMemory<Arm4K, SimulatedMachine> _memory;
+    private readonly VmEngine _engine;
     private SimulatedMachine _machine;
     private int _pe;
 
@@ -42,14 +42,16 @@ public sealed class SimulatedVm
                 $"there is no Stage-2 table for {ipaBits} bits of guest-physical addresses", "Take 32 to 44.");
         }
 
-        MemoryResult created = GuestMemory<Arm4K, SimulatedMachine>.Create(
-            ref _machine, ref _memory, new GuestMemoryOptions(geometry, policy, guestMayHaveUncachedAlias),
-            server.NextVmid(Meter));
+        _engine = server.Layer.Make(this, _machine);
+        MemoryResult created = _engine.Create(
+            new GuestMemoryOptions(geometry, policy, guestMayHaveUncachedAlias), server.NextVmid(Meter));
         if (created != MemoryResult.Ok)
         {
             throw new SimulationException(
                 $"the VM's root table could not be made ({created})", "Give the server more memory for tables.");
         }
+
+        server.Listener?.Created(this);
     }
 
     /// <summary>The server that it runs on.</summary>
@@ -67,33 +69,39 @@ public sealed class SimulatedVm
     }
 
     /// <summary>Whether it has a table: until <see cref="Release"/>.</summary>
-    public bool Exists => _memory.Exists;
+    public bool Exists => _engine.Exists;
+
+    /// <summary>The shape of its tables.</summary>
+    public Stage2Geometry Geometry => _engine.Geometry;
+
+    /// <summary>VTTBR_EL2 of whoever runs it: root table and VMID.</summary>
+    public ulong Vttbr => _engine.Vttbr;
+
+    /// <summary>Its VMID.</summary>
+    public Vmid Vmid => _engine.Vmid;
 
     /// <summary>Its policy; may change at any time.</summary>
     public MaintenancePolicy Policy
     {
-        get => _memory.Policy;
-        set => _memory.Policy = value;
+        get => _engine.Policy;
+        set => _engine.Policy = value;
     }
 
     /// <summary>4 KB pages mapped now.</summary>
-    public ulong MappedPages => _memory.MappedPages;
+    public ulong MappedPages => _engine.MappedPages;
 
     /// <summary>2 MB blocks mapped now.</summary>
-    public ulong MappedBlocks => _memory.MappedBlocks;
+    public ulong MappedBlocks => _engine.MappedBlocks;
 
     /// <summary>Table pages, the root's included.</summary>
-    public ulong TablePages => _memory.TablePages;
+    public ulong TablePages => _engine.TablePages;
 
     /// <summary>What the working PE has issued since the server's start.</summary>
     public Bill Bill => Meter.Read();
 
     internal Meter Meter { get; private set; }
 
-    /// <summary>The engine, for calls that this type does not have.</summary>
-    internal ref GuestMemory<Arm4K, SimulatedMachine> Memory => ref _memory;
-
-    /// <summary>The machine to hand to the engine.</summary>
+    /// <summary>The machine itself, for tables of one's own.</summary>
     internal ref SimulatedMachine Machine => ref _machine;
 
     /// <summary>Adds a slot of host memory. Nothing is mapped yet.</summary>
@@ -107,7 +115,22 @@ public sealed class SimulatedVm
     {
         var options = new SlotOptions(
             SlotBacking.Host, PageSizing.Auto, MemoryType.NormalWriteBack, isReadOnly, fateAtRemoval);
-        MemoryResult result = _memory.AddSlot(start, bytes, options, out int number);
+        return Add(start, bytes, options);
+    }
+
+    /// <summary>
+    /// Adds a slot of memory out of the server's own pool, in chunks, as the hypervisor gives it to its guests.
+    /// </summary>
+    /// <param name="start">First guest-physical address.</param>
+    /// <param name="bytes">Its size; both multiples of 4 KB.</param>
+    /// <param name="sizing">In what sizes it is mapped.</param>
+    /// <returns>Its number.</returns>
+    /// <exception cref="SimulationException">The slot does not fit.</exception>
+    public int AddPoolSlot(Ipa start, ulong bytes, PageSizing sizing) => Add(start, bytes, SlotOptions.Ram(sizing));
+
+    private int Add(Ipa start, ulong bytes, SlotOptions options)
+    {
+        MemoryResult result = _engine.AddSlot(start, bytes, options, out int number);
         return result == MemoryResult.Ok
             ? number
             : throw new SimulationException(
@@ -140,47 +163,78 @@ public sealed class SimulatedVm
     public MemoryResult Notify(in NotifierRange range)
     {
         Meter.Calls++;
-        return _memory.UnmapRange(ref _machine, in range);
+        Server.Listener?.BeginsCall(this);
+        MemoryResult result = _engine.UnmapRange(in range);
+        Server.Listener?.EndsCall(this);
+        return result;
     }
 
     /// <summary>The host begins to change a range: faults on it retry until <see cref="EndNotify"/>.</summary>
     public MemoryResult BeginNotify(in NotifierRange range)
     {
         Meter.Calls++;
-        InvalidationCursor cursor = default;
-        MemoryResult result = _memory.BeginInvalidation(ref _machine, in range, ref cursor);
-        while (result == MemoryResult.Again)
-        {
-            result = _memory.ContinueInvalidation(ref _machine, in range, ref cursor);
-        }
-
+        Server.Listener?.BeginsCall(this);
+        MemoryResult result = _engine.BeginInvalidation(in range);
+        Server.Listener?.EndsCall(this);
         return result;
     }
 
     /// <summary>The host's change is done.</summary>
-    public MemoryResult EndNotify() => _memory.EndInvalidation();
+    public MemoryResult EndNotify() => _engine.EndInvalidation();
 
     /// <summary>The host replaces a mapped page by another (the notifier's change_pte).</summary>
-    public MemoryResult ReplacePage(Ipa ipa, Pa page) => _memory.ReplaceHostPage(ref _machine, ipa, page);
+    public MemoryResult ReplacePage(Ipa ipa, Pa page)
+    {
+        Server.Listener?.BeginsCall(this);
+        MemoryResult result = _engine.ReplaceHostPage(ipa, page);
+        Server.Listener?.EndsCall(this);
+        return result;
+    }
 
     /// <summary>Removes a slot from the live VM.</summary>
     public MemoryResult RemoveSlot(int number)
     {
         Meter.Calls++;
-        return _memory.RemoveSlot(ref _machine, number);
+        Server.Listener?.BeginsCall(this);
+        MemoryResult result = _engine.RemoveSlot(number);
+        Server.Listener?.EndsCall(this);
+        return result;
     }
 
     /// <summary>
-    /// The VM is dead (the notifier's release callback): everything goes, under its policy. No vCPU runs any more.
+    /// The VM is dead (the notifier's release callback): everything goes, under its policy. No vCPU runs any more. Its
+    /// VMID is given to the next VM where all of it was invalidated.
     /// </summary>
     public ReleaseReport Release()
     {
         Meter.Calls++;
-        return _memory.Release(ref _machine);
+        Vmid vmid = _engine.Vmid;
+        Server.Listener?.BeginsCall(this);
+        ReleaseReport report = _engine.Release();
+        Server.Listener?.EndsCall(this);
+        if (report.VmidIsInvalidated)
+        {
+            Server.RetireVmid(vmid);
+        }
+
+        return report;
     }
 
+    /// <summary>A guest's fault on memory out of the pool.</summary>
+    public FaultResult MapPoolPage(Ipa ipa, AccessKind access = AccessKind.Write)
+    {
+        Meter.Faults++;
+        Server.Listener?.BeginsCall(this);
+        FaultResult result = _engine.HandleFault(ipa, access);
+        Server.Listener?.EndsCall(this);
+        return result;
+    }
+
+    /// <summary>An idle PE overwrites one dirty chunk of the pool; false when there is none.</summary>
+    public bool Scrub() => _engine.Scrub();
+
     /// <summary>What the table says about an address. Counts as a walk.</summary>
-    public Translation Translate(Ipa ipa) => _memory.Translate(ref _machine, ipa);
+    public Translation Translate(Ipa ipa) => _engine.Translate(ipa);
 
     /// <summary>Shows every leaf of a range, in ascending order. For checks: the meter stands still.</summary>
     public void Visit<TVisitor>(Ipa start, ulong bytes, ref TVisitor visitor)
@@ -188,15 +242,16 @@ public sealed class SimulatedVm
     {
         Meter working = Meter;
         Meter = new Meter(working.Pe, working.Socket, Server.Prices);
-        _ = _memory.Visit(ref _machine, start, bytes, ref visitor);
+        _engine.Visit(start, bytes, ref visitor);
         Meter = working;
     }
 
     internal FaultResult BeginFault(
-        Ipa ipa, AccessKind access, out FaultTicket ticket,
-        int faultLevel = GuestMemory<Arm4K, SimulatedMachine>.UnknownLevel)
+        Ipa ipa, AccessKind access, out FaultTicket ticket, int faultLevel = VmEngine.UnknownLevel)
     {
-        FaultResult result = _memory.PrepareFault(ref _machine, ipa, access, out ticket, faultLevel);
+        Server.Listener?.BeginsCall(this);
+        FaultResult result = _engine.PrepareFault(ipa, access, out ticket, faultLevel);
+        Server.Listener?.EndsCall(this);
         if (result != FaultResult.Mapped)
         {
             Meter.Faults++;
@@ -205,5 +260,11 @@ public sealed class SimulatedVm
         return result;
     }
 
-    internal FaultResult CommitFault(ref FaultTicket ticket) => _memory.CommitFault(ref _machine, ref ticket);
+    internal FaultResult CommitFault(ref FaultTicket ticket)
+    {
+        Server.Listener?.BeginsCall(this);
+        FaultResult result = _engine.CommitFault(ref ticket);
+        Server.Listener?.EndsCall(this);
+        return result;
+    }
 }

@@ -12,11 +12,11 @@ public static class Simulation
     /// <summary>
     /// Where the guest's RAM begins: at 1 GB, as on QEMU's virt machine, so that it can be mapped by 1 GB.
     /// </summary>
-    private const ulong RamStart = 1UL << 30;
+    internal const ulong RamStart = 1UL << 30;
 
     private const ulong PageBytes = 4096;
 
-    private const int UnknownLevel = GuestMemory<Arm4K, SimulatedMachine>.UnknownLevel;
+    private const int UnknownLevel = VmEngine.UnknownLevel;
 
     /// <summary>Faults between two looks at the cancellation.</summary>
     private const int Stride = 1 << 16;
@@ -51,7 +51,8 @@ public static class Simulation
         double victims = server.VictimNanoseconds;
 
         cancellation.ThrowIfCancellationRequested();
-        End(request, vm, slot, address);
+        Depart(request, vm, slot, address);
+        Finish(request, vm);
         Bill ended = server.BillOf(vmm.Pe);
         checks += CheckDeath(vm, host);
         return new SimulationResult
@@ -68,7 +69,7 @@ public static class Simulation
         };
     }
 
-    private static void Check(SimulationRequest request)
+    internal static void Check(SimulationRequest request)
     {
         ulong unit = UnitOf(request.Pages);
         if (request.MemoryBytes == 0 || request.MemoryBytes % unit != 0)
@@ -97,14 +98,14 @@ public static class Simulation
         }
     }
 
-    private static ulong UnitOf(GuestPages pages) => pages switch
+    internal static ulong UnitOf(GuestPages pages) => pages switch
     {
         GuestPages.Blocks1G => 1UL << 30,
         GuestPages.Blocks2M => 1UL << 21,
         _ => PageBytes,
     };
 
-    private static AreaPages AreaPagesOf(GuestPages pages) => pages switch
+    internal static AreaPages AreaPagesOf(GuestPages pages) => pages switch
     {
         GuestPages.Blocks1G => AreaPages.Huge1G,
         GuestPages.Blocks2M => AreaPages.Huge2M,
@@ -112,11 +113,11 @@ public static class Simulation
         _ => AreaPages.Small,
     };
 
-    private static int IpaBitsFor(ulong bytes) =>
+    internal static int IpaBitsFor(ulong bytes) =>
         Math.Max(SimulatedVm.DefaultIpaBits, 64 - BitOperations.LeadingZeroCount(RamStart + bytes - 1));
 
     /// <summary>Tables of 4 KB pages take 1/512 of what they map, and a little above.</summary>
-    private static ulong TableBytesFor(ulong bytes) => (bytes >> 9) + (bytes >> 17) + (16UL << 20);
+    internal static ulong TableBytesFor(ulong bytes) => (bytes >> 9) + (bytes >> 17) + (16UL << 20);
 
     private static void Fill(SimulationRequest request, HostedVm vm, CancellationToken cancellation)
     {
@@ -180,7 +181,8 @@ public static class Simulation
         lines.Write(page.Value, bytes);
     }
 
-    private static void End(SimulationRequest request, HostedVm vm, int slot, ulong address)
+    /// <summary>What happens to the VM's memory while the VM lives.</summary>
+    internal static void Depart(SimulationRequest request, HostedVm vm, int slot, ulong address)
     {
         HostProcess vmm = vm.Owner;
         bool done = request.Death switch
@@ -195,14 +197,18 @@ public static class Simulation
         {
             throw new InvalidOperationException($"The {request.Death} was refused.");
         }
+    }
 
+    /// <summary>The end of the VM and of its process.</summary>
+    internal static void Finish(SimulationRequest request, HostedVm vm)
+    {
         if (request.Death == DeathKind.Exit)
         {
-            vmm.Exit();
+            vm.Owner.Exit();
         }
         else
         {
-            vmm.Kill();
+            vm.Owner.Kill();
         }
     }
 
@@ -235,7 +241,7 @@ public static class Simulation
     }
 
     /// <summary>Nothing is left: no table, no table page that the pool would miss, no owner of a page.</summary>
-    private static long CheckDeath(HostedVm vm, Host host)
+    internal static long CheckDeath(HostedVm vm, Host host)
     {
         bool holds = !vm.Memory.Exists && vm.Memory.Frames.ChunkCount == 0
             && host.Server.Pool.Usage.OwnedChunks == 0 && host.Server.Pool.RefusedFrees == 0

@@ -11,26 +11,30 @@ internal static class HtmlPage
     private const string Style = """
         :root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --line: #d8dee4; --paper: #ffffff;
           --panel: #f6f8fa; --kill: #0b6bcb; --unmap: #b35900; --good: #1a7f37; --bad: #cf222e;
-          --c0: #0b6bcb; --c1: #b35900; --c2: #1a7f37; --c3: #8250df; --c4: #b0256b; --c5: #57606a; }
+          --c0: #0b6bcb; --c1: #b35900; --c2: #1a7f37; --c3: #8250df; --c4: #b0256b; --c5: #57606a;
+          --c6: #00767c; }
         @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9198a1; --line: #30363d;
           --paper: #0d1117; --panel: #161b22; --kill: #58a6ff; --unmap: #f0a04b; --good: #3fb950; --bad: #f85149;
-          --c0: #58a6ff; --c1: #f0a04b; --c2: #3fb950; --c3: #bc8cff; --c4: #ff7bb0; --c5: #9198a1; } }
+          --c0: #58a6ff; --c1: #f0a04b; --c2: #3fb950; --c3: #bc8cff; --c4: #ff7bb0; --c5: #9198a1;
+          --c6: #39c5cf; } }
         body { margin: 0 auto; padding: 2.5rem 1.5rem 4rem; max-width: 74rem; background: var(--paper);
           color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
         h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.6rem 0 .5rem; }
         h3 { font-size: 1rem; margin: 1.8rem 0 .3rem; color: var(--soft); font-weight: 600; }
         p { max-width: 48rem; } .soft { color: var(--soft); } .lead { font-size: 1.1rem; }
         svg { display: block; width: 100%; height: auto; margin: .3rem 0 1rem; }
-        svg text { fill: var(--ink); font: 13px system-ui, sans-serif; } svg .soft { fill: var(--soft); }
+        svg text { fill: var(--ink); font: 13px system-ui, sans-serif; paint-order: stroke; stroke: var(--paper);
+          stroke-width: 3px; } svg .on { stroke: none; } svg .soft { fill: var(--soft); }
         svg .axis { stroke: var(--ink); } svg .on { fill: var(--paper); font-weight: 600; }
         svg .s0, svg .p0 { fill: var(--c0); } svg .s1, svg .p1 { fill: var(--c1); }
         svg .s2, svg .p2 { fill: var(--c2); }
         svg .s3, svg .p3 { fill: var(--c3); } svg .s4, svg .p4 { fill: var(--c4); } svg .s5 { fill: var(--c5); }
+        svg .s6 { fill: var(--c6); }
         svg .low { fill: var(--c0); } svg .high { fill: var(--c1); } svg .part { stroke: var(--paper); }
         svg .line { fill: none; stroke-width: 2.2; } svg .line.s0 { stroke: var(--c0); fill: none; }
         svg .line.s1 { stroke: var(--c1); fill: none; } svg .line.s2 { stroke: var(--c2); fill: none; }
         svg .line.s3 { stroke: var(--c3); fill: none; } svg .line.s4 { stroke: var(--c4); fill: none; }
-        svg .line.s5 { stroke: var(--c5); fill: none; }
+        svg .line.s5 { stroke: var(--c5); fill: none; } svg .line.s6 { stroke: var(--c6); fill: none; }
         .key .p0, .key .low { background: var(--c0); } .key .p1, .key .high { background: var(--c1); }
         .key .p2 { background: var(--c2); } .key .p3 { background: var(--c3); } .key .p4 { background: var(--c4); }
         svg .grid { stroke: var(--line); } svg .kill { fill: var(--kill); } svg .unmap { fill: var(--unmap); }

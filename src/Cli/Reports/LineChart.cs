@@ -22,7 +22,7 @@ internal static class LineChart
     private const int Bottom = 40;
     private const double LabelStep = 16;
 
-    private static readonly string[] _dashes = ["", "9 4", "2 3", "12 3 2 3", "5 2", "1 5"];
+    private static readonly string[] _dashes = ["", "9 4", "2 3", "12 3 2 3", "5 2", "1 5", "14 5"];
 
     /// <summary>Appends the chart.</summary>
     /// <param name="html">Where to.</param>

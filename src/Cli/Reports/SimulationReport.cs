@@ -29,6 +29,7 @@ internal static class SimulationReport
         HtmlPage.Make("a VM's death on a simulated Arm server", html =>
         {
             WriteHead(html, run);
+            WriteLadder(html, run);
             WriteDeaths(html, run);
             WriteShares(html, run);
             WriteAblation(html, run);
@@ -50,6 +51,60 @@ internal static class SimulationReport
             .Append("<dl><dt>repeat</dt><dd><code>").Append(HtmlPage.Text(run.Plan.Command))
             .Append("</code></dd><dt>version</dt><dd>Quietus ").Append(HtmlPage.Text(ThisProgram.Version))
             .Append("</dd></dl>\n");
+    }
+
+    private static void WriteLadder(StringBuilder html, SimulationRun run)
+    {
+        (IReadOnlyList<SimulationRow> Rows, IReadOnlyList<LadderStep> Steps)[] ladders =
+            [.. run.Groups.Select(rows => (rows, Ladder.Of(rows))).Where(ladder => ladder.Item2.Count > 0)];
+        if (ladders.Length == 0)
+        {
+            return;
+        }
+
+        html.Append("<h2>Step by step to a death in constant time</h2>\n<ol>\n");
+        foreach (LadderStep step in ladders[0].Steps)
+        {
+            html.Append("<li><b>").Append(HtmlPage.Text(step.Name)).Append("</b>. ")
+                .Append(HtmlPage.Text(step.LeavesOut)).Append("</li>\n");
+        }
+
+        html.Append("</ol>\n<p class=\"soft\">Logarithmic scale.</p>\n");
+        foreach ((IReadOnlyList<SimulationRow> rows, IReadOnlyList<LadderStep> steps) in ladders)
+        {
+            string title = SimulationTable.Title(rows[0]);
+            html.Append("<h3>").Append(HtmlPage.Text(title)).Append("</h3>\n");
+            BarChart.Write(html, "Time of the death, step by step: " + title, BarChart.Time,
+            [
+                .. steps.Select((step, number) => new BarGroup(
+                    step.Name,
+                    [
+                        new Bar(
+                            "s" + number.ToString(CultureInfo.InvariantCulture), step.Nanoseconds,
+                            Duration.Format(step.Nanoseconds)
+                                + (number == 0 ? "" : $", {TimesLess(steps[0], step)} times less")),
+                    ])),
+            ]);
+            HtmlPage.WriteTable(
+                html, ["step", "policy", "death", "times less", "DC lines", "TLBI", "DSB"], 2,
+                steps.Select(step => (string[])
+                [
+                    step.Name, step.Row.Policy.Name, Duration.Format(step.Nanoseconds), TimesLess(steps[0], step),
+                    Whole(step.Row.Result.Death.Counts.DcLines), Whole(Invalidations(step.Row.Result.Death.Counts)),
+                    Whole(step.Row.Result.Death.Counts.Dsb),
+                ]));
+        }
+    }
+
+    private static long Invalidations(OperationCounts counts) =>
+        counts.TlbiIpa + counts.TlbiRange + counts.TlbiVmid + counts.TlbiVmalle1;
+
+    /// <summary>How many times: three digits are all that such a figure is good for.</summary>
+    private static string TimesLess(LadderStep before, LadderStep step)
+    {
+        double times = before.Nanoseconds / step.Nanoseconds;
+        double unit = Math.Pow(10, Math.Max(0, Math.Floor(Math.Log10(times)) - 2));
+        return (Math.Round(times / unit) * unit).ToString("N0", CultureInfo.InvariantCulture);
     }
 
     private static void WriteDeaths(StringBuilder html, SimulationRun run)

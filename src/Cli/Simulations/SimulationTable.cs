@@ -99,7 +99,9 @@ internal static class SimulationTable
                         + $"{SimulationNames.Of(rows[0].Request.Pages)}, {SimulationNames.Of(rows[0].Request.Death)}: "
                         + $"{Duration.Format(before.Result.DeathNanoseconds)} before, "
                         + $"{CacheShare(before.Result):0.0} % of it cleaning caches; with the series "
-                        + $"{Duration.Format(series.Result.DeathNanoseconds)}.");
+                        + $"{Duration.Format(series.Result.DeathNanoseconds)}")
+                    + string.Concat(Ladder.Of(rows).Skip(2).Select(step =>
+                        $"; {step.Name} {Duration.Format(step.Nanoseconds)}")) + ".";
             }
         }
 

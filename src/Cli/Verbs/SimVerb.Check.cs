@@ -63,10 +63,9 @@ internal static partial class SimVerb
                 LifeOutcome outcome = Judge(what, cancellation, out List<string> story);
                 lives++;
                 checks += outcome.Events;
+                string verdict = outcome.Violation is null ? "nothing found" : "a violation";
                 Console.WriteLine(string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"{what}: {outcome.Events:N0} checks, "
-                        + (outcome.Violation is null ? "nothing found" : "a violation")));
+                    CultureInfo.InvariantCulture, $"{what}: {outcome.Events:N0} checks, {verdict}"));
                 if (outcome.Violation is { } violation)
                 {
                     violations++;
@@ -112,9 +111,10 @@ internal static partial class SimVerb
     private static string Again(SimulationCase what, SimulationPlan plan, string[] machines, string[] changes)
     {
         // A preset of one's own is known by its path, which only the command line has.
-        IEnumerable<string> names = machines.Contains("all")
+        IReadOnlyList<string> given = CommonOptions.Items(machines, "--machine");
+        IReadOnlyList<string> names = given.Contains("all") || given.Contains(what.Request.Machine.Name)
             ? [what.Request.Machine.Name]
-            : CommonOptions.Items(machines, "--machine");
+            : given;
         return string.Create(
             CultureInfo.InvariantCulture,
             $"./quietus sim --check --machine {string.Join(',', names.Select(ShellWord.Quote))}"

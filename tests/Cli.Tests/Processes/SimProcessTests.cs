@@ -128,8 +128,8 @@ public sealed class SimProcessTests
                 StringComparison.Ordinal));
         page.Descendants("h2").Select(title => title.Value).ShouldBe(
         [
-            "How long it takes", "Where the time goes", "Which patch saves what", "How it grows with memory",
-            "What the assumed figures leave open", "The machines",
+            "Step by step to a death in constant time", "How long it takes", "Where the time goes",
+            "Which patch saves what", "How it grows with memory", "What the assumed figures leave open", "The machines",
         ]);
         XElement[] figures = [.. page.Descendants("svg")];
         figures.Length.ShouldBeGreaterThanOrEqualTo(1 + 2 + 1 + 1);
@@ -146,6 +146,51 @@ public sealed class SimProcessTests
         html.ShouldNotContain("<script");
         html.ShouldNotContain("http://");
         html.ShouldNotContain("https://");
+    }
+
+    [Fact]
+    public void The_steps_to_constant_time_are_for_deaths_of_whole_VMs_and_need_all_four_policies()
+    {
+        using var cli = new Cli();
+        const string Steps = "Step by step";
+        cli.Run("sim", "--memory", "64M", "--die", "munmap", "--report", "r.html").Code.ShouldBe(0);
+        File.ReadAllText(cli.PathOf("r.html")).ShouldNotContain(Steps);
+        cli.Run("sim", "--memory", "64M", "--policy", "series,fate", "--report", "r.html").Code.ShouldBe(0);
+        File.ReadAllText(cli.PathOf("r.html")).ShouldNotContain(Steps);
+        Cli.Outcome outcome = cli.Run("sim", "--memory", "64M", "--report", "r.html");
+        File.ReadAllText(cli.PathOf("r.html")).ShouldContain(Steps);
+        outcome.Output.Replace('\n', ' ').ShouldMatch("before, .* with the series .*; tables-only .*; constant time ");
+    }
+
+    [Fact]
+    public void A_check_judges_each_life_and_finds_nothing_under_policies_that_are_sound()
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.Run("sim", "--check", "--memory", "32M", "--pages", "4k,thp", "--die", "kill,munmap");
+        outcome.Code.ShouldBe(0, outcome.Errors);
+        string[] lines = outcome.Output.TrimEnd().Split('\n');
+        lines.Length.ShouldBe((2 * 2 * 4) + 1);
+        lines[0].ShouldMatch("^d05 32M 4k kill before-series: [0-9,]+ checks, nothing found$");
+        lines[^1].ShouldMatch("^16 of 16 lives, [0-9,]+ checks, 0 violations$");
+    }
+
+    [Fact]
+    public void A_check_that_finds_something_tells_it_and_how_to_see_it_again()
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.Run(
+            "sim", "--check", "--machine", "all", "--memory", "32M", "--pages", "4k", "--die", "mremap", "--policy",
+            "patch7,fate");
+        outcome.Code.ShouldBe(1, outcome.Errors);
+        outcome.Output.ShouldContain("violation: StaleData\n   1  VM A is made, VMID 1, and runs on 4 PEs\n");
+        outcome.Output.ShouldContain("d05 32M 4k mremap fate: ");
+        string[] lines = outcome.Output.Split('\n');
+        string[] again = [.. lines.Where(line => line.StartsWith("again: ", StringComparison.Ordinal))];
+        again.Length.ShouldBe(4);
+        lines.Except(again).ShouldAllBe(line => line.Length <= 80);
+        Cli.Outcome repeated = cli.Run(again[0]["again: ./quietus ".Length..].Split(' '));
+        repeated.Code.ShouldBe(1);
+        outcome.Output.ShouldContain(repeated.Output[..repeated.Output.IndexOf("again", StringComparison.Ordinal)]);
     }
 
     [Fact]

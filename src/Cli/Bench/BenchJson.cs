@@ -124,7 +124,7 @@ internal static class BenchJson
         json.WriteNumber("virtual_ns", death.VirtualNanoseconds);
         json.WriteNumber("freed_bytes", death.FreedBytes);
         WriteOptional(json, "per_page_instructions", row.InstructionsPerEntry);
-        json.WriteNumber("model_d05_ns", Math.Round(D05Model.Nanoseconds(death)));
+        json.WriteNumber("model_d05_ns", Math.Round(D05Model.Nanoseconds(row)));
         json.WriteNumber("life_exits", row.Life.Exits);
         json.WriteNumber("life_fault_exits", row.Life.FaultExits);
         WriteOptional(json, "life_map_calls", row.Life.MapCalls);

@@ -22,7 +22,7 @@ internal static class BenchTable
         new("2M blks", 7, false, row => Whole(row.Death.MappedBlocks2M)),
         new("instructions", 14, false, row => Whole(row.Death.Instructions)),
         new("per page", 10, false, row => PerEntry(row)),
-        new("D05 (model)", 11, false, row => Duration.Format(D05Model.Nanoseconds(row.Death))),
+        new("D05 (model)", 11, false, row => Duration.Format(D05Model.Nanoseconds(row))),
     ];
 
     private static readonly TextColumn<BenchRow>[] _operations =

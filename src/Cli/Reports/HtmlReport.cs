@@ -41,6 +41,11 @@ internal static class HtmlReport
     private static void WriteHead(StringBuilder html, BenchResult result)
     {
         html.Append("<h1>What a VM’s death costs</h1>\n");
+        if (result.Kvm is { } kvm)
+        {
+            KvmSection.WriteLead(html, result, kvm);
+        }
+
         BenchRow? before = result.Rows.LastOrDefault(row =>
             row.Case is { Way: DeathWay.Kill, Policy.Name: "before-series" });
         BenchRow? best = before is null ? null : result.Rows
@@ -51,7 +56,7 @@ internal static class HtmlReport
         {
             html.Append(CultureInfo.InvariantCulture, $"""
                 <p class="lead">Killing a {ByteSize.Format(before.Case.MemoryBytes)} {Text(before.Case.Guest.Name)} VM
-                with {before.Death.Entries:N0} mappings takes {before.Death.Instructions:N0} instructions and
+                of {before.Death.Entries:N0} mappings (pages {Text(before.Case.Pages)}) takes {before.Death.Instructions:N0} instructions and
                 {before.Death.DcLines:N0} cache-line operations under <b>before-series</b>, and
                 {best.Death.Instructions:N0} instructions and {best.Death.DcLines:N0} cache-line operations under
                 <b>{Text(best.Case.Policy.Name)}</b>: {(double)before.Death.Instructions / best.Death.Instructions:N0}
@@ -89,7 +94,7 @@ internal static class HtmlReport
             result, rows, row => row.Death.DcLines, value => value.ToString("N0", CultureInfo.InvariantCulture)));
         html.Append("<h3>Time on a D05: a model, not a measurement (log scale)</h3>\n");
         BarChart.Write(html, "Modelled time per death by policy", BarChart.Time, Bars(
-            result, rows, row => D05Model.Nanoseconds(row.Death), Duration.Format));
+            result, rows, D05Model.Nanoseconds, Duration.Format));
     }
 
     private static IReadOnlyList<BarGroup> Bars(
@@ -139,7 +144,7 @@ internal static class HtmlReport
                     Whole(death.MappedPages4K), Whole(death.MappedBlocks2M), Whole(death.Instructions),
                     row.InstructionsPerEntry?.ToString("N1", CultureInfo.InvariantCulture) ?? "–",
                     Whole(death.TlbiIpa), Whole(death.TlbiRange), Whole(death.TlbiVmid), Whole(death.TlbiVmalle1),
-                    Whole(death.DcLines), Whole(death.Dsb), Duration.Format(D05Model.Nanoseconds(death)),
+                    Whole(death.DcLines), Whole(death.Dsb), Duration.Format(D05Model.Nanoseconds(row)),
                     Duration.Format(row.WallNanoseconds),
                 ])
             {
@@ -194,9 +199,9 @@ internal static class HtmlReport
             DC and TLBI too; so the operations, counted where they are issued, stand beside it. QEMU models no caches:
             its time cannot show what cache maintenance costs.</p>
             <p>The D05 column is a model: counts times published figures. {D05Model.LineNanoseconds:0} ns per cache line
-            (D05, “KVM: arm/arm64: Help VMs dying quicker”), {D05Model.EntryNanoseconds:0} ns per entry (Kunpeng 920),
-            {D05Model.SequenceNanoseconds:0} ns per invalidation by IPA with its barriers (“KVM: arm64: Add support for
-            FEAT_TLBIRANGE”), {D05Model.BatchedTlbiNanoseconds:0} ns per TLBI in a batch and
+            (D05, “KVM: arm/arm64: Help VMs dying quicker”), {D05Model.EntryNanoseconds:0} ns per entry that
+            is visited (Kunpeng 920), {D05Model.SequenceNanoseconds:0} ns per invalidation by IPA with its barriers
+            (“KVM: arm64: Add support for FEAT_TLBIRANGE”), {D05Model.BatchedTlbiNanoseconds:0} ns per TLBI in a batch and
             {D05Model.WholeSpaceNanoseconds:0} ns per invalidation of a VMID (the range-TLBI series for stage 1, an ASID
             standing in).</p>
             <dl><dt>repeat</dt><dd><code>{Text(result.Command)}</code></dd>

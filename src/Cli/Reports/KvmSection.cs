@@ -37,6 +37,21 @@ internal static class KvmSection
             .Append("</dd></dl>\n");
     }
 
+    /// <summary>The last and largest kill in one sentence.</summary>
+    public static void WriteLead(StringBuilder html, BenchResult result, KvmResult kvm)
+    {
+        if (KvmComparison.Make(result, kvm).LastOrDefault(pair => pair.Way == DeathWay.Kill) is { } kill)
+        {
+            html.Append(CultureInfo.InvariantCulture, $"""
+                <p class="lead">Killing a VM of {ByteSize.Format(kill.Case.MemoryBytes)}, pages {Text(kill.Case.Pages)},
+                takes {kill.Ours.Death.Instructions:N0} instructions under Quietus, and
+                {kill.Whole.Instructions:N0} under KVM: {KvmTable.Times(kill.WholeRatio)} times as many, of which
+                Stage-2’s share is {KvmTable.Times(kill.ShareRatio)} times.</p>
+
+                """);
+        }
+    }
+
     private static IEnumerable<BarGroup> Bars(KvmComparison pair)
     {
         yield return new BarGroup(

@@ -22,6 +22,12 @@ internal static partial class BenchVerb
     /// </summary>
     private const long MostAgainst = 3 * ByteSize.Gigabyte;
 
+    /// <summary>
+    /// The smallest VM by huge pages: with less than 512 MB of memory Linux turns transparent ones off at its start
+    /// (hugepage_init in mm/huge_memory.c), and the machine has little more than the VM.
+    /// </summary>
+    private const long LeastHuge = 512 * ByteSize.Megabyte;
+
     private static readonly Option<string?> _against = new("--against")
     {
         Description = "Measure a peer beside Quietus: kvm (Debian's kernel on the same machine) [default memory: 1G]",
@@ -66,6 +72,13 @@ internal static partial class BenchVerb
         if (pages.Contains("auto"))
         {
             throw CliException.Usage("--pages auto has no counterpart in KVM", "--against takes --pages 4k,2m");
+        }
+
+        if (pages.Contains("2m") && memory.Min() < LeastHuge)
+        {
+            throw CliException.Usage(
+                $"Linux takes no huge pages for a VM of {ByteSize.Format(memory.Min())}: its machine is too small",
+                $"--against takes --pages 2m from --memory {ByteSize.FormatOption(LeastHuge)} on");
         }
 
         return new BenchPlan

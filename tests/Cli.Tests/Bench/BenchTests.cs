@@ -42,9 +42,21 @@ public sealed class BenchTests
         (D05Model.Nanoseconds(Samples.Death(Pages, 0, Pages * 40)) / 1e9).ShouldBeInRange(0.5, 1);
     }
 
-    [Fact]
-    public void A_death_that_visits_no_entry_pays_for_none() =>
-        D05Model.Nanoseconds(Samples.Death(60_000, 0, 900)).ShouldBe(1508);
+    [Theory]
+    [InlineData("fate", DeathWay.Kill, 60_000, 0, 0)]
+    [InlineData("fate", DeathWay.Kill, 0, 26, 0)]
+    [InlineData("fate", DeathWay.Unmap, 60_000, 0, 60_000)]
+    [InlineData("tables-only", DeathWay.Kill, 60_000, 0, 118)]
+    [InlineData("tables-only", DeathWay.Kill, 1, 26, 27)]
+    [InlineData("tables-only", DeathWay.Unmap, 60_000, 0, 60_000)]
+    [InlineData("series", DeathWay.Kill, 60_000, 0, 60_000)]
+    public void A_death_pays_for_the_entries_that_its_policy_visits(
+        string policy, string way, long pages, long blocks, long visited)
+    {
+        BenchResult result = Samples.Result(
+            Samples.Plan([.. MaintenancePolicy.ParseList([policy])]), _ => Samples.Death(pages, blocks, 50_000));
+        D05Model.Nanoseconds(result.Rows.Single(row => row.Case.Way == way)).ShouldBe(1508 + (visited * 47));
+    }
 
     [Theory]
     [InlineData(1)]

@@ -27,6 +27,7 @@ public sealed class UsageTests
     [InlineData("bench --guest filler --json /nowhere/b.json", "--json: '/nowhere/b.json' cannot be", "another")]
     [InlineData("bench --guest filler --report /nowhere/r.html", "--report: '/nowhere/r.html' cannot be", "another")]
     [InlineData("bench --guest filler --color mauve", "--color takes no 'mauve'", "always")]
+    [InlineData("bench --against kvm --memory 256M --pages 4k,2m", "no huge pages for a VM of 256 MB", "512M on")]
     [InlineData("run --guest filler --memory 1K", "cannot have 1K", "32M")]
     [InlineData("run --guest filler --policy all", "one policy", "--policy")]
     [InlineData("run --guest filler --kernel x", "--guest filler takes no --kernel", "leave")]

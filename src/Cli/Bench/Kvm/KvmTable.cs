@@ -55,10 +55,12 @@ internal static class KvmTable
     /// <summary>What the reader has to know of this run: where the host had not enough blocks.</summary>
     public static IEnumerable<string> Notes(KvmResult kvm) => kvm.Rows
         .Where(row => row.Case.Pages == "2m" && row.MappedPages4K > 0)
-        .Select(row => string.Create(
+        .GroupBy(row => row.Case)
+        .Select(rows => string.Create(
             CultureInfo.InvariantCulture,
-            $"{row.Case} {row.Way}: the host had blocks for {row.MappedBlocks2M * 2:N0} MB only, and took "
-                + $"{row.MappedPages4K:N0} pages of 4K besides."));
+            $"{rows.Key}: the host had not blocks for all of it, and took up to "
+                + $"{rows.Max(row => row.MappedPages4K):N0} pages of 4K besides ({string.Join(", ",
+                    rows.Select(row => row.Way))})."));
 
     private static IEnumerable<Line> Lines(KvmComparison pair) =>
     [

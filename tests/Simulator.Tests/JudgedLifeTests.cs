@@ -23,7 +23,6 @@ public sealed class JudgedLifeTests
             foreach (DeathKind death in Enum.GetValues<DeathKind>())
             {
                 data.Add("d05", GuestPages.Pages4K, death, policy);
-                data.Add("d05", GuestPages.Blocks2M, death, policy);
                 data.Add("modern", GuestPages.Transparent, death, policy);
             }
         }
@@ -40,6 +39,22 @@ public sealed class JudgedLifeTests
             Request(machine, pages, death, policy), cancellation: TestContext.Current.CancellationToken);
         outcome.Violation.ShouldBeNull();
         outcome.Events.ShouldBeGreaterThan(10_000);
+    }
+
+    [Theory]
+    [InlineData(GuestPages.Blocks2M)]
+    [InlineData(GuestPages.Blocks1G)]
+    public void So_it_does_by_blocks(GuestPages pages)
+    {
+        ulong bytes = pages == GuestPages.Blocks1G ? 1UL << 30 : 4UL << 20;
+        foreach (DeathKind death in (DeathKind[])[DeathKind.Kill, DeathKind.Munmap])
+        {
+            LifeOutcome outcome = JudgedLife.Run(
+                Request("d05", pages, death, MaintenancePolicy.Fate) with { MemoryBytes = bytes },
+                cancellation: TestContext.Current.CancellationToken);
+            outcome.Violation.ShouldBeNull();
+            outcome.Pages.ShouldBe(2 * (long)((bytes + JudgedLife.FileBytes + JudgedLife.PoolBytes) / 4096));
+        }
     }
 
     // docs/series-findings.md: what the random programs find in the series as posted is found on the server as well.

@@ -56,7 +56,8 @@ internal static class HtmlReport
         {
             html.Append(CultureInfo.InvariantCulture, $"""
                 <p class="lead">Killing a {ByteSize.Format(before.Case.MemoryBytes)} {Text(before.Case.Guest.Name)} VM
-                of {before.Death.Entries:N0} mappings (pages {Text(before.Case.Pages)}) takes {before.Death.Instructions:N0} instructions and
+                of {before.Death.Entries:N0} mappings (pages {Text(before.Case.Pages)}) takes
+                {before.Death.Instructions:N0} instructions and
                 {before.Death.DcLines:N0} cache-line operations under <b>before-series</b>, and
                 {best.Death.Instructions:N0} instructions and {best.Death.DcLines:N0} cache-line operations under
                 <b>{Text(best.Case.Policy.Name)}</b>: {(double)before.Death.Instructions / best.Death.Instructions:N0}
@@ -199,9 +200,9 @@ internal static class HtmlReport
             DC and TLBI too; so the operations, counted where they are issued, stand beside it. QEMU models no caches:
             its time cannot show what cache maintenance costs.</p>
             <p>The D05 column is a model: counts times published figures. {D05Model.LineNanoseconds:0} ns per cache line
-            (D05, “KVM: arm/arm64: Help VMs dying quicker”), {D05Model.EntryNanoseconds:0} ns per entry that
-            is visited (Kunpeng 920), {D05Model.SequenceNanoseconds:0} ns per invalidation by IPA with its barriers
-            (“KVM: arm64: Add support for FEAT_TLBIRANGE”), {D05Model.BatchedTlbiNanoseconds:0} ns per TLBI in a batch and
+            (D05, “KVM: arm/arm64: Help VMs dying quicker”), {D05Model.EntryNanoseconds:0} ns per entry that is visited
+            (Kunpeng 920), {D05Model.SequenceNanoseconds:0} ns per invalidation by IPA with its barriers (“KVM: arm64:
+            Add support for FEAT_TLBIRANGE”), {D05Model.BatchedTlbiNanoseconds:0} ns per TLBI in a batch and
             {D05Model.WholeSpaceNanoseconds:0} ns per invalidation of a VMID (the range-TLBI series for stage 1, an ASID
             standing in).</p>
             <dl><dt>repeat</dt><dd><code>{Text(result.Command)}</code></dd>

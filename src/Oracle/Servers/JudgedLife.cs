@@ -276,7 +276,8 @@ public sealed class JudgedLife
             scrubbed++;
         }
 
-        _tell?.Invoke(string.Create(CultureInfo.InvariantCulture, $"idle PEs scrub {scrubbed} of {dirty} dirty chunks"));
+        _tell?.Invoke(string.Create(
+            CultureInfo.InvariantCulture, $"idle PEs scrub {scrubbed} of {dirty} dirty chunks"));
     }
 
     /// <summary>The pages that the file has and that are mapped still.</summary>

@@ -117,8 +117,8 @@ public sealed class SimulatedServer
     }
 
     /// <summary>
-    /// The next VMID: a retired one, or a new one. When the 16 bits are used up, everything is invalidated, as a rollover does; VMs that are alive
-    /// then keep theirs, so a server is good for 65,535 VMs at the same time.
+    /// The next VMID: a retired one, or a new one. When the 16 bits are used up, everything is invalidated, as a
+    /// rollover does; VMs that are alive then keep theirs, so a server is good for 65,535 VMs at the same time.
     /// </summary>
     internal Vmid NextVmid(Meter meter)
     {

@@ -24,7 +24,8 @@ if (args.Contains("--version"))
 if (Environment.GetEnvironmentVariable("FAKE_QEMU_STARTS") is string starts)
 {
     Directory.CreateDirectory(starts);
-    string name = string.Create(CultureInfo.InvariantCulture, $"{Stopwatch.GetTimestamp():x16}-{Environment.ProcessId}");
+    string name = string.Create(
+        CultureInfo.InvariantCulture, $"{Stopwatch.GetTimestamp():x16}-{Environment.ProcessId}");
     string unfinished = Path.Combine(starts, "." + name);
     File.WriteAllText(unfinished, string.Join(' ', args));
     File.Move(unfinished, Path.Combine(starts, name));

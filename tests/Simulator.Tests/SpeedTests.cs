@@ -6,7 +6,7 @@ using Xunit;
 
 namespace Quietus.Simulator.Tests;
 
-/// <summary>What the simulator itself costs: CPU time of the whole process, so nothing else may run meanwhile.</summary>
+/// <summary>What the simulator itself costs: CPU time of the whole process, so nothing else runs meanwhile.</summary>
 [CollectionDefinition(nameof(SpeedTests), DisableParallelization = true)]
 [Collection(nameof(SpeedTests))]
 public class SpeedTests

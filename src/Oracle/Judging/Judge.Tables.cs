@@ -286,7 +286,7 @@ public sealed partial class Judge
         AddStale(pe, vm, level, ipa, location, old);
         if (!Descriptor.IsTable(old, level))
         {
-            Count(Descriptor.Output(old, LevelShift(level)), 1UL << LevelShift(level), -1);
+            Count(Descriptor.Output(old, LevelShift(level)), 1UL << LevelShift(level), -1, Descriptor.MayExecute(old));
             return;
         }
 
@@ -314,7 +314,7 @@ public sealed partial class Judge
         if (!Descriptor.IsTable(value, level))
         {
             ulong output = Descriptor.Output(value, LevelShift(level));
-            Count(output, 1UL << LevelShift(level), 1);
+            Count(output, 1UL << LevelShift(level), 1, wasExecutable: false);
             Take(vm, output, 1UL << LevelShift(level), Descriptor.MayExecute(value));
             return;
         }
@@ -347,7 +347,7 @@ public sealed partial class Judge
     }
 
     /// <summary>Counts the leaves that map pages; a call's first touch of a page notes what there was.</summary>
-    private void Count(ulong output, ulong bytes, int change)
+    private void Count(ulong output, ulong bytes, int change, bool wasExecutable)
     {
         int page = PageOf(output);
         CallRecord? call = _calls.Count != 0 ? _calls.Peek() : null;
@@ -357,6 +357,7 @@ public sealed partial class Judge
             if (call is not null && state.Call != call.Number)
             {
                 state.Call = call.Number;
+                state.WasExecutable = wasExecutable;
                 call.Touched.Add((page, state.Mappings));
             }
 
@@ -368,6 +369,7 @@ public sealed partial class Judge
     private void Take(JudgedVm vm, ulong output, ulong bytes, bool isExecutable)
     {
         int page = PageOf(output);
+        int call = _calls.Count != 0 ? _calls.Peek().Number : 0;
         for (int left = PagesWithin(output, bytes); left > 0; left--, page++)
         {
             ref PageState state = ref _pages[page];
@@ -376,7 +378,8 @@ public sealed partial class Judge
                 state.Owner = (ushort)vm.Party;
             }
 
-            if (isExecutable)
+            // Where the guest could fetch before the call, what was written since is the writer's to make visible.
+            if (isExecutable && !(state.Call == call && state.WasExecutable))
             {
                 state.InstructionBaseline = state.Latest;
             }

@@ -37,6 +37,11 @@ public partial class Host<TFormat, TMachine>
             Write(frame);
         }
 
+        foreach (ulong block in _huge)
+        {
+            Write(block);
+        }
+
         for (int slot = 0; slot < _guests.Length; slot++)
         {
             if (_guests[slot] is not Guest guest)
@@ -45,7 +50,7 @@ public partial class Host<TFormat, TMachine>
                 continue;
             }
 
-            Write(1 + (ulong)(uint)guest.Small + ((ulong)(uint)guest.Blocks << 8));
+            Write(1 + (ulong)(uint)guest.Small + ((ulong)(uint)guest.Blocks << 8) + ((ulong)(uint)guest.Huge << 16));
             isKnown &= guest.Log is null;
             for (int pe = 0; pe < _running.Length; pe++)
             {
@@ -59,6 +64,14 @@ public partial class Host<TFormat, TMachine>
             {
                 Write(frame);
             }
+
+            foreach (ulong frame in guest.Copies)
+            {
+                Write(frame);
+            }
+
+            // An invalidation that is under way: few states have one, and none of them passes for a known one.
+            isKnown &= !guest.IsUnmapping;
         }
 
         hash = new UInt128(a, b);

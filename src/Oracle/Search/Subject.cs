@@ -17,10 +17,8 @@ public readonly record struct Outcome(Violation? Violation, int Steps, long Even
 /// <summary>The thing that programs are run against: the engine, or the engine with a defect.</summary>
 public abstract class Subject
 {
-    /// <summary>The engine as it is.</summary>
-    public static Subject Engine { get; } =
-        new Subject<Arm4K, ObservedMachine<ModelMachine, JudgeObserver>>(
-            options => new(options, (machine, _) => machine));
+    /// <summary>The engine as it is, with the granule that a program's options say.</summary>
+    public static Subject Engine { get; } = new AnyGranule(EngineOf<Arm4K>(), EngineOf<Arm16K>(), EngineOf<Arm64K>());
 
     /// <summary>Runs a program to its end or its first violation.</summary>
     public abstract Outcome Run(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, Action<string>? tell = null);
@@ -68,7 +66,7 @@ public abstract class Subject
                         1 => step with { Choice = 0 },
                         2 => step with { Pe = 0 },
                         3 => step with { Vm = 0 },
-                        _ => step with { Page = (byte)(step.Page & 3) },
+                        _ => step with { Page = (byte)(step.Page & (step.Page < 64 ? 3 : 64)) },
                     };
                     List<ProgramStep> simpler = [.. kept];
                     simpler[at] = plainer;
@@ -83,6 +81,9 @@ public abstract class Subject
 
         return [.. kept];
     }
+
+    private static Subject<TFormat, ObservedMachine<ModelMachine, JudgeObserver>> EngineOf<TFormat>()
+        where TFormat : struct, IDescriptorFormat => new(options => new(options, (machine, _) => machine));
 
     private bool Fails(ProgramOptions options, List<ProgramStep> steps, Violation violation)
     {
@@ -131,4 +132,23 @@ public sealed class Subject<TFormat, TMachine>(Func<ProgramOptions, Host<TFormat
 
         return new Outcome(null, ran, host.Judge.Events);
     }
+}
+
+/// <summary>Three subjects that differ in their granule.</summary>
+public sealed class AnyGranule(Subject small, Subject middle, Subject large) : Subject
+{
+    /// <inheritdoc/>
+    public override Outcome Run(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, Action<string>? tell = null) =>
+        For(options).Run(options, steps, tell);
+
+    /// <inheritdoc/>
+    internal override Outcome Reach(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, out UInt128? state) =>
+        For(options).Reach(options, steps, out state);
+
+    private Subject For(ProgramOptions options) => options.GranuleShift switch
+    {
+        14 => middle,
+        16 => large,
+        _ => small,
+    };
 }

@@ -231,7 +231,7 @@ public partial class Host<TFormat, TMachine>
     private void Unmap(Guest guest, ulong from, ulong to, NotifierEvent why, PageFate fate)
     {
         var range = new NotifierRange(new Ipa(from), new Ipa(to), why, true, Claim(fate));
-        guest.Memory.UnmapRange(ref guest.Machine, in range);
+        Unmap(ref guest.Memory, ref guest.Machine, in range);
     }
 
     private void EndChange(Guest guest)

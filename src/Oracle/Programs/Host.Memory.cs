@@ -209,11 +209,21 @@ public partial class Host<TFormat, TMachine>
                 guest.Log ??= GC.AllocateArray<ulong>(2 * LogWords, pinned: true);
                 nint log = System.Runtime.InteropServices.Marshal.UnsafeAddrOfPinnedArrayElement(
                     guest.Log, isBlocks ? LogWords : 0);
-                guest.Memory.StartDirtyLog(ref guest.Machine, slot, new UnmanagedArray<ulong>(log, LogWords));
+                if (guest.Memory.StartDirtyLog(ref guest.Machine, slot, new UnmanagedArray<ulong>(log, LogWords))
+                    == MemoryResult.Ok)
+                {
+                    CopyAll(guest, isBlocks ? BlockRegion : SmallRegion);
+                }
+
                 break;
             case Operation.ReadLog:
                 Span<ulong> dirty = stackalloc ulong[LogWords];
-                guest.Memory.GetAndClearDirtyLog(ref guest.Machine, slot, dirty);
+                if (guest.Memory.GetAndClearDirtyLog(ref guest.Machine, slot, dirty) == MemoryResult.Ok)
+                {
+                    CopyDirty(guest, isBlocks ? BlockRegion : SmallRegion, start, dirty);
+                }
+
+                Copied(ref guest.Machine);
                 break;
             case Operation.StopLog:
                 guest.Memory.StopDirtyLog(slot);

@@ -177,7 +177,7 @@ public partial class Host<TFormat, TMachine>
     {
     }
 
-    /// <summary>The pages that a dirty log named are copied, before the call that read it is over.</summary>
+    /// <summary>A dirty log was read, and what it named is copied.</summary>
     protected virtual void Copied(ref TMachine machine)
     {
     }

@@ -30,6 +30,7 @@ public sealed partial class Judge
             ref PageState state = ref _pages[page];
             ulong version = Version.Of(++_sequence, writer, owner);
             state.Latest = version;
+            state.Copied = writer == Hypervisor ? 0 : state.Copied;
             if (isCached)
             {
                 // The line is this version or, written back, so is memory: a coherent reader sees nothing else.
@@ -63,6 +64,33 @@ public sealed partial class Judge
         string path = isCached ? "through the caches" : "past the caches";
         Check(state, oldest, reader, where, path);
         Check(state, state.Latest, reader, where, path);
+    }
+
+    /// <summary>
+    /// Somebody copies a page whose writes are logged, as migration does: a later write must be in the next log.
+    /// </summary>
+    public void CopyLogged(Pa page)
+    {
+        _listener?.CopyLogged(page);
+        Events++;
+        ref PageState state = ref _pages[PageOf(page.Value)];
+        state.Copied = state.Latest;
+    }
+
+    /// <summary>A dirty log says that a page was not written since the last one: what was copied is what is there.</summary>
+    /// <param name="reader">Who goes by the log, in words.</param>
+    /// <param name="where">What page it is, in words.</param>
+    public void CheckUnlogged(Pa page, string reader, string where)
+    {
+        _listener?.CheckUnlogged(page, reader, where);
+        Events++;
+        ref PageState state = ref _pages[PageOf(page.Value)];
+        if (state.Copied != 0 && state.Copied != state.Latest)
+        {
+            Fail(ViolationKind.LostUpdate, reader,
+                $"{reader} copied {where}, {PartyOf(state.Latest)} wrote it after that, and no dirty log has it: "
+                + "the copy stays old");
+        }
     }
 
     /// <summary>A guest fetches instructions from a page.</summary>

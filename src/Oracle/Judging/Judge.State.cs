@@ -59,7 +59,7 @@ public sealed partial class Judge
         ulong only = state.Latest;
         if (only >> (2 * Version.PartyBits) == 1 && state.CoherentOldest == only && state.PocOldest == only
             && (state.DirtyOldest | state.Baseline | state.GuestRisked | state.InstructionOldest
-                | state.InstructionBaseline | state.Owner | state.Mappings) == 0)
+                | state.InstructionBaseline | state.Copied | state.Owner | state.Mappings) == 0)
         {
             return;
         }
@@ -67,7 +67,7 @@ public sealed partial class Judge
         ReadOnlySpan<ulong> versions =
         [
             state.Latest, state.CoherentOldest, state.PocOldest, state.DirtyOldest, state.Baseline, state.GuestRisked,
-            state.InstructionOldest, state.InstructionBaseline,
+            state.InstructionOldest, state.InstructionBaseline, state.Copied,
         ];
         write((ulong)(uint)page << 32 | (ulong)state.Mappings << 16 | (state.IsPool ? 1UL : 0));
         write(nameOf(state.Owner));

@@ -375,6 +375,7 @@ public sealed partial class Judge
             ref PageState state = ref _pages[page];
             if (state.IsPool)
             {
+                state.Copied = state.Owner == vm.Party ? state.Copied : 0;
                 state.Owner = (ushort)vm.Party;
             }
 

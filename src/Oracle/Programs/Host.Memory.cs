@@ -227,11 +227,21 @@ public partial class Host<TFormat, TMachine>
                 guest.Log ??= GC.AllocateArray<ulong>(
                     WordsOf(BlockBytes + HugeBytes) + WordsOf(SmallPages * Granule), pinned: true);
                 nint at = System.Runtime.InteropServices.Marshal.UnsafeAddrOfPinnedArrayElement(guest.Log, log);
-                guest.Memory.StartDirtyLog(ref guest.Machine, slot, new UnmanagedArray<ulong>(at, words));
+                if (guest.Memory.StartDirtyLog(ref guest.Machine, slot, new UnmanagedArray<ulong>(at, words))
+                    == MemoryResult.Ok)
+                {
+                    CopyAll(guest, place.Region);
+                }
+
                 break;
             case Operation.ReadLog:
                 Span<ulong> dirty = stackalloc ulong[words];
-                guest.Memory.GetAndClearDirtyLog(ref guest.Machine, slot, dirty);
+                if (guest.Memory.GetAndClearDirtyLog(ref guest.Machine, slot, dirty) == MemoryResult.Ok)
+                {
+                    CopyDirty(guest, place.Region, start, dirty);
+                }
+
+                Copied(ref guest.Machine);
                 break;
             case Operation.StopLog:
                 guest.Memory.StopDirtyLog(slot);
@@ -262,7 +272,7 @@ public partial class Host<TFormat, TMachine>
     private void Unmap(Guest guest, ulong from, ulong to, NotifierEvent why, PageFate fate)
     {
         var range = new NotifierRange(new Ipa(from), new Ipa(to), why, true, Claim(fate));
-        guest.Memory.UnmapRange(ref guest.Machine, in range);
+        Unmap(ref guest.Memory, ref guest.Machine, in range);
     }
 
     private void EndChange(Guest guest)

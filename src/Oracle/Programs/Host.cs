@@ -188,6 +188,25 @@ public partial class Host<TFormat, TMachine>
     /// <summary>What the memory layer is told of a page that leaves Stage-2.</summary>
     protected virtual PageFate Claim(PageFate fate) => fate;
 
+    /// <summary>Takes a range out of a live VM's Stage-2.</summary>
+    protected virtual void Unmap(
+        ref GuestMemory<TFormat, TMachine> memory, ref TMachine machine, in NotifierRange range) =>
+        memory.UnmapRange(ref machine, in range);
+
+    /// <summary>Gives back all that a dead VM has.</summary>
+    protected virtual ReleaseReport Release(ref GuestMemory<TFormat, TMachine> memory, ref TMachine machine) =>
+        memory.Release(ref machine);
+
+    /// <summary>A PE has loaded a VM's VTTBR_EL2, with this VMID.</summary>
+    protected virtual void Entered(ref TMachine machine, Vmid vmid)
+    {
+    }
+
+    /// <summary>A dirty log was read, and what it named is copied.</summary>
+    protected virtual void Copied(ref TMachine machine)
+    {
+    }
+
     private void Create(int slot, bool isPrivate)
     {
         var records = new ModelVm();
@@ -264,6 +283,7 @@ public partial class Host<TFormat, TMachine>
         _running[pe] = guest;
         Tell?.Invoke($"PE {pe} enters {guest.Name}, VMID {guest.Memory.Vmid.Value}");
         Judge.Load(pe, guest.Judged!, guest.Memory.Vmid);
+        Entered(ref guest.Machine, guest.Memory.Vmid);
     }
 
     private void Leave(int pe)
@@ -299,7 +319,7 @@ public partial class Host<TFormat, TMachine>
         guest.Port.Pe = MonitorPe;
         guest.Port.BeforeEnd = late && WaitsForVcpus ? _ => LeaveAll(guest) : null;
         Judge.BeginCall(guest.Judged);
-        ReleaseReport report = guest.Memory.Release(ref guest.Machine);
+        ReleaseReport report = Release(ref guest.Memory, ref guest.Machine);
         guest.Port.FindReturned();
         Judge.EndCall();
         RetireVmid(ref Vmids, ref guest.Lease, report.VmidIsInvalidated);

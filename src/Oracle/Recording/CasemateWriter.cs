@@ -195,6 +195,16 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     }
 
     /// <inheritdoc/>
+    public void CopyLogged(Pa page)
+    {
+    }
+
+    /// <inheritdoc/>
+    public void CheckUnlogged(Pa page, string reader, string where)
+    {
+    }
+
+    /// <inheritdoc/>
     public void Fetch(Pa page, string reader, string where)
     {
     }

@@ -25,8 +25,12 @@ public abstract class Subject
     /// <summary>Runs a program to its end or its first violation.</summary>
     public abstract Outcome Run(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, Action<string>? tell = null);
 
-    /// <summary>Runs a program, and hashes the state that it leads to; no hash where that cannot be known.</summary>
-    internal abstract Outcome Reach(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, out UInt128? state);
+    /// <summary>
+    /// Runs a program and comes to the state that it leads to: its hash, none where that cannot be known, and what each
+    /// step of an alphabet would do next.
+    /// </summary>
+    internal abstract Violation? Reach(
+        ProgramOptions options, ReadOnlySpan<ProgramStep> steps, StateReader reader, out UInt128? state);
 
     /// <summary>
     /// Makes a failing program as short and plain as it stays failing in the same way: steps go by halves, quarters and
@@ -105,12 +109,19 @@ public sealed class Subject<TFormat, TMachine>(Func<ProgramOptions, Host<TFormat
     }
 
     /// <inheritdoc/>
-    internal override Outcome Reach(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, out UInt128? state)
+    internal override Violation? Reach(
+        ProgramOptions options, ReadOnlySpan<ProgramStep> steps, StateReader reader, out UInt128? state)
     {
         Host<TFormat, TMachine> host = make(options);
         Outcome outcome = Run(host, steps);
-        state = outcome.Violation is null && host.TryHashState(out UInt128 hash) ? hash : null;
-        return outcome;
+        state = null;
+        if (outcome.Violation is null)
+        {
+            state = reader.Merges && host.TryHashState(reader.Hash, reader.IsSymmetric, out UInt128 hash) ? hash : null;
+            reader.EffectOf = host.EffectOf;
+        }
+
+        return outcome.Violation;
     }
 
     private static Outcome Run(Host<TFormat, TMachine> host, ReadOnlySpan<ProgramStep> steps)

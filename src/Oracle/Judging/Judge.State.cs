@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using Quietus.Oracle.Search;
 
 namespace Quietus.Oracle.Judging;
@@ -6,6 +7,35 @@ namespace Quietus.Oracle.Judging;
 // The judge's state, so written that states which behave alike are written alike.
 public sealed partial class Judge
 {
+    /// <summary>What a judge of this thread left for the next: programs are short, and these are large.</summary>
+    [ThreadStatic]
+    private static (PageState[] Pages, TablePage?[] Tables, Stack<TablePage> Spare)? _left;
+
+    /// <summary>This judge is done: the next one of this thread takes its memory.</summary>
+    internal void Leave()
+    {
+        foreach (ref TablePage? table in _tables.AsSpan())
+        {
+            if (table is not null)
+            {
+                Array.Clear(table.Entries);
+                _spareTables.Push(table);
+                table = null;
+            }
+        }
+
+        _left = (_pages, _tables, _spareTables);
+    }
+
+    private void Reuse()
+    {
+        if (_left is (PageState[] pages, TablePage?[] tables, Stack<TablePage> spare))
+        {
+            (_pages, _tables, _spareTables) = (pages, tables, spare);
+            _left = null;
+        }
+    }
+
     /// <summary>
     /// Whether no maintenance is pending, which only a machine with a defect leaves so: then the state cannot be
     /// written, and is like no other.

@@ -148,12 +148,14 @@ public sealed class ExhaustiveSearch(Subject subject, MaintenancePolicy policy, 
             Interlocked.Increment(ref _transitions);
             if (violation is null && state is UInt128 known && _seen.Contains(known))
             {
+                reader.Leave!();
                 continue;
             }
 
             bool isLast = steps.Length == bounds.Steps;
             Choice[] choices = violation is not null || isLast ? []
                 : reader.Choices(_alphabet, Math.Max(pes, step.Pe + 1), Math.Max(vms, step.Vm + 1), choice);
+            reader.Leave!();
             reached.Add(new Reached(new Node([.. node.Steps, choice.Step], choices), state, violation));
         }
 

@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 using Quietus.Oracle.Programs;
 
@@ -18,6 +19,9 @@ internal sealed class StateReader(ExhaustiveReductions reductions)
 
     /// <summary>What a step would do in the state that was reached last.</summary>
     public Effect? EffectOf { get; set; }
+
+    /// <summary>Ends the look at the state that was reached last.</summary>
+    public Action? Leave { get; set; }
 
     /// <summary>
     /// The steps that are worth taking from the state that was reached last: not those that do nothing, nor those that

@@ -121,6 +121,7 @@ public sealed class Subject<TFormat, TMachine>(Func<ProgramOptions, Host<TFormat
             reader.EffectOf = host.EffectOf;
         }
 
+        reader.Leave = host.Judge.Leave;
         return outcome.Violation;
     }
 

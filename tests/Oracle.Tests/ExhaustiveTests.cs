@@ -37,7 +37,7 @@ public class ExhaustiveTests(ITestOutputHelper output)
     private static ExhaustiveCoverage Search(Defect defect, ExhaustiveBounds bounds, bool reduces)
     {
         var subject = new Subject<Arm4K, DefectiveMachine>(options => new DefectiveHost(options, defect));
-        return new ExhaustiveSearch(subject, MaintenancePolicy.Fate, bounds) { Reduces = reduces }
+        return new ExhaustiveSearch(subject, MaintenancePolicy.Fate, bounds) { Reductions = reduces ? ExhaustiveReductions.All : ExhaustiveReductions.None }
             .Run(2, CancellationToken.None);
     }
 

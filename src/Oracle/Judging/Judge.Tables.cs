@@ -8,7 +8,7 @@ namespace Quietus.Oracle.Judging;
 // Tables: what they say now, and what each overwritten descriptor leaves behind.
 public sealed partial class Judge
 {
-    private readonly Stack<TablePage> _spareTables = new();
+    private Stack<TablePage> _spareTables = new();
     private readonly Stack<CallRecord> _calls = new();
     private readonly Stack<CallRecord> _spareCalls = new();
     private int _lastCall;

@@ -20,7 +20,6 @@ public partial class Host<TFormat, TMachine>
     where TFormat : struct, IDescriptorFormat
     where TMachine : struct, IMemoryMachine
 {
-    private const int Chunks = 8;
     private const int FilePages = 8;
     private const int SpareFrames = 64;
     private const ulong HostStart = 0x9_0000_0000;
@@ -49,7 +48,7 @@ public partial class Host<TFormat, TMachine>
     {
         _options = options;
         _make = make;
-        _world = new ModelWorld(Chunks, TFormat.GranuleShift, options.PoolIsZero);
+        _world = new ModelWorld(options.Chunks, TFormat.GranuleShift, options.PoolIsZero);
         Judge = new Judge(options.Features, TFormat.GranuleShift, options.Pes + 1, options.Listener);
         Judge.AddMemory(new Pa(ModelWorld.PoolStart), _world.PoolBytes, isPool: true, options.PoolIsZero);
         Judge.AddMemory(new Pa(HostStart), (FilePages + SpareFrames) * Granule, isPool: false, isZero: false);
@@ -338,6 +337,7 @@ public partial class Host<TFormat, TMachine>
 
     private void Scrub(Guest guest)
     {
+        guest.Port.Pe = MonitorPe;
         ScrubJob job = default;
         if (!job.TryBegin(ref guest.Machine))
         {

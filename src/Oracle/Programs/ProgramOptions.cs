@@ -13,6 +13,7 @@ namespace Quietus.Oracle.Programs;
 /// <param name="PoolIsZero">The pool's memory is known to be zero at the start.</param>
 /// <param name="UncachedGuests">Guests may turn their caches off, and nothing else is claimed of them.</param>
 /// <param name="GranuleShift">12, 14 or 16: the page that programs work with.</param>
+/// <param name="Chunks">Chunks of 2 MB in the pool.</param>
 /// <param name="Listener">Hears what the judge is told.</param>
 public sealed record ProgramOptions(
     MaintenancePolicy Policy,
@@ -23,4 +24,5 @@ public sealed record ProgramOptions(
     bool PoolIsZero = false,
     bool UncachedGuests = true,
     int GranuleShift = 12,
+    int Chunks = 8,
     IEventListener? Listener = null);

@@ -23,8 +23,12 @@ public abstract class Subject
     /// <summary>Runs a program to its end or its first violation.</summary>
     public abstract Outcome Run(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, Action<string>? tell = null);
 
-    /// <summary>Runs a program, and hashes the state that it leads to; no hash where that cannot be known.</summary>
-    internal abstract Outcome Reach(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, out UInt128? state);
+    /// <summary>
+    /// Runs a program and comes to the state that it leads to: its hash, none where that cannot be known, and what each
+    /// step of an alphabet would do next.
+    /// </summary>
+    internal abstract Violation? Reach(
+        ProgramOptions options, ReadOnlySpan<ProgramStep> steps, StateReader reader, out UInt128? state);
 
     /// <summary>
     /// Makes a failing program as short and plain as it stays failing in the same way: steps go by halves, quarters and
@@ -106,12 +110,20 @@ public sealed class Subject<TFormat, TMachine>(Func<ProgramOptions, Host<TFormat
     }
 
     /// <inheritdoc/>
-    internal override Outcome Reach(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, out UInt128? state)
+    internal override Violation? Reach(
+        ProgramOptions options, ReadOnlySpan<ProgramStep> steps, StateReader reader, out UInt128? state)
     {
         Host<TFormat, TMachine> host = make(options);
         Outcome outcome = Run(host, steps);
-        state = outcome.Violation is null && host.TryHashState(out UInt128 hash) ? hash : null;
-        return outcome;
+        state = null;
+        if (outcome.Violation is null)
+        {
+            state = reader.Merges && host.TryHashState(reader.Hash, reader.IsSymmetric, out UInt128 hash) ? hash : null;
+            reader.EffectOf = host.EffectOf;
+        }
+
+        reader.Leave = host.Judge.Leave;
+        return outcome.Violation;
     }
 
     private static Outcome Run(Host<TFormat, TMachine> host, ReadOnlySpan<ProgramStep> steps)
@@ -142,8 +154,9 @@ public sealed class AnyGranule(Subject small, Subject middle, Subject large) : S
         For(options).Run(options, steps, tell);
 
     /// <inheritdoc/>
-    internal override Outcome Reach(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, out UInt128? state) =>
-        For(options).Reach(options, steps, out state);
+    internal override Violation? Reach(
+        ProgramOptions options, ReadOnlySpan<ProgramStep> steps, StateReader reader, out UInt128? state) =>
+        For(options).Reach(options, steps, reader, out state);
 
     private Subject For(ProgramOptions options) => options.GranuleShift switch
     {

@@ -71,6 +71,7 @@ public sealed partial class Judge
                 }
 
                 vm.Dangles = true;
+                Uncount(table);
             }
 
             Freed(address, 1UL << _granuleShift, isTable: true);
@@ -363,6 +364,22 @@ public sealed partial class Judge
 
             state.Mappings = (ushort)(state.Mappings + change);
         }
+    }
+
+    /// <summary>A dead VM's table goes with what it says: its leaves map nothing any more.</summary>
+    private void Uncount(TablePage table)
+    {
+        int shift = LevelShift(table.Level);
+        for (int index = table.Low; index <= table.High; index++)
+        {
+            ulong entry = table.Entries[index];
+            if (Descriptor.IsValid(entry) && !Descriptor.IsTable(entry, table.Level))
+            {
+                Count(Descriptor.Output(entry, shift), 1UL << shift, -1, Descriptor.MayExecute(entry));
+            }
+        }
+
+        table.Vm = null;
     }
 
     /// <summary>A leaf leads to pages: pool pages are the VM's from now on, and code is fetched from some.</summary>

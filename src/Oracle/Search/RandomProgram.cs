@@ -9,11 +9,19 @@ namespace Quietus.Oracle.Search;
 /// <summary>A program and its circumstances, both from a seed alone.</summary>
 public static class RandomProgram
 {
+    /// <summary>Every page of <see cref="ProgramStep"/> that names another place, with all of the huge file.</summary>
+    private static readonly byte[] _all = [.. Enumerable.Range(0, 72).Select(page => (byte)page)];
+
     /// <summary>
-    /// What programs are about, in eighths. Each has few operations and few places, so that what is rare meets often:
-    /// one wheel for everything finds almost nothing.
+    /// What programs are about, in sixteenths. Each theme has few operations and few places, so that what is rare meets
+    /// often: one wheel for everything finds almost nothing.
     /// </summary>
-    private static readonly Theme[] _themes = [.. Enumerable.Range(0, 8).Select(ThemeOf)];
+    private static readonly Theme[] _themes =
+    [
+        .. Enumerable.Repeat(Lives(), 6), .. Enumerable.Repeat(HostBlocks(isAboutCaches: true), 2),
+        .. Enumerable.Repeat(HostBlocks(isAboutCaches: false), 2), .. Enumerable.Repeat(Parts(), 2),
+        .. Enumerable.Repeat(Sharing(), 2), .. Enumerable.Repeat(Logging(), 2),
+    ];
 
     /// <summary>The circumstances that a seed stands for: every feature combination comes up.</summary>
     public static ProgramOptions Options(int seed, MaintenancePolicy policy)
@@ -53,30 +61,35 @@ public static class RandomProgram
         return steps;
     }
 
-    private static Theme ThemeOf(int eighth)
-    {
-        // In the order in which operations are declared: lives and accesses, the pool's, deaths, the host's, the rest.
-        byte[] weights = eighth switch
-        {
-            <= 3 => [6, 10, 4, 12, 16, 4, 10, 6, 10, 2, 2, 3, 2, 3, 3, 3, 2, 3, 4, 3, 3, 3, 3, 2, 4],
-            4 or 5 => [6, 10, 1, 14, 14, 16, 6, 5, 2, 1, 1, 1, 1, 1, 2, 1, 0, 0, 8, 0, 0, 0, 2, 3, 3, 10, 4],
-            6 => [6, 10, 2, 8, 12, 2, 6, 2, 0, 1, 1, 2, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 1, 1, 2, 1, 0, 10, 16],
-            _ => [6, 10, 2, 10, 4, 4, 12, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 2, 8, 0, 0, 0, 0, 1, 3, 2],
-        };
-        byte[] all = [.. Enumerable.Range(0, 256).Select(page => (byte)page)];
-        return new Theme(
-            [.. weights.SelectMany((weight, operation) => Enumerable.Repeat((Operation)operation, weight))],
-            eighth switch
-            {
-                <= 3 => all[..64],
-                4 or 5 => [.. all[..4], .. all[64..72], .. all[64..68], .. all[64..68], .. all[64..68]],
-                6 => [.. all[..64], .. all[64..72], .. all[64..72], .. all[64..72]],
+    // How often each operation is chosen, in the order of their declaration: lives and accesses, the pool's, deaths and
+    // scrubbing, the host's, the rest.
 
-                // Two pages of the file, which VMs share.
-                _ => [2, 6, 2, 6, .. all[..8]],
-            },
-            IsAboutCaches: eighth is 4 or 7);
-    }
+    /// <summary>A bit of everything, but for host's blocks.</summary>
+    private static Theme Lives() => ThemeOf(
+        [6, 10, 4, 12, 16, 4, 10, 6, 10, 2, 2, 3, 2, 3, 3, 3, 2, 3, 4, 3, 3, 3, 3, 2, 4], _all[..64]);
+
+    /// <summary>A file in huge pages, most of all its first block.</summary>
+    private static Theme HostBlocks(bool isAboutCaches) => ThemeOf(
+        [6, 10, 1, 14, 14, 16, 6, 5, 2, 1, 1, 1, 1, 1, 2, 1, 0, 0, 8, 0, 0, 0, 2, 3, 3, 10, 4],
+        [.. _all[..4], .. _all[64..], .. _all[64..68], .. _all[64..68], .. _all[64..68]], isAboutCaches);
+
+    /// <summary>Ranges that go in several bounded calls, with everything else in between.</summary>
+    private static Theme Parts() => ThemeOf(
+        [6, 10, 2, 8, 12, 2, 6, 2, 0, 1, 1, 2, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 1, 1, 2, 1, 0, 10, 16],
+        [.. _all[..64], .. _all[64..], .. _all[64..], .. _all[64..]]);
+
+    /// <summary>VMs that share two pages of the file.</summary>
+    private static Theme Sharing() => ThemeOf(
+        [6, 10, 2, 10, 4, 4, 12, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 2, 8, 0, 0, 0, 0, 1, 3, 2],
+        [2, 6, 2, 6, .. _all[..8]], isAboutCaches: true);
+
+    /// <summary>Dirty logs that begin and end, so that blocks are split and made again.</summary>
+    private static Theme Logging() => ThemeOf(
+        [4, 8, 2, 4, 16, 1, 2, 2, 1, 0, 6, 4, 6, 2, 1, 1, 1], [1, 5, 9, 13, 64, 65]);
+
+    private static Theme ThemeOf(byte[] weights, byte[] pages, bool isAboutCaches = false) => new(
+        [.. weights.SelectMany((weight, operation) => Enumerable.Repeat((Operation)operation, weight))],
+        pages, isAboutCaches);
 
     private static Theme ThemeOfSeed(int seed) => _themes[new Random(seed ^ 0x7EE3).Next(_themes.Length)];
 

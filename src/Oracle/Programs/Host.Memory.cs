@@ -138,7 +138,7 @@ public partial class Host<TFormat, TMachine>
         switch (kind)
         {
             case AccessKind.Read:
-                Judge.Consume(start, ReaderOf(guest, place), where, isCached);
+                Judge.Consume(start, ReaderOf(place), where, isCached);
                 break;
             case AccessKind.Execute:
                 if (Judge.LastWriter(start) == party)
@@ -147,7 +147,7 @@ public partial class Host<TFormat, TMachine>
                     Judge.GuestMaintains(start, CacheKind.Instruction);
                 }
 
-                Judge.Fetch(start, ReaderOf(guest, place), where);
+                Judge.Fetch(start, ReaderOf(place), where);
                 break;
             default:
                 if (!isCached && Judge.MayBeDirty(start))
@@ -161,8 +161,9 @@ public partial class Host<TFormat, TMachine>
         }
     }
 
-    private static string ReaderOf(Guest guest, Place place) =>
-        place.Region == FileRegion ? "a VM that maps the file" : guest.Name[..4] + " itself";
+    /// <summary>Not by its name: VMs are alike, and a violation is shrunk to whichever takes the fewest steps.</summary>
+    private static string ReaderOf(Place place) =>
+        place.Region == FileRegion ? "a VM that maps the file" : "the VM itself";
 
     private static string WhereOf(Place place) => place.Region switch
     {
@@ -176,7 +177,7 @@ public partial class Host<TFormat, TMachine>
     {
         guest.Port.Pe = MonitorPe;
         Judge.BeginCall(guest.Judged);
-        Tell?.Invoke($"{step.Operation} on {guest.Name}, from {WhereOf(place)} on");
+        Tell?.Invoke(Words(guest.Name, step.Operation, WhereOf(place)));
         bool isBlocks = place.Region == BlockRegion;
         int slot = isBlocks ? guest.Blocks : guest.Small;
         ulong start = isBlocks ? BlockStart : SmallStart;
@@ -197,6 +198,7 @@ public partial class Host<TFormat, TMachine>
                 Unmap(guest, from, to, why, PageFate.AnonymousLastMappingFreed);
                 break;
             case Operation.ReplaceSlot:
+                TellLeftOut(UnmapOperation.SlotRemoval, default, PageFate.AnonymousLastMappingFreed);
                 if (guest.Memory.RemoveSlot(ref guest.Machine, slot) == MemoryResult.Ok)
                 {
                     SlotOptions options = SlotOptions.Ram(isBlocks ? PageSizing.Auto : PageSizing.Pages);
@@ -240,6 +242,7 @@ public partial class Host<TFormat, TMachine>
 
     private void Unmap(Guest guest, ulong from, ulong to, NotifierEvent why, PageFate fate)
     {
+        TellLeftOut(UnmapOperation.NotifierRange, why, Claim(fate));
         var range = new NotifierRange(new Ipa(from), new Ipa(to), why, true, Claim(fate));
         Unmap(ref guest.Memory, ref guest.Machine, in range);
     }
@@ -265,7 +268,7 @@ public partial class Host<TFormat, TMachine>
 
         var page = new Pa(frame);
         string where = WhereOf(new Place(isFile ? FileRegion : 3, index, ipa));
-        Tell?.Invoke($"{step.Operation} on {guest.Name}, {where}");
+        Tell?.Invoke(Words(guest.Name, step.Operation, where));
         if (step.Operation == Operation.WriteBack)
         {
             Judge.Consume(page, "write-back", where, isCached: true);

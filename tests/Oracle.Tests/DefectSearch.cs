@@ -61,7 +61,7 @@ internal static class DefectSearch
             $"{MostPrograms} programs from seed {firstSeed} on, and none came to {known.Rule}, {known.Reader}");
     }
 
-    /// <summary>The engine with a defect, on a machine with the erratum where that is what the defect is about.</summary>
+    /// <summary>The engine with a defect; on a machine with the erratum where the defect is about that.</summary>
     public static Subject SubjectWith(Defect defect) => new Subject<Arm4K, DefectiveMachine>(
         options => new DefectiveHost(
             options with

@@ -10,7 +10,7 @@ using Xunit;
 
 namespace Quietus.Oracle.Tests;
 
-/// <summary>Each known bug of this field is found from random programs, for its own reason, and its story is short.</summary>
+/// <summary>Each known bug of this field is found from random programs, for its own reason, in a short story.</summary>
 public class DefectTests(ITestOutputHelper output)
 {
     private const int LongestStory = 12;
@@ -45,6 +45,23 @@ public class DefectTests(ITestOutputHelper output)
         DefectCatalogue.All.Select(known => known.Number.TrimEnd('a', 'b')).Distinct().Count().ShouldBe(26);
     }
 
+    [Fact]
+    public void The_table_of_the_documentation_is_the_catalogue()
+    {
+        var page = new Document("oracle-defects.md");
+        if (Document.IsWritten)
+        {
+            page.Write("defects", DefectCatalogue.All.Select(known => Row(known) + Figures(known)));
+        }
+
+        string[] rows = [.. page.Read("defects")];
+        rows.Length.ShouldBe(DefectCatalogue.All.Count);
+        for (int at = 0; at < rows.Length; at++)
+        {
+            rows[at].ShouldStartWith(Row(DefectCatalogue.All[at]));
+        }
+    }
+
     [Theory]
     [InlineData(Defect.None)]
     [InlineData(Defect.RepeatedCompletion)]
@@ -53,4 +70,18 @@ public class DefectTests(ITestOutputHelper output)
             DefectSearch.SubjectWith(none),
             [MaintenancePolicy.Fate, MaintenancePolicy.BeforeSeries, MaintenancePolicy.TablesOnly])
             { StepsPerProgram = 400 }.Run(1, 1500, 2, CancellationToken.None).Findings.ShouldBeEmpty();
+
+    private static string Row(KnownDefect known) =>
+        $"| {known.Number} | {known.What} | {known.Source} | {known.Rule} | {known.Reader} |";
+
+    /// <summary>Medians over the seed bases; the worst program counts, too.</summary>
+    private static string Figures(KnownDefect known)
+    {
+        Kill[] kills = [.. DefectSearch.Bases.Select(firstSeed => DefectSearch.Run(known, firstSeed))];
+        int steps = kills.Select(kill => kill.Finding.Steps.Length).Order().ElementAt(kills.Length / 2);
+        int[] programs = [.. kills.Select(kill => kill.Programs).Order()];
+        double seconds = kills.Select(kill => kill.Seconds).Order().ElementAt(kills.Length / 2);
+        return FormattableString.Invariant(
+            $" {programs[kills.Length / 2]} | {programs[^1]} | {seconds:F2} | {steps} |");
+    }
 }

@@ -272,9 +272,9 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
 
     /// <summary>
     /// The loop of Linux before e3ba51ab24fd: NUM is what a mask leaves of the count, less one; with -1 the next lower
-    /// scale is tried, until there is none. In the architecture the mask has five bits and there are four scales, so the
-    /// count that is lost is 2^21 granules, 8 GB. Programs have 4 MB, so here it is three bits and three scales: what is
-    /// lost is 2^10 granules, the largest range that such an operand could name.
+    /// scale is tried, until there is none. In the architecture the mask has five bits and there are four scales, so
+    /// the count that is lost is 2^21 granules, 8 GB. Programs have 4 MB, so here it is three bits and three scales:
+    /// what is lost is 2^10 granules, the largest range that such an operand could name.
     /// </summary>
     private static bool IsTakenByAnyScale(ulong granules)
     {

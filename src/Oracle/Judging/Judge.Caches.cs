@@ -77,7 +77,7 @@ public sealed partial class Judge
         state.Copied = state.Latest;
     }
 
-    /// <summary>A dirty log says that a page was not written since the last one: what was copied is what is there.</summary>
+    /// <summary>A dirty log says that a page was not written since the last one: it is what was copied.</summary>
     /// <param name="reader">Who goes by the log, in words.</param>
     /// <param name="where">What page it is, in words.</param>
     public void CheckUnlogged(Pa page, string reader, string where)

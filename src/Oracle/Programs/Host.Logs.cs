@@ -10,7 +10,7 @@ public partial class Host<TFormat, TMachine>
     /// <summary>Pages that programs use, of a region.</summary>
     private static int PlacesOf(int region) => region == BlockRegion ? _blockPages.Length : SmallPages;
 
-    /// <summary>Logging has begun: whatever is mapped is copied, and from now on the log says what is to follow.</summary>
+    /// <summary>Logging has begun: whatever is mapped is copied, and the log says what is to be copied again.</summary>
     private void CopyAll(Guest guest, int region)
     {
         for (int index = 0; index < PlacesOf(region); index++)
@@ -22,7 +22,7 @@ public partial class Host<TFormat, TMachine>
         }
     }
 
-    /// <summary>A log was read: what it names is copied again, and what it does not name must be what was copied.</summary>
+    /// <summary>A log was read: what it names is copied again, and the rest must be what was copied.</summary>
     private void CopyDirty(Guest guest, int region, ulong start, ReadOnlySpan<ulong> dirty)
     {
         for (int index = 0; index < PlacesOf(region); index++)

@@ -161,7 +161,7 @@ public partial class Host<TFormat, TMachine>
         }
     }
 
-    /// <summary>Not by its name: VMs are alike, and a violation is shrunk to whichever takes the fewest steps.</summary>
+    /// <summary>Without a name: VMs are alike, and a violation is shrunk to whichever takes the fewest steps.</summary>
     private static string ReaderOf(Place place) =>
         place.Region == FileRegion ? "a VM that maps the file" : "the VM itself";
 

@@ -38,7 +38,8 @@ internal static class Licence
     public static string OfRelease(MaintenancePolicy policy) => PolicyRules.ReleaseStyleOf(policy) switch
     {
         ReleaseStyle.WalkThenInvalidateVmid =>
-            "one VMALLS12E1IS follows (patch 5). It holds while no PE has the VTTBR loaded, and for pages that are freed",
+            "one VMALLS12E1IS follows (patch 5). It holds while no PE has the VTTBR loaded, and for pages that are "
+                + "freed",
         _ => "nothing is freed before the root is unlinked, the VMID invalidated and its DSB complete",
     };
 }

@@ -36,7 +36,7 @@ public class ExhaustiveTests(ITestOutputHelper output)
 
     private static ExhaustiveCoverage Search(Defect defect, ExhaustiveBounds bounds, bool reduces)
     {
-        var subject = new Subject<Arm4K, DefectiveMachine>(options => new DefectiveHost(options, defect));
+        Subject subject = DefectSearch.SubjectWith(defect);
         return new ExhaustiveSearch(subject, MaintenancePolicy.Fate, bounds) { Reductions = reduces ? ExhaustiveReductions.All : ExhaustiveReductions.None }
             .Run(2, CancellationToken.None);
     }

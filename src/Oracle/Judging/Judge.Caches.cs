@@ -77,7 +77,7 @@ public sealed partial class Judge
         state.Copied = state.Latest;
     }
 
-    /// <summary>A dirty log says that a page was not written since the last one: what was copied is what is there.</summary>
+    /// <summary>A dirty log says that a page was not written since the last one: it is what was copied.</summary>
     /// <param name="reader">Who goes by the log, in words.</param>
     /// <param name="where">What page it is, in words.</param>
     public void CheckUnlogged(Pa page, string reader, string where)
@@ -89,7 +89,7 @@ public sealed partial class Judge
         {
             Fail(ViolationKind.LostUpdate, reader,
                 $"{reader} copied {where}, {PartyOf(state.Latest)} wrote it after that, and no dirty log has it: "
-                + "the copy stays old");
+                + "the copy stays old", state.Copied, state.Latest);
         }
     }
 
@@ -109,7 +109,8 @@ public sealed partial class Judge
         {
             Fail(ViolationKind.StaleInstructions, reader,
                 $"{reader} fetches {where}, and an instruction cache may still hold what "
-                + $"{PartyOf(state.InstructionOldest)} had there: nobody invalidated it since");
+                + $"{PartyOf(state.InstructionOldest)} had there: nobody invalidated it since",
+                state.InstructionOldest, state.InstructionBaseline);
         }
 
         state.InstructionOldest = state.InstructionOldest != 0 ? state.InstructionOldest : state.Latest;
@@ -230,14 +231,16 @@ public sealed partial class Judge
         if (owner != state.Owner && owner != Hypervisor)
         {
             Fail(ViolationKind.ForeignData, reader,
-                $"{reader} reads {where} {path} and may see bytes of {_parties[owner]}, which it must never see");
+                $"{reader} reads {where} {path} and may see bytes of {_parties[owner]}, which it must never see",
+                version, state.Latest);
         }
 
         if (version < state.Baseline)
         {
             Fail(ViolationKind.StaleData, reader,
                 $"{reader} reads {where} {path} and may see what {PartyOf(version)} wrote before, "
-                + $"not what {PartyOf(state.Latest)} wrote last");
+                + $"not what {PartyOf(state.Latest)} wrote last",
+                version, state.Latest);
         }
     }
 

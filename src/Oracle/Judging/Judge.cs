@@ -53,6 +53,9 @@ public sealed partial class Judge
     /// <summary>Checked operations: events that were judged.</summary>
     public long Events { get; private set; }
 
+    /// <summary>Rises with every write and barrier; <see cref="PageVersion.Sequence"/> is counted by it.</summary>
+    internal ulong Sequence => _sequence;
+
     /// <summary>Adds a party, a VM or an object of the host's, to whom bytes can belong.</summary>
     public int AddParty(string name)
     {
@@ -122,6 +125,14 @@ public sealed partial class Judge
     [DoesNotReturn]
     private static void Fail(ViolationKind kind, string consumer, string text) =>
         throw new ViolationException(new Violation(kind, consumer, text));
+
+    [DoesNotReturn]
+    private void Fail(ViolationKind kind, string consumer, string text, ulong seen, ulong expected) =>
+        throw new ViolationException(
+            new Violation(kind, consumer, text) { Seen = VersionOf(seen), Expected = VersionOf(expected) });
+
+    private PageVersion VersionOf(ulong version) =>
+        new(version >> (2 * Version.PartyBits), PartyOf(version), _parties[Version.Owner(version)]);
 
     private static string Hex(ulong value) => string.Create(CultureInfo.InvariantCulture, $"0x{value:x}");
 

@@ -11,7 +11,7 @@ public partial class Host<TFormat, TMachine>
     private static int PlacesOf(int region) =>
         region == BlockRegion ? _blockPages.Length : region == HugeRegion ? 0 : SmallPages;
 
-    /// <summary>Logging has begun: whatever is mapped is copied, and from now on the log says what is to follow.</summary>
+    /// <summary>Logging has begun: whatever is mapped is copied, and the log says what is to be copied again.</summary>
     private void CopyAll(Guest guest, int region)
     {
         for (int index = 0; index < PlacesOf(region); index++)
@@ -23,7 +23,7 @@ public partial class Host<TFormat, TMachine>
         }
     }
 
-    /// <summary>A log was read: what it names is copied again, and what it does not name must be what was copied.</summary>
+    /// <summary>A log was read: what it names is copied again, and the rest must be what was copied.</summary>
     private void CopyDirty(Guest guest, int region, ulong start, ReadOnlySpan<ulong> dirty)
     {
         for (int index = 0; index < PlacesOf(region); index++)

@@ -152,7 +152,7 @@ public partial class Host<TFormat, TMachine>
         switch (kind)
         {
             case AccessKind.Read:
-                Judge.Consume(start, ReaderOf(guest, place), where, isCached);
+                Judge.Consume(start, ReaderOf(place), where, isCached);
                 break;
             case AccessKind.Execute:
                 if (Judge.LastWriter(start) == party)
@@ -161,7 +161,7 @@ public partial class Host<TFormat, TMachine>
                     Judge.GuestMaintains(start, CacheKind.Instruction);
                 }
 
-                Judge.Fetch(start, ReaderOf(guest, place), where);
+                Judge.Fetch(start, ReaderOf(place), where);
                 break;
             default:
                 if (!isCached && Judge.MayBeDirty(start))
@@ -175,8 +175,9 @@ public partial class Host<TFormat, TMachine>
         }
     }
 
-    private static string ReaderOf(Guest guest, Place place) =>
-        place.Region is FileRegion or HugeRegion ? "a VM that maps the file" : guest.Name[..4] + " itself";
+    /// <summary>Without a name: VMs are alike, and a violation is shrunk to whichever takes the fewest steps.</summary>
+    private static string ReaderOf(Place place) =>
+        place.Region is FileRegion or HugeRegion ? "a VM that maps the file" : "the VM itself";
 
     private static string WhereOf(Place place) => place.Region switch
     {
@@ -191,7 +192,7 @@ public partial class Host<TFormat, TMachine>
     {
         guest.Port.Pe = MonitorPe;
         Judge.BeginCall(guest.Judged);
-        Tell?.Invoke($"{step.Operation} on {guest.Name}, from {WhereOf(place)} on");
+        Tell?.Invoke(Words(guest.Name, step.Operation, WhereOf(place)));
         (ulong start, ulong bytes, int log) = place.Region switch
         {
             BlockRegion => (BlockStart, BlockBytes, 0),
@@ -216,6 +217,9 @@ public partial class Host<TFormat, TMachine>
                 Unmap(guest, from, to, why, PageFate.AnonymousLastMappingFreed);
                 break;
             case Operation.ReplaceSlot:
+                TellLeftOut(
+                    UnmapOperation.SlotRemoval, default,
+                    place.Region == HugeRegion ? PageFate.FileBacked : PageFate.AnonymousLastMappingFreed);
                 if (guest.Memory.TryGetSlot(slot, out MemorySlot old)
                     && guest.Memory.RemoveSlot(ref guest.Machine, slot) == MemoryResult.Ok)
                 {
@@ -271,6 +275,7 @@ public partial class Host<TFormat, TMachine>
 
     private void Unmap(Guest guest, ulong from, ulong to, NotifierEvent why, PageFate fate)
     {
+        TellLeftOut(UnmapOperation.NotifierRange, why, Claim(fate));
         var range = new NotifierRange(new Ipa(from), new Ipa(to), why, true, Claim(fate));
         Unmap(ref guest.Memory, ref guest.Machine, in range);
     }
@@ -298,7 +303,7 @@ public partial class Host<TFormat, TMachine>
 
         var page = new Pa(frame);
         string where = WhereOf(new Place(isFile ? FileRegion : AnonymousRegion, index, ipa));
-        Tell?.Invoke($"{step.Operation} on {guest.Name}, {where}");
+        Tell?.Invoke(Words(guest.Name, step.Operation, where));
         if (step.Operation == Operation.WriteBack)
         {
             Judge.Consume(page, "write-back", where, isCached: true);

@@ -75,9 +75,6 @@ public partial class Host<TFormat, TMachine>
     /// <summary>The judge of this machine.</summary>
     public Judge Judge { get; }
 
-    /// <summary>Receives one line for each step, when somebody wants the story.</summary>
-    public Action<string>? Tell { get; set; }
-
     /// <summary>The circumstances.</summary>
     protected ProgramOptions Options => _options;
 
@@ -314,7 +311,8 @@ public partial class Host<TFormat, TMachine>
             LeaveAll(guest);
         }
 
-        Tell?.Invoke($"{guest.Name} dies{(late ? " while PEs still have its VTTBR" : string.Empty)}");
+        Tell?.Invoke($"{guest.Name} dies{(late ? " while PEs still have its VTTBR" : ", its vCPUs out")}");
+        TellLeftOut(UnmapOperation.Release, default, PageFate.AnonymousLastMappingFreed);
         guest.Port.Pe = MonitorPe;
         guest.Port.BeforeEnd = late && WaitsForVcpus ? _ => LeaveAll(guest) : null;
         Judge.BeginCall(guest.Judged);
@@ -351,10 +349,6 @@ public partial class Host<TFormat, TMachine>
         while (!job.Clean(ref guest.Machine));
         Tell?.Invoke("an idle PE scrubs a chunk");
     }
-
-    private void TellIssued(Guest guest) => Tell?.Invoke(string.Create(
-        CultureInfo.InvariantCulture,
-        $"  issued: {guest.Port.Invalidations} TLBI, {guest.Port.Maintained} ranges of cache maintenance"));
 
     /// <summary>Other PEs' guests go on: one writes where a translation that is going may still let it.</summary>
     private void Between(VmPort port)

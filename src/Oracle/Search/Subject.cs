@@ -20,6 +20,9 @@ public abstract class Subject
     /// <summary>The engine as it is, with the granule that a program's options say.</summary>
     public static Subject Engine { get; } = new AnyGranule(EngineOf<Arm4K>(), EngineOf<Arm16K>(), EngineOf<Arm64K>());
 
+    /// <summary>Pairs of steps are tried in programs of up to so many.</summary>
+    private const int MostForPairs = 32;
+
     /// <summary>Runs a program to its end or its first violation.</summary>
     public abstract Outcome Run(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, Action<string>? tell = null);
 
@@ -32,7 +35,7 @@ public abstract class Subject
 
     /// <summary>
     /// Makes a failing program as short and plain as it stays failing in the same way: steps go by halves, quarters and
-    /// singly, then races and choices are taken out.
+    /// singly, then two at a time, then races and choices are taken out.
     /// </summary>
     public ProgramStep[] Shrink(ProgramOptions options, ProgramStep[] steps, Violation violation)
     {
@@ -59,6 +62,7 @@ public abstract class Subject
                 }
             }
 
+            changed |= kept.Count <= MostForPairs && RemovePair(options, ref kept, violation);
             for (int at = 0; at < kept.Count; at++)
             {
                 for (int plain = 0; plain < 5; plain++)
@@ -88,6 +92,27 @@ public abstract class Subject
 
     private static Subject<TFormat, ObservedMachine<ModelMachine, JudgeObserver>> EngineOf<TFormat>()
         where TFormat : struct, IDescriptorFormat => new(options => new(options, (machine, _) => machine));
+
+    /// <summary>Two steps that only go together: a page taken and given back, say.</summary>
+    private bool RemovePair(ProgramOptions options, ref List<ProgramStep> kept, Violation violation)
+    {
+        for (int later = kept.Count - 1; later > 0; later--)
+        {
+            for (int earlier = later - 1; earlier >= 0; earlier--)
+            {
+                List<ProgramStep> shorter = [.. kept];
+                shorter.RemoveAt(later);
+                shorter.RemoveAt(earlier);
+                if (Fails(options, shorter, violation))
+                {
+                    kept = shorter;
+                    return true;
+                }
+            }
+        }
+
+        return false;
+    }
 
     private bool Fails(ProgramOptions options, List<ProgramStep> steps, Violation violation)
     {
@@ -139,6 +164,7 @@ public sealed class Subject<TFormat, TMachine>(Func<ProgramOptions, Host<TFormat
         }
         catch (ViolationException broken)
         {
+            host.TellEnd(broken.Violation);
             return new Outcome(broken.Violation, ran, host.Judge.Events);
         }
 

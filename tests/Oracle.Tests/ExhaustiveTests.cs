@@ -37,7 +37,8 @@ public class ExhaustiveTests(ITestOutputHelper output)
     private static ExhaustiveCoverage Search(Defect defect, ExhaustiveBounds bounds, bool reduces)
     {
         Subject subject = DefectSearch.SubjectWith(defect);
-        return new ExhaustiveSearch(subject, MaintenancePolicy.Fate, bounds) { Reduces = reduces }
+        ExhaustiveReductions reductions = reduces ? ExhaustiveReductions.All : ExhaustiveReductions.None;
+        return new ExhaustiveSearch(subject, MaintenancePolicy.Fate, bounds) { Reductions = reductions }
             .Run(2, CancellationToken.None);
     }
 

@@ -126,6 +126,12 @@ public sealed partial class Judge
         {
             if (_pages[page].Mappings != 0)
             {
+                if (!_pages[page].IsPool)
+                {
+                    // The host frees nothing that a VM still has mapped, whether it runs or not.
+                    Fail(ViolationKind.FrameFreedInUse, "a guest", "the host frees a frame that a VM still has mapped");
+                }
+
                 foreach (TlbTag tag in _tags)
                 {
                     if (tag.Loaded != 0 && _pages[page].Owner == tag.Vm.Party)
@@ -153,6 +159,13 @@ public sealed partial class Judge
 
         vm.IsReleased = true;
         vm.Dangles = true;
+        for (int page = 0; page < _pageCount; page++)
+        {
+            if (_tables[page] is TablePage table && table.Vm == vm)
+            {
+                Uncount(table);
+            }
+        }
     }
 
     /// <summary>The frames that stale leaves lead to and that are not known to be free: to be asked after.</summary>

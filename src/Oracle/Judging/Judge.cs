@@ -27,6 +27,7 @@ public sealed partial class Judge
     private readonly IEventListener? _listener;
     private PageState[] _pages = [];
     private TablePage?[] _tables = [];
+    private int _pageCount;
     private ulong _sequence = 1;
 
     /// <param name="features">What the machine has.</param>
@@ -39,6 +40,7 @@ public sealed partial class Judge
         listener?.Machine(features, granuleShift, pes);
         _features = features;
         _granuleShift = granuleShift;
+        Reuse();
         _pendingTlbi = new List<PendingTlbi>[pes];
         _pendingCache = new List<PendingCache>[pes];
         for (int pe = 0; pe < pes; pe++)
@@ -71,15 +73,21 @@ public sealed partial class Judge
     public void AddMemory(Pa start, ulong bytes, bool isPool, bool isZero)
     {
         _listener?.Memory(start, bytes, isPool, isZero);
-        int first = _pages.Length;
+        int first = _pageCount;
         int count = (int)(bytes >> _granuleShift);
         _memory.Add((start.Value, start.Value + bytes, first));
-        System.Array.Resize(ref _pages, first + count);
-        System.Array.Resize(ref _tables, first + count);
+        _pageCount += count;
+        if (_pageCount > _pages.Length)
+        {
+            System.Array.Resize(ref _pages, _pageCount);
+            System.Array.Resize(ref _tables, _pageCount);
+        }
+
         ulong version = Version.Of(_sequence, Hypervisor, isZero ? Hypervisor : Nobody);
         for (int page = first; page < first + count; page++)
         {
             ref PageState state = ref _pages[page];
+            state = default;
             state.Latest = state.CoherentOldest = state.PocOldest = version;
             state.IsPool = isPool;
         }

@@ -47,6 +47,9 @@ internal struct PageState
     public int Call;
 
     public bool IsPool;
+
+    /// <summary>A leaf that let guests fetch from it was there when <see cref="Call"/> first touched it.</summary>
+    public bool WasExecutable;
 }
 
 /// <summary>Versions: a sequence number above the writer above the owner, so that order is age.</summary>

@@ -7,15 +7,19 @@ namespace Quietus.Oracle.Programs;
 // Whoever reads the dirty logs, as a migration does: it copies every page once, and then goes by the log.
 public partial class Host<TFormat, TMachine>
 {
-    /// <summary>Pages that programs use, of a region.</summary>
-    private static int PlacesOf(int region) => region == BlockRegion ? _blockPages.Length : SmallPages;
+    /// <summary>Pages that programs use, of a slot of pool memory; files others write too, past any log.</summary>
+    private static int PlacesOf(int region) =>
+        region == BlockRegion ? _blockPages.Length : region == HugeRegion ? 0 : SmallPages;
+
+    private static Place LoggedPlace(int region, int index) =>
+        PlaceOf((region == BlockRegion ? BlockRegion : SmallRegion) | (index << 2));
 
     /// <summary>Logging has begun: whatever is mapped is copied, and the log says what is to be copied again.</summary>
     private void CopyAll(Guest guest, int region)
     {
         for (int index = 0; index < PlacesOf(region); index++)
         {
-            if (TryFrame(guest, PlaceOf(region | (index << 2)), out Pa frame))
+            if (TryFrame(guest, LoggedPlace(region, index), out Pa frame))
             {
                 Judge.CopyLogged(frame);
             }
@@ -27,7 +31,7 @@ public partial class Host<TFormat, TMachine>
     {
         for (int index = 0; index < PlacesOf(region); index++)
         {
-            Place place = PlaceOf(region | (index << 2));
+            Place place = LoggedPlace(region, index);
             if (!TryFrame(guest, place, out Pa frame))
             {
                 continue;

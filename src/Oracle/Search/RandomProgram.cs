@@ -1,5 +1,4 @@
 using System;
-using System.Collections.Generic;
 using System.Linq;
 using Quietus.Memory;
 using Quietus.Oracle.Machines;
@@ -10,61 +9,51 @@ namespace Quietus.Oracle.Search;
 /// <summary>A program and its circumstances, both from a seed alone.</summary>
 public static class RandomProgram
 {
-    /// <summary>How often each operation is chosen, in the order of their declaration.</summary>
-    private static readonly byte[] _weights =
-    [
-        6, 10, 4, 12, 16, 4, 10, 6, 10, 2, 2, 3, 2, 3, 3, 3, 2, 3, 4, 3, 3, 3, 3, 2, 4,
-    ];
+    /// <summary>Every page of <see cref="ProgramStep"/> that names another place, with all of the huge file.</summary>
+    private static readonly byte[] _all = [.. Enumerable.Range(0, 72).Select(page => (byte)page)];
 
-    /// <summary>An eighth of the programs: VMs that share two pages of the file.</summary>
-    private static readonly byte[] _sharing =
+    /// <summary>
+    /// What programs are about, in sixteenths. Each theme has few operations and few places, so that what is rare meets
+    /// often: one wheel for everything finds almost nothing.
+    /// </summary>
+    private static readonly Theme[] _themes =
     [
-        6, 10, 2, 10, 4, 4, 12, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 2, 8, 0, 0, 0, 0, 1, 3,
+        .. Enumerable.Repeat(Lives(), 6), .. Enumerable.Repeat(HostBlocks(isAboutCaches: true), 2),
+        .. Enumerable.Repeat(HostBlocks(isAboutCaches: false), 2), .. Enumerable.Repeat(Parts(), 2),
+        .. Enumerable.Repeat(Sharing(), 2), .. Enumerable.Repeat(Logging(), 2),
     ];
-
-    /// <summary>Another: dirty logs that begin and end, so that blocks are split and made again.</summary>
-    private static readonly byte[] _logging =
-    [
-        4, 8, 2, 4, 16, 1, 2, 2, 1, 0, 6, 4, 6, 2, 1, 1, 1,
-    ];
-
-    private static readonly byte[] _allPages = [.. Enumerable.Range(0, 64).Select(page => (byte)page)];
-    private static readonly byte[] _sharedPages = [2, 6];
-    private static readonly byte[] _blockPages = [1, 5, 9, 13];
-    private static readonly Operation[] _wheel = MakeWheel(_weights);
-    private static readonly Operation[] _sharingWheel = MakeWheel(_sharing);
-    private static readonly Operation[] _loggingWheel = MakeWheel(_logging);
 
     /// <summary>The circumstances that a seed stands for: every feature combination comes up.</summary>
     public static ProgramOptions Options(int seed, MaintenancePolicy policy)
     {
         var random = new Random(seed);
+        bool isAboutCaches = ThemeOfSeed(seed).IsAboutCaches;
+        MachineFeatures features = MachineFeatures.Number(random.Next(MachineFeatures.Count));
         return new ProgramOptions(
             policy,
-            MachineFeatures.Number(random.Next(MachineFeatures.Count)),
+            isAboutCaches ? features with { ForcedWriteBack = false } : features,
             Pes: 1 + random.Next(3),
             Vms: 1 + random.Next(3),
             VmidBits: 2 + random.Next(2),
             PoolIsZero: random.Next(2) == 0,
-            UncachedGuests: random.Next(3) != 0);
+            UncachedGuests: random.Next(3) != 0 || isAboutCaches,
+            GranuleShift: 12 + (2 * (random.Next(4) switch { 0 => 1, 1 => 2, _ => 0 })));
     }
 
     /// <summary>A program of a seed.</summary>
     public static ProgramStep[] Steps(int seed, int count)
     {
         var random = new Random(seed ^ 0x5EED);
-        int theme = random.Next(8);
-        Operation[] wheel = theme switch { 0 => _sharingWheel, 1 => _loggingWheel, _ => _wheel };
-        byte[] pages = theme switch { 0 => _sharedPages, 1 => _blockPages, _ => _allPages };
+        Theme theme = ThemeOfSeed(seed);
         var steps = new ProgramStep[count];
         for (int i = 0; i < count; i++)
         {
             int vm = random.Next(3);
             steps[i] = new ProgramStep(
-                wheel[random.Next(wheel.Length)],
+                theme.Wheel[random.Next(theme.Wheel.Length)],
                 (byte)random.Next(4),
                 (byte)vm,
-                pages[random.Next(pages.Length)],
+                theme.Pages[random.Next(theme.Pages.Length)],
                 (byte)random.Next(8),
                 (ushort)(random.Next(4) == 0 ? random.Next(1, 65536) : 0));
         }
@@ -72,17 +61,41 @@ public static class RandomProgram
         return steps;
     }
 
-    private static Operation[] MakeWheel(byte[] weights)
-    {
-        var wheel = new List<Operation>();
-        for (int operation = 0; operation < weights.Length; operation++)
-        {
-            for (int i = 0; i < weights[operation]; i++)
-            {
-                wheel.Add((Operation)operation);
-            }
-        }
+    // How often each operation is chosen, in the order of their declaration: lives and accesses, the pool's, deaths and
+    // scrubbing, the host's, the rest.
 
-        return [.. wheel];
-    }
+    /// <summary>A bit of everything, but for host's blocks.</summary>
+    private static Theme Lives() => ThemeOf(
+        [6, 10, 4, 12, 16, 4, 10, 6, 10, 2, 2, 3, 2, 3, 3, 3, 2, 3, 4, 3, 3, 3, 3, 2, 4], _all[..64]);
+
+    /// <summary>A file in huge pages, most of all its first block.</summary>
+    private static Theme HostBlocks(bool isAboutCaches) => ThemeOf(
+        [6, 10, 1, 14, 14, 16, 6, 5, 2, 1, 1, 1, 1, 1, 2, 1, 0, 0, 8, 0, 0, 0, 2, 3, 3, 10, 4],
+        [.. _all[..4], .. _all[64..], .. _all[64..68], .. _all[64..68], .. _all[64..68]], isAboutCaches);
+
+    /// <summary>Ranges that go in several bounded calls, with everything else in between.</summary>
+    private static Theme Parts() => ThemeOf(
+        [6, 10, 2, 8, 12, 2, 6, 2, 0, 1, 1, 2, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 1, 1, 2, 1, 0, 10, 16],
+        [.. _all[..64], .. _all[64..], .. _all[64..], .. _all[64..]]);
+
+    /// <summary>VMs that share two pages of the file.</summary>
+    private static Theme Sharing() => ThemeOf(
+        [6, 10, 2, 10, 4, 4, 12, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 2, 8, 0, 0, 0, 0, 1, 3, 2],
+        [2, 6, 2, 6, .. _all[..8]], isAboutCaches: true);
+
+    /// <summary>Dirty logs that begin and end, so that blocks are split and made again.</summary>
+    private static Theme Logging() => ThemeOf(
+        [4, 8, 2, 4, 16, 1, 2, 2, 1, 0, 6, 4, 6, 2, 1, 1, 1], [1, 5, 9, 13, 64, 65]);
+
+    private static Theme ThemeOf(byte[] weights, byte[] pages, bool isAboutCaches = false) => new(
+        [.. weights.SelectMany((weight, operation) => Enumerable.Repeat((Operation)operation, weight))],
+        pages, isAboutCaches);
+
+    private static Theme ThemeOfSeed(int seed) => _themes[new Random(seed ^ 0x7EE3).Next(_themes.Length)];
+
+    /// <summary>What the programs of a kind draw from.</summary>
+    /// <param name="Wheel">Operations, each as often as it weighs.</param>
+    /// <param name="Pages">Pages, likewise.</param>
+    /// <param name="IsAboutCaches">On machines where guests can read past the caches, and do.</param>
+    private sealed record Theme(Operation[] Wheel, byte[] Pages, bool IsAboutCaches);
 }

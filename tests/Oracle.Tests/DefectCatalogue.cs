@@ -55,7 +55,7 @@ internal static class DefectCatalogue
             "Linux e3ba51ab24fd", ViolationKind.StaleTranslation, "the guest", ViolationKind.FrameFreedInUse,
             ViolationKind.TableFreedInUse) { Policies = _fate },
         new(Defect.TlbiDeferredPastTableFree, "6", "TLBI put off to the end of the range, tables freed before",
-            "Linux f62d4c3eb687", ViolationKind.TableFreedInUse, "a table walk"),
+            "Linux f62d4c3eb687", ViolationKind.TableFreedInUse, "a table walk", ViolationKind.BreakBeforeMake),
         new(Defect.LevelHintOfTable, "7a", "TTL of the entry's level where a table was unlinked",
             "Linux 36e008323926", ViolationKind.TableFreedInUse, "a table walk", ViolationKind.StaleTranslation)
             { Policies = _eager },
@@ -73,7 +73,8 @@ internal static class DefectCatalogue
         new(Defect.TlbiAfterVmidReused, "12", "TLBI of a VMID after the next VM entered with it",
             "DDI 0487 D8, VMID", ViolationKind.VmidReused, "a guest") { Policies = _fate },
         new(Defect.DeathWithoutTlbi, "13", "VM destroyed, TLB not invalidated, memory given on",
-            "patch 5's licence", ViolationKind.TableFreedInUse, "a guest", ViolationKind.FrameFreedInUse),
+            "patch 5's licence", ViolationKind.TableFreedInUse, "a guest", ViolationKind.FrameFreedInUse,
+            ViolationKind.VmidReused),
         new(Defect.FramesReusedWhileVcpuRuns, "14", "memory reused while a vCPU still runs",
             "patch 5's licence", ViolationKind.TableFreedInUse, "a guest", ViolationKind.FrameFreedInUse),
         new(Defect.ReplacedWithoutBreak, "15", "a block replaced by another block without a break",

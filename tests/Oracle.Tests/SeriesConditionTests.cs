@@ -89,7 +89,7 @@ public class SeriesConditionTests
         // Pages of the file become the VMM's own, and what keeps or shows a page after its unmapping becomes munmap.
         Condition.OnlyFreedPages => step with
         {
-            Page = (byte)((step.Page & 3) == 2 ? step.Page | 1 : step.Page),
+            Page = (byte)((step.Page & 3) == 2 ? (step.Page & 63) | 1 : step.Page & 63),
             Operation = step.Operation is Operation.MunmapPinned or Operation.MunmapFile or Operation.Mremap
                 ? Operation.MunmapAnonymous
                 : step.Operation,

@@ -11,12 +11,15 @@ public partial class Host<TFormat, TMachine>
     private static int PlacesOf(int region) =>
         region == BlockRegion ? _blockPages.Length : region == HugeRegion ? 0 : SmallPages;
 
+    private static Place LoggedPlace(int region, int index) =>
+        PlaceOf((region == BlockRegion ? BlockRegion : SmallRegion) | (index << 2));
+
     /// <summary>Logging has begun: whatever is mapped is copied, and the log says what is to be copied again.</summary>
     private void CopyAll(Guest guest, int region)
     {
         for (int index = 0; index < PlacesOf(region); index++)
         {
-            if (TryFrame(guest, PlaceOf((region == BlockRegion ? BlockRegion : SmallRegion) | (index << 2)), out Pa frame))
+            if (TryFrame(guest, LoggedPlace(region, index), out Pa frame))
             {
                 Judge.CopyLogged(frame);
             }
@@ -28,7 +31,7 @@ public partial class Host<TFormat, TMachine>
     {
         for (int index = 0; index < PlacesOf(region); index++)
         {
-            Place place = PlaceOf((region == BlockRegion ? BlockRegion : SmallRegion) | (index << 2));
+            Place place = LoggedPlace(region, index);
             if (!TryFrame(guest, place, out Pa frame))
             {
                 continue;

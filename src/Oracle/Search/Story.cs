@@ -18,7 +18,7 @@ public static class Story
     {
         var lines = new List<string> { $"violation: {finding.Violation.Kind}" };
         subject.Run(finding.Options, finding.Steps, lines.Add);
-        lines.Add("machine: " + FeaturesOf(finding.Options.Features));
+        lines.Add($"machine: {1 << (finding.Options.GranuleShift - 10)}K, {FeaturesOf(finding.Options.Features)}");
         lines.Add("again: " + again);
         return lines;
     }

@@ -73,5 +73,5 @@ public class SeriesTests
     }
 
     private static Coverage Search(MaintenancePolicy policy, int jobs = 2, bool findsAll = true) =>
-        new RandomSearch(Subject.Engine, [policy]) { FindsAll = findsAll }.Run(1, 700, jobs, CancellationToken.None);
+        new RandomSearch(Subject.Engine, [policy]) { FindsAll = findsAll }.Run(1, 400, jobs, CancellationToken.None);
 }

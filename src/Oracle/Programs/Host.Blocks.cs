@@ -112,7 +112,7 @@ public partial class Host<TFormat, TMachine>
         switch (step.Operation)
         {
             case Operation.WriteBack:
-                Tell?.Invoke($"{where} is written back");
+                Tell?.Invoke(Words(guest.Name, step.Operation, where));
                 Judge.Consume(new Pa(HugeFrame(place.Ipa)), "write-back", where, isCached: true);
                 break;
             case Operation.WriteFile:
@@ -157,8 +157,8 @@ public partial class Host<TFormat, TMachine>
 
     private void UnmapHuge(Guest guest, ulong from, ulong to, NotifierEvent why)
     {
-        string what = why == NotifierEvent.Unmap ? "munmap" : "the protection changes";
-        Tell?.Invoke($"{what} in {guest.Name}, {(to - from) / Granule} pages of the huge file from "
+        string what = why == NotifierEvent.Unmap ? "munmap" : "mprotect";
+        Tell?.Invoke($"{guest.Name}: {what} of {(to - from) / Granule} pages of the huge file, from page "
             + $"{(from - HugeStart) / Granule} on");
         PageFate fate = why != NotifierEvent.Unmap ? PageFate.StaysInPlace
             : IsSharedHuge(guest, from, to) ? PageFate.StillMappedElsewhere : PageFate.FileBacked;
@@ -219,7 +219,7 @@ public partial class Host<TFormat, TMachine>
             return;
         }
 
-        Tell?.Invoke($"the host moves {WhereOf(place)}, mapped read-only in {guest.Name}");
+        Tell?.Invoke($"{guest.Name}: the host moves {WhereOf(place)}, which is mapped read-only");
         Judge.BeginCall(guest.Judged);
         MemoryResult result = guest.Memory.ReplaceHostPage(ref guest.Machine, new Ipa(place.Ipa), new Pa(copy));
         EndChange(guest);

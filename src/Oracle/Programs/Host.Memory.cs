@@ -217,7 +217,9 @@ public partial class Host<TFormat, TMachine>
                 Unmap(guest, from, to, why, PageFate.AnonymousLastMappingFreed);
                 break;
             case Operation.ReplaceSlot:
-                TellLeftOut(UnmapOperation.SlotRemoval, default, PageFate.AnonymousLastMappingFreed);
+                TellLeftOut(
+                    UnmapOperation.SlotRemoval, default,
+                    place.Region == HugeRegion ? PageFate.FileBacked : PageFate.AnonymousLastMappingFreed);
                 if (guest.Memory.TryGetSlot(slot, out MemorySlot old)
                     && guest.Memory.RemoveSlot(ref guest.Machine, slot) == MemoryResult.Ok)
                 {

@@ -37,7 +37,7 @@ public partial class Host<TFormat, TMachine>
         guest.Port.Pe = MonitorPe;
         guest.Unmapping = new NotifierRange(new Ipa(from), new Ipa(to), NotifierEvent.Unmap, false, Claim(fate));
         guest.UnmappingOf = place;
-        Tell?.Invoke($"a bounded munmap in {guest.Name} begins, {(to - from) / Granule} pages from {WhereOf(place)} on");
+        Tell?.Invoke($"{guest.Name}: a bounded munmap begins, of {(to - from) / Granule} pages from {WhereOf(place)} on");
         TellLeftOut(UnmapOperation.NotifierRange, NotifierEvent.Unmap, Claim(fate));
         Judge.BeginCall(guest.Judged);
         MemoryResult result = guest.Memory.BeginInvalidation(ref guest.Machine, guest.Unmapping, ref guest.Cursor);
@@ -56,7 +56,7 @@ public partial class Host<TFormat, TMachine>
         guest.Port.Pe = MonitorPe;
         if (!guest.IsUnmapped)
         {
-            Tell?.Invoke($"the bounded munmap in {guest.Name} goes on");
+            Tell?.Invoke($"{guest.Name}: the bounded munmap goes on");
             Judge.BeginCall(guest.Judged);
             MemoryResult result = guest.Memory.ContinueInvalidation(
                 ref guest.Machine, guest.Unmapping, ref guest.Cursor);
@@ -65,7 +65,7 @@ public partial class Host<TFormat, TMachine>
             return;
         }
 
-        Tell?.Invoke($"the bounded munmap in {guest.Name} ends");
+        Tell?.Invoke($"{guest.Name}: the bounded munmap ends");
         guest.Memory.EndInvalidation();
         guest.IsUnmapping = false;
         AfterParts(guest, guest.UnmappingOf, guest.Unmapping.Start.Value, guest.Unmapping.End.Value);

@@ -38,6 +38,7 @@ public partial class Host<TFormat, TMachine>
         Operation.Migrate => $"{vm}: migration of {where} to another frame",
         Operation.Protect => $"{vm}: mprotect of {where}: it leaves Stage-2 and stays where it is",
         Operation.WriteBack => $"the host writes {where} back to its file",
+        Operation.WriteFile => $"a process of the host writes {where}",
         _ => $"{vm}: {operation} of {where}",
     };
 

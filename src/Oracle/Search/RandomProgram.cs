@@ -27,17 +27,28 @@ public static class RandomProgram
     public static ProgramOptions Options(int seed, MaintenancePolicy policy)
     {
         var random = new Random(seed);
-        bool isAboutCaches = ThemeOfSeed(seed).IsAboutCaches;
+        Theme theme = ThemeOfSeed(seed);
         MachineFeatures features = MachineFeatures.Number(random.Next(MachineFeatures.Count));
         return new ProgramOptions(
             policy,
-            isAboutCaches ? features with { ForcedWriteBack = false } : features,
+            theme.IsAboutCaches ? features with { ForcedWriteBack = false } : features,
             Pes: 1 + random.Next(3),
             Vms: 1 + random.Next(3),
             VmidBits: 2 + random.Next(2),
             PoolIsZero: random.Next(2) == 0,
-            UncachedGuests: random.Next(3) != 0 || isAboutCaches,
-            GranuleShift: 12 + (2 * (random.Next(4) switch { 0 => 1, 1 => 2, _ => 0 })));
+            UncachedGuests: random.Next(3) != 0 || theme.IsAboutCaches,
+            GranuleShift: GranuleOf(random, theme));
+    }
+
+    /// <summary>
+    /// A half of the programs have 4K, a quarter 16K and a quarter 64K. Where host's blocks are what it is about, most
+    /// have 4K: of 32 MB or 512 MB the judge follows every page, and a step takes as long as many.
+    /// </summary>
+    private static int GranuleOf(Random random, Theme theme)
+    {
+        int shift = random.Next(4) switch { 0 => 14, 1 => 16, _ => 12 };
+        int rarity = shift switch { 14 => 2, 16 => 12, _ => 1 };
+        return theme.IsAboutBlocks && random.Next(rarity) != 0 ? 12 : shift;
     }
 
     /// <summary>A program of a seed.</summary>
@@ -71,7 +82,8 @@ public static class RandomProgram
     /// <summary>A file in huge pages, most of all its first block.</summary>
     private static Theme HostBlocks(bool isAboutCaches) => ThemeOf(
         [6, 10, 1, 14, 14, 16, 6, 5, 2, 1, 1, 1, 1, 1, 2, 1, 0, 0, 8, 0, 0, 0, 2, 3, 3, 10, 4],
-        [.. _all[..4], .. _all[64..], .. _all[64..68], .. _all[64..68], .. _all[64..68]], isAboutCaches);
+        [.. _all[..4], .. _all[64..], .. _all[64..68], .. _all[64..68], .. _all[64..68]],
+        isAboutCaches, isAboutBlocks: true);
 
     /// <summary>Ranges that go in several bounded calls, with everything else in between.</summary>
     private static Theme Parts() => ThemeOf(
@@ -85,11 +97,12 @@ public static class RandomProgram
 
     /// <summary>Dirty logs that begin and end, so that blocks are split and made again.</summary>
     private static Theme Logging() => ThemeOf(
-        [4, 8, 2, 4, 16, 1, 2, 2, 1, 0, 6, 4, 6, 2, 1, 1, 1], [1, 5, 9, 13, 64, 65]);
+        [4, 8, 2, 4, 16, 1, 2, 2, 1, 0, 6, 4, 6, 2, 1, 1, 1], [1, 5, 9, 13, 64, 65], isAboutBlocks: true);
 
-    private static Theme ThemeOf(byte[] weights, byte[] pages, bool isAboutCaches = false) => new(
+    private static Theme ThemeOf(
+        byte[] weights, byte[] pages, bool isAboutCaches = false, bool isAboutBlocks = false) => new(
         [.. weights.SelectMany((weight, operation) => Enumerable.Repeat((Operation)operation, weight))],
-        pages, isAboutCaches);
+        pages, isAboutCaches, isAboutBlocks);
 
     private static Theme ThemeOfSeed(int seed) => _themes[new Random(seed ^ 0x7EE3).Next(_themes.Length)];
 
@@ -97,5 +110,6 @@ public static class RandomProgram
     /// <param name="Wheel">Operations, each as often as it weighs.</param>
     /// <param name="Pages">Pages, likewise.</param>
     /// <param name="IsAboutCaches">On machines where guests can read past the caches, and do.</param>
-    private sealed record Theme(Operation[] Wheel, byte[] Pages, bool IsAboutCaches);
+    /// <param name="IsAboutBlocks">Most accesses are to blocks of the host's.</param>
+    private sealed record Theme(Operation[] Wheel, byte[] Pages, bool IsAboutCaches, bool IsAboutBlocks);
 }

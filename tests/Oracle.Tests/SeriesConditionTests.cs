@@ -16,7 +16,7 @@ namespace Quietus.Oracle.Tests;
 /// </summary>
 public class SeriesConditionTests
 {
-    private const int Programs = 500;
+    private const int Programs = 300;
 
     /// <summary>What the programs are changed to.</summary>
     private enum Condition

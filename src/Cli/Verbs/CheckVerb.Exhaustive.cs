@@ -102,7 +102,7 @@ internal static partial class CheckVerb
                 break;
             }
 
-            string name = sets.Count == 1 ? policy.Name : $"{policy.Name}, {FeaturesOf(bounds.Features)}";
+            string name = sets.Count == 1 ? policy.Name : $"{policy.Name}, {Story.FeaturesOf(bounds.Features)}";
             var search = new ExhaustiveSearch(Subject.Engine, ToEngine(policy), bounds);
             var watch = Stopwatch.StartNew();
             Task<ExhaustiveCoverage> running = Task.Run(() => search.Run(jobs, stop.Token), CancellationToken.None);

@@ -23,7 +23,8 @@ public static class Story
         return lines;
     }
 
-    private static string FeaturesOf(MachineFeatures features)
+    /// <summary>The machine's features, by the names that the documentation uses.</summary>
+    public static string FeaturesOf(MachineFeatures features)
     {
         string[] has =
         [

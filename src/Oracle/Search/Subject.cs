@@ -90,6 +90,9 @@ public abstract class Subject
         return [.. kept];
     }
 
+    private static Subject<TFormat, ObservedMachine<ModelMachine, JudgeObserver>> EngineOf<TFormat>()
+        where TFormat : struct, IDescriptorFormat => new(options => new(options, (machine, _) => machine));
+
     /// <summary>Two steps that only go together: a page taken and given back, say.</summary>
     private bool RemovePair(ProgramOptions options, ref List<ProgramStep> kept, Violation violation)
     {
@@ -110,9 +113,6 @@ public abstract class Subject
 
         return false;
     }
-
-    private static Subject<TFormat, ObservedMachine<ModelMachine, JudgeObserver>> EngineOf<TFormat>()
-        where TFormat : struct, IDescriptorFormat => new(options => new(options, (machine, _) => machine));
 
     private bool Fails(ProgramOptions options, List<ProgramStep> steps, Violation violation)
     {

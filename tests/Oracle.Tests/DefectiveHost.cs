@@ -5,17 +5,31 @@ using Quietus.Stage2;
 
 namespace Quietus.Oracle.Tests;
 
-/// <summary>A host, or a monitor, that breaks one of its contracts.</summary>
+/// <summary>A host, or a monitor, that breaks one of its contracts: what drives the engine is wrong.</summary>
 internal sealed class DefectiveHost(ProgramOptions options, Defect defect)
     : Host<Arm4K, DefectiveMachine>(options, (inner, port) => new DefectiveMachine(inner, port, defect))
 {
+    private const int EntryShift = 3;
+    private const int BlockShift = 21;
+    private const int RootShift = 30;
+    private const ulong BlockBytes = 1UL << BlockShift;
+    private const ulong AddressMask = 0xFFFF_FFFF_F000;
+
+    /// <summary>A VMID that has been given on, and is to be invalidated still; 0 for none.</summary>
+    private Vmid _late;
+
+    private bool _isDying;
+
     protected override bool WaitsForVcpus => defect != Defect.FramesReusedWhileVcpuRuns;
 
-    // munmap in one VM of a page that another maps: taken for a page that is freed.
-    protected override PageFate Claim(PageFate fate) =>
-        defect == Defect.SharedUnmapWithoutCaches && fate == PageFate.StillMappedElsewhere
-            ? PageFate.AnonymousLastMappingFreed
-            : fate;
+    protected override PageFate Claim(PageFate fate) => fate switch
+    {
+        // A page of a file taken for one that is freed, and one that another VM maps.
+        PageFate.FileBacked when defect == Defect.FileUnmapWithoutCaches => PageFate.AnonymousLastMappingFreed,
+        PageFate.StillMappedElsewhere when defect == Defect.SharedUnmapWithoutCaches =>
+            PageFate.AnonymousLastMappingFreed,
+        _ => fate,
+    };
 
     protected override void ZeroPart(ref DefectiveMachine machine, ref readonly ScrubJob job)
     {
@@ -23,5 +37,101 @@ internal sealed class DefectiveHost(ProgramOptions options, Defect defect)
         {
             base.ZeroPart(ref machine, in job);
         }
+    }
+
+    protected override void Unmap(
+        ref GuestMemory<Arm4K, DefectiveMachine> memory, ref DefectiveMachine machine, in NotifierRange range)
+    {
+        if (defect == Defect.ReplacedWithoutBreak && TryMoveBlock(ref memory, ref machine, range.Start))
+        {
+            return;
+        }
+
+        base.Unmap(ref memory, ref machine, in range);
+
+        // Linux 6.6: the range was walked and its tables freed; now what was put off is invalidated.
+        machine.IssuePutOff();
+    }
+
+    protected override void Copied(ref DefectiveMachine machine) => machine.IssuePutOff();
+
+    protected override ReleaseReport Release(
+        ref GuestMemory<Arm4K, DefectiveMachine> memory, ref DefectiveMachine machine)
+    {
+        var root = new Pa(memory.Vttbr & AddressMask);
+        if (defect == Defect.PartialRangeDropsTable && !machine.IsDyingLate)
+        {
+            DestroyInParts(ref machine, root);
+        }
+
+        Vmid vmid = memory.Vmid;
+        _isDying = defect == Defect.TlbiAfterVmidReused && !machine.IsDyingLate;
+        ReleaseReport report = base.Release(ref memory, ref machine);
+        _late = _isDying && report.VmidIsInvalidated ? vmid : _late;
+        return report;
+    }
+
+    protected override void Entered(ref DefectiveMachine machine, Vmid vmid)
+    {
+        if (_late.Value == vmid.Value && _late.Value != 0)
+        {
+            _late = default;
+            machine.InvalidateVmid(vmid);
+            machine.DsbInnerShareable();
+        }
+    }
+
+    /// <summary>
+    /// The walk of a destruction that is done in parts, as Linux's was that could reschedule (reverted, then mended by
+    /// "Only drop references on empty tables in stage2_free_walker"): each part drops the tables that it passes, and the
+    /// next part goes through them. Linux's parts are of 1 GB under tables of 512 GB; here the root has such entries, so
+    /// the parts are a level smaller.
+    /// </summary>
+    private static void DestroyInParts(ref DefectiveMachine machine, Pa root)
+    {
+        for (ulong top = 0; top < 64; top++)
+        {
+            ulong entry = machine.ReadEntry(root + (top << EntryShift));
+            for (ulong part = 0; part < 512 && (entry & 3) == 3; part++)
+            {
+                var table = new Pa(entry & AddressMask);
+                ulong below = machine.ReadEntry(table + (part << EntryShift));
+                if ((below & 3) == 3)
+                {
+                    machine.ReturnTable(new Pa(below & AddressMask));
+                }
+
+                machine.ReturnTable(table);
+            }
+        }
+    }
+
+    /// <summary>
+    /// The monitor moves a block that is mapped: the new descriptor over the old one, and the invalidation after it.
+    /// </summary>
+    private static bool TryMoveBlock(
+        ref GuestMemory<Arm4K, DefectiveMachine> memory, ref DefectiveMachine machine, Ipa ipa)
+    {
+        Translation there = memory.Translate(ref machine, ipa);
+        if (!there.IsMapped || there.Level != 2 || !machine.Pool.Contains(there.Output)
+            || machine.Pool.AllocateWhole(ref machine.Frames, out Pa block, out _) != PoolResult.Ok)
+        {
+            return false;
+        }
+
+        machine.ZeroFrameToPoC(block, BlockBytes);
+        machine.DsbFullSystem();
+        ulong root = memory.Vttbr & AddressMask;
+        ulong table = machine.ReadEntry(new Pa(root + (ipa.Value >> RootShift << EntryShift))) & AddressMask;
+        var address = new Pa(table + ((ipa.Value >> BlockShift & 511) << EntryShift));
+        ulong old = machine.ReadEntry(address);
+        machine.WriteEntry(address, (old & ~(AddressMask & ~(BlockBytes - 1))) | block.Value);
+        machine.DsbInnerShareableStores();
+        machine.InvalidateIpa(memory.Vmid, new TlbiIpa(ipa, 0, 1));
+        machine.DsbInnerShareable();
+        machine.InvalidateCombined(memory.Vmid);
+        machine.DsbInnerShareable();
+        machine.Pool.FreeWhole(ref machine.Frames, new Pa(old & AddressMask & ~(BlockBytes - 1)));
+        return true;
     }
 }

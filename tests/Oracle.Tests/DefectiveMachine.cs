@@ -10,8 +10,10 @@ namespace Quietus.Oracle.Tests;
 internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> inner, VmPort port, Defect defect)
     : IMemoryMachine
 {
+    private const ulong AddressMask = 0xFFFF_FFFF_F000;
+
     private ObservedMachine<ModelMachine, JudgeObserver> _inner = inner;
-    private readonly HeldTables _held = new();
+    private readonly Memo _memo = new();
 
     public ref FramePool Pool => ref _inner.Pool;
 
@@ -29,22 +31,35 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
 
     public uint DataCacheLineBytes => 64;
 
+    /// <summary>Whether the VM dies while PEs still have its VTTBR.</summary>
+    public bool IsDyingLate => port.Current == Operation.KillLate;
+
     private bool IsUnmapping => port.Current is Operation.UnmapPool or Operation.ReplaceSlot
         or (>= Operation.MunmapPinned and <= Operation.Protect);
 
     private bool DropsInvalidation => defect switch
     {
         Defect.UnmapWithoutTlbi => IsUnmapping,
-        Defect.DeathWithoutTlbi or Defect.VmidOfDeadVmNotInvalidated =>
-            port.Current is Operation.Kill or Operation.KillLate,
-        Defect.DirtyBitLost => port.Current is Operation.StartLog or Operation.ReadLog,
+        Defect.DeathWithoutTlbi => IsDyingLate,
+        Defect.TlbiAfterVmidReused => port.Current == Operation.Kill,
+        _ => false,
+    };
+
+    /// <summary>
+    /// Linux put the TLBI off where it had FEAT_TLBIRANGE and FEAT_S2FWB (stage2_unmap_defer_tlb_flush), and the frames
+    /// of a notifier's range are the host's. Of a dirty log: until the pages that it names are copied.
+    /// </summary>
+    private bool PutsOff => defect switch
+    {
+        Defect.TlbiDeferredPastTableFree => HasForcedWriteBack && HasRangeInvalidation
+            && port.Current is >= Operation.MunmapPinned and <= Operation.Protect,
+        Defect.DirtyBitLost => port.Current == Operation.ReadLog,
         _ => false,
     };
 
     private bool DropsCaches => defect switch
     {
         Defect.SwapOutWithoutCaches => port.Current == Operation.SwapOut,
-        Defect.FileUnmapWithoutCaches => port.Current == Operation.MunmapFile,
         Defect.RemapWithoutCaches => port.Current == Operation.Mremap,
         Defect.MappedWithoutClean => port.Current <= Operation.Execute,
         _ => false,
@@ -54,30 +69,33 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
 
     public void WriteEntry(Pa entry, ulong value)
     {
+        if (defect is not (Defect.TableFreedBeforeTlbi or Defect.LevelHintOfTable))
+        {
+            _inner.WriteEntry(entry, value);
+            return;
+        }
+
         ulong old = _inner.ReadEntry(entry);
-        if (defect == Defect.ReplacedWithoutBreak && (old & 3) == 1 && value == 0 && port.Current <= Operation.Execute)
+        NoteLevel(entry.Value & AddressMask, value);
+        _inner.WriteEntry(entry, value);
+        if ((old & 3) != 3 || (value & 1) != 0 || !_memo.Levels.TryGetValue(old & AddressMask, out int level))
         {
             return;
         }
 
-        if (defect == Defect.PartialRangeDropsTable && (value & 3) == 3 && (value >> 2 & 0x3FF) == 2
-            && (old >> 2 & 0x3FF) == 1)
+        if (defect == Defect.TableFreedBeforeTlbi)
         {
-            value -= 1 << 2;
+            Free(new Pa(old & AddressMask));
         }
-
-        bool isTable = (old & 3) == 3 && _held.Tables.Contains(old & 0xFFFF_FFFF_F000);
-        _inner.WriteEntry(entry, value);
-        bool freesAtOnce = defect is Defect.TableFreedBeforeTlbi or Defect.TlbiDeferredPastTableFree;
-        if (isTable && (value & 1) == 0 && freesAtOnce)
+        else
         {
-            Free(new Pa(old & 0xFFFF_FFFF_F000));
+            _memo.LevelOfUnlinked = level - 1;
         }
     }
 
     public bool CompareExchangeEntry(Pa entry, ulong expected, ulong desired)
     {
-        if (defect == Defect.AccessFlagOnStaleCopy)
+        if (defect == Defect.StaleCopyWritten)
         {
             _inner.WriteEntry(entry, desired);
             return true;
@@ -91,17 +109,18 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
     public Pa TakeTable()
     {
         Pa table = _inner.TakeTable();
-        _held.Tables.Add(table.Value);
+        _memo.Levels[table.Value] = 0;
         return table;
     }
 
     public void ReturnTable(Pa table)
     {
-        if (_held.Tables.Contains(table.Value))
+        if (_memo.Levels.ContainsKey(table.Value))
         {
             Free(table);
-            if (defect == Defect.SubtreeFreedThenWalked)
+            if (defect == Defect.SubtreeFreedThenWalked && port.Current <= Operation.Execute)
             {
+                // The walker has the old descriptor in hand, and goes down.
                 _inner.ReadEntry(table);
             }
         }
@@ -115,8 +134,20 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
 
     public void DsbInnerShareable()
     {
-        bool isDeath = port.Current == Operation.Kill;
-        if (defect != Defect.TlbiWithoutDsb && !(defect == Defect.VmidReusedBeforeDsb && isDeath))
+        bool isAfterTlbi = _memo.Issued.Count != 0;
+        if (isAfterTlbi && defect == Defect.RepeatedCompletion)
+        {
+            _inner.DsbInnerShareable();
+            foreach (Invalidation again in _memo.Issued)
+            {
+                Pass(again);
+            }
+        }
+
+        _memo.Issued.Clear();
+        bool isLost = defect == Defect.TlbiWithoutDsb
+            || (defect == Defect.VmidReusedBeforeDsb && port.Current == Operation.Kill);
+        if (!isAfterTlbi || !isLost)
         {
             _inner.DsbInnerShareable();
         }
@@ -128,46 +159,80 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
 
     public void InvalidateIpa(Vmid vmid, TlbiIpa ipa)
     {
-        int hint = defect == Defect.WrongLevelHint && ipa.LevelHint > 1 ? ipa.LevelHint - 1 : ipa.LevelHint;
-        if (!DropsInvalidation)
+        if (_memo.LevelOfUnlinked != 0)
         {
-            port.NextIsLocal = defect == Defect.LocalScope;
-            _inner.InvalidateIpa(vmid, new TlbiIpa(ipa.Ipa, hint, 1));
+            ipa = HasLevelHint ? new TlbiIpa(ipa.Ipa, _memo.LevelOfUnlinked, 1) : ipa;
+            _memo.LevelOfUnlinked = 0;
         }
+
+        Issue(new Invalidation(TlbiKind.Ipa, vmid, ipa, default), ipa.Ipa, 1UL << Arm4K.GranuleShift);
     }
 
     public void InvalidateIpaRange(Vmid vmid, TlbiRange range)
     {
-        if (DropsInvalidation || (defect == Defect.RangeThatFlushesNothing && range.Granules % 64 == 0))
+        if (defect == Defect.RangeScaleUnderflow && !IsTakenByAnyScale(range.Granules))
         {
             return;
         }
 
-        port.NextIsLocal = defect == Defect.LocalScope;
-        _inner.InvalidateIpaRange(vmid, range);
+        if (defect == Defect.LevelZeroHint)
+        {
+            // With FEAT_LPA2 a TTL of level 0 is a level. This format has no LPA2, where it means none; level 1, at
+            // which nothing is mapped either, stands for it.
+            range = TlbiRange.Greatest(range.Start, range.Bytes, 1, 1);
+        }
+
+        Issue(new Invalidation(TlbiKind.Ipa, vmid, default, range), range.Start, range.Bytes);
     }
 
     public void InvalidateCombined(Vmid vmid)
     {
-        if (defect == Defect.IpaWithoutCombined || DropsInvalidation)
+        if (defect != Defect.IpaWithoutCombined)
+        {
+            Issue(new Invalidation(TlbiKind.Combined, vmid, default, default), default, 0);
+        }
+    }
+
+    public void InvalidateVmid(Vmid vmid) =>
+        Issue(new Invalidation(TlbiKind.Vmid, vmid, default, default), default, 0);
+
+    public void InvalidateAllVmids()
+    {
+        _inner.InvalidateAllVmids();
+        if (defect == Defect.RepeatedCompletion)
+        {
+            _inner.InvalidateAllVmids();
+        }
+    }
+
+    /// <summary>Issues and completes what was put off.</summary>
+    public void IssuePutOff()
+    {
+        PutOff late = _memo.Late;
+        _memo.Late = default;
+        if (!late.IsAny)
         {
             return;
         }
 
-        port.NextIsLocal = defect == Defect.LocalScope;
-        _inner.InvalidateCombined(vmid);
-    }
-
-    public void InvalidateVmid(Vmid vmid)
-    {
-        if (!DropsInvalidation)
+        _inner.DsbInnerShareableStores();
+        if (late.IsWhole)
         {
-            port.NextIsLocal = defect == Defect.LocalScope;
-            _inner.InvalidateVmid(vmid);
+            _inner.InvalidateVmid(late.Vmid);
+            _inner.DsbInnerShareable();
+            return;
         }
-    }
 
-    public void InvalidateAllVmids() => _inner.InvalidateAllVmids();
+        ulong granule = 1UL << Arm4K.GranuleShift;
+        for (Ipa ipa = late.Start; ipa < late.End; ipa += granule)
+        {
+            _inner.InvalidateIpa(late.Vmid, new TlbiIpa(ipa, 0, 1));
+        }
+
+        _inner.DsbInnerShareable();
+        _inner.InvalidateCombined(late.Vmid);
+        _inner.DsbInnerShareable();
+    }
 
     public void CleanInvalidateToPoC(Pa start, ulong bytes)
     {
@@ -205,14 +270,121 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
         }
     }
 
+    /// <summary>
+    /// The loop of Linux before e3ba51ab24fd: NUM is what a mask leaves of the count, less one; with -1 the next lower
+    /// scale is tried, until there is none. In the architecture the mask has five bits and there are four scales, so
+    /// the count that is lost is 2^21 granules, 8 GB. Programs have 4 MB, so here it is three bits and three scales:
+    /// what is lost is 2^10 granules, the largest range that such an operand could name.
+    /// </summary>
+    private static bool IsTakenByAnyScale(ulong granules)
+    {
+        const int Bits = 3;
+        for (int scale = 2; scale >= 0; scale--)
+        {
+            if ((granules >> ((Bits * scale) + 1) & ((1UL << Bits) - 1)) != 0)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private void Issue(Invalidation invalidation, Ipa start, ulong bytes)
+    {
+        if (DropsInvalidation)
+        {
+            return;
+        }
+
+        if (PutsOff)
+        {
+            if (invalidation.Kind != TlbiKind.Combined)
+            {
+                _memo.Late.Add(invalidation.Vmid, start, bytes, invalidation.Kind == TlbiKind.Vmid);
+            }
+
+            return;
+        }
+
+        _memo.Issued.Add(invalidation);
+        Pass(invalidation);
+    }
+
+    private void Pass(Invalidation invalidation)
+    {
+        port.NextIsLocal = defect == Defect.LocalScope;
+        switch (invalidation.Kind)
+        {
+            case TlbiKind.Combined:
+                _inner.InvalidateCombined(invalidation.Vmid);
+                break;
+            case TlbiKind.Vmid:
+                _inner.InvalidateVmid(invalidation.Vmid);
+                break;
+            default:
+                if (invalidation.Range.Operand != 0)
+                {
+                    _inner.InvalidateIpaRange(invalidation.Vmid, invalidation.Range);
+                }
+                else
+                {
+                    _inner.InvalidateIpa(invalidation.Vmid, invalidation.Ipa);
+                }
+
+                break;
+        }
+    }
+
+    /// <summary>A table's level is known from what it holds, since paths are built from the leaf up.</summary>
+    private void NoteLevel(ulong table, ulong value)
+    {
+        if (_memo.Levels.ContainsKey(table) && (value & 1) != 0)
+        {
+            _memo.Levels[table] = (value & 2) == 0 ? 2
+                : _memo.Levels.TryGetValue(value & AddressMask, out int below) ? below - 1 : 3;
+        }
+    }
+
     private void Free(Pa table)
     {
-        _held.Tables.Remove(table.Value);
+        _memo.Levels.Remove(table.Value);
         _inner.ReturnTable(table);
     }
 
-    private sealed class HeldTables
+    private readonly record struct Invalidation(TlbiKind Kind, Vmid Vmid, TlbiIpa Ipa, TlbiRange Range);
+
+    /// <summary>The hull of invalidations that are to come later.</summary>
+    private struct PutOff
     {
-        public HashSet<ulong> Tables { get; } = [];
+        public Vmid Vmid;
+        public Ipa Start;
+        public Ipa End;
+        public bool IsWhole;
+        public bool IsAny;
+
+        public void Add(Vmid vmid, Ipa start, ulong bytes, bool isWhole)
+        {
+            Start = !IsAny || start < Start ? start : Start;
+            End = !IsAny || start + bytes > End ? start + bytes : End;
+            Vmid = vmid;
+            IsWhole |= isWhole;
+            IsAny = true;
+        }
+    }
+
+    /// <summary>What copies of the machine share.</summary>
+    private sealed class Memo
+    {
+        /// <summary>Tables in use, and their levels where these matter.</summary>
+        public readonly Dictionary<ulong, int> Levels = [];
+
+        /// <summary>Invalidations since the last DSB.</summary>
+        public readonly List<Invalidation> Issued = [];
+
+        /// <summary>The level of the entry that led to a table just unlinked; 0 for none.</summary>
+        public int LevelOfUnlinked;
+
+        public PutOff Late;
     }
 }

@@ -1,3 +1,5 @@
+using System;
+using System.Collections.Generic;
 using System.Linq;
 using System.Threading;
 using Quietus.Memory;
@@ -46,6 +48,30 @@ public class SeriesTests
         three.Violation.ShouldBe(one.Violation);
     }
 
+    [Theory]
+    [InlineData(MaintenancePolicy.Patch7, "patch7")]
+    [InlineData(MaintenancePolicy.Patch5, "patch5")]
+    public void The_stories_of_the_documentation_are_what_check_prints(MaintenancePolicy policy, string name)
+    {
+        var page = new Document("series-findings.md");
+        var text = new List<string>();
+        foreach (Finding finding in Search(policy).Findings)
+        {
+            string again = FormattableString.Invariant(
+                $"./quietus check --seed {finding.Seed} --steps 1000 --policies {name}");
+            IReadOnlyList<string> story = Story.Of(Subject.Engine, finding, again);
+            story.ShouldAllBe(line => line.Length <= 80);
+            text.AddRange(["```", .. story, "```", string.Empty]);
+        }
+
+        if (Document.IsWritten)
+        {
+            page.Write(name, text);
+        }
+
+        page.Read(name).ShouldBe(text);
+    }
+
     private static Coverage Search(MaintenancePolicy policy, int jobs = 2, bool findsAll = true) =>
-        new RandomSearch(Subject.Engine, [policy]) { FindsAll = findsAll }.Run(1, 700, jobs, CancellationToken.None);
+        new RandomSearch(Subject.Engine, [policy]) { FindsAll = findsAll }.Run(1, 400, jobs, CancellationToken.None);
 }

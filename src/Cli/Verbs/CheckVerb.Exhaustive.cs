@@ -3,10 +3,13 @@ using System.Collections.Generic;
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
+using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.Errors;
 using Quietus.Cli.Terminals;
+using Quietus.Oracle.Machines;
+using Quietus.Oracle.Recording;
 using Quietus.Oracle.Search;
 using Policies = Quietus.Cli.Guests.MaintenancePolicy;
 
@@ -17,36 +20,69 @@ internal static partial class CheckVerb
 {
     private const int DefaultDepth = 5;
 
+    private const int MostSteps = 20;
+
     private static readonly Option<string?> _exhaustive = new("--exhaustive")
     {
-        Description = "Every program within bounds, such as pes=2,vms=2,pages=2,steps=5, instead of random ones",
+        Description = "Every program within bounds, such as pes=2,vms=2,pages=2,steps=5, instead of random ones; "
+            + "features= takes names joined by +, or all",
         HelpName = "bounds",
     };
 
-    private static ExhaustiveBounds ReadBounds(string text)
+    /// <summary>The bounds, once for each set of features.</summary>
+    private static List<ExhaustiveBounds> ReadBounds(string text)
     {
         var bounds = new ExhaustiveBounds(2, 2, 2, DefaultDepth);
+        var given = new HashSet<string>();
+        IReadOnlyList<MachineFeatures> sets = [default];
         foreach (string item in text.Split(','))
         {
             string[] parts = item.Split('=', 2);
             string value = parts.Length == 2 ? parts[1] : string.Empty;
-            bounds = parts[0] switch
+            if (!given.Add(parts[0]))
             {
-                "pes" => bounds with { Pes = Read(value, "--exhaustive pes=", 4) },
-                "vms" => bounds with { Vms = Read(value, "--exhaustive vms=", 3) },
-                "pages" => bounds with { Pages = Read(value, "--exhaustive pages=", 4) },
-                "steps" => bounds with { Steps = Read(value, "--exhaustive steps=", 12) },
-                _ => throw CliException.Usage(
-                    $"--exhaustive takes no '{Printable.Line(item)}'",
-                    "it takes bounds as in pes=2,vms=2,pages=2,steps=5"),
-            };
+                throw CliException.Usage(
+                    $"--exhaustive takes '{Printable.Line(parts[0])}' once", "leave one of them out");
+            }
+
+            switch (parts[0])
+            {
+                case "pes":
+                    bounds = bounds with { Pes = Read(value, "--exhaustive pes=", 4) };
+                    break;
+                case "vms":
+                    bounds = bounds with { Vms = Read(value, "--exhaustive vms=", 3) };
+                    break;
+                case "pages":
+                    bounds = bounds with { Pages = Read(value, "--exhaustive pages=", 4) };
+                    break;
+                case "steps":
+                    bounds = bounds with { Steps = Read(value, "--exhaustive steps=", MostSteps) };
+                    break;
+                case "features":
+                    sets = ReadFeatures(value);
+                    break;
+                default:
+                    throw CliException.Usage(
+                        $"--exhaustive takes no '{Printable.Line(item)}'",
+                        "it takes bounds as in pes=2,vms=2,pages=2,steps=5");
+            }
         }
 
-        return bounds;
+        return [.. sets.Select(features => bounds with { Features = features })];
     }
 
+    private static IReadOnlyList<MachineFeatures> ReadFeatures(string text) =>
+        text == "all" ? ExhaustiveBounds.FeatureSets
+        : TraceFormat.TryParseFeatures(text.Replace('+', ','), out MachineFeatures features)
+            && !features.EarlyCompletion
+            ? [features]
+            : throw CliException.Usage(
+                $"--exhaustive features= takes no '{Printable.Line(text)}'",
+                "it takes none, all, or of fwb+tlbirange+ttl+dic+bbm2, each once");
+
     private static async Task<int> RunExhaustiveAsync(
-        ExhaustiveBounds bounds, IReadOnlyList<Policies> policies, int jobs, int? seconds,
+        List<ExhaustiveBounds> sets, IReadOnlyList<Policies> policies, int jobs, int? seconds,
         CancellationToken cancellation)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -55,12 +91,18 @@ internal static partial class CheckVerb
             stop.CancelAfter(TimeSpan.FromSeconds(most));
         }
 
-        string line = string.Create(
-            CultureInfo.InvariantCulture,
-            $"pes={bounds.Pes},vms={bounds.Vms},pages={bounds.Pages},steps={bounds.Steps}");
         bool hasFound = false;
-        foreach (Policies policy in policies)
+        bool isCut = false;
+        foreach ((Policies policy, ExhaustiveBounds bounds) in policies.SelectMany(
+            policy => sets, (policy, bounds) => (policy, bounds)))
         {
+            if (stop.IsCancellationRequested)
+            {
+                isCut = true;
+                break;
+            }
+
+            string name = sets.Count == 1 ? policy.Name : $"{policy.Name}, {Story.FeaturesOf(bounds.Features)}";
             var search = new ExhaustiveSearch(Subject.Engine, ToEngine(policy), bounds);
             var watch = Stopwatch.StartNew();
             Task<ExhaustiveCoverage> running = Task.Run(() => search.Run(jobs, stop.Token), CancellationToken.None);
@@ -83,26 +125,42 @@ internal static partial class CheckVerb
 
             foreach (Finding finding in coverage.Findings)
             {
-                Tell(finding, $"./quietus check --exhaustive {line} --policies {policy.Name}");
+                Tell(finding, $"./quietus check --exhaustive {Words(bounds)} --policies {policy.Name}");
             }
 
             hasFound |= coverage.Findings.Count != 0;
-            Console.WriteLine(string.Create(
-                CultureInfo.InvariantCulture,
-                $"{policy.Name}: {Count(coverage.States)} distinct states, {Count(coverage.Transitions)} transitions, "
-                + $"all programs of {coverage.Depth} of {bounds.Steps} steps, {coverage.Findings.Count} violations"));
-            Console.Error.WriteLine(
+            isCut |= !coverage.IsComplete && coverage.Depth < bounds.Steps;
+            Tell(name, bounds, coverage);
+            await Console.Error.WriteLineAsync(
                 $"quietus: {watch.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s "
-                + $"on {jobs} threads");
-            if (stop.IsCancellationRequested)
-            {
-                break;
-            }
+                + $"on {jobs} threads").ConfigureAwait(false);
         }
 
         return hasFound ? ExitCode.Failed
             : cancellation.IsCancellationRequested ? ExitCode.Interrupted
-            : stop.IsCancellationRequested ? ExitCode.TimeLimit
+            : isCut ? ExitCode.TimeLimit
             : ExitCode.Ok;
+    }
+
+    private static void Tell(string name, ExhaustiveBounds bounds, ExhaustiveCoverage coverage)
+    {
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{name}: {Count(coverage.States)} distinct states, {Count(coverage.Transitions)} transitions,"));
+        string depth = coverage.IsComplete
+            ? "all programs of any length: no step leads to a new state"
+            : string.Create(
+                CultureInfo.InvariantCulture, $"all programs of {coverage.Depth} of {bounds.Steps} steps");
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture, $"  {depth}, {coverage.Findings.Count} violations"));
+    }
+
+    private static string Words(ExhaustiveBounds bounds)
+    {
+        string features = bounds.Features == default ? string.Empty
+            : ",features=" + TraceFormat.NameFeatures(bounds.Features).Replace(',', '+');
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"pes={bounds.Pes},vms={bounds.Vms},pages={bounds.Pages},steps={bounds.Steps}{features}");
     }
 }

@@ -161,30 +161,14 @@ internal static partial class CheckVerb
 
     private static void Tell(Finding finding, string again)
     {
-        Console.WriteLine(Style.Bold($"violation: {finding.Violation.Kind}"));
-        int number = 0;
-        Subject.Engine.Run(finding.Options, finding.Steps, line =>
-            Console.WriteLine(line.StartsWith(' ')
-                ? "    " + line
-                : string.Create(CultureInfo.InvariantCulture, $"  {++number,2}  {line}")));
-        Console.WriteLine($"   => {finding.Violation.Text}");
-        Console.WriteLine("machine: " + FeaturesOf(finding.Options.Features));
-        Console.WriteLine("again: " + again);
-        Console.WriteLine();
-    }
+        IReadOnlyList<string> lines = Story.Of(Subject.Engine, finding, again);
+        Console.WriteLine(Style.Bold(lines[0]));
+        foreach (string line in lines.Skip(1))
+        {
+            Console.WriteLine(line);
+        }
 
-    private static string FeaturesOf(MachineFeatures features)
-    {
-        string[] has =
-        [
-            features.ForcedWriteBack ? "FWB" : string.Empty,
-            features.RangeInvalidation ? "TLBIRANGE" : string.Empty,
-            features.LevelHint ? "TTL" : string.Empty,
-            features.InstructionCacheCoherency ? "DIC" : string.Empty,
-            features.BreakBeforeMake != BreakBeforeMakeSupport.Level0 ? "BBM level 2" : string.Empty,
-        ];
-        string all = string.Join(", ", has.Where(name => name.Length != 0));
-        return all.Length != 0 ? all : "no optional feature";
+        Console.WriteLine();
     }
 
     private static Engine ToEngine(Policies policy) =>

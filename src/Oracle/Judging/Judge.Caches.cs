@@ -30,6 +30,7 @@ public sealed partial class Judge
             ref PageState state = ref _pages[page];
             ulong version = Version.Of(++_sequence, writer, owner);
             state.Latest = version;
+            state.Copied = writer == Hypervisor ? 0 : state.Copied;
             if (isCached)
             {
                 // The line is this version or, written back, so is memory: a coherent reader sees nothing else.
@@ -65,6 +66,33 @@ public sealed partial class Judge
         Check(state, state.Latest, reader, where, path);
     }
 
+    /// <summary>
+    /// Somebody copies a page whose writes are logged, as migration does: a later write must be in the next log.
+    /// </summary>
+    public void CopyLogged(Pa page)
+    {
+        _listener?.CopyLogged(page);
+        Events++;
+        ref PageState state = ref _pages[PageOf(page.Value)];
+        state.Copied = state.Latest;
+    }
+
+    /// <summary>A dirty log says that a page was not written since the last one: it is what was copied.</summary>
+    /// <param name="reader">Who goes by the log, in words.</param>
+    /// <param name="where">What page it is, in words.</param>
+    public void CheckUnlogged(Pa page, string reader, string where)
+    {
+        _listener?.CheckUnlogged(page, reader, where);
+        Events++;
+        ref PageState state = ref _pages[PageOf(page.Value)];
+        if (state.Copied != 0 && state.Copied != state.Latest)
+        {
+            Fail(ViolationKind.LostUpdate, reader,
+                $"{reader} copied {where}, {PartyOf(state.Latest)} wrote it after that, and no dirty log has it: "
+                + "the copy stays old", state.Copied, state.Latest);
+        }
+    }
+
     /// <summary>A guest fetches instructions from a page.</summary>
     public void Fetch(Pa page, string reader, string where)
     {
@@ -81,7 +109,8 @@ public sealed partial class Judge
         {
             Fail(ViolationKind.StaleInstructions, reader,
                 $"{reader} fetches {where}, and an instruction cache may still hold what "
-                + $"{PartyOf(state.InstructionOldest)} had there: nobody invalidated it since");
+                + $"{PartyOf(state.InstructionOldest)} had there: nobody invalidated it since",
+                state.InstructionOldest, state.InstructionBaseline);
         }
 
         state.InstructionOldest = state.InstructionOldest != 0 ? state.InstructionOldest : state.Latest;
@@ -202,14 +231,16 @@ public sealed partial class Judge
         if (owner != state.Owner && owner != Hypervisor)
         {
             Fail(ViolationKind.ForeignData, reader,
-                $"{reader} reads {where} {path} and may see bytes of {_parties[owner]}, which it must never see");
+                $"{reader} reads {where} {path} and may see bytes of {_parties[owner]}, which it must never see",
+                version, state.Latest);
         }
 
         if (version < state.Baseline)
         {
             Fail(ViolationKind.StaleData, reader,
                 $"{reader} reads {where} {path} and may see what {PartyOf(version)} wrote before, "
-                + $"not what {PartyOf(state.Latest)} wrote last");
+                + $"not what {PartyOf(state.Latest)} wrote last",
+                version, state.Latest);
         }
     }
 

@@ -1,65 +1,131 @@
 using System;
 using System.Collections.Generic;
+using Quietus.Oracle.Search;
 
 namespace Quietus.Oracle.Judging;
 
 // The judge's state, so written that states which behave alike are written alike.
 public sealed partial class Judge
 {
-    /// <summary>
-    /// Writes the state: parties by the order in which they come up, versions of a page by their order of age. False
-    /// where maintenance is still pending, which only a machine with a defect leaves: such a state is like no other.
-    /// </summary>
-    internal bool TryWriteState(Action<ulong> write)
+    /// <summary>What a judge of this thread left for the next: programs are short, and these are large.</summary>
+    [ThreadStatic]
+    private static (PageState[] Pages, TablePage?[] Tables, Stack<TablePage> Spare)? _left;
+
+    /// <summary>This judge is done: the next one of this thread takes its memory.</summary>
+    internal void Leave()
     {
-        for (int pe = 0; pe < _pendingTlbi.Length; pe++)
+        foreach (ref TablePage? table in _tables.AsSpan())
         {
-            if (_pendingTlbi[pe].Count != 0 || _pendingCache[pe].Count != 0)
+            if (table is not null)
             {
-                return false;
+                Array.Clear(table.Entries);
+                _spareTables.Push(table);
+                table = null;
             }
         }
 
-        var names = new Dictionary<int, ulong>();
-        ulong NameOf(int party) => names.TryGetValue(party, out ulong name) ? name : names[party] = (ulong)names.Count;
-        NameOf(Nobody);
-        NameOf(Hypervisor);
-        for (int page = 0; page < _pages.Length; page++)
-        {
-            WritePage(page, write, NameOf);
-        }
-
-        write((ulong)(uint)_unseen);
-        foreach (TlbTag tag in _tags)
-        {
-            write(NameOf(tag.Vm.Party) << 16 | tag.Vmid);
-            write((ulong)tag.Loaded << 32 | tag.MayHold);
-            write((tag.Vm.Dangles ? 1UL : 0) | (tag.Vm.IsReleased ? 2UL : 0) | (tag.Vm.Tag == tag ? 4UL : 0)
-                | (ulong)tag.Pairs << 8);
-            write((ulong)(uint)tag.Stale.Count);
-            foreach (StaleItem item in tag.Stale)
-            {
-                WriteItem(item, write);
-            }
-        }
-
-        return true;
+        _left = (_pages, _tables, _spareTables);
     }
 
-    private void WritePage(int page, Action<ulong> write, Func<int, ulong> nameOf)
+    private void Reuse()
     {
-        PageState state = _pages[page];
-        if (_tables[page] is TablePage table)
+        if (_left is (PageState[] pages, TablePage?[] tables, Stack<TablePage> spare))
         {
-            write(0x7AB1E000_00000000UL | (ulong)(uint)page);
-            write((table.Vm is null ? 0 : 1 + nameOf(table.Vm.Party)) << 8 | (ulong)(uint)table.Level);
-            write(table.Ipa);
+            (_pages, _tables) = (pages, tables);
+            _spareTables = spare.TryPeek(out TablePage? table) && table.Entries.Length != 1 << BitsPerLevel ? [] : spare;
+            _left = null;
+        }
+    }
+
+    /// <summary>
+    /// Whether no maintenance is pending, which only a machine with a defect leaves so: then the state cannot be
+    /// written, and is like no other.
+    /// </summary>
+    internal bool IsSettled
+    {
+        get
+        {
+            for (int pe = 0; pe < _pendingTlbi.Length; pe++)
+            {
+                if (_pendingTlbi[pe].Count != 0 || _pendingCache[pe].Count != 0)
+                {
+                    return false;
+                }
+            }
+
+            return _calls.Count == 0;
+        }
+    }
+
+    /// <summary>
+    /// Writes the state: parties by the order in which they come up, versions of a page by their order of age.
+    /// </summary>
+    internal void WriteState(StateHash hash)
+    {
+        hash.Party(Nobody);
+        hash.Party(Hypervisor);
+        foreach ((ulong start, ulong end, int first) in _memory)
+        {
+            ReadOnlySpan<int> pieces = hash.Pieces(start, out int shift);
+            int pages = 1 << (shift - _granuleShift);
+            for (int at = 0; at < pieces.Length; at++)
+            {
+                int from = first + (pieces[at] * pages);
+                for (int page = 0; page < pages; page++)
+                {
+                    WritePage(from + page, ((ulong)(uint)first << 32) + (ulong)(uint)((at * pages) + page), hash);
+                }
+            }
         }
 
+        hash.Write((ulong)(uint)_unseen);
+        hash.Write(_unreadUpdate == 0 ? 0 : hash.Address(_unreadUpdate));
+        UInt128 all = 0;
+        foreach (TlbTag tag in _tags)
+        {
+            if (!tag.IsEmpty || tag.Pairs != 0)
+            {
+                (ulong, ulong) outside = hash.BeginElement();
+                WriteTag(tag, hash);
+                all += hash.EndElement(outside);
+            }
+        }
+
+        hash.Write(all);
+    }
+
+    private static void WriteTag(TlbTag tag, StateHash hash)
+    {
+        hash.Write(hash.KnownParty(tag.Vm.Party) << 16 | tag.Vmid);
+        hash.Write((ulong)hash.Pes(tag.Loaded) << 32 | hash.Pes(tag.MayHold));
+        hash.Write((tag.Vm.Dangles ? 1UL : 0) | (tag.Vm.IsReleased ? 2UL : 0) | (tag.Vm.Tag == tag ? 4UL : 0)
+            | (ulong)tag.Pairs << 8);
+        UInt128 all = 0;
+        foreach (StaleItem item in tag.Stale)
+        {
+            (ulong, ulong) outside = hash.BeginElement();
+            WriteItem(item, hash);
+            all += hash.EndElement(outside);
+        }
+
+        hash.Write(all);
+    }
+
+    private void WritePage(int page, ulong name, StateHash hash)
+    {
+        ref readonly PageState state = ref _pages[page];
+        if (_tables[page] is TablePage table)
+        {
+            hash.Write(0x7AB1E000_00000000UL ^ name);
+            hash.Write((table.Vm is null ? 0 : hash.Party(table.Vm.Party)) << 8 | (ulong)(uint)table.Level);
+            hash.Write(table.Ipa);
+        }
+
+        // Nobody has touched it since it was added.
         ulong only = state.Latest;
         if (only >> (2 * Version.PartyBits) == 1 && state.CoherentOldest == only && state.PocOldest == only
             && (state.DirtyOldest | state.Baseline | state.GuestRisked | state.InstructionOldest
-                | state.InstructionBaseline | state.Owner | state.Mappings) == 0)
+                | state.InstructionBaseline | state.Copied | state.Owner | state.Mappings) == 0)
         {
             return;
         }
@@ -67,34 +133,43 @@ public sealed partial class Judge
         ReadOnlySpan<ulong> versions =
         [
             state.Latest, state.CoherentOldest, state.PocOldest, state.DirtyOldest, state.Baseline, state.GuestRisked,
-            state.InstructionOldest, state.InstructionBaseline,
+            state.InstructionOldest, state.InstructionBaseline, state.Copied,
         ];
-        write((ulong)(uint)page << 32 | (ulong)state.Mappings << 16 | (state.IsPool ? 1UL : 0));
-        write(nameOf(state.Owner));
-        foreach (ulong version in versions)
+        hash.Write(name << 16 | state.Mappings);
+        hash.Write(hash.Party(state.Owner));
+        ulong ranks = 0;
+        for (int at = 0; at < versions.Length; at++)
         {
-            ulong rank = 0;
-            foreach (ulong other in versions)
+            ulong version = versions[at];
+            ulong rank = version == 0 ? 0UL : 1;
+            bool isFirst = true;
+            for (int other = 0; other < versions.Length; other++)
             {
-                rank += other < version ? 1UL : 0;
+                rank += version != 0 && versions[other] < version ? 1UL : 0;
+                isFirst &= other >= at || versions[other] != version;
             }
 
-            write(version == 0 ? 0 : 1 + rank);
-            write(nameOf(Version.Writer(version)) << 32 | nameOf(Version.Owner(version)));
+            ranks = ranks << 8 | rank;
+            if (isFirst && version != 0)
+            {
+                hash.Write(hash.Party(Version.Writer(version)) << 32 | hash.Party(Version.Owner(version)));
+            }
         }
+
+        hash.Write(ranks);
     }
 
-    private static void WriteItem(in StaleItem item, Action<ulong> write)
+    private static void WriteItem(in StaleItem item, StateHash hash)
     {
-        write(item.Location);
-        write(item.Descriptor);
-        write(item.Ipa);
-        write(item.Bytes);
-        write(item.Target);
-        write(item.TargetBytes);
-        write((ulong)item.Stage2Pes << 32 | item.CombinedPes);
-        write((ulong)(uint)item.Level << 32 | (ulong)(uint)item.Writer << 24 | (ulong)item.Stage2Pairs << 16
-            | (ulong)item.CombinedPairs << 8 | (item.SeenAt != 0 ? 1UL : 0) | (item.IsTable ? 2UL : 0)
-            | (item.Dangles ? 4UL : 0));
+        hash.Write(hash.Address(item.Location));
+        hash.Write(hash.Descriptor(item.Descriptor));
+        hash.Write(item.Ipa);
+        hash.Write(item.Bytes);
+        hash.Write(hash.Address(item.Target));
+        hash.Write(item.TargetBytes);
+        hash.Write((ulong)hash.Pes(item.Stage2Pes) << 32 | hash.Pes(item.CombinedPes));
+        hash.Write((ulong)(uint)item.Level << 32 | (ulong)(uint)hash.Pe(item.Writer) << 24
+            | (ulong)item.Stage2Pairs << 16 | (ulong)item.CombinedPairs << 8 | (item.SeenAt != 0 ? 1UL : 0)
+            | (item.IsTable ? 2UL : 0) | (item.Dangles ? 4UL : 0));
     }
 }

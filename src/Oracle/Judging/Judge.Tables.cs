@@ -8,7 +8,7 @@ namespace Quietus.Oracle.Judging;
 // Tables: what they say now, and what each overwritten descriptor leaves behind.
 public sealed partial class Judge
 {
-    private readonly Stack<TablePage> _spareTables = new();
+    private Stack<TablePage> _spareTables = new();
     private readonly Stack<CallRecord> _calls = new();
     private readonly Stack<CallRecord> _spareCalls = new();
     private int _lastCall;
@@ -71,6 +71,7 @@ public sealed partial class Judge
                 }
 
                 vm.Dangles = true;
+                Uncount(table);
             }
 
             Freed(address, 1UL << _granuleShift, isTable: true);
@@ -286,7 +287,7 @@ public sealed partial class Judge
         AddStale(pe, vm, level, ipa, location, old);
         if (!Descriptor.IsTable(old, level))
         {
-            Count(Descriptor.Output(old, LevelShift(level)), 1UL << LevelShift(level), -1);
+            Count(Descriptor.Output(old, LevelShift(level)), 1UL << LevelShift(level), -1, Descriptor.MayExecute(old));
             return;
         }
 
@@ -314,7 +315,7 @@ public sealed partial class Judge
         if (!Descriptor.IsTable(value, level))
         {
             ulong output = Descriptor.Output(value, LevelShift(level));
-            Count(output, 1UL << LevelShift(level), 1);
+            Count(output, 1UL << LevelShift(level), 1, wasExecutable: false);
             Take(vm, output, 1UL << LevelShift(level), Descriptor.MayExecute(value));
             return;
         }
@@ -347,7 +348,7 @@ public sealed partial class Judge
     }
 
     /// <summary>Counts the leaves that map pages; a call's first touch of a page notes what there was.</summary>
-    private void Count(ulong output, ulong bytes, int change)
+    private void Count(ulong output, ulong bytes, int change, bool wasExecutable)
     {
         int page = PageOf(output);
         CallRecord? call = _calls.Count != 0 ? _calls.Peek() : null;
@@ -357,6 +358,7 @@ public sealed partial class Judge
             if (call is not null && state.Call != call.Number)
             {
                 state.Call = call.Number;
+                state.WasExecutable = wasExecutable;
                 call.Touched.Add((page, state.Mappings));
             }
 
@@ -364,19 +366,38 @@ public sealed partial class Judge
         }
     }
 
+    /// <summary>A dead VM's table goes with what it says: its leaves map nothing any more.</summary>
+    private void Uncount(TablePage table)
+    {
+        int shift = LevelShift(table.Level);
+        for (int index = table.Low; index <= table.High; index++)
+        {
+            ulong entry = table.Entries[index];
+            if (Descriptor.IsValid(entry) && !Descriptor.IsTable(entry, table.Level))
+            {
+                Count(Descriptor.Output(entry, shift), 1UL << shift, -1, Descriptor.MayExecute(entry));
+            }
+        }
+
+        table.Vm = null;
+    }
+
     /// <summary>A leaf leads to pages: pool pages are the VM's from now on, and code is fetched from some.</summary>
     private void Take(JudgedVm vm, ulong output, ulong bytes, bool isExecutable)
     {
         int page = PageOf(output);
+        int call = _calls.Count != 0 ? _calls.Peek().Number : 0;
         for (int left = PagesWithin(output, bytes); left > 0; left--, page++)
         {
             ref PageState state = ref _pages[page];
             if (state.IsPool)
             {
+                state.Copied = state.Owner == vm.Party ? state.Copied : 0;
                 state.Owner = (ushort)vm.Party;
             }
 
-            if (isExecutable)
+            // Where the guest could fetch before the call, what was written since is the writer's to make visible.
+            if (isExecutable && !(state.Call == call && state.WasExecutable))
             {
                 state.InstructionBaseline = state.Latest;
             }

@@ -70,6 +70,8 @@ public sealed partial class Judge
             }
         }
 
+        // What this PE caches from now on no pair has covered.
+        vm.Tag.Pairs = 0;
         vm.Tag.Loaded |= bit;
         vm.Tag.MayHold |= bit;
     }
@@ -124,6 +126,12 @@ public sealed partial class Judge
         {
             if (_pages[page].Mappings != 0)
             {
+                if (!_pages[page].IsPool)
+                {
+                    // The host frees nothing that a VM still has mapped, whether it runs or not.
+                    Fail(ViolationKind.FrameFreedInUse, "a guest", "the host frees a frame that a VM still has mapped");
+                }
+
                 foreach (TlbTag tag in _tags)
                 {
                     if (tag.Loaded != 0 && _pages[page].Owner == tag.Vm.Party)
@@ -151,6 +159,13 @@ public sealed partial class Judge
 
         vm.IsReleased = true;
         vm.Dangles = true;
+        for (int page = 0; page < _pageCount; page++)
+        {
+            if (_tables[page] is TablePage table && table.Vm == vm)
+            {
+                Uncount(table);
+            }
+        }
     }
 
     /// <summary>The frames that stale leaves lead to and that are not known to be free: to be asked after.</summary>
@@ -315,7 +330,7 @@ public sealed partial class Judge
             }
 
             bool isWhole = operation.Kind >= TlbiKind.Vmid;
-            if (isWhole && (!_features.EarlyCompletion || ++tag.Pairs == 2))
+            if (isWhole && IsSure(ref tag.Pairs, ref tag.PairAt))
             {
                 tag.MayHold &= ~operation.Pes | tag.Loaded;
                 tag.Pairs = 0;
@@ -338,6 +353,21 @@ public sealed partial class Judge
         }
     }
 
+    /// <summary>
+    /// Whether an invalidation that a DSB completes is sure to be complete. Under the erratum it takes a second pair:
+    /// two TLBIs before one DSB are one.
+    /// </summary>
+    private bool IsSure(ref byte pairs, ref ulong pairAt)
+    {
+        if (_features.EarlyCompletion && pairAt != _sequence && pairs < 2)
+        {
+            pairAt = _sequence;
+            pairs++;
+        }
+
+        return !_features.EarlyCompletion || pairs >= 2;
+    }
+
     private void ApplyTo(ref StaleItem item, PendingTlbi operation, bool isWhole, uint loaded)
     {
         // What a walk could still read when the invalidation was issued can be cached again after it, by PEs that walk.
@@ -349,7 +379,7 @@ public sealed partial class Judge
         if (operation.Kind == TlbiKind.Combined)
         {
             bool isRefillable = item.ClearedAt > operation.At;
-            if (!isRefillable && (!_features.EarlyCompletion || ++item.CombinedPairs >= 2))
+            if (!isRefillable && IsSure(ref item.CombinedPairs, ref item.CombinedPairAt))
             {
                 item.CombinedPes &= ~operation.Pes | item.Stage2Pes;
             }
@@ -367,7 +397,7 @@ public sealed partial class Judge
             }
         }
 
-        if (_features.EarlyCompletion && ++item.Stage2Pairs < 2)
+        if (!IsSure(ref item.Stage2Pairs, ref item.Stage2PairAt))
         {
             return;
         }

@@ -27,6 +27,7 @@ public sealed partial class Judge
     private readonly IEventListener? _listener;
     private PageState[] _pages = [];
     private TablePage?[] _tables = [];
+    private int _pageCount;
     private ulong _sequence = 1;
 
     /// <param name="features">What the machine has.</param>
@@ -39,6 +40,7 @@ public sealed partial class Judge
         listener?.Machine(features, granuleShift, pes);
         _features = features;
         _granuleShift = granuleShift;
+        Reuse();
         _pendingTlbi = new List<PendingTlbi>[pes];
         _pendingCache = new List<PendingCache>[pes];
         for (int pe = 0; pe < pes; pe++)
@@ -50,6 +52,9 @@ public sealed partial class Judge
 
     /// <summary>Checked operations: events that were judged.</summary>
     public long Events { get; private set; }
+
+    /// <summary>Rises with every write and barrier; <see cref="PageVersion.Sequence"/> is counted by it.</summary>
+    internal ulong Sequence => _sequence;
 
     /// <summary>Adds a party, a VM or an object of the host's, to whom bytes can belong.</summary>
     public int AddParty(string name)
@@ -68,15 +73,21 @@ public sealed partial class Judge
     public void AddMemory(Pa start, ulong bytes, bool isPool, bool isZero)
     {
         _listener?.Memory(start, bytes, isPool, isZero);
-        int first = _pages.Length;
+        int first = _pageCount;
         int count = (int)(bytes >> _granuleShift);
         _memory.Add((start.Value, start.Value + bytes, first));
-        System.Array.Resize(ref _pages, first + count);
-        System.Array.Resize(ref _tables, first + count);
+        _pageCount += count;
+        if (_pageCount > _pages.Length)
+        {
+            System.Array.Resize(ref _pages, _pageCount);
+            System.Array.Resize(ref _tables, _pageCount);
+        }
+
         ulong version = Version.Of(_sequence, Hypervisor, isZero ? Hypervisor : Nobody);
         for (int page = first; page < first + count; page++)
         {
             ref PageState state = ref _pages[page];
+            state = default;
             state.Latest = state.CoherentOldest = state.PocOldest = version;
             state.IsPool = isPool;
         }
@@ -114,6 +125,14 @@ public sealed partial class Judge
     [DoesNotReturn]
     private static void Fail(ViolationKind kind, string consumer, string text) =>
         throw new ViolationException(new Violation(kind, consumer, text));
+
+    [DoesNotReturn]
+    private void Fail(ViolationKind kind, string consumer, string text, ulong seen, ulong expected) =>
+        throw new ViolationException(
+            new Violation(kind, consumer, text) { Seen = VersionOf(seen), Expected = VersionOf(expected) });
+
+    private PageVersion VersionOf(ulong version) =>
+        new(version >> (2 * Version.PartyBits), PartyOf(version), _parties[Version.Owner(version)]);
 
     private static string Hex(ulong value) => string.Create(CultureInfo.InvariantCulture, $"0x{value:x}");
 

@@ -34,6 +34,9 @@ internal struct PageState
     /// <summary>What every fetch must at least see.</summary>
     public ulong InstructionBaseline;
 
+    /// <summary>What was copied by somebody who goes by a dirty log from then on; 0 when nothing was.</summary>
+    public ulong Copied;
+
     /// <summary>Whose the page is: a party's number.</summary>
     public ushort Owner;
 
@@ -44,6 +47,9 @@ internal struct PageState
     public int Call;
 
     public bool IsPool;
+
+    /// <summary>A leaf that let guests fetch from it was there when <see cref="Call"/> first touched it.</summary>
+    public bool WasExecutable;
 }
 
 /// <summary>Versions: a sequence number above the writer above the owner, so that order is age.</summary>

@@ -31,9 +31,13 @@ internal struct StaleItem
     /// <summary>PEs that may hold it inside an entry that combines both stages.</summary>
     public uint CombinedPes;
 
-    /// <summary>Completions that counted, on a machine where the first may be early.</summary>
+    /// <summary>
+    /// On a machine where the first TLBI; DSB may be early: how many have covered this, and when the last of them did.
+    /// </summary>
     public byte Stage2Pairs;
     public byte CombinedPairs;
+    public ulong Stage2PairAt;
+    public ulong CombinedPairAt;
 
     public bool IsTable;
 
@@ -58,7 +62,9 @@ internal sealed class TlbTag(JudgedVm vm, ushort vmid)
     /// </summary>
     public uint MayHold;
 
+    /// <summary>As of an item, for the whole VMID.</summary>
     public byte Pairs;
+    public ulong PairAt;
 
     public List<StaleItem> Stale { get; } = [];
 

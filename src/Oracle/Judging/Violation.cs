@@ -42,7 +42,20 @@ public enum ViolationKind : byte
 /// <param name="Kind">The rule.</param>
 /// <param name="Consumer">Who may read, walk or run what it must not; the same for the same kind of reader.</param>
 /// <param name="Text">The whole sentence, for people.</param>
-public sealed record Violation(ViolationKind Kind, string Consumer, string Text);
+public sealed record Violation(ViolationKind Kind, string Consumer, string Text)
+{
+    /// <summary>What a reader of bytes may see; nothing where the rule is about translations.</summary>
+    public PageVersion Seen { get; init; }
+
+    /// <summary>What was written last.</summary>
+    public PageVersion Expected { get; init; }
+}
+
+/// <summary>What a page held at some time.</summary>
+/// <param name="Sequence">When it was written, in the judge's numbers, which rise; 0 for none.</param>
+/// <param name="Writer">Who wrote it.</param>
+/// <param name="Owner">Whose bytes they are.</param>
+public readonly record struct PageVersion(ulong Sequence, string Writer, string Owner);
 
 /// <summary>Ends a program at its first violation: what comes after means nothing.</summary>
 public sealed class ViolationException(Violation violation) : Exception(violation.Text)

@@ -1,6 +1,7 @@
 using System;
 using System.Runtime.InteropServices;
 using Quietus.Memory;
+using Quietus.Oracle.Search;
 using Quietus.Stage2;
 
 namespace Quietus.Oracle.Machines;
@@ -13,6 +14,9 @@ public sealed class ModelWorld
 {
     /// <summary>Where the pool's memory begins.</summary>
     public const ulong PoolStart = 0x4000_0000;
+
+    /// <summary>Of a chunk's bits: those of free frames come first, then those of zero ones, then tables.</summary>
+    private const int WordsPerSet = FramePool.WordsPerChunk / 3;
 
     private readonly Chunk[] _chunks;
     private readonly ulong[] _bits;
@@ -57,36 +61,98 @@ public sealed class ModelWorld
         }
     }
 
-    /// <summary>Writes the pool and all entries; where the arrays lie in this process is left out.</summary>
-    internal void WriteState(Action<ulong> write)
+    internal void NameChunks(StateHash hash, ChunkList ring)
     {
-        ulong chunks = (ulong)Marshal.UnsafeAddrOfPinnedArrayElement(_chunks, 0);
-        ulong bits = (ulong)Marshal.UnsafeAddrOfPinnedArrayElement(_bits, 0);
-        foreach (ulong word in MemoryMarshal.Cast<byte, ulong>(MemoryMarshal.AsBytes(new Span<FramePool>(ref _pool))))
+        int number = ring.First;
+        for (int left = ring.Count; left > 0; left--)
         {
-            write(word == chunks ? 1 : word == bits ? 2 : word);
+            hash.NamePiece(_chunks[number].Base);
+            number = _chunks[number].Next;
         }
+    }
 
-        foreach (byte part in MemoryMarshal.AsBytes(_chunks.AsSpan()))
-        {
-            write(part);
-        }
+    internal void NameFreeChunks(StateHash hash)
+    {
+        NameChunks(hash, EngineInternals.CleanChunks(ref _pool));
+        NameChunks(hash, EngineInternals.DirtyChunks(ref _pool));
+    }
 
-        for (int word = 0; word < _bits.Length; word++)
+    /// <summary>Writes the chunks that no VM has. Nothing reads what is in a dirty one.</summary>
+    internal void WriteFreeChunks(StateHash hash)
+    {
+        hash.Write(_pool.RefusedFrees);
+        hash.Write((ulong)(uint)_pool.Usage.CleanChunks << 32 | (uint)_pool.Usage.DirtyChunks);
+        ChunkList clean = EngineInternals.CleanChunks(ref _pool);
+        int number = clean.First;
+        for (int left = clean.Count; left > 0; left--)
         {
-            write(_bits[word]);
-        }
-
-        for (int page = 0; page < _entries.Length; page++)
-        {
-            ReadOnlySpan<ulong> table = _entries[page];
-            for (int at = table.IndexOfAnyExcept(0UL); at >= 0 && at < table.Length; at++)
+            for (int word = 0; word < WordsPerSet; word++)
             {
-                if (table[at] != 0)
+                WriteEntries(hash, number, word, ulong.MaxValue);
+            }
+
+            number = _chunks[number].Next;
+        }
+    }
+
+    /// <summary>Writes what a VM has.</summary>
+    internal void WriteFrames(StateHash hash, ref VmFrames frames)
+    {
+        hash.Write((ulong)(uint)frames.Available.Count << 32 | (ulong)(uint)frames.Full.Count << 8
+            | (frames.IsReserved ? 1UL : 0) | (frames.KeptEmpty ? 2UL : 0));
+        WriteRing(hash, frames.Available, frames.Stamp);
+        WriteRing(hash, frames.Full, frames.Stamp);
+    }
+
+    private void WriteRing(StateHash hash, ChunkList ring, uint stamp)
+    {
+        int number = ring.First;
+        for (int left = ring.Count; left > 0; left--)
+        {
+            ref Chunk chunk = ref _chunks[number];
+            hash.Write((ulong)chunk.State << 32 | (ulong)chunk.Free << 8 | (chunk.Owner == stamp ? 1UL : 0)
+                | (chunk.Owner == (stamp | Chunk.WholeBit) ? 2UL : 0));
+            if (chunk.State == ChunkState.Frames)
+            {
+                for (int word = 0; word < WordsPerSet; word++)
                 {
-                    write(((ulong)(uint)page << 32) | (uint)at);
-                    write(table[at]);
+                    int at = (number * FramePool.WordsPerChunk) + word;
+                    ulong zero = _bits[at + WordsPerSet];
+                    ulong tables = _bits[at + (2 * WordsPerSet)];
+                    hash.Write(_bits[at]);
+                    hash.Write(zero);
+                    hash.Write(tables);
+                    WriteEntries(hash, number, word, zero | tables);
                 }
+            }
+
+            number = chunk.Next;
+        }
+    }
+
+    /// <summary>Entries of tables, and of frames that pass for zero; whatever else is there is overwritten first.</summary>
+    private void WriteEntries(StateHash hash, int chunk, int word, ulong frames)
+    {
+        int perChunk = 1 << (FramePool.ChunkShift - _granuleShift);
+        for (int page = word * 64; page < Math.Min(perChunk, (word + 1) * 64); page++)
+        {
+            ReadOnlySpan<ulong> table = _entries[(chunk * perChunk) + page];
+            if (table.IsEmpty || (frames >> (page & 63) & 1) == 0)
+            {
+                continue;
+            }
+
+            for (int at = 0; at < table.Length; at++)
+            {
+                int skipped = table[at..].IndexOfAnyExcept(0UL);
+                if (skipped < 0)
+                {
+                    break;
+                }
+
+                at += skipped;
+                hash.Write(((ulong)(uint)page << 32) | (uint)at);
+                hash.Write(hash.Descriptor(table[at]));
             }
         }
     }

@@ -12,12 +12,18 @@ public partial class Host<TFormat, TMachine>
     private const int SmallRegion = 0;
     private const int BlockRegion = 1;
     private const int FileRegion = 2;
+    private const int AnonymousRegion = 3;
 
-    /// <summary>Where blocks begin, end, and lie inside.</summary>
+    /// <summary>Where blocks begin, end, and lie inside, in 4K.</summary>
     private static readonly int[] _blockPages = [0, 1, 7, 511, 512, 513, 700, 1023];
 
     private static Place PlaceOf(int page)
     {
+        if (page >= FirstHugePage)
+        {
+            return HugePlace((page - FirstHugePage) % HugePlaces);
+        }
+
         int index = page >> 2;
         return (page & 3) switch
         {
@@ -26,12 +32,13 @@ public partial class Host<TFormat, TMachine>
             BlockRegion => new Place(
                 BlockRegion, index % 8, BlockStart + (((ulong)_blockPages[index % 8] << 12) & ~(Granule - 1))),
             FileRegion => new Place(FileRegion, index % FilePages, FileStart + ((ulong)(index % FilePages) * Granule)),
-            _ => new Place(3, index % FilePages, AnonymousStart + ((ulong)(index % FilePages) * Granule)),
+            _ => new Place(AnonymousRegion, index % FilePages, AnonymousStart + ((ulong)(index % FilePages) * Granule)),
         };
     }
 
-    private void Access(Guest guest, int pe, Place place, Operation operation)
+    private void Access(Guest guest, int pe, Place place, ProgramStep step)
     {
+        Operation operation = step.Operation;
         if (_running[pe] != guest)
         {
             return;
@@ -63,7 +70,7 @@ public partial class Host<TFormat, TMachine>
 
             int level = there.IsMapped ? GuestMemory<TFormat, TMachine>.UnknownLevel : there.Level;
             Judge.BeginCall(guest.Judged);
-            bool answered = Fault(guest, place, kind, level);
+            bool answered = Fault(guest, place, kind, level, step.Choice);
             guest.Port.Settle();
             Judge.EndCall();
             if (!answered)
@@ -80,7 +87,7 @@ public partial class Host<TFormat, TMachine>
         _ => !attributes.ExecuteNever,
     };
 
-    private bool Fault(Guest guest, Place place, AccessKind kind, int level)
+    private bool Fault(Guest guest, Place place, AccessKind kind, int level, int choice)
     {
         var ipa = new Ipa(place.Ipa);
         if (place.Region <= BlockRegion)
@@ -95,12 +102,19 @@ public partial class Host<TFormat, TMachine>
             return result is FaultResult.Mapped or FaultResult.Retry;
         }
 
-        if (!TryHostFrame(guest, place, out ulong frame))
+        if (place.Region == HugeRegion)
+        {
+            SupplyHuge(guest, place, kind, choice, ref ticket);
+        }
+        else if (TryHostFrame(guest, place, out ulong frame))
+        {
+            ticket.Supply(new Pa(frame), Stage2Geometry.LastLevel, true);
+        }
+        else
         {
             return false;
         }
 
-        ticket.Supply(new Pa(frame), Stage2Geometry.LastLevel, true);
         return guest.Memory.CommitFault(ref guest.Machine, ref ticket) is FaultResult.Mapped or FaultResult.Retry;
     }
 
@@ -138,7 +152,7 @@ public partial class Host<TFormat, TMachine>
         switch (kind)
         {
             case AccessKind.Read:
-                Judge.Consume(start, ReaderOf(guest, place), where, isCached);
+                Judge.Consume(start, ReaderOf(place), where, isCached);
                 break;
             case AccessKind.Execute:
                 if (Judge.LastWriter(start) == party)
@@ -147,7 +161,7 @@ public partial class Host<TFormat, TMachine>
                     Judge.GuestMaintains(start, CacheKind.Instruction);
                 }
 
-                Judge.Fetch(start, ReaderOf(guest, place), where);
+                Judge.Fetch(start, ReaderOf(place), where);
                 break;
             default:
                 if (!isCached && Judge.MayBeDirty(start))
@@ -161,14 +175,16 @@ public partial class Host<TFormat, TMachine>
         }
     }
 
-    private static string ReaderOf(Guest guest, Place place) =>
-        place.Region == FileRegion ? "a VM that maps the file" : guest.Name[..4] + " itself";
+    /// <summary>Without a name: VMs are alike, and a violation is shrunk to whichever takes the fewest steps.</summary>
+    private static string ReaderOf(Place place) =>
+        place.Region is FileRegion or HugeRegion ? "a VM that maps the file" : "the VM itself";
 
     private static string WhereOf(Place place) => place.Region switch
     {
         SmallRegion => $"page {place.Index} of its memory",
-        BlockRegion => $"page {_blockPages[place.Index]} of its block memory",
+        BlockRegion => $"page {(place.Ipa - BlockStart) / Granule} of its block memory",
         FileRegion => $"page {place.Index} of the file",
+        HugeRegion => $"page {(place.Ipa - HugeStart) / Granule} of the huge file",
         _ => $"page {place.Index} of its VMM's memory",
     };
 
@@ -176,11 +192,15 @@ public partial class Host<TFormat, TMachine>
     {
         guest.Port.Pe = MonitorPe;
         Judge.BeginCall(guest.Judged);
-        Tell?.Invoke($"{step.Operation} on {guest.Name}, from {WhereOf(place)} on");
-        bool isBlocks = place.Region == BlockRegion;
-        int slot = isBlocks ? guest.Blocks : guest.Small;
-        ulong start = isBlocks ? BlockStart : SmallStart;
-        ulong bytes = isBlocks ? BlockBytes : SmallPages * Granule;
+        Tell?.Invoke(Words(guest.Name, step.Operation, WhereOf(place)));
+        (ulong start, ulong bytes, int log) = place.Region switch
+        {
+            BlockRegion => (BlockStart, BlockBytes, 0),
+            HugeRegion => (HugeStart, HugeBytes, WordsOf(BlockBytes)),
+            _ => (SmallStart, SmallPages * Granule, WordsOf(BlockBytes + HugeBytes)),
+        };
+        int words = WordsOf(bytes);
+        ref int slot = ref SlotOf(guest, place);
         switch (step.Operation)
         {
             case Operation.UnmapPool:
@@ -197,23 +217,35 @@ public partial class Host<TFormat, TMachine>
                 Unmap(guest, from, to, why, PageFate.AnonymousLastMappingFreed);
                 break;
             case Operation.ReplaceSlot:
-                if (guest.Memory.RemoveSlot(ref guest.Machine, slot) == MemoryResult.Ok)
+                TellLeftOut(
+                    UnmapOperation.SlotRemoval, default,
+                    place.Region == HugeRegion ? PageFate.FileBacked : PageFate.AnonymousLastMappingFreed);
+                if (guest.Memory.TryGetSlot(slot, out MemorySlot old)
+                    && guest.Memory.RemoveSlot(ref guest.Machine, slot) == MemoryResult.Ok)
                 {
-                    SlotOptions options = SlotOptions.Ram(isBlocks ? PageSizing.Auto : PageSizing.Pages);
-                    guest.Memory.AddSlot(new Ipa(start), bytes, options, out slot);
-                    (isBlocks ? ref guest.Blocks : ref guest.Small) = slot;
+                    guest.Memory.AddSlot(new Ipa(start), bytes, old.Options, out slot);
                 }
 
                 break;
             case Operation.StartLog:
-                guest.Log ??= GC.AllocateArray<ulong>(2 * LogWords, pinned: true);
-                nint log = System.Runtime.InteropServices.Marshal.UnsafeAddrOfPinnedArrayElement(
-                    guest.Log, isBlocks ? LogWords : 0);
-                guest.Memory.StartDirtyLog(ref guest.Machine, slot, new UnmanagedArray<ulong>(log, LogWords));
+                guest.Log ??= GC.AllocateArray<ulong>(
+                    WordsOf(BlockBytes + HugeBytes) + WordsOf(SmallPages * Granule), pinned: true);
+                nint at = System.Runtime.InteropServices.Marshal.UnsafeAddrOfPinnedArrayElement(guest.Log, log);
+                if (guest.Memory.StartDirtyLog(ref guest.Machine, slot, new UnmanagedArray<ulong>(at, words))
+                    == MemoryResult.Ok)
+                {
+                    CopyAll(guest, place.Region);
+                }
+
                 break;
             case Operation.ReadLog:
-                Span<ulong> dirty = stackalloc ulong[LogWords];
-                guest.Memory.GetAndClearDirtyLog(ref guest.Machine, slot, dirty);
+                Span<ulong> dirty = stackalloc ulong[words];
+                if (guest.Memory.GetAndClearDirtyLog(ref guest.Machine, slot, dirty) == MemoryResult.Ok)
+                {
+                    CopyDirty(guest, place.Region, start, dirty);
+                }
+
+                Copied(ref guest.Machine);
                 break;
             case Operation.StopLog:
                 guest.Memory.StopDirtyLog(slot);
@@ -226,12 +258,26 @@ public partial class Host<TFormat, TMachine>
         EndChange(guest);
     }
 
-    private const int LogWords = 16;
+    private static int WordsOf(ulong bytes) => (int)GuestMemory<TFormat, TMachine>.DirtyLogWords(bytes);
+
+    private static ref int SlotOf(Guest guest, Place place)
+    {
+        switch (place.Region)
+        {
+            case BlockRegion:
+                return ref guest.Blocks;
+            case HugeRegion:
+                return ref guest.Huge;
+            default:
+                return ref guest.Small;
+        }
+    }
 
     private void Unmap(Guest guest, ulong from, ulong to, NotifierEvent why, PageFate fate)
     {
+        TellLeftOut(UnmapOperation.NotifierRange, why, Claim(fate));
         var range = new NotifierRange(new Ipa(from), new Ipa(to), why, true, Claim(fate));
-        guest.Memory.UnmapRange(ref guest.Machine, in range);
+        Unmap(ref guest.Memory, ref guest.Machine, in range);
     }
 
     private void EndChange(Guest guest)
@@ -244,21 +290,35 @@ public partial class Host<TFormat, TMachine>
     private void ChangeHost(Guest guest, int index, ProgramStep step)
     {
         guest.Port.Pe = MonitorPe;
-        bool isFile = step.Operation is Operation.MunmapFile or Operation.WriteBack
+        bool isFile = step.Operation is Operation.MunmapFile or Operation.WriteBack or Operation.WriteFile
             || (step.Operation is Operation.MunmapPinned or Operation.Protect && (step.Choice & 1) != 0);
         ulong ipa = (isFile ? FileStart : AnonymousStart) + ((ulong)index * Granule);
         ulong frame = isFile ? HostStart + ((ulong)index * Granule) : guest.Frames[index];
-        if (frame == 0)
+        bool isGoing = guest.IsUnmapping && ipa >= guest.Unmapping.Start.Value && ipa < guest.Unmapping.End.Value;
+        if (frame == 0 || (isGoing && !isFile))
         {
+            // What the host has begun to free it does not remap or swap out meanwhile.
             return;
         }
 
         var page = new Pa(frame);
-        string where = WhereOf(new Place(isFile ? FileRegion : 3, index, ipa));
-        Tell?.Invoke($"{step.Operation} on {guest.Name}, {where}");
+        string where = WhereOf(new Place(isFile ? FileRegion : AnonymousRegion, index, ipa));
+        Tell?.Invoke(Words(guest.Name, step.Operation, where));
         if (step.Operation == Operation.WriteBack)
         {
             Judge.Consume(page, "write-back", where, isCached: true);
+            return;
+        }
+
+        if (step.Operation == Operation.WriteFile)
+        {
+            Judge.Write(page, Granule, Judge.Hypervisor, _file, isCached: true);
+            return;
+        }
+
+        if (step.Operation == Operation.MovePage)
+        {
+            // Of these pages none is mapped read-only.
             return;
         }
 

@@ -1,88 +1,240 @@
 using System;
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
+using System.Collections.Generic;
+using Quietus.Memory;
+using Quietus.Oracle.Judging;
+using Quietus.Oracle.Machines;
+using Quietus.Oracle.Search;
+using Quietus.Stage2;
 
 namespace Quietus.Oracle.Programs;
 
-// The whole machine's state as one number.
+// The whole machine's state as one number, and what a step would touch of it.
 public partial class Host<TFormat, TMachine>
 {
+    private const ulong Parked = 1UL << 63;
+
     /// <summary>
-    /// A 128-bit hash of everything that later steps depend on; false where there is none, so that the state must pass
-    /// for a new one. What only counts, or holds an address of this process, tells states apart that are alike: that
-    /// costs time and loses nothing.
+    /// A hash of everything that later steps depend on; false where there is none, so that the state must pass for a
+    /// new one. Counters, caches of the engine's and what only a free chunk's last owner knew are left out.
     /// </summary>
-    public bool TryHashState(out UInt128 hash)
+    /// <param name="hash">Working memory.</param>
+    /// <param name="isSymmetric">PEs and VMs are alike: states that differ in their numbers alone are the same.</param>
+    /// <param name="state">The hash.</param>
+    internal bool TryHashState(StateHash hash, bool isSymmetric, out UInt128 state)
     {
-        ulong a = 0xCBF2_9CE4_8422_2325;
-        ulong b = 0x9E37_79B9_7F4A_7C15;
-        void Write(ulong word)
+        state = UInt128.MaxValue;
+        // The huge file's blocks are not written below: a state with it is like no other.
+        if (!Judge.IsSettled || _huge[0] != 0)
         {
-            a = (a ^ word) * 0x9FB2_1C65_1E98_DF25;
-            a ^= a >> 32;
-            b = (System.Numerics.BitOperations.RotateLeft(b, 23) ^ word) * 0xD6E8_FEB8_6659_FD93;
-            b ^= b >> 29;
+            return false;
         }
 
-        bool isKnown = Judge.TryWriteState(Write);
-        _world.WriteState(Write);
-        WriteBytes(ref _vmids[0], Write, _vmidWords);
-        foreach (ulong word in _vmidWords)
+        foreach (Guest? guest in _guests)
         {
-            Write(word);
+            if (guest is { Log: not null } or { IsUnmapping: true })
+            {
+                return false;
+            }
         }
 
+        foreach (int[] slots in Orders.Of(_guests.Length, isSymmetric))
+        {
+            foreach (int[] pes in Orders.Of(_options.Pes, isSymmetric))
+            {
+                hash.Begin(pes);
+                NameMemory(hash, slots);
+                WriteState(hash, slots, pes);
+                state = UInt128.Min(state, hash.Value);
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>What a step that is not run would do here.</summary>
+    internal StepEffect EffectOf(ProgramStep step, out ulong frame)
+    {
+        frame = 0;
+        int pe = step.Pe % _options.Pes;
+        if (_guests[step.Vm % _guests.Length] is not Guest guest)
+        {
+            return step.Operation is Operation.Create or Operation.Enter ? StepEffect.Any : StepEffect.Nothing;
+        }
+
+        switch (step.Operation)
+        {
+            case Operation.Create:
+                return StepEffect.Nothing;
+            case Operation.Enter:
+                return _running[pe] == guest ? StepEffect.Nothing : StepEffect.Switches;
+            case Operation.Leave:
+                return _running[pe] == guest ? StepEffect.Switches : StepEffect.Nothing;
+            case <= Operation.Execute:
+                return _running[pe] == guest ? EffectOf(guest, step, out frame) : StepEffect.Nothing;
+            case Operation.Scrub:
+                return _world.Pool.Usage.DirtyChunks == 0 ? StepEffect.Nothing : StepEffect.Any;
+            default:
+                return StepEffect.Any;
+        }
+    }
+
+    private static StepEffect EffectOf(Guest guest, ProgramStep step, out ulong frame)
+    {
+        frame = 0;
+        AccessKind kind = step.Operation is Operation.Write or Operation.WriteUncached ? AccessKind.Write
+            : AccessKind.Read;
+        try
+        {
+            Translation there = guest.Memory.Translate(ref guest.Machine, new Ipa(PlaceOf(step.Page).Ipa));
+            bool isDirect = step.Operation != Operation.Execute && there.IsMapped && there.Attributes.Accessed
+                && Permits(there.Attributes, kind);
+            frame = there.Output.Value & ~(Granule - 1);
+            return isDirect ? StepEffect.Touches : StepEffect.Any;
+        }
+        catch (ViolationException)
+        {
+            return StepEffect.Any;
+        }
+    }
+
+    /// <summary>Chunks go by who has them, host frames by who has them or when they are given out.</summary>
+    private void NameMemory(StateHash hash, int[] slots)
+    {
+        hash.AddArea(ModelWorld.PoolStart, (int)(_world.PoolBytes >> FramePool.ChunkShift), FramePool.ChunkShift);
+        hash.AddArea(HostStart, FilePages + SpareFrames, TFormat.GranuleShift);
+        for (ulong page = 0; page < FilePages; page++)
+        {
+            hash.NamePiece(HostStart + (page * Granule));
+        }
+
+        foreach (int slot in slots)
+        {
+            if (_guests[slot] is Guest guest)
+            {
+                ref VmFrames frames = ref guest.Port.Records.Frames;
+                _world.NameChunks(hash, frames.Available);
+                _world.NameChunks(hash, frames.Full);
+                foreach (ulong frame in guest.Frames)
+                {
+                    hash.NamePiece(frame);
+                }
+            }
+        }
+
+        _world.NameFreeChunks(hash);
         foreach (ulong frame in _frames)
         {
-            Write(frame);
+            hash.NamePiece(frame);
         }
+    }
 
-        for (int slot = 0; slot < _guests.Length; slot++)
+    private void WriteState(StateHash hash, int[] slots, int[] pes)
+    {
+        for (int order = 0; order < slots.Length; order++)
         {
-            if (_guests[slot] is not Guest guest)
+            if (_guests[slots[order]] is not Guest guest)
             {
-                Write(0);
                 continue;
             }
 
-            Write(1 + (ulong)(uint)guest.Small + ((ulong)(uint)guest.Blocks << 8));
-            isKnown &= guest.Log is null;
+            hash.Write(0x6E57UL << 32 | (uint)order);
+            hash.Write(hash.Party(guest.Judged!.Party) << 32 | hash.Party(guest.Anonymous));
+            hash.Write((guest.Judged.Dangles ? 1UL : 0) | (guest.Judged.IsReleased ? 2UL : 0)
+                | (guest.Judged.Tag is { } tag ? 4UL | (ulong)tag.Vmid << 8 : 0));
+            uint running = 0;
             for (int pe = 0; pe < _running.Length; pe++)
             {
-                Write(_running[pe] == guest ? 1UL : 0);
+                running |= _running[pe] == guest ? 1U << pe : 0;
             }
 
-            WriteBytes(ref guest.Memory, Write, null);
-            WriteBytes(ref guest.Lease, Write, null);
-            WriteBytes(ref guest.Port.Records.Frames, Write, null);
+            hash.Write(hash.Pes(running));
+            hash.Write(hash.Descriptor(guest.Memory.Vttbr | 1));
+            hash.Write(NameOfTag(guest.Lease.Tag));
+            WriteSlots(hash, ref guest.Memory);
+            _world.WriteFrames(hash, ref guest.Port.Records.Frames);
             foreach (ulong frame in guest.Frames)
             {
-                Write(frame);
+                hash.Write(hash.Address(frame));
             }
         }
 
-        hash = new UInt128(a, b);
-        return isKnown;
-    }
-
-    /// <summary>A structure; an address inside <paramref name="pinned"/> is written as its place there.</summary>
-    private static void WriteBytes<T>(ref T value, Action<ulong> write, ulong[]? pinned)
-        where T : struct
-    {
-        ReadOnlySpan<byte> bytes = MemoryMarshal.CreateReadOnlySpan(
-            ref Unsafe.As<T, byte>(ref value), Unsafe.SizeOf<T>());
-        ulong start = pinned is null ? 0 : (ulong)Marshal.UnsafeAddrOfPinnedArrayElement(pinned, 0);
-        ulong length = pinned is null ? 0 : (ulong)pinned.Length * sizeof(ulong);
-        while (bytes.Length >= sizeof(ulong))
+        hash.Write(_vmidWords[0]);
+        hash.Write((ulong)(uint)EngineInternals.NextNumber(ref Vmids));
+        for (int at = 0; at <= pes.Length; at++)
         {
-            ulong word = MemoryMarshal.Read<ulong>(bytes);
-            write(word - start < length ? word - start : word);
-            bytes = bytes[sizeof(ulong)..];
+            int pe = at < pes.Length ? Array.IndexOf(pes, at) : at;
+            hash.Write(NameOfTag(_vmidWords[2 + pe]));
+            hash.Write(NameOfTag(_vmidWords[3 + _options.Pes + pe]));
         }
 
-        foreach (byte rest in bytes)
+        _world.WriteFreeChunks(hash);
+        Judge.WriteState(hash);
+    }
+
+    /// <summary>A VMID with its generation's age: the number of generations so far is nothing to tell states by.</summary>
+    private ulong NameOfTag(ulong tag)
+    {
+        ulong number = (1UL << _options.VmidBits) - 1;
+        return tag is 0 or Parked ? tag
+            : (EngineInternals.Generation(ref Vmids) - (tag & ~number)) | (tag & number) | 1UL << 62;
+    }
+
+    private static void WriteSlots(StateHash hash, ref GuestMemory<TFormat, TMachine> memory)
+    {
+        hash.Write(memory.MappedPages << 32 | memory.MappedBlocks << 16 | memory.TablePages);
+        for (int number = 0; number < SlotTable.Capacity; number++)
         {
-            write(rest);
+            if (memory.TryGetSlot(number, out MemorySlot slot))
+            {
+                hash.Write((ulong)(uint)number << 8 | (slot.OrdinaryLeaf != 0 ? 1UL : 0) | (slot.IsLogged ? 2UL : 0));
+                hash.Write(slot.First);
+                hash.Write(slot.Bytes);
+            }
+        }
+    }
+}
+
+/// <summary>What a step would touch.</summary>
+internal enum StepEffect : byte
+{
+    /// <summary>Nothing at all: nobody is there to do it.</summary>
+    Nothing,
+
+    /// <summary>A guest's access by a translation that is there: one page, and no table.</summary>
+    Touches,
+
+    /// <summary>A PE enters or leaves a VM that is there.</summary>
+    Switches,
+
+    /// <summary>Whatever it likes.</summary>
+    Any,
+}
+
+/// <summary>The orders in which numbered things can be looked at.</summary>
+internal static class Orders
+{
+    private static readonly int[][][] _all = [.. Make()];
+
+    /// <summary>All orders of so many things, 1 to 4; the first one alone where they are not alike.</summary>
+    public static ReadOnlySpan<int[]> Of(int count, bool areAlike) =>
+        areAlike ? _all[count] : _all[count].AsSpan(0, 1);
+
+    private static IEnumerable<int[][]> Make()
+    {
+        List<int[]> orders = [[]];
+        for (int count = 0; count <= 4; count++)
+        {
+            yield return [.. orders];
+            List<int[]> longer = [];
+            foreach (int[] order in orders)
+            {
+                for (int at = count; at >= 0; at--)
+                {
+                    longer.Add([.. order[..at], count, .. order[at..]]);
+                }
+            }
+
+            orders = longer;
         }
     }
 }

@@ -20,7 +20,6 @@ public partial class Host<TFormat, TMachine>
     where TFormat : struct, IDescriptorFormat
     where TMachine : struct, IMemoryMachine
 {
-    private const int Chunks = 8;
     private const int FilePages = 8;
     private const int SpareFrames = 64;
     private const ulong HostStart = 0x9_0000_0000;
@@ -49,7 +48,7 @@ public partial class Host<TFormat, TMachine>
     {
         _options = options;
         _make = make;
-        _world = new ModelWorld(Chunks, TFormat.GranuleShift, options.PoolIsZero);
+        _world = new ModelWorld(options.Chunks, TFormat.GranuleShift, options.PoolIsZero);
         Judge = new Judge(options.Features, TFormat.GranuleShift, options.Pes + 1, options.Listener);
         Judge.AddMemory(new Pa(ModelWorld.PoolStart), _world.PoolBytes, isPool: true, options.PoolIsZero);
         Judge.AddMemory(new Pa(HostStart), (FilePages + SpareFrames) * Granule, isPool: false, isZero: false);
@@ -76,9 +75,6 @@ public partial class Host<TFormat, TMachine>
     /// <summary>The judge of this machine.</summary>
     public Judge Judge { get; }
 
-    /// <summary>Receives one line for each step, when somebody wants the story.</summary>
-    public Action<string>? Tell { get; set; }
-
     /// <summary>The circumstances.</summary>
     protected ProgramOptions Options => _options;
 
@@ -100,7 +96,7 @@ public partial class Host<TFormat, TMachine>
         {
             if (step.Operation is Operation.Create or Operation.Enter)
             {
-                Create(slot);
+                Create(slot, (step.Choice & 3) == 1);
             }
 
             return;
@@ -113,6 +109,16 @@ public partial class Host<TFormat, TMachine>
         guest.Port.Records.SetsAccessFlag =
             step.Race != 0 ? entry => _random.Next(2) == 0 && Judge.TrySetAccessFlag(entry) : null;
         Place place = PlaceOf(step.Page);
+        if (place.Region == HugeRegion)
+        {
+            UseHugeFile();
+        }
+
+        Run(step, guest, pe, place);
+    }
+
+    private void Run(ProgramStep step, Guest guest, int pe, Place place)
+    {
         switch (step.Operation)
         {
             case Operation.Create:
@@ -124,18 +130,33 @@ public partial class Host<TFormat, TMachine>
                 Leave(pe);
                 break;
             case <= Operation.Execute:
-                Access(guest, pe, place, step.Operation);
+                Access(guest, pe, place, step);
+                break;
+            case Operation.UnmapPool when place.Region == HugeRegion:
+                ChangeHuge(guest, place, step);
                 break;
             case <= Operation.Age:
                 ChangePool(guest, place, step);
                 break;
             case Operation.Kill or Operation.KillLate:
-                Kill(guest, slot, step.Operation == Operation.KillLate);
+                Kill(guest, step.Operation == Operation.KillLate);
                 break;
             case Operation.Scrub:
                 Scrub(guest);
                 break;
+            case Operation.BeginUnmap:
+                BeginUnmap(guest, place, step);
+                break;
+            case Operation.ContinueUnmap:
+                ContinueUnmap(guest);
+                break;
             default:
+                if (place.Region == HugeRegion)
+                {
+                    ChangeHuge(guest, place, step);
+                    break;
+                }
+
                 ChangeHost(guest, place.Index % FilePages, step);
                 break;
         }
@@ -163,11 +184,36 @@ public partial class Host<TFormat, TMachine>
     /// <summary>What the memory layer is told of a page that leaves Stage-2.</summary>
     protected virtual PageFate Claim(PageFate fate) => fate;
 
-    private void Create(int slot)
+    /// <summary>Takes a range out of a live VM's Stage-2.</summary>
+    protected virtual void Unmap(
+        ref GuestMemory<TFormat, TMachine> memory, ref TMachine machine, in NotifierRange range) =>
+        memory.UnmapRange(ref machine, in range);
+
+    /// <summary>Gives back all that a dead VM has.</summary>
+    protected virtual ReleaseReport Release(ref GuestMemory<TFormat, TMachine> memory, ref TMachine machine) =>
+        memory.Release(ref machine);
+
+    /// <summary>A PE has loaded a VM's VTTBR_EL2, with this VMID.</summary>
+    protected virtual void Entered(ref TMachine machine, Vmid vmid)
+    {
+    }
+
+    /// <summary>A dirty log was read, and what it named is copied.</summary>
+    protected virtual void Copied(ref TMachine machine)
+    {
+    }
+
+    private void Create(int slot, bool isPrivate)
     {
         var records = new ModelVm();
         var port = new VmPort(Judge, _world, records) { Pe = MonitorPe };
-        var guest = new Guest { Slot = slot, Port = port, Name = NameOf(slot) };
+        var guest = new Guest
+        {
+            Slot = slot,
+            Port = port,
+            Name = NameOf(slot),
+            IsPrivate = isPrivate,
+        };
         guest.Machine = _make(
             new ObservedMachine<ModelMachine, JudgeObserver>(
                 new ModelMachine(_world, records, _options.Features), new JudgeObserver(port)),
@@ -206,6 +252,7 @@ public partial class Host<TFormat, TMachine>
         guest.Memory.AddSlot(new Ipa(FileStart), FilePages * Granule, HostSlot(PageFate.FileBacked), out _);
         guest.Memory.AddSlot(
             new Ipa(AnonymousStart), FilePages * Granule, HostSlot(PageFate.AnonymousLastMappingFreed), out _);
+        guest.Memory.AddSlot(new Ipa(HugeStart), HugeBytes, HostSlot(PageFate.FileBacked), out guest.Huge);
     }
 
     private static SlotOptions HostSlot(PageFate fate) =>
@@ -232,6 +279,7 @@ public partial class Host<TFormat, TMachine>
         _running[pe] = guest;
         Tell?.Invoke($"PE {pe} enters {guest.Name}, VMID {guest.Memory.Vmid.Value}");
         Judge.Load(pe, guest.Judged!, guest.Memory.Vmid);
+        Entered(ref guest.Machine, guest.Memory.Vmid);
     }
 
     private void Leave(int pe)
@@ -256,22 +304,23 @@ public partial class Host<TFormat, TMachine>
         }
     }
 
-    private void Kill(Guest guest, int slot, bool late)
+    private void Kill(Guest guest, bool late)
     {
         if (WaitsForVcpus && !late)
         {
             LeaveAll(guest);
         }
 
-        Tell?.Invoke($"{guest.Name} dies{(late ? " while PEs still have its VTTBR" : string.Empty)}");
+        Tell?.Invoke($"{guest.Name} dies{(late ? " while PEs still have its VTTBR" : ", its vCPUs out")}");
+        TellLeftOut(UnmapOperation.Release, default, PageFate.AnonymousLastMappingFreed);
         guest.Port.Pe = MonitorPe;
         guest.Port.BeforeEnd = late && WaitsForVcpus ? _ => LeaveAll(guest) : null;
         Judge.BeginCall(guest.Judged);
-        ReleaseReport report = guest.Memory.Release(ref guest.Machine);
+        ReleaseReport report = Release(ref guest.Memory, ref guest.Machine);
         guest.Port.FindReturned();
         Judge.EndCall();
         RetireVmid(ref Vmids, ref guest.Lease, report.VmidIsInvalidated);
-        foreach (ulong frame in guest.Frames)
+        foreach (ulong frame in (ReadOnlySpan<ulong>)[.. guest.Frames, .. guest.Copies])
         {
             if (frame != 0)
             {
@@ -280,12 +329,13 @@ public partial class Host<TFormat, TMachine>
         }
 
         LeaveAll(guest);
-        _guests[slot] = null;
+        _guests[guest.Slot] = null;
         TellIssued(guest);
     }
 
     private void Scrub(Guest guest)
     {
+        guest.Port.Pe = MonitorPe;
         ScrubJob job = default;
         if (!job.TryBegin(ref guest.Machine))
         {
@@ -299,10 +349,6 @@ public partial class Host<TFormat, TMachine>
         while (!job.Clean(ref guest.Machine));
         Tell?.Invoke("an idle PE scrubs a chunk");
     }
-
-    private void TellIssued(Guest guest) => Tell?.Invoke(string.Create(
-        CultureInfo.InvariantCulture,
-        $"  issued: {guest.Port.Invalidations} TLBI, {guest.Port.Maintained} ranges of cache maintenance"));
 
     /// <summary>Other PEs' guests go on: one writes where a translation that is going may still let it.</summary>
     private void Between(VmPort port)
@@ -325,15 +371,32 @@ public partial class Host<TFormat, TMachine>
         public required int Slot;
         public required VmPort Port;
         public required string Name;
+
+        /// <summary>Its VMM maps the huge file so that it gets copies of what it writes (MAP_PRIVATE).</summary>
+        public required bool IsPrivate;
         public TMachine Machine;
         public GuestMemory<TFormat, TMachine> Memory;
         public VmidLease Lease;
         public JudgedVm? Judged;
         public int Small;
         public int Blocks;
+        public int Huge;
         public int Anonymous;
         public ulong[]? Log;
         public readonly ulong[] Frames = new ulong[FilePages];
+
+        /// <summary>The VMM's own copies of pages of the huge file; 0 where it has none.</summary>
+        public readonly ulong[] Copies = new ulong[HugePlaces];
+
+        /// <summary>A range goes in bounded calls, and the invalidation has not ended.</summary>
+        public bool IsUnmapping;
+
+        /// <summary>All of that range was done.</summary>
+        public bool IsUnmapped;
+
+        public NotifierRange Unmapping;
+        public InvalidationCursor Cursor;
+        public Place UnmappingOf;
     }
 
     /// <summary>An address that programs use.</summary>

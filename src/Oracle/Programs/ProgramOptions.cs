@@ -12,6 +12,8 @@ namespace Quietus.Oracle.Programs;
 /// <param name="VmidBits">2 makes numbers scarce, so that they roll over.</param>
 /// <param name="PoolIsZero">The pool's memory is known to be zero at the start.</param>
 /// <param name="UncachedGuests">Guests may turn their caches off, and nothing else is claimed of them.</param>
+/// <param name="GranuleShift">12, 14 or 16: the page that programs work with.</param>
+/// <param name="Chunks">Chunks of 2 MB in the pool.</param>
 /// <param name="Listener">Hears what the judge is told.</param>
 public sealed record ProgramOptions(
     MaintenancePolicy Policy,
@@ -21,4 +23,6 @@ public sealed record ProgramOptions(
     int VmidBits = 2,
     bool PoolIsZero = false,
     bool UncachedGuests = true,
+    int GranuleShift = 12,
+    int Chunks = 8,
     IEventListener? Listener = null);

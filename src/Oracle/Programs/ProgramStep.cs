@@ -79,17 +79,31 @@ public enum Operation : byte
 
     /// <summary>The file's page is written back.</summary>
     WriteBack,
+
+    /// <summary>A process of the host writes the file's page, through the caches.</summary>
+    WriteFile,
+
+    /// <summary>The host moves a page that is mapped read-only, and says so once (the notifier's change_pte).</summary>
+    MovePage,
+
+    /// <summary>A range begins to be taken by a caller who may not block: one bounded call.</summary>
+    BeginUnmap,
+
+    /// <summary>The next bounded call for that range, or the end of its invalidation.</summary>
+    ContinueUnmap,
 }
 
 /// <summary>One step of a program. Any values do: they are taken by remainder, or nothing is done.</summary>
 /// <param name="Operation">What is done.</param>
 /// <param name="Pe">By which PE.</param>
 /// <param name="Vm">To which VM.</param>
-/// <param name="Page">At which page.</param>
+/// <param name="Page">
+/// At which page: below 64 the two lowest bits say of which region, from 64 on it is one of the huge file.
+/// </param>
 /// <param name="Choice">What else there is to choose.</param>
 /// <param name="Race">Not 0: other PEs' guests write in between, at random from this seed.</param>
 public readonly record struct ProgramStep(Operation Operation, byte Pe, byte Vm, byte Page, byte Choice, ushort Race)
 {
     /// <summary>How many operations there are.</summary>
-    public const int Operations = (int)Operation.WriteBack + 1;
+    public const int Operations = (int)Operation.ContinueUnmap + 1;
 }

@@ -32,6 +32,9 @@ public sealed class VmPort
     /// <summary>Set by a machine with a defect: the next invalidation reaches the issuing PE only.</summary>
     public bool NextIsLocal { get; set; }
 
+    /// <summary>Set by a defect: whether cache maintenance of so many bytes is left out, as far as a judge sees.</summary>
+    public System.Func<CacheKind, Pa, ulong, bool>? LeavesOut { get; set; }
+
     /// <summary>What was issued since the step began.</summary>
     public int Invalidations { get; internal set; }
 
@@ -141,6 +144,11 @@ public readonly struct JudgeObserver(VmPort port) : IMachineObserver
     public void Maintains(CacheKind kind, Pa start, ulong bytes)
     {
         port.Settle();
+        if (port.LeavesOut is { } leavesOut && leavesOut(kind, start, bytes))
+        {
+            return;
+        }
+
         port.Maintained++;
         port.Judge.Maintain(port.Pe, kind, start, bytes);
     }

@@ -1,6 +1,7 @@
 using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
+using System.Linq;
 using Quietus.Oracle.Machines;
 using Quietus.Stage2;
 
@@ -11,33 +12,44 @@ namespace Quietus.Oracle.Recording;
 /// tables, TLBIs, barriers and VTTBR_EL2. Its events are about tables; those about data and caches have no counterpart.
 /// </summary>
 /// <remarks>
-/// Two things it wants to be told are made up, since the engine's locks are not events: one lock for each root, held
-/// over each write, at an address past all memory; and the VTTBR_EL2 that a TLBI by VMID is issued under.
+/// Made up, since the engine has no events for it: a lock for each root; the VTTBR_EL2 that a TLBI by VMID is issued
+/// under; the empty table that a PE has when it has no VM's. casemate lets a DSB or a TLBI count for those entries
+/// only whose lock is held, so a lock is held from the first write of a call to the call's end. It allows one plain
+/// write between two DSBs under one holding; the engine has many under one DSB, so the lock changes hands between them.
 /// </remarks>
 public sealed class CasemateWriter(TextWriter output) : IEventListener
 {
-    private const ulong Locks = 1UL << 47;
+    private const ulong MadeUp = 1UL << 47;
+    private const ulong Parked = MadeUp + (1UL << 40);
     private const ulong MostGranules = 512;
 
     private readonly Dictionary<int, Root> _roots = [];
     private readonly Dictionary<ushort, int> _vmidOwners = [];
     private readonly Dictionary<int, ulong> _loaded = [];
-    private readonly Dictionary<ulong, int> _tableOwners = [];
+    private readonly SortedDictionary<ulong, int> _tableOwners = [];
     private readonly List<ulong> _taken = [];
     private readonly Stack<int> _calls = new();
+    private (int Pe, ulong Lock)? _held;
     private int _granuleShift;
     private long _id;
 
+    private ulong Granule => 1UL << _granuleShift;
+
     /// <inheritdoc/>
-    public void Machine(MachineFeatures features, int granuleShift, int pes) => _granuleShift = granuleShift;
+    public void Machine(MachineFeatures features, int granuleShift, int pes)
+    {
+        _granuleShift = granuleShift;
+        Put("mem-init", 0, $"(address 0x{Parked:x}) (size 0x{Granule:x})");
+        Put("hint", 0, $"(kind set_root_lock) (location 0x{Parked:x}) (value 0x{MadeUp:x})");
+    }
 
     /// <inheritdoc/>
     public void TakeTables(int pe, Pa first, uint count)
     {
         for (uint i = 0; i < count; i++)
         {
-            ulong table = first.Value + ((ulong)i << _granuleShift);
-            Put("mem-init", pe, $"(address 0x{table:x}) (size 0x{1UL << _granuleShift:x})");
+            ulong table = first.Value + (i * Granule);
+            Put("mem-init", pe, $"(address 0x{table:x}) (size 0x{Granule:x})");
             _taken.Add(table);
         }
     }
@@ -46,26 +58,25 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     public void Vm(int number, string name, Pa root, uint tables, int startLevel)
     {
         // Its checker takes every VTTBR_EL2 for a table of level 0: one is made up above those of level 1.
-        ulong top = startLevel == 1 ? Locks + ((ulong)(uint)number << 16) : root.Value;
-        ulong held = Locks + ((ulong)(uint)number << 3);
+        ulong top = startLevel == 1 ? MadeUp + ((ulong)(uint)number << 16) : root.Value;
+        ulong held = MadeUp + ((ulong)(uint)number << 3);
         _roots[number] = new Root(top, root.Value, held);
         if (top != root.Value)
         {
-            Put("mem-init", 0, $"(address 0x{top:x}) (size 0x{1UL << _granuleShift:x})");
+            Put("mem-init", 0, $"(address 0x{top:x}) (size 0x{Granule:x})");
+            _tableOwners[top] = number;
         }
 
         Put("hint", 0, $"(kind set_root_lock) (location 0x{top:x}) (value 0x{held:x})");
         for (uint i = 0; i < tables; i++)
         {
-            ulong table = root.Value + ((ulong)i << _granuleShift);
+            ulong table = root.Value + (i * Granule);
             _taken.Remove(table);
             _tableOwners[table] = number;
             if (top != root.Value)
             {
                 Put("hint", 0, $"(kind set_owner_root) (location 0x{table:x}) (value 0x{top:x})");
-                Put("lock", 0, $"(address 0x{held:x})");
-                Put("mem-write", 0, $"(mem-order plain) (address 0x{top + (i * 8):x}) (value 0x{table | 3:x})");
-                Put("unlock", 0, $"(address 0x{held:x})");
+                PutWrite(0, held, top + (i * sizeof(ulong)), table | 3);
             }
         }
     }
@@ -80,26 +91,38 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
         }
 
         Claim(vm);
-        ulong held = _roots[vm].Lock;
-        Put("lock", pe, $"(address 0x{held:x})");
-        Put("mem-write", pe, $"(mem-order plain) (address 0x{entry.Value:x}) (value 0x{value:x})");
-        Put("unlock", pe, $"(address 0x{held:x})");
+        PutWrite(pe, _roots[vm].Lock, entry.Value, value);
     }
 
     /// <inheritdoc/>
     public void ReturnTables(Pa first, uint count)
     {
-        for (uint i = 0; i < count; i++)
-        {
-            _tableOwners.Remove(first.Value + ((ulong)i << _granuleShift));
-        }
-
-        foreach (Root root in _roots.Values)
+        foreach ((int vm, Root root) in _roots)
         {
             if (root.First == first.Value)
             {
-                Put("hint", 0, $"(kind release_table) (location 0x{root.Address:x}) (value 0x0)");
+                GiveUp(vm, root);
+                break;
             }
+        }
+
+        for (uint i = 0; i < count; i++)
+        {
+            Free(first.Value + (i * Granule));
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Release(int vm)
+    {
+        if (_roots.TryGetValue(vm, out Root root))
+        {
+            GiveUp(vm, root);
+        }
+
+        foreach (ulong table in _tableOwners.Where(table => table.Value == vm).Select(table => table.Key).ToArray())
+        {
+            Free(table);
         }
     }
 
@@ -112,17 +135,24 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     }
 
     /// <inheritdoc/>
+    public void Unload(int pe, int vm)
+    {
+        _loaded.Remove(pe);
+        Set(pe, Parked);
+    }
+
+    /// <inheritdoc/>
     public void Invalidate(int pe, TlbiKind kind, Vmid vmid, Ipa ipa, ulong bytes, int levelHint, uint pes)
     {
-        bool isOfVmid = kind != TlbiKind.All && _vmidOwners.ContainsKey(vmid.Value);
-        if (isOfVmid)
+        ulong before = _loaded.GetValueOrDefault(pe, Parked);
+        ulong under = kind != TlbiKind.All && _vmidOwners.TryGetValue(vmid.Value, out int vm) ? Vttbr(vm, vmid) : before;
+        if (under != before)
         {
-            Set(pe, Vttbr(_vmidOwners[vmid.Value], vmid));
+            Set(pe, under);
         }
 
         // It has no range operations: each granule by itself, or, of very many, all of the VMID.
-        ulong granule = 1UL << _granuleShift;
-        bool isByIpa = kind == TlbiKind.Ipa && bytes <= MostGranules * granule;
+        bool isByIpa = kind == TlbiKind.Ipa && bytes <= MostGranules * Granule;
         TlbiKind written = kind == TlbiKind.Ipa && !isByIpa ? TlbiKind.Vmid : kind;
         string operation = TraceFormat.Invalidations[(int)written];
         if (!isByIpa)
@@ -132,13 +162,13 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
         else
         {
             ulong ttl = levelHint != 0 ? ((ulong)((_granuleShift - 10) / 2) << 2 | (ulong)(uint)levelHint) << 44 : 0;
-            for (ulong at = ipa.Value & ~(granule - 1); at < ipa.Value + bytes; at += granule)
+            for (ulong at = ipa.Value & ~(Granule - 1); at < ipa.Value + bytes; at += Granule)
             {
                 Put("tlbi", pe, $"{operation} (value 0x{ttl | at >> 12:x})");
             }
         }
 
-        if (isOfVmid && _loaded.TryGetValue(pe, out ulong before))
+        if (under != before)
         {
             Set(pe, before);
         }
@@ -149,15 +179,17 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
         Put("barrier", pe, $"dsb (kind {(kind == BarrierKind.InnerShareableStores ? "ishst" : "ish")})");
 
     /// <inheritdoc/>
-    public void BeginCall(int vm) => _calls.Push(vm);
-
-    /// <inheritdoc/>
-    public void EndCall() => _calls.Pop();
-
-    /// <inheritdoc/>
-    public void Unload(int pe, int vm)
+    public void EndCall()
     {
+        _calls.Pop();
+        if (_calls.Count == 0)
+        {
+            Unlock();
+        }
     }
+
+    /// <inheritdoc/>
+    public void BeginCall(int vm) => _calls.Push(vm);
 
     /// <inheritdoc/>
     public void Memory(Pa start, ulong bytes, bool isPool, bool isZero)
@@ -195,6 +227,16 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     }
 
     /// <inheritdoc/>
+    public void CopyLogged(Pa page)
+    {
+    }
+
+    /// <inheritdoc/>
+    public void CheckUnlogged(Pa page, string reader, string where)
+    {
+    }
+
+    /// <inheritdoc/>
     public void Fetch(Pa page, string reader, string where)
     {
     }
@@ -214,11 +256,6 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     {
     }
 
-    /// <inheritdoc/>
-    public void Release(int vm)
-    {
-    }
-
     /// <summary>Tables that were taken are the VM's whose entry is written next.</summary>
     private void Claim(int vm)
     {
@@ -230,6 +267,47 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
         }
 
         _taken.Clear();
+    }
+
+    /// <summary>A root that is no VM's any more, with all below it.</summary>
+    private void GiveUp(int vm, Root root)
+    {
+        Unlock();
+        Put("hint", 0, $"(kind release_table) (location 0x{root.Address:x}) (value 0x0)");
+        _roots.Remove(vm);
+        foreach (ushort vmid in _vmidOwners.Where(owner => owner.Value == vm).Select(owner => owner.Key).ToArray())
+        {
+            _vmidOwners.Remove(vmid);
+        }
+    }
+
+    private void Free(ulong table)
+    {
+        if (_tableOwners.Remove(table) || _taken.Remove(table))
+        {
+            Put("mem-free", 0, $"(address 0x{table:x}) (size 0x{Granule:x})");
+        }
+    }
+
+    private void PutWrite(int pe, ulong held, ulong address, ulong value)
+    {
+        Unlock();
+        Put("lock", pe, $"(address 0x{held:x})");
+        Put("mem-write", pe, $"(mem-order plain) (address 0x{address:x}) (value 0x{value:x})");
+        _held = (pe, held);
+        if (_calls.Count == 0)
+        {
+            Unlock();
+        }
+    }
+
+    private void Unlock()
+    {
+        if (_held is (int pe, ulong held))
+        {
+            Put("unlock", pe, $"(address 0x{held:x})");
+            _held = null;
+        }
     }
 
     private bool TryOwner(out int vm) => _calls.TryPeek(out vm) && _roots.ContainsKey(vm);

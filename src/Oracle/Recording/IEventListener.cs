@@ -63,6 +63,12 @@ public interface IEventListener
     /// <summary>A page is read.</summary>
     void Consume(Pa page, string reader, string where, bool isCached);
 
+    /// <summary>A page whose writes are logged is copied.</summary>
+    void CopyLogged(Pa page);
+
+    /// <summary>A dirty log has no write of a page.</summary>
+    void CheckUnlogged(Pa page, string reader, string where);
+
     /// <summary>Instructions are fetched from a page.</summary>
     void Fetch(Pa page, string reader, string where);
 

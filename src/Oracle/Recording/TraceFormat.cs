@@ -5,25 +5,25 @@ using Quietus.Stage2;
 namespace Quietus.Oracle.Recording;
 
 /// <summary>The words of a trace, which writer and reader share.</summary>
-internal static class TraceFormat
+public static class TraceFormat
 {
     /// <summary>The first line.</summary>
-    public const string Heading = "quietus oracle trace 1";
+    internal const string Heading = "quietus oracle trace 1";
 
     /// <summary>No longer line is read.</summary>
-    public const int LongestLine = 1000;
+    internal const int LongestLine = 1000;
 
     /// <summary>By (shift - 12) / 2.</summary>
-    public static string[] Granules { get; } = ["4K", "16K", "64K"];
+    internal static string[] Granules { get; } = ["4K", "16K", "64K"];
 
     /// <summary>By <see cref="TlbiKind"/>. IPAS2E1IS stands for RIPAS2E1IS too.</summary>
-    public static string[] Invalidations { get; } = ["ipas2e1is", "vmalle1is", "vmalls12e1is", "alle1is"];
+    internal static string[] Invalidations { get; } = ["ipas2e1is", "vmalle1is", "vmalls12e1is", "alle1is"];
 
     /// <summary>By <see cref="BarrierKind"/>.</summary>
-    public static string[] Barriers { get; } = ["ishst", "ish", "sy"];
+    internal static string[] Barriers { get; } = ["ishst", "ish", "sy"];
 
     /// <summary>By <see cref="CacheKind"/>.</summary>
-    public static string[] CacheOperations { get; } = ["cvac", "civac", "ivau"];
+    internal static string[] CacheOperations { get; } = ["cvac", "civac", "ivau"];
 
     private static readonly string[] _features = ["fwb", "tlbirange", "ttl", "dic", "bbm2", "early-completion"];
 

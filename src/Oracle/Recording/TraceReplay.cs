@@ -82,7 +82,8 @@ internal sealed class TraceReplay(IEventListener? listener)
             case "tlbi" or "dsb" or "maintain":
                 Maintenance(ref line, _judge);
                 break;
-            case "own" or "write" or "read" or "fetch" or "guest-maintains" or "return-frames":
+            case "own" or "write" or "read" or "fetch" or "guest-maintains" or "return-frames" or "copy-logged"
+                or "unlogged":
                 Pages(ref line, _judge);
                 break;
             default:
@@ -314,8 +315,9 @@ internal sealed class TraceReplay(IEventListener? listener)
         int writer = line.Word == "write" ? line.Number32("writer", _parties.Count - 1) : 0;
         int owner = line.Word is "write" or "own" ? line.Number32("owner", _parties.Count - 1) : 0;
         var kind = (CacheKind)(line.Word == "guest-maintains" ? line.OneOf("op", TraceFormat.CacheOperations) : 0);
-        string reader = line.Word is "read" or "fetch" ? line.Text("reader") : string.Empty;
-        string what = line.Word is "read" or "fetch" ? line.Text("what") : string.Empty;
+        bool hasReader = line.Word is "read" or "fetch" or "unlogged";
+        string reader = hasReader ? line.Text("reader") : string.Empty;
+        string what = hasReader ? line.Text("what") : string.Empty;
         bool isCached = line.Word is "write" or "read" && line.OneOf("path", "uncached", "cached") == 1;
         line.End();
         Inside(line, start, bytes);
@@ -338,6 +340,12 @@ internal sealed class TraceReplay(IEventListener? listener)
                 break;
             case "fetch":
                 judge.Fetch(page, reader, what);
+                break;
+            case "copy-logged":
+                judge.CopyLogged(page);
+                break;
+            case "unlogged":
+                judge.CheckUnlogged(page, reader, what);
                 break;
             case "guest-maintains":
                 judge.GuestMaintains(page, kind);

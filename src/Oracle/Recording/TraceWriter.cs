@@ -80,6 +80,13 @@ public sealed class TraceWriter(TextWriter output) : IEventListener
         Put($"read page=0x{page.Value:x} reader=\"{reader}\" what=\"{where}\" path={Path(isCached)}");
 
     /// <inheritdoc/>
+    public void CopyLogged(Pa page) => Put($"copy-logged page=0x{page.Value:x}");
+
+    /// <inheritdoc/>
+    public void CheckUnlogged(Pa page, string reader, string where) =>
+        Put($"unlogged page=0x{page.Value:x} reader=\"{reader}\" what=\"{where}\"");
+
+    /// <inheritdoc/>
     public void Fetch(Pa page, string reader, string where) =>
         Put($"fetch page=0x{page.Value:x} reader=\"{reader}\" what=\"{where}\"");
 

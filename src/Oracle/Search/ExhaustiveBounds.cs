@@ -1,5 +1,9 @@
+using System;
 using System.Collections.Generic;
+using System.Linq;
+using Quietus.Oracle.Machines;
 using Quietus.Oracle.Programs;
+using Quietus.Stage2;
 
 namespace Quietus.Oracle.Search;
 
@@ -7,11 +11,28 @@ namespace Quietus.Oracle.Search;
 /// <param name="Pes">PEs that run guests, 1 to 4.</param>
 /// <param name="Vms">VMs at a time, 1 to 3.</param>
 /// <param name="Pages">Pages, 1 to 4: of the pool, of the file, anonymous, of block memory, in this order.</param>
-/// <param name="Steps">Steps of a program at most, 1 to 12.</param>
-public sealed record ExhaustiveBounds(int Pes, int Vms, int Pages, int Steps)
+/// <param name="Steps">Steps of a program at most, 1 to 20.</param>
+/// <param name="Features">What the machine has.</param>
+public sealed record ExhaustiveBounds(int Pes, int Vms, int Pages, int Steps, MachineFeatures Features = default)
 {
     /// <summary>One page of each kind, as steps name them.</summary>
     private static readonly byte[] _pages = [0, 2, 3, 1];
+
+    /// <summary>
+    /// The sets of features that differ in the maintenance they ask for: FEAT_S2FWB, FEAT_TLBIRANGE with FEAT_TTL, DIC
+    /// and BBM level 2, each with and without.
+    /// </summary>
+    public static IReadOnlyList<MachineFeatures> FeatureSets { get; } =
+    [
+        .. Enumerable.Range(0, 16).Select(set => new MachineFeatures(
+            (set & 1) != 0, (set & 2) != 0, (set & 2) != 0, (set & 4) != 0,
+            (set & 8) != 0 ? BreakBeforeMakeSupport.Level2WithoutAbort : BreakBeforeMakeSupport.Level0)),
+    ];
+
+    /// <summary>
+    /// Chunks of the pool: no more than the VMs need, so that what one gives back is what the next one gets.
+    /// </summary>
+    public int Chunks => Pages < _pages.Length ? Vms : 2 * Vms;
 
     /// <summary>Every step that a program may take.</summary>
     public IReadOnlyList<ProgramStep> Alphabet()
@@ -34,11 +55,16 @@ public sealed record ExhaustiveBounds(int Pes, int Vms, int Pages, int Steps)
 
             all.Add(new(Operation.Kill, 0, vm, 0, 0, 0));
             all.Add(new(Operation.KillLate, 0, vm, 0, 0, 0));
-            all.Add(new(Operation.Scrub, 0, vm, 0, 0, 0));
             for (int page = 0; page < Pages; page++)
             {
                 AddChanges(all, vm, _pages[page]);
             }
+        }
+
+        // Whichever VM's machine scrubs, it is the pool's chunk.
+        for (byte vm = 0; vm < Vms; vm++)
+        {
+            all.Add(new(Operation.Scrub, 0, vm, 0, 0, 0));
         }
 
         return all;
@@ -46,7 +72,7 @@ public sealed record ExhaustiveBounds(int Pes, int Vms, int Pages, int Steps)
 
     private static void AddChanges(List<ProgramStep> all, byte vm, byte page)
     {
-        Operation[] changes = page switch
+        ReadOnlySpan<Operation> changes = page switch
         {
             2 => [Operation.MunmapPinned, Operation.MunmapFile, Operation.Protect, Operation.WriteBack],
             3 => [Operation.MunmapAnonymous, Operation.Mremap, Operation.SwapOut, Operation.Migrate],

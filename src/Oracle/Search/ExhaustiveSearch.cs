@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Memory;
@@ -10,8 +9,13 @@ using Quietus.Oracle.Programs;
 namespace Quietus.Oracle.Search;
 
 /// <summary>What an exhaustive search covered.</summary>
+/// <param name="States">Distinct states, the first one included.</param>
+/// <param name="Transitions">Steps from one state to another.</param>
 /// <param name="Depth">All programs of so many steps were run.</param>
-public sealed record ExhaustiveCoverage(long States, long Transitions, int Depth, IReadOnlyList<Finding> Findings);
+/// <param name="IsComplete">No state is left that leads to a new one: longer programs have nothing to add.</param>
+/// <param name="Findings">One of each kind and reader, shrunk.</param>
+public sealed record ExhaustiveCoverage(
+    long States, long Transitions, int Depth, bool IsComplete, IReadOnlyList<Finding> Findings);
 
 /// <summary>
 /// Runs every program within bounds, the shortest first, and goes on from each state once. Each program is run from the
@@ -19,11 +23,17 @@ public sealed record ExhaustiveCoverage(long States, long Transitions, int Depth
 /// </summary>
 public sealed class ExhaustiveSearch(Subject subject, MaintenancePolicy policy, ExhaustiveBounds bounds)
 {
+    private const int Batch = 1024;
+
+    private readonly SortedDictionary<(ViolationKind Kind, string Consumer), (byte[] Steps, Violation What)> _found =
+        [];
+    private readonly HashSet<UInt128> _seen = [];
+    private readonly IReadOnlyList<ProgramStep> _alphabet = bounds.Alphabet();
     private long _states;
     private long _transitions;
 
-    /// <summary>False: every sequence of steps is run, equal states or not, and no PEs or VMs count as alike.</summary>
-    public bool Reduces { get; init; } = true;
+    /// <summary>What is left out. None of it loses a violation.</summary>
+    public ExhaustiveReductions Reductions { get; init; } = ExhaustiveReductions.All;
 
     /// <summary>Distinct states so far.</summary>
     public long States => Interlocked.Read(ref _states);
@@ -31,82 +41,142 @@ public sealed class ExhaustiveSearch(Subject subject, MaintenancePolicy policy, 
     /// <summary>Steps from one state to another so far.</summary>
     public long Transitions => Interlocked.Read(ref _transitions);
 
-    /// <summary>The circumstances: no optional feature, for a machine with fewer needs more maintenance.</summary>
-    public ProgramOptions Options { get; } = new(policy, default, bounds.Pes, bounds.Vms);
+    /// <summary>The circumstances.</summary>
+    public ProgramOptions Options { get; } =
+        new(policy, bounds.Features, bounds.Pes, bounds.Vms, Chunks: bounds.Chunks);
 
-    /// <summary>Searches to the bounds, or until it is cancelled.</summary>
+    /// <summary>
+    /// Searches to the bounds, or until it is cancelled. What was found until then counts, and so do the states; the
+    /// depth is that to which nothing is missing.
+    /// </summary>
     public ExhaustiveCoverage Run(int jobs, CancellationToken cancellation)
     {
-        IReadOnlyList<ProgramStep> alphabet = bounds.Alphabet();
-        var seen = new HashSet<UInt128>();
-        var found =
-            new SortedDictionary<(ViolationKind Kind, string Consumer), (ProgramStep[] Steps, Violation What)>();
-        List<ProgramStep[]> frontier = [[]];
+        var frontier = new List<Node> { Begin() };
         int depth = 0;
-        for (; depth < bounds.Steps && frontier.Count != 0; depth++)
+        while (depth < bounds.Steps && frontier.Count != 0)
         {
-            var results = new List<(ProgramStep[] Steps, UInt128? State, Violation? Violation)>[frontier.Count];
-            try
+            var next = new List<Node>();
+            for (int from = 0; from < frontier.Count; from += Batch)
             {
-                Parallel.For(
-                    0, frontier.Count,
-                    new ParallelOptions { MaxDegreeOfParallelism = jobs, CancellationToken = cancellation },
-                    at => results[at] = Expand(frontier[at], alphabet));
-            }
-            catch (OperationCanceledException)
-            {
-                break;
-            }
-
-            // In the order of the frontier, so that the threads change nothing.
-            var next = new List<ProgramStep[]>();
-            foreach ((ProgramStep[] steps, UInt128? state, Violation? violation) in results.SelectMany(all => all))
-            {
-                if (violation is not null)
+                if (!TryExpand(frontier, from, Math.Min(Batch, frontier.Count - from), next, jobs, cancellation))
                 {
-                    found.TryAdd((violation.Kind, violation.Consumer), (steps, violation));
-                }
-                else if (!Reduces || state is not UInt128 known || seen.Add(known))
-                {
-                    next.Add(steps);
-                    Interlocked.Increment(ref _states);
+                    return Coverage(depth, false);
                 }
             }
 
             frontier = next;
+            depth++;
         }
 
-        var findings = new List<Finding>();
-        foreach ((ProgramStep[] steps, Violation violation) in found.Values)
-        {
-            ProgramStep[] shrunk = subject.Shrink(Options, steps, violation);
-            findings.Add(new Finding(0, Options, subject.Run(Options, shrunk).Violation ?? violation, shrunk));
-        }
-
-        return new ExhaustiveCoverage(States, Transitions, depth, findings);
+        return Coverage(depth, frontier.Count == 0);
     }
 
-    private List<(ProgramStep[] Steps, UInt128? State, Violation? Violation)> Expand(
-        ProgramStep[] prefix, IReadOnlyList<ProgramStep> alphabet)
+    private Node Begin()
     {
-        var reached = new List<(ProgramStep[] Steps, UInt128? State, Violation? Violation)>();
+        var reader = new StateReader(Reductions);
+        subject.Reach(Options, [], reader, out UInt128? state);
+        _seen.Add(state ?? default);
+        _states = 1;
+        return new Node([], reader.Choices(_alphabet, 0, 0, null));
+    }
 
-        // PEs and VMs that no step has named yet are alike: the first of them stands for all.
-        int pes = prefix.Length == 0 ? 0 : prefix.Max(step => step.Pe) + 1;
-        int vms = prefix.Length == 0 ? 0 : prefix.Max(step => step.Vm) + 1;
-        foreach (ProgramStep step in alphabet)
+    /// <summary>
+    /// Takes every step from some states, and keeps what is new in their order, so that threads change nothing. False
+    /// where it was cancelled before it was through.
+    /// </summary>
+    private bool TryExpand(
+        List<Node> frontier, int from, int count, List<Node> next, int jobs, CancellationToken cancellation)
+    {
+        var results = new List<Reached>?[count];
+        bool isWhole = true;
+        try
         {
-            if (Reduces && (step.Pe > pes || step.Vm > vms))
+            Parallel.For(
+                0, count,
+                new ParallelOptions { MaxDegreeOfParallelism = jobs, CancellationToken = cancellation },
+                () => new StateReader(Reductions),
+                (at, _, reader) =>
+                {
+                    results[at] = Expand(frontier[from + at], reader);
+                    return reader;
+                },
+                static _ => { });
+        }
+        catch (OperationCanceledException)
+        {
+            isWhole = false;
+        }
+
+        foreach (List<Reached>? some in results)
+        {
+            foreach (Reached reached in some ?? [])
             {
+                if (reached.Violation is Violation broken)
+                {
+                    _found.TryAdd((broken.Kind, broken.Consumer), (reached.Node.Steps, broken));
+                }
+                else if (reached.State is not UInt128 known || _seen.Add(known))
+                {
+                    next.Add(reached.Node);
+                    Interlocked.Increment(ref _states);
+                }
+            }
+        }
+
+        return isWhole;
+    }
+
+    /// <summary>Everything one step on. The states that were seen before this batch are left out already.</summary>
+    private List<Reached> Expand(Node node, StateReader reader)
+    {
+        var reached = new List<Reached>();
+        var steps = new ProgramStep[node.Steps.Length + 1];
+        int pes = 0;
+        int vms = 0;
+        for (int at = 0; at < node.Steps.Length; at++)
+        {
+            steps[at] = _alphabet[node.Steps[at]];
+            pes = Math.Max(pes, steps[at].Pe + 1);
+            vms = Math.Max(vms, steps[at].Vm + 1);
+        }
+
+        foreach (Choice choice in node.Choices)
+        {
+            ProgramStep step = _alphabet[choice.Step];
+            steps[^1] = step;
+            Violation? violation = subject.Reach(Options, steps, reader, out UInt128? state);
+            Interlocked.Increment(ref _transitions);
+            if (violation is null && state is UInt128 known && _seen.Contains(known))
+            {
+                reader.Leave!();
                 continue;
             }
 
-            ProgramStep[] program = [.. prefix, step];
-            Outcome outcome = subject.Reach(Options, program, out UInt128? state);
-            Interlocked.Increment(ref _transitions);
-            reached.Add((program, state, outcome.Violation));
+            bool isLast = steps.Length == bounds.Steps;
+            Choice[] choices = violation is not null || isLast ? []
+                : reader.Choices(_alphabet, Math.Max(pes, step.Pe + 1), Math.Max(vms, step.Vm + 1), choice);
+            reader.Leave!();
+            reached.Add(new Reached(new Node([.. node.Steps, choice.Step], choices), state, violation));
         }
 
         return reached;
     }
+
+    private ExhaustiveCoverage Coverage(int depth, bool isComplete)
+    {
+        var findings = new List<Finding>();
+        foreach ((byte[] numbers, Violation violation) in _found.Values)
+        {
+            ProgramStep[] steps = Array.ConvertAll(numbers, number => _alphabet[number]);
+            ProgramStep[] shrunk = subject.Shrink(Options, steps, violation);
+            findings.Add(new Finding(0, Options, subject.Run(Options, shrunk).Violation ?? violation, shrunk));
+        }
+
+        return new ExhaustiveCoverage(States, Transitions, depth, isComplete, findings);
+    }
+
+    /// <summary>A state, as a program that leads there, and the steps that go on from it.</summary>
+    private readonly record struct Node(byte[] Steps, Choice[] Choices);
+
+    private readonly record struct Reached(Node Node, UInt128? State, Violation? Violation);
 }

@@ -20,6 +20,11 @@ public sealed record Coverage(int Programs, long Steps, long Events, IReadOnlyLi
 /// </summary>
 public sealed class RandomSearch
 {
+    /// <summary>More steps than these are hard to read.</summary>
+    private const int LongestStory = 12;
+
+    private const int SeedsForShorter = 2000;
+
     private readonly Lock _lock = new();
     private readonly Subject _subject;
     private readonly IReadOnlyList<MaintenancePolicy> _policies;
@@ -76,13 +81,45 @@ public sealed class RandomSearch
         {
             if (seen.Add((violation.Kind, violation.Consumer)) && (FindsAll || findings.Count == 0))
             {
-                ProgramStep[] shrunk = _subject.Shrink(options, steps, violation);
-                Violation last = _subject.Run(options, shrunk).Violation ?? violation;
-                findings.Add(new Finding(seed, options, last, shrunk));
+                findings.Add(Shorten(_subject, _policies, new Finding(seed, options, violation, steps)));
             }
         }
 
         return new Coverage(_programs, _steps, _events, findings);
+    }
+
+    /// <summary>
+    /// Shrinks a finding. Some programs get to a violation by a long way that no step can be taken from: then the next
+    /// seeds are looked at for the same violation in a shorter one.
+    /// </summary>
+    public static Finding Shorten(Subject subject, IReadOnlyList<MaintenancePolicy> policies, Finding found)
+    {
+        Finding shortest = Shrink(subject, found);
+        int last = found.Seed + Math.Min(SeedsForShorter, int.MaxValue - found.Seed);
+        for (int seed = found.Seed; shortest.Steps.Length > LongestStory && seed < last; seed++)
+        {
+            ProgramOptions options = RandomProgram.Options(seed + 1, policies[(seed + 1) % policies.Count]);
+            ProgramStep[] steps = RandomProgram.Steps(seed + 1, found.Steps.Length);
+            Outcome outcome = subject.Run(options, steps);
+            if (outcome.Violation is Violation violation
+                && violation.Kind == found.Violation.Kind && violation.Consumer == found.Violation.Consumer)
+            {
+                Finding other = Shrink(subject, new Finding(seed + 1, options, violation, steps[..outcome.Steps]));
+                shortest = other.Steps.Length < shortest.Steps.Length ? other : shortest;
+            }
+        }
+
+        return shortest;
+    }
+
+    private static Finding Shrink(Subject subject, Finding found)
+    {
+        ProgramStep[] shrunk = subject.Shrink(found.Options, found.Steps, found.Violation);
+        return found with
+        {
+            Steps = shrunk,
+            Violation = subject.Run(found.Options, shrunk).Violation ?? found.Violation,
+        };
     }
 
     private void Work(int firstSeed, int programs, CancellationToken cancellation)

@@ -17,20 +17,25 @@ public readonly record struct Outcome(Violation? Violation, int Steps, long Even
 /// <summary>The thing that programs are run against: the engine, or the engine with a defect.</summary>
 public abstract class Subject
 {
-    /// <summary>The engine as it is.</summary>
-    public static Subject Engine { get; } =
-        new Subject<Arm4K, ObservedMachine<ModelMachine, JudgeObserver>>(
-            options => new(options, (machine, _) => machine));
+    /// <summary>The engine as it is, with the granule that a program's options say.</summary>
+    public static Subject Engine { get; } = new AnyGranule(EngineOf<Arm4K>(), EngineOf<Arm16K>(), EngineOf<Arm64K>());
+
+    /// <summary>Pairs of steps are tried in programs of up to so many.</summary>
+    private const int MostForPairs = 32;
 
     /// <summary>Runs a program to its end or its first violation.</summary>
     public abstract Outcome Run(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, Action<string>? tell = null);
 
-    /// <summary>Runs a program, and hashes the state that it leads to; no hash where that cannot be known.</summary>
-    internal abstract Outcome Reach(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, out UInt128? state);
+    /// <summary>
+    /// Runs a program and comes to the state that it leads to: its hash, none where that cannot be known, and what each
+    /// step of an alphabet would do next.
+    /// </summary>
+    internal abstract Violation? Reach(
+        ProgramOptions options, ReadOnlySpan<ProgramStep> steps, StateReader reader, out UInt128? state);
 
     /// <summary>
     /// Makes a failing program as short and plain as it stays failing in the same way: steps go by halves, quarters and
-    /// singly, then races and choices are taken out.
+    /// singly, then two at a time, then races and choices are taken out.
     /// </summary>
     public ProgramStep[] Shrink(ProgramOptions options, ProgramStep[] steps, Violation violation)
     {
@@ -57,6 +62,7 @@ public abstract class Subject
                 }
             }
 
+            changed |= kept.Count <= MostForPairs && RemovePair(options, ref kept, violation);
             for (int at = 0; at < kept.Count; at++)
             {
                 for (int plain = 0; plain < 5; plain++)
@@ -68,7 +74,7 @@ public abstract class Subject
                         1 => step with { Choice = 0 },
                         2 => step with { Pe = 0 },
                         3 => step with { Vm = 0 },
-                        _ => step with { Page = (byte)(step.Page & 3) },
+                        _ => step with { Page = (byte)(step.Page & (step.Page < 64 ? 3 : 64)) },
                     };
                     List<ProgramStep> simpler = [.. kept];
                     simpler[at] = plainer;
@@ -82,6 +88,30 @@ public abstract class Subject
         }
 
         return [.. kept];
+    }
+
+    private static Subject<TFormat, ObservedMachine<ModelMachine, JudgeObserver>> EngineOf<TFormat>()
+        where TFormat : struct, IDescriptorFormat => new(options => new(options, (machine, _) => machine));
+
+    /// <summary>Two steps that only go together: a page taken and given back, say.</summary>
+    private bool RemovePair(ProgramOptions options, ref List<ProgramStep> kept, Violation violation)
+    {
+        for (int later = kept.Count - 1; later > 0; later--)
+        {
+            for (int earlier = later - 1; earlier >= 0; earlier--)
+            {
+                List<ProgramStep> shorter = [.. kept];
+                shorter.RemoveAt(later);
+                shorter.RemoveAt(earlier);
+                if (Fails(options, shorter, violation))
+                {
+                    kept = shorter;
+                    return true;
+                }
+            }
+        }
+
+        return false;
     }
 
     private bool Fails(ProgramOptions options, List<ProgramStep> steps, Violation violation)
@@ -105,12 +135,20 @@ public sealed class Subject<TFormat, TMachine>(Func<ProgramOptions, Host<TFormat
     }
 
     /// <inheritdoc/>
-    internal override Outcome Reach(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, out UInt128? state)
+    internal override Violation? Reach(
+        ProgramOptions options, ReadOnlySpan<ProgramStep> steps, StateReader reader, out UInt128? state)
     {
         Host<TFormat, TMachine> host = make(options);
         Outcome outcome = Run(host, steps);
-        state = outcome.Violation is null && host.TryHashState(out UInt128 hash) ? hash : null;
-        return outcome;
+        state = null;
+        if (outcome.Violation is null)
+        {
+            state = reader.Merges && host.TryHashState(reader.Hash, reader.IsSymmetric, out UInt128 hash) ? hash : null;
+            reader.EffectOf = host.EffectOf;
+        }
+
+        reader.Leave = host.Judge.Leave;
+        return outcome.Violation;
     }
 
     private static Outcome Run(Host<TFormat, TMachine> host, ReadOnlySpan<ProgramStep> steps)
@@ -126,9 +164,30 @@ public sealed class Subject<TFormat, TMachine>(Func<ProgramOptions, Host<TFormat
         }
         catch (ViolationException broken)
         {
+            host.TellEnd(broken.Violation);
             return new Outcome(broken.Violation, ran, host.Judge.Events);
         }
 
         return new Outcome(null, ran, host.Judge.Events);
     }
+}
+
+/// <summary>Three subjects that differ in their granule.</summary>
+public sealed class AnyGranule(Subject small, Subject middle, Subject large) : Subject
+{
+    /// <inheritdoc/>
+    public override Outcome Run(ProgramOptions options, ReadOnlySpan<ProgramStep> steps, Action<string>? tell = null) =>
+        For(options).Run(options, steps, tell);
+
+    /// <inheritdoc/>
+    internal override Violation? Reach(
+        ProgramOptions options, ReadOnlySpan<ProgramStep> steps, StateReader reader, out UInt128? state) =>
+        For(options).Reach(options, steps, reader, out state);
+
+    private Subject For(ProgramOptions options) => options.GranuleShift switch
+    {
+        14 => middle,
+        16 => large,
+        _ => small,
+    };
 }

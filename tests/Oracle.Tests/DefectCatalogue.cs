@@ -1,0 +1,108 @@
+using System.Collections.Generic;
+using System.Linq;
+using Quietus.Memory;
+using Quietus.Oracle.Judging;
+
+namespace Quietus.Oracle.Tests;
+
+/// <summary>A known bug: what it is, where it is from, and which rule has to find it.</summary>
+/// <param name="Number">As in docs/oracle-defects.md.</param>
+/// <param name="What">The bug in a line.</param>
+/// <param name="Source">A commit of Linux, a syzbot report, a CVE, or the review of the series.</param>
+/// <param name="Rule">What a search must come to.</param>
+/// <param name="Reader">Who must find it.</param>
+/// <param name="Also">Rules that may find it before that, for the same reason.</param>
+internal sealed record KnownDefect(
+    Defect Defect, string Number, string What, string Source, ViolationKind Rule, string Reader,
+    params ViolationKind[] Also)
+{
+    /// <summary>Policies under which the engine has the code that is wrong.</summary>
+    public IReadOnlyList<MaintenancePolicy> Policies { get; init; } =
+        [MaintenancePolicy.Fate, MaintenancePolicy.BeforeSeries];
+
+    /// <summary>Whether a violation is what this defect must come to.</summary>
+    public bool IsFoundBy(Violation violation) =>
+        violation.Kind == Rule && violation.Consumer == Reader;
+
+    /// <summary>Whether a violation is right for this defect at all.</summary>
+    public bool Explains(Violation violation) => violation.Kind == Rule || Also.Contains(violation.Kind);
+}
+
+/// <summary>All of them, in the order of their numbers.</summary>
+internal static class DefectCatalogue
+{
+    private static readonly MaintenancePolicy[] _fate = [MaintenancePolicy.Fate];
+    private static readonly MaintenancePolicy[] _eager = [MaintenancePolicy.BeforeSeries];
+
+    /// <summary>What may come first where nothing is invalidated: whichever the program gets to.</summary>
+    private static readonly ViolationKind[] _anyTlb =
+    [
+        ViolationKind.StaleTranslation, ViolationKind.TableFreedInUse, ViolationKind.FrameFreedInUse,
+        ViolationKind.BreakBeforeMake, ViolationKind.VmidReused,
+    ];
+
+    public static IReadOnlyList<KnownDefect> All { get; } =
+    [
+        new(Defect.UnmapWithoutTlbi, "1", "unmap without TLBI", "DDI 0487 D8, TLB maintenance",
+            ViolationKind.FrameFreedInUse, "the guest", _anyTlb),
+        new(Defect.TlbiWithoutDsb, "2", "TLBI without its DSB", "DDI 0487 D8, TLB maintenance",
+            ViolationKind.FrameFreedInUse, "the guest", _anyTlb),
+        new(Defect.IpaWithoutCombined, "3", "IPAS2E1IS without VMALLE1IS", "DDI 0487 D8, TLB maintenance",
+            ViolationKind.FrameFreedInUse, "the guest", _anyTlb),
+        new(Defect.LocalScope, "4", "TLBI of the issuing PE only", "DDI 0487 D8, TLB maintenance",
+            ViolationKind.FrameFreedInUse, "the guest", _anyTlb),
+        new(Defect.RangeScaleUnderflow, "5", "range TLBI: the scale underflows, nothing is flushed",
+            "Linux e3ba51ab24fd", ViolationKind.StaleTranslation, "the guest", ViolationKind.FrameFreedInUse,
+            ViolationKind.TableFreedInUse) { Policies = _fate },
+        new(Defect.TlbiDeferredPastTableFree, "6", "TLBI put off to the end of the range, tables freed before",
+            "Linux f62d4c3eb687", ViolationKind.TableFreedInUse, "a table walk", ViolationKind.BreakBeforeMake),
+        new(Defect.LevelHintOfTable, "7a", "TTL of the entry's level where a table was unlinked",
+            "Linux 36e008323926", ViolationKind.TableFreedInUse, "a table walk", ViolationKind.StaleTranslation)
+            { Policies = _eager },
+        new(Defect.LevelZeroHint, "7b", "range TLBI that names a level where nothing is mapped",
+            "Linux 0f0ff097bf77", ViolationKind.FrameFreedInUse, "the guest", ViolationKind.StaleTranslation,
+            ViolationKind.TableFreedInUse) { Policies = _fate },
+        new(Defect.TableFreedBeforeTlbi, "8", "a table is freed before the TLBI", "patch 5's order, on a live VM",
+            ViolationKind.TableFreedInUse, "a table walk") { Policies = _eager },
+        new(Defect.SubtreeFreedThenWalked, "9", "a block replaces a table; the walk goes on in what it freed",
+            "Linux a9f0e3d5a089 (6.4)", ViolationKind.WalkOfFreedTable, "the hypervisor"),
+        new(Defect.PartialRangeDropsTable, "10", "destroyed in parts: a table goes with its first part",
+            "syzbot c41f3ddb8299a30a98b5", ViolationKind.WalkOfFreedTable, "the hypervisor"),
+        new(Defect.VmidReusedBeforeDsb, "11", "VMID given on before the DSB", "DDI 0487 D8, VMID",
+            ViolationKind.VmidReused, "a guest") { Policies = _fate },
+        new(Defect.TlbiAfterVmidReused, "12", "TLBI of a VMID after the next VM entered with it",
+            "DDI 0487 D8, VMID", ViolationKind.VmidReused, "a guest") { Policies = _fate },
+        new(Defect.DeathWithoutTlbi, "13", "VM destroyed, TLB not invalidated, memory given on",
+            "patch 5's licence", ViolationKind.TableFreedInUse, "a guest", ViolationKind.FrameFreedInUse,
+            ViolationKind.VmidReused),
+        new(Defect.FramesReusedWhileVcpuRuns, "14", "memory reused while a vCPU still runs",
+            "patch 5's licence", ViolationKind.TableFreedInUse, "a guest", ViolationKind.FrameFreedInUse),
+        new(Defect.ReplacedWithoutBreak, "15", "a block replaced by another block without a break",
+            "DDI 0487 D8, break-before-make", ViolationKind.BreakBeforeMake, "a TLB"),
+        new(Defect.SwapOutWithoutCaches, "16", "no CMO at swap-out to a device that does not snoop",
+            "patch 3's licence", ViolationKind.StaleData, "a device that does not snoop"),
+        new(Defect.FileUnmapWithoutCaches, "17", "no CMO at munmap of a file's page written uncached",
+            "review of patch 7", ViolationKind.StaleData, "write-back") { Policies = _fate },
+        new(Defect.SharedUnmapWithoutCaches, "18", "no CMO at munmap of a page that another VM maps",
+            "review of patch 7", ViolationKind.StaleData, "another VM that still maps it") { Policies = _fate },
+        new(Defect.RemapWithoutCaches, "19", "no CMO at mremap", "review of patch 7",
+            ViolationKind.StaleData, "the process that remapped it"),
+        new(Defect.CleanWithoutInvalidate, "20", "clean, not invalidated, after uncached guest writes",
+            "review of patch 7", ViolationKind.StaleData, "the process that remapped it"),
+        new(Defect.MappedWithoutClean, "21", "a new page is mapped, its zeroes only in the cache",
+            "DDI 0487 B2, mismatched attributes", ViolationKind.ForeignData, "the VM itself",
+            ViolationKind.StaleData),
+        new(Defect.InstructionsNotInvalidated, "22", "executable without IC, CTR_EL0.DIC clear",
+            "DDI 0487 B2, CTR_EL0.DIC", ViolationKind.StaleInstructions, "the VM itself"),
+        new(Defect.UnscrubbedChunk, "23", "a dead VM's chunk given on unscrubbed", "the pool's contract",
+            ViolationKind.ForeignData, "the VM itself"),
+        new(Defect.StaleCopyWritten, "24", "a stale copy of a leaf is written over AF set by hardware",
+            "DDI 0487 D8, hardware updates", ViolationKind.LostUpdate, "page aging"),
+        new(Defect.DirtyBitLost, "25", "pages copied between the write protection and its TLBI",
+            "the contract of a dirty log", ViolationKind.LostUpdate, "the migration"),
+        new(Defect.EarlyCompletion, "26", "TLBI; DSB that completes early, not repeated", "CVE-2025-10263",
+            ViolationKind.FrameFreedInUse, "the guest", _anyTlb),
+    ];
+
+    public static KnownDefect Of(Defect defect) => All.First(known => known.Defect == defect);
+}

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Numerics;
 using Quietus.Oracle.Search;
 
 namespace Quietus.Oracle.Judging;
@@ -10,6 +11,8 @@ public sealed partial class Judge
     /// <summary>What a judge of this thread left for the next: programs are short, and these are large.</summary>
     [ThreadStatic]
     private static (PageState[] Pages, TablePage?[] Tables, Stack<TablePage> Spare)? _left;
+
+    private ulong[] _touched = [];
 
     /// <summary>This judge is done: the next one of this thread takes its memory.</summary>
     internal void Leave()
@@ -57,7 +60,7 @@ public sealed partial class Judge
     }
 
     /// <summary>
-    /// Writes the state: parties by the order in which they come up, versions of a page by their order of age.
+    /// Writes the state, after <see cref="FindTouched"/>: parties by the order in which they come up, versions of a page by their order of age.
     /// </summary>
     internal void WriteState(StateHash hash)
     {
@@ -70,9 +73,9 @@ public sealed partial class Judge
             for (int at = 0; at < pieces.Length; at++)
             {
                 int from = first + (pieces[at] * pages);
-                for (int page = 0; page < pages; page++)
+                for (int page = NextTouched(from); page < from + pages; page = NextTouched(page + 1))
                 {
-                    WritePage(from + page, ((ulong)(uint)first << 32) + (ulong)(uint)((at * pages) + page), hash);
+                    WritePage(page, ((ulong)(uint)first << 32) + (ulong)(uint)((at * pages) + page - from), hash);
                 }
             }
         }
@@ -91,6 +94,43 @@ public sealed partial class Judge
         }
 
         hash.Write(all);
+    }
+
+    /// <summary>Finds the pages of which there is anything to write.</summary>
+    internal void FindTouched()
+    {
+        _touched = new ulong[(_pageCount / 64) + 1];
+        for (int page = 0; page < _pageCount; page++)
+        {
+            ref readonly PageState state = ref _pages[page];
+            ulong only = state.Latest;
+            bool isUntouched = only >> (2 * Version.PartyBits) == 1 && state.CoherentOldest == only
+                && state.PocOldest == only
+                && (state.DirtyOldest | state.Baseline | state.GuestRisked | state.InstructionOldest
+                    | state.InstructionBaseline | state.Owner | state.Mappings) == 0;
+            if (!isUntouched || _tables[page] is not null)
+            {
+                _touched[page >> 6] |= 1UL << page;
+            }
+        }
+    }
+
+    /// <summary>The first such page from one on; past all of them where there is none.</summary>
+    private int NextTouched(int page)
+    {
+        ulong word = _touched[page >> 6] & (ulong.MaxValue << page);
+        while (word == 0)
+        {
+            page = (page | 63) + 1;
+            if (page > _pageCount)
+            {
+                return int.MaxValue;
+            }
+
+            word = _touched[page >> 6];
+        }
+
+        return (page & ~63) + BitOperations.TrailingZeroCount(word);
     }
 
     private static void WriteTag(TlbTag tag, StateHash hash)
@@ -118,15 +158,6 @@ public sealed partial class Judge
             hash.Write(0x7AB1E000_00000000UL ^ name);
             hash.Write((table.Vm is null ? 0 : hash.Party(table.Vm.Party)) << 8 | (ulong)(uint)table.Level);
             hash.Write(table.Ipa);
-        }
-
-        // Nobody has touched it since it was added.
-        ulong only = state.Latest;
-        if (only >> (2 * Version.PartyBits) == 1 && state.CoherentOldest == only && state.PocOldest == only
-            && (state.DirtyOldest | state.Baseline | state.GuestRisked | state.InstructionOldest
-                | state.InstructionBaseline | state.Owner | state.Mappings) == 0)
-        {
-            return;
         }
 
         ReadOnlySpan<ulong> versions =

@@ -36,6 +36,7 @@ public partial class Host<TFormat, TMachine>
             }
         }
 
+        Judge.FindTouched();
         foreach (int[] slots in Orders.Of(_guests.Length, isSymmetric))
         {
             foreach (int[] pes in Orders.Of(_options.Pes, isSymmetric))

@@ -151,6 +151,7 @@ public sealed partial class Judge
 
         vm.IsReleased = true;
         vm.Dangles = true;
+        ForgetTables(vm);
     }
 
     /// <summary>The frames that stale leaves lead to and that are not known to be free: to be asked after.</summary>

@@ -22,7 +22,6 @@ public class ExhaustiveTests(ITestOutputHelper output)
     [InlineData(Defect.IpaWithoutCombined, 1, 1, 1, 4)]
     [InlineData(Defect.LocalScope, 1, 1, 1, 4)]
     [InlineData(Defect.MappedWithoutClean, 2, 2, 1, 3)]
-    [InlineData(Defect.FileUnmapWithoutCaches, 1, 1, 2, 4)]
     [InlineData(Defect.FramesReusedWhileVcpuRuns, 1, 1, 1, 4)]
     public void No_reduction_hides_a_violation(Defect defect, int pes, int vms, int pages, int steps) =>
         Compare(SubjectWith(defect), MaintenancePolicy.Fate, new ExhaustiveBounds(pes, vms, pages, steps));

@@ -60,7 +60,8 @@ public sealed partial class Judge
     }
 
     /// <summary>
-    /// Writes the state, after <see cref="FindTouched"/>: parties by the order in which they come up, versions of a page by their order of age.
+    /// Writes the state, after <see cref="FindTouched"/>: parties by the order in which they come up, versions of a
+    /// page by their order of age.
     /// </summary>
     internal void WriteState(StateHash hash)
     {

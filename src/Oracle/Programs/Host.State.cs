@@ -162,7 +162,7 @@ public partial class Host<TFormat, TMachine>
         Judge.WriteState(hash);
     }
 
-    /// <summary>A VMID with its generation's age: the number of generations so far is nothing to tell states by.</summary>
+    /// <summary>A VMID with its generation's age: how many generations there were tells no states apart.</summary>
     private ulong NameOfTag(ulong tag)
     {
         ulong number = (1UL << _options.VmidBits) - 1;

@@ -173,7 +173,9 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     public void Invalidate(int pe, TlbiKind kind, Vmid vmid, Ipa ipa, ulong bytes, int levelHint, uint pes)
     {
         ulong before = _loaded.GetValueOrDefault(pe, Parked);
-        ulong under = kind != TlbiKind.All && _vmidOwners.TryGetValue(vmid.Value, out int vm) ? Vttbr(vm, vmid) : before;
+        ulong under = kind != TlbiKind.All && _vmidOwners.TryGetValue(vmid.Value, out int vm)
+            ? Vttbr(vm, vmid)
+            : before;
         if (under != before)
         {
             Set(pe, under);

@@ -10,8 +10,8 @@ public enum ExhaustiveReductions
     None = 0,
 
     /// <summary>
-    /// The search goes on from equal states once. Steps that do nothing are not taken; guests' reads by translations that
-    /// are there, which change nothing, are taken on the spot.
+    /// The search goes on from equal states once. Steps that do nothing are not taken; guests' reads by translations
+    /// that are there, which change nothing, are taken on the spot.
     /// </summary>
     EqualStates = 1,
 

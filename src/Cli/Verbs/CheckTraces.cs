@@ -88,8 +88,17 @@ internal static class CheckTraces
             return Judge(stream, name, null, cancellation);
         }
 
-        int verdict = 0;
-        WriteTo(export, file => verdict = Judge(stream, name, new CasemateWriter(file), cancellation));
+        if (trace is not null && IsSameFile(trace, export))
+        {
+            throw CliException.Usage("--export-casemate would overwrite the trace", "give another file");
+        }
+
+        Prepare(result);
+        using var events = new StringWriter();
+        var writer = new CasemateWriter(events);
+        int verdict = Judge(stream, name, writer, cancellation);
+        writer.End();
+        WriteTo(export, file => file.Write(events.GetStringBuilder()));
         return verdict;
     }
 
@@ -109,18 +118,54 @@ internal static class CheckTraces
 
         if (result.GetValue(_casemate) is string export)
         {
-            WriteTo(export, file => run(new CasemateWriter(file)));
+            WriteTo(export, file =>
+            {
+                var writer = new CasemateWriter(file);
+                run(writer);
+                writer.End();
+            });
         }
     }
 
-    private static void WriteTo(string path, Action<TextWriter> write)
+    /// <summary>Whether anything is to be written.</summary>
+    public static bool Records(ParseResult result) =>
+        result.GetValue(_record) is not null || result.GetValue(_casemate) is not null;
+
+    /// <summary>Fails now, and not after the search, where the files cannot be written.</summary>
+    public static void Prepare(ParseResult result)
+    {
+        string? record = result.GetValue(_record);
+        string? export = result.GetValue(_casemate);
+        if (record is not null && export is not null && IsSameFile(record, export))
+        {
+            throw CliException.Usage("--record and --export-casemate name one file", "give two files");
+        }
+
+        foreach (string? path in (string?[])[record, export])
+        {
+            if (path is not null)
+            {
+                Guard(path, () => File.Open(path, FileMode.OpenOrCreate, FileAccess.Write).Dispose());
+            }
+        }
+    }
+
+    private static bool IsSameFile(string one, string other) => Path.GetFullPath(one) == Path.GetFullPath(other);
+
+    private static void WriteTo(string path, Action<TextWriter> write) => Guard(path, () =>
+    {
+        using var file = new StreamWriter(path);
+        write(file);
+    });
+
+    private static void Guard(string path, Action write)
     {
         try
         {
-            using var file = new StreamWriter(path);
-            write(file);
+            write();
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException
+            or NotSupportedException)
         {
             throw new CliException(
                 ExitCode.Usage, Printable.Line($"'{path}' cannot be written: {error.Message}"), "give another file");
@@ -172,6 +217,11 @@ internal static class CheckTraces
             throw CliException.Usage(
                 Printable.Line($"'{name}', {error.Message}"),
                 "nothing was judged; docs/oracle-traces.md has the format, 'check --record' writes it");
+        }
+        catch (IOException error)
+        {
+            throw CliException.Usage(
+                Printable.Line($"'{name}' cannot be read to its end: {error.Message}"), "nothing was judged");
         }
         catch (OperationCanceledException)
         {

@@ -82,7 +82,7 @@ internal static partial class CheckVerb
                 "it takes none, all, or of fwb+tlbirange+ttl+dic+bbm2, each once");
 
     private static async Task<int> RunExhaustiveAsync(
-        List<ExhaustiveBounds> sets, IReadOnlyList<Policies> policies, int jobs, int? seconds,
+        ParseResult result, List<ExhaustiveBounds> sets, IReadOnlyList<Policies> policies, int jobs, int? seconds,
         CancellationToken cancellation)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -91,7 +91,7 @@ internal static partial class CheckVerb
             stop.CancelAfter(TimeSpan.FromSeconds(most));
         }
 
-        bool hasFound = false;
+        Finding? first = null;
         bool isCut = false;
         foreach ((Policies policy, ExhaustiveBounds bounds) in policies.SelectMany(
             policy => sets, (policy, bounds) => (policy, bounds)))
@@ -128,7 +128,7 @@ internal static partial class CheckVerb
                 Tell(finding, $"./quietus check --exhaustive {Words(bounds)} --policies {policy.Name}");
             }
 
-            hasFound |= coverage.Findings.Count != 0;
+            first ??= coverage.Findings.Count != 0 ? coverage.Findings[0] : null;
             isCut |= !coverage.IsComplete && coverage.Depth < bounds.Steps;
             Tell(name, bounds, coverage);
             await Console.Error.WriteLineAsync(
@@ -136,7 +136,17 @@ internal static partial class CheckVerb
                 + $"on {jobs} threads").ConfigureAwait(false);
         }
 
-        return hasFound ? ExitCode.Failed
+        if (first is not null)
+        {
+            CheckTraces.Record(result, listener =>
+                Subject.Engine.Run(first.Options with { Listener = listener }, first.Steps));
+        }
+        else if (CheckTraces.Records(result))
+        {
+            Console.WriteLine("nothing was found, so nothing is recorded");
+        }
+
+        return first is not null ? ExitCode.Failed
             : cancellation.IsCancellationRequested ? ExitCode.Interrupted
             : isCut ? ExitCode.TimeLimit
             : ExitCode.Ok;

@@ -87,13 +87,24 @@ internal static partial class CheckVerb
         int jobs = result.GetValue(_jobs) is string given ? Read(given, "--jobs", 256) : Environment.ProcessorCount;
         if (result.GetValue(_exhaustive) is string bounds)
         {
+            List<ExhaustiveBounds> sets = ReadBounds(bounds);
+            foreach (Option option in (Option[])[_seed, _steps, _all])
+            {
+                if (result.GetResult(option) is { Implicit: false })
+                {
+                    throw CliException.Usage(
+                        $"{option.Name} says nothing to --exhaustive", "it takes steps= in its bounds, and finds all");
+                }
+            }
+
             int? end = result.GetValue(_limit) is string text ? Read(text, "--time-limit", 1_000_000) : null;
-            return await RunExhaustiveAsync(ReadBounds(bounds), policies, jobs, end, cancellation)
-                .ConfigureAwait(false);
+            CheckTraces.Prepare(result);
+            return await RunExhaustiveAsync(result, sets, policies, jobs, end, cancellation).ConfigureAwait(false);
         }
 
         int? seconds = result.GetValue(_limit) is string limit ? Read(limit, "--time-limit", 1_000_000)
             : result.GetValue(_steps) is null ? 30 : null;
+        CheckTraces.Prepare(result);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         if (seconds is int most)
         {

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Numerics;
 using Quietus.Oracle.Search;
 
 namespace Quietus.Oracle.Judging;
@@ -10,6 +11,8 @@ public sealed partial class Judge
     /// <summary>What a judge of this thread left for the next: programs are short, and these are large.</summary>
     [ThreadStatic]
     private static (PageState[] Pages, TablePage?[] Tables, Stack<TablePage> Spare)? _left;
+
+    private ulong[] _touched = [];
 
     /// <summary>This judge is done: the next one of this thread takes its memory.</summary>
     internal void Leave()
@@ -58,7 +61,8 @@ public sealed partial class Judge
     }
 
     /// <summary>
-    /// Writes the state: parties by the order in which they come up, versions of a page by their order of age.
+    /// Writes the state, after <see cref="FindTouched"/>: parties by the order in which they come up, versions of a
+    /// page by their order of age.
     /// </summary>
     internal void WriteState(StateHash hash)
     {
@@ -71,9 +75,9 @@ public sealed partial class Judge
             for (int at = 0; at < pieces.Length; at++)
             {
                 int from = first + (pieces[at] * pages);
-                for (int page = 0; page < pages; page++)
+                for (int page = NextTouched(from); page < from + pages; page = NextTouched(page + 1))
                 {
-                    WritePage(from + page, ((ulong)(uint)first << 32) + (ulong)(uint)((at * pages) + page), hash);
+                    WritePage(page, ((ulong)(uint)first << 32) + (ulong)(uint)((at * pages) + page - from), hash);
                 }
             }
         }
@@ -92,6 +96,43 @@ public sealed partial class Judge
         }
 
         hash.Write(all);
+    }
+
+    /// <summary>Finds the pages of which there is anything to write.</summary>
+    internal void FindTouched()
+    {
+        _touched = new ulong[(_pageCount / 64) + 1];
+        for (int page = 0; page < _pageCount; page++)
+        {
+            ref readonly PageState state = ref _pages[page];
+            ulong only = state.Latest;
+            bool isUntouched = only >> (2 * Version.PartyBits) == 1 && state.CoherentOldest == only
+                && state.PocOldest == only
+                && (state.DirtyOldest | state.Baseline | state.GuestRisked | state.InstructionOldest
+                    | state.InstructionBaseline | state.Copied | state.Owner | state.Mappings) == 0;
+            if (!isUntouched || _tables[page] is not null)
+            {
+                _touched[page >> 6] |= 1UL << page;
+            }
+        }
+    }
+
+    /// <summary>The first such page from one on; past all of them where there is none.</summary>
+    private int NextTouched(int page)
+    {
+        ulong word = _touched[page >> 6] & (ulong.MaxValue << page);
+        while (word == 0)
+        {
+            page = (page | 63) + 1;
+            if (page > _pageCount)
+            {
+                return int.MaxValue;
+            }
+
+            word = _touched[page >> 6];
+        }
+
+        return (page & ~63) + BitOperations.TrailingZeroCount(word);
     }
 
     private static void WriteTag(TlbTag tag, StateHash hash)
@@ -121,15 +162,6 @@ public sealed partial class Judge
             hash.Write(table.Ipa);
         }
 
-        // Nobody has touched it since it was added.
-        ulong only = state.Latest;
-        if (only >> (2 * Version.PartyBits) == 1 && state.CoherentOldest == only && state.PocOldest == only
-            && (state.DirtyOldest | state.Baseline | state.GuestRisked | state.InstructionOldest
-                | state.InstructionBaseline | state.Copied | state.Owner | state.Mappings) == 0)
-        {
-            return;
-        }
-
         ReadOnlySpan<ulong> versions =
         [
             state.Latest, state.CoherentOldest, state.PocOldest, state.DirtyOldest, state.Baseline, state.GuestRisked,
@@ -149,7 +181,7 @@ public sealed partial class Judge
                 isFirst &= other >= at || versions[other] != version;
             }
 
-            ranks = ranks << 8 | rank;
+            ranks = ranks << 4 | rank;
             if (isFirst && version != 0)
             {
                 hash.Write(hash.Party(Version.Writer(version)) << 32 | hash.Party(Version.Owner(version)));

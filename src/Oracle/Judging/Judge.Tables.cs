@@ -71,7 +71,7 @@ public sealed partial class Judge
                 }
 
                 vm.Dangles = true;
-                Uncount(table);
+                Forget(vm, table);
             }
 
             Freed(address, 1UL << _granuleShift, isTable: true);
@@ -79,6 +79,62 @@ public sealed partial class Judge
             _spareTables.Push(table);
             _tables[page] = null;
         }
+    }
+
+    /// <summary>
+    /// What a linked table maps when it is given back is mapped no longer, though nobody clears its entries: a VM's
+    /// death does not visit them. The tables below stay ones until they are given back, or all that the VM had is.
+    /// </summary>
+    private void Forget(JudgedVm vm, TablePage table)
+    {
+        for (int index = table.Low; index <= table.High; index++)
+        {
+            ulong entry = table.Entries[index];
+            if (!Descriptor.IsValid(entry))
+            {
+                continue;
+            }
+
+            if (!Descriptor.IsTable(entry, table.Level))
+            {
+                int shift = LevelShift(table.Level);
+                Count(Descriptor.Output(entry, shift), 1UL << shift, -1, Descriptor.MayExecute(entry));
+                continue;
+            }
+
+            int page = PageOf(Descriptor.Output(entry, _granuleShift));
+            if (page >= 0 && _tables[page] is TablePage below && below.Vm == vm && below.Level == table.Level + 1)
+            {
+                Forget(vm, below);
+                below.Vm = null;
+                vm.Orphans.Add((page, below));
+            }
+        }
+    }
+
+    /// <summary>Tables that were not given back one by one go with all that their VM had.</summary>
+    private void ForgetTables(JudgedVm vm)
+    {
+        int root = PageOf(vm.Root);
+        while (root >= 0 && root < _pageCount && _tables[root] is TablePage table && table.Vm == vm
+            && table.Level == vm.StartLevel)
+        {
+            Forget(vm, table);
+            vm.Orphans.Add((root++, table));
+        }
+
+        foreach ((int page, TablePage table) in vm.Orphans)
+        {
+            if (_tables[page] == table)
+            {
+                Array.Clear(table.Entries, 0, table.Entries.Length);
+                _spareTables.Push(table);
+                table.Vm = null;
+                _tables[page] = null;
+            }
+        }
+
+        vm.Orphans.Clear();
     }
 
     /// <summary>
@@ -364,22 +420,6 @@ public sealed partial class Judge
 
             state.Mappings = (ushort)(state.Mappings + change);
         }
-    }
-
-    /// <summary>A dead VM's table goes with what it says: its leaves map nothing any more.</summary>
-    private void Uncount(TablePage table)
-    {
-        int shift = LevelShift(table.Level);
-        for (int index = table.Low; index <= table.High; index++)
-        {
-            ulong entry = table.Entries[index];
-            if (Descriptor.IsValid(entry) && !Descriptor.IsTable(entry, table.Level))
-            {
-                Count(Descriptor.Output(entry, shift), 1UL << shift, -1, Descriptor.MayExecute(entry));
-            }
-        }
-
-        table.Vm = null;
     }
 
     /// <summary>A leaf leads to pages: pool pages are the VM's from now on, and code is fetched from some.</summary>

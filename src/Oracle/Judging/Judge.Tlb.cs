@@ -159,13 +159,7 @@ public sealed partial class Judge
 
         vm.IsReleased = true;
         vm.Dangles = true;
-        for (int page = 0; page < _pageCount; page++)
-        {
-            if (_tables[page] is TablePage table && table.Vm == vm)
-            {
-                Uncount(table);
-            }
-        }
+        ForgetTables(vm);
     }
 
     /// <summary>The frames that stale leaves lead to and that are not known to be free: to be asked after.</summary>

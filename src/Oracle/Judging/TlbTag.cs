@@ -107,4 +107,7 @@ internal sealed class JudgedVm(int party, string name)
     public bool Dangles;
 
     public TlbTag? Tag;
+
+    /// <summary>Tables below one that was given back while it was linked.</summary>
+    public List<(int Page, TablePage Table)> Orphans { get; } = [];
 }

@@ -130,7 +130,7 @@ public sealed class ModelWorld
         }
     }
 
-    /// <summary>Entries of tables, and of frames that pass for zero; whatever else is there is overwritten first.</summary>
+    /// <summary>Entries of tables, and of frames that pass for zero; the others are overwritten first.</summary>
     private void WriteEntries(StateHash hash, int chunk, int word, ulong frames)
     {
         int perChunk = 1 << (FramePool.ChunkShift - _granuleShift);

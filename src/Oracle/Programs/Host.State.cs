@@ -8,7 +8,7 @@ using Quietus.Stage2;
 
 namespace Quietus.Oracle.Programs;
 
-// The whole machine's state as one number, and what a step would touch of it.
+// The whole machine's state as one number, and what a step would do to it.
 public partial class Host<TFormat, TMachine>
 {
     private const ulong Parked = 1UL << 63;
@@ -37,6 +37,7 @@ public partial class Host<TFormat, TMachine>
             }
         }
 
+        Judge.FindTouched();
         foreach (int[] slots in Orders.Of(_guests.Length, isSymmetric))
         {
             foreach (int[] pes in Orders.Of(_options.Pes, isSymmetric))
@@ -52,48 +53,39 @@ public partial class Host<TFormat, TMachine>
     }
 
     /// <summary>What a step that is not run would do here.</summary>
-    internal StepEffect EffectOf(ProgramStep step, out ulong frame)
+    internal StepEffect EffectOf(ProgramStep step)
     {
-        frame = 0;
-        int pe = step.Pe % _options.Pes;
+        Guest? running = _running[step.Pe % _options.Pes];
         if (_guests[step.Vm % _guests.Length] is not Guest guest)
         {
             return step.Operation is Operation.Create or Operation.Enter ? StepEffect.Any : StepEffect.Nothing;
         }
 
-        switch (step.Operation)
+        bool isNothing = step.Operation switch
         {
-            case Operation.Create:
-                return StepEffect.Nothing;
-            case Operation.Enter:
-                return _running[pe] == guest ? StepEffect.Nothing : StepEffect.Switches;
-            case Operation.Leave:
-                return _running[pe] == guest ? StepEffect.Switches : StepEffect.Nothing;
-            case <= Operation.Execute:
-                return _running[pe] == guest ? EffectOf(guest, step, out frame) : StepEffect.Nothing;
-            case Operation.Scrub:
-                return _world.Pool.Usage.DirtyChunks == 0 ? StepEffect.Nothing : StepEffect.Any;
-            default:
-                return StepEffect.Any;
-        }
+            Operation.Create => true,
+            Operation.Enter => running == guest,
+            <= Operation.Execute => running != guest,
+            Operation.Scrub => _world.Pool.Usage.DirtyChunks == 0,
+            _ => false,
+        };
+        return isNothing ? StepEffect.Nothing
+            : step.Operation is Operation.Read or Operation.ReadUncached && IsMapped(guest, step.Page)
+                ? StepEffect.Reads
+                : StepEffect.Any;
     }
 
-    private static StepEffect EffectOf(Guest guest, ProgramStep step, out ulong frame)
+    private static bool IsMapped(Guest guest, int page)
     {
-        frame = 0;
-        AccessKind kind = step.Operation is Operation.Write or Operation.WriteUncached ? AccessKind.Write
-            : AccessKind.Read;
         try
         {
-            Translation there = guest.Memory.Translate(ref guest.Machine, new Ipa(PlaceOf(step.Page).Ipa));
-            bool isDirect = step.Operation != Operation.Execute && there.IsMapped && there.Attributes.Accessed
-                && Permits(there.Attributes, kind);
-            frame = there.Output.Value & ~(Granule - 1);
-            return isDirect ? StepEffect.Touches : StepEffect.Any;
+            Translation there = guest.Memory.Translate(ref guest.Machine, new Ipa(PlaceOf(page).Ipa));
+            return there.IsMapped && there.Attributes.Accessed && there.Attributes.Read;
         }
         catch (ViolationException)
         {
-            return StepEffect.Any;
+            // A walk of what is no table. The step itself will say so.
+            return false;
         }
     }
 
@@ -171,7 +163,7 @@ public partial class Host<TFormat, TMachine>
         Judge.WriteState(hash);
     }
 
-    /// <summary>A VMID with its generation's age: the number of generations so far is nothing to tell states by.</summary>
+    /// <summary>A VMID with its generation's age: how many generations there were tells no states apart.</summary>
     private ulong NameOfTag(ulong tag)
     {
         ulong number = (1UL << _options.VmidBits) - 1;
@@ -194,17 +186,14 @@ public partial class Host<TFormat, TMachine>
     }
 }
 
-/// <summary>What a step would touch.</summary>
+/// <summary>What a step would do.</summary>
 internal enum StepEffect : byte
 {
     /// <summary>Nothing at all: nobody is there to do it.</summary>
     Nothing,
 
-    /// <summary>A guest's access by a translation that is there: one page, and no table.</summary>
-    Touches,
-
-    /// <summary>A PE enters or leaves a VM that is there.</summary>
-    Switches,
+    /// <summary>A guest reads by a translation that is there: that is judged, and changes nothing.</summary>
+    Reads,
 
     /// <summary>Whatever it likes.</summary>
     Any,

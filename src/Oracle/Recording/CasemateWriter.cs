@@ -21,6 +21,7 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
 {
     private const ulong MadeUp = 1UL << 47;
     private const ulong Parked = MadeUp + (1UL << 40);
+    private const ulong OutputBits = (1UL << 48) - 1;
     private const ulong MostGranules = 512;
 
     private readonly Dictionary<int, Root> _roots = [];
@@ -28,6 +29,10 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     private readonly Dictionary<int, ulong> _loaded = [];
     private readonly SortedDictionary<ulong, int> _tableOwners = [];
     private readonly List<ulong> _taken = [];
+    private readonly List<ulong> _returned = [];
+
+    /// <summary>The tables that entries lead to.</summary>
+    private readonly Dictionary<ulong, ulong> _links = [];
     private readonly Stack<int> _calls = new();
     private (int Pe, ulong Lock)? _held;
     private int _granuleShift;
@@ -91,7 +96,21 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
         }
 
         Claim(vm);
-        PutWrite(pe, _roots[vm].Lock, entry.Value, value);
+        ulong child = value & OutputBits & ~(Granule - 1);
+        bool isLink = (value & 3) == 3 && _tableOwners.ContainsKey(child);
+        if (isLink && _links.GetValueOrDefault(entry.Value) == child)
+        {
+            // Only what software keeps in the bits that hardware ignores has changed: it has no notion of those.
+            return;
+        }
+
+        _links.Remove(entry.Value);
+        if (isLink)
+        {
+            _links[entry.Value] = child;
+        }
+
+        PutWrite(pe, _roots[vm].Lock, entry.Value, isLink ? child | 3 : value);
     }
 
     /// <inheritdoc/>
@@ -108,7 +127,16 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
 
         for (uint i = 0; i < count; i++)
         {
-            Free(first.Value + (i * Granule));
+            ulong table = first.Value + (i * Granule);
+            if (_calls.Count != 0 && _links.ContainsValue(table))
+            {
+                // It goes with its root, or else is freed while it is linked: the call's end will tell.
+                _returned.Add(table);
+            }
+            else
+            {
+                Free(table);
+            }
         }
     }
 
@@ -145,7 +173,9 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     public void Invalidate(int pe, TlbiKind kind, Vmid vmid, Ipa ipa, ulong bytes, int levelHint, uint pes)
     {
         ulong before = _loaded.GetValueOrDefault(pe, Parked);
-        ulong under = kind != TlbiKind.All && _vmidOwners.TryGetValue(vmid.Value, out int vm) ? Vttbr(vm, vmid) : before;
+        ulong under = kind != TlbiKind.All && _vmidOwners.TryGetValue(vmid.Value, out int vm)
+            ? Vttbr(vm, vmid)
+            : before;
         if (under != before)
         {
             Set(pe, under);
@@ -185,6 +215,7 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
         if (_calls.Count == 0)
         {
             Unlock();
+            FreeReturned();
         }
     }
 
@@ -256,6 +287,13 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     {
     }
 
+    /// <summary>The events are over, inside a call perhaps.</summary>
+    public void End()
+    {
+        Unlock();
+        FreeReturned();
+    }
+
     /// <summary>Tables that were taken are the VM's whose entry is written next.</summary>
     private void Claim(int vm)
     {
@@ -275,10 +313,27 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
         Unlock();
         Put("hint", 0, $"(kind release_table) (location 0x{root.Address:x}) (value 0x0)");
         _roots.Remove(vm);
+        foreach (ulong entry in _links.Keys.Where(
+            entry => _tableOwners.GetValueOrDefault(entry & ~(Granule - 1)) == vm).ToArray())
+        {
+            _links.Remove(entry);
+        }
+
+        FreeReturned();
         foreach (ushort vmid in _vmidOwners.Where(owner => owner.Value == vm).Select(owner => owner.Key).ToArray())
         {
             _vmidOwners.Remove(vmid);
         }
+    }
+
+    private void FreeReturned()
+    {
+        foreach (ulong table in _returned)
+        {
+            Free(table);
+        }
+
+        _returned.Clear();
     }
 
     private void Free(ulong table)

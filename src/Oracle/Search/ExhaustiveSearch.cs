@@ -77,7 +77,9 @@ public sealed class ExhaustiveSearch(Subject subject, MaintenancePolicy policy, 
         subject.Reach(Options, [], reader, out UInt128? state);
         _seen.Add(state ?? default);
         _states = 1;
-        return new Node([], reader.Choices(_alphabet, 0, 0, null));
+        byte[] choices = reader.Choices(_alphabet, 0, 0, out _);
+        reader.Leave!();
+        return new Node([], choices);
     }
 
     /// <summary>
@@ -119,6 +121,7 @@ public sealed class ExhaustiveSearch(Subject subject, MaintenancePolicy policy, 
                 {
                     next.Add(reached.Node);
                     Interlocked.Increment(ref _states);
+                    Interlocked.Add(ref _transitions, reached.Reads);
                 }
             }
         }
@@ -140,23 +143,33 @@ public sealed class ExhaustiveSearch(Subject subject, MaintenancePolicy policy, 
             vms = Math.Max(vms, steps[at].Vm + 1);
         }
 
-        foreach (Choice choice in node.Choices)
+        foreach (byte choice in node.Choices)
         {
-            ProgramStep step = _alphabet[choice.Step];
+            ProgramStep step = _alphabet[choice];
             steps[^1] = step;
             Violation? violation = subject.Reach(Options, steps, reader, out UInt128? state);
             Interlocked.Increment(ref _transitions);
-            if (violation is null && state is UInt128 known && _seen.Contains(known))
+            bool isNew = violation is null && !(state is UInt128 known && _seen.Contains(known));
+            if (violation is not null || isNew)
             {
-                reader.Leave!();
-                continue;
+                byte[] program = [.. node.Steps, choice];
+                byte[] choices = [];
+                int reads = 0;
+                if (isNew && steps.Length < bounds.Steps)
+                {
+                    choices = reader.Choices(
+                        _alphabet, Math.Max(pes, step.Pe + 1), Math.Max(vms, step.Vm + 1), out var broken);
+                    reads = reader.Reads;
+                    if (broken is var (last, what))
+                    {
+                        reached.Add(new Reached(new Node([.. program, last], []), null, what, 0));
+                    }
+                }
+
+                reached.Add(new Reached(new Node(program, choices), state, violation, reads));
             }
 
-            bool isLast = steps.Length == bounds.Steps;
-            Choice[] choices = violation is not null || isLast ? []
-                : reader.Choices(_alphabet, Math.Max(pes, step.Pe + 1), Math.Max(vms, step.Vm + 1), choice);
             reader.Leave!();
-            reached.Add(new Reached(new Node([.. node.Steps, choice.Step], choices), state, violation));
         }
 
         return reached;
@@ -175,8 +188,8 @@ public sealed class ExhaustiveSearch(Subject subject, MaintenancePolicy policy, 
         return new ExhaustiveCoverage(States, Transitions, depth, isComplete, findings);
     }
 
-    /// <summary>A state, as a program that leads there, and the steps that go on from it.</summary>
-    private readonly record struct Node(byte[] Steps, Choice[] Choices);
+    /// <summary>A state, as a program that leads there, and the steps that may lead on from it.</summary>
+    private readonly record struct Node(byte[] Steps, byte[] Choices);
 
-    private readonly record struct Reached(Node Node, UInt128? State, Violation? Violation);
+    private readonly record struct Reached(Node Node, UInt128? State, Violation? Violation, int Reads);
 }

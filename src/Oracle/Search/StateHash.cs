@@ -41,8 +41,7 @@ internal sealed class StateHash
     /// <summary>An area whose pieces get names in the order in which they are <see cref="NamePiece"/>d.</summary>
     public void AddArea(ulong start, int pieces, int pieceShift)
     {
-        var area = new Area(start, pieces, pieceShift);
-        _areas.Add(area);
+        _areas.Add(new Area(start, pieces, pieceShift));
     }
 
     /// <summary>Names the piece that holds an address, unless it has a name.</summary>
@@ -57,7 +56,7 @@ internal sealed class StateHash
         }
     }
 
-    /// <summary>An area's pieces in the order of their names, and a piece's size; those without one come last.</summary>
+    /// <summary>An area's pieces in the order of their names; those without one come last.</summary>
     public ReadOnlySpan<int> Pieces(ulong areaStart, out int pieceShift)
     {
         foreach (Area area in _areas)

@@ -145,6 +145,7 @@ public sealed class Subject<TFormat, TMachine>(Func<ProgramOptions, Host<TFormat
         {
             state = reader.Merges && host.TryHashState(reader.Hash, reader.IsSymmetric, out UInt128 hash) ? hash : null;
             reader.EffectOf = host.EffectOf;
+            reader.Take = host.Run;
         }
 
         reader.Leave = host.Judge.Leave;

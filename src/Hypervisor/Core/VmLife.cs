@@ -107,7 +107,9 @@ internal static unsafe class VmLife
     /// one that touches memory waits: there is no host mapping left to look a page up in, so the invalidation never
     /// ends. What is left to do with such a VM is to kill it.
     /// </summary>
-    internal static DeathFigures Unmap(Vm* vm)
+    /// <param name="vm">A VM, running or not.</param>
+    /// <param name="fate">What is claimed of its pages, which are the pool's: freed, or unknown.</param>
+    internal static DeathFigures Unmap(Vm* vm, PageFate fate)
     {
         Stopwatch watch = Stopwatch.Start();
         El2Machine machine = vm->Machine;
@@ -117,7 +119,7 @@ internal static unsafe class VmLife
             start + vm->Options.MemoryBytes,
             NotifierEvent.Unmap,
             mayBlock: true,
-            PageFate.AnonymousLastMappingFreed);
+            fate);
         InvalidationCursor cursor = default;
         vm->MemoryLock.Enter();
         DeathFigures figures = Begin(vm, DeathWay.Unmap);

@@ -41,13 +41,14 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
     internal Task<DeathFigures> KillAsync() => TakeMemoryAsync("kill");
 
     /// <summary>Takes its memory while it lives.</summary>
-    internal Task<DeathFigures> UnmapAsync() => TakeMemoryAsync("unmap");
+    /// <param name="fate">What is said of the pages (docs/protocol.md).</param>
+    internal Task<DeathFigures> UnmapAsync(string fate = "freed") => TakeMemoryAsync("unmap", " fate=" + fate);
 
     /// <summary>Kills it, or finds that it has just ended by itself.</summary>
     internal Task KillIfAliveAsync() => IfAliveAsync(KillAsync);
 
     /// <summary>Takes its memory, or finds that it has just ended by itself.</summary>
-    internal Task UnmapIfAliveAsync() => IfAliveAsync(UnmapAsync);
+    internal Task UnmapIfAliveAsync() => IfAliveAsync(() => UnmapAsync());
 
     internal Task TypeAsync(string text) =>
         machine.Monitor.SendConsoleAsync(slot, Encoding.UTF8.GetBytes(text), TestMachine.Cancellation);
@@ -130,17 +131,17 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
         }
     }
 
-    private async Task<DeathFigures> TakeMemoryAsync(string way)
+    private async Task<DeathFigures> TakeMemoryAsync(string way, string arguments = "")
     {
-        KeyValueLine line = await OrderAsync(way).ConfigureAwait(false);
+        KeyValueLine line = await OrderAsync(way, arguments).ConfigureAwait(false);
         line.Value("way").ShouldBe(way);
         DeathFigures figures = DeathFigures.Read(line);
         figures.LeakedFrames.ShouldBe(0, line.Text);
         return figures;
     }
 
-    private Task<KeyValueLine> OrderAsync(string verb) =>
-        machine.AskAsync(string.Create(CultureInfo.InvariantCulture, $"{verb} vm={number}"));
+    private Task<KeyValueLine> OrderAsync(string verb, string arguments = "") =>
+        machine.AskAsync(string.Create(CultureInfo.InvariantCulture, $"{verb} vm={number}{arguments}"));
 
     private async Task UntilAsync(Func<bool> isSo, string what)
     {

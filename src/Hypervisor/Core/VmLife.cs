@@ -94,6 +94,29 @@ internal static unsafe class VmLife
         return VmError.None;
     }
 
+    /// <summary>
+    /// Starts a VM and kills it when so much time has passed since: under icount a moment that can be had again. The
+    /// monitor waits meanwhile. <see cref="VmError.Ended"/> when the VM's own end came first, which is reaped later.
+    /// </summary>
+    internal static VmError StartFor(Vm* vm, ulong nanoseconds, out DeathFigures figures)
+    {
+        figures = default;
+        VmError error = Start(vm);
+        if (error != VmError.None)
+        {
+            return error;
+        }
+
+        MonitorLoop.Await(vm->StartedAt + nanoseconds, vm);
+        if (vm->IsStopRequested)
+        {
+            return VmError.Ended;
+        }
+
+        figures = Kill(vm);
+        return VmError.None;
+    }
+
     /// <summary>The kill order: abrupt, wherever the vCPUs are. The VM is gone when this returns.</summary>
     internal static DeathFigures Kill(Vm* vm)
     {

@@ -182,16 +182,30 @@ internal static unsafe class Commands
 
     private static void Start(in CommandLine command, ref LineBuilder reply)
     {
-        if (TryFindVm(in command, ref reply, out Vm* vm))
+        if (!TryFindVm(in command, ref reply, out Vm* vm))
         {
-            VmError error = VmLife.Start(vm);
-            if (error != VmError.None)
-            {
-                Fail(ref reply, VmErrors.CodeOf(error), VmErrors.Describe(error));
-                return;
-            }
+            return;
+        }
 
-            reply.Field("vm"u8, vm->Id);
+        const ulong Longest = 1_000_000_000;
+        ulong nanoseconds = 0;
+        bool isLimited = command.TryGet("for"u8, out ReadOnlySpan<byte> time);
+        if (isLimited && (Numbers.TryParse(time, out nanoseconds) != NumberError.None || nanoseconds > Longest))
+        {
+            Fail(ref reply, "bad-argument"u8, "for=NANOSECONDS, at most 1000000000"u8);
+            return;
+        }
+
+        reply.Field("vm"u8, vm->Id);
+        DeathFigures figures = default;
+        VmError error = isLimited ? VmLife.StartFor(vm, nanoseconds, out figures) : VmLife.Start(vm);
+        if (error != VmError.None)
+        {
+            Fail(ref reply, VmErrors.CodeOf(error), VmErrors.Describe(error));
+        }
+        else if (isLimited)
+        {
+            figures.Write(ref reply);
         }
     }
 
@@ -355,7 +369,7 @@ internal static unsafe class Commands
         Line("- scrub [when=idle|asked]"u8);
         Line("- create guest=filler|linux memory=64M [cpus=1] pages=4k|2m|auto policy=NAME [append=\"...\"]"u8);
         Line("-   policies: before-series patch5 patch6 patch7 series tables-only fate"u8);
-        Line("- start vm=N | kill vm=N | measure vm=N | send vm=N text=\"...\""u8);
+        Line("- start vm=N [for=NANOSECONDS] | kill vm=N | measure vm=N | send vm=N text=\"...\""u8);
         Line("- unmap vm=N [fate=freed|unknown]"u8);
     }
 

@@ -35,6 +35,24 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
 
     internal Task StartAsync() => OrderAsync("start");
 
+    /// <summary>
+    /// Starts it, to be killed so many virtual nanoseconds later; null when its own end came first. Under icount that is
+    /// so many instructions of the machine, and the same moment every time.
+    /// </summary>
+    internal async Task<DeathFigures?> LiveForAsync(long nanoseconds)
+    {
+        try
+        {
+            return await TakeMemoryAsync(
+                "start", string.Create(CultureInfo.InvariantCulture, $" for={nanoseconds}")).ConfigureAwait(false);
+        }
+        catch (MonitorException gone) when (gone.Code == "ended")
+        {
+            await StoppedAsync().ConfigureAwait(false);
+            return null;
+        }
+    }
+
     internal Task<KeyValueLine> MeasureAsync() => OrderAsync("measure");
 
     /// <summary>Kills it. It must have been alive, and all of its frames must come back.</summary>
@@ -131,10 +149,10 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
         }
     }
 
-    private async Task<DeathFigures> TakeMemoryAsync(string way, string arguments = "")
+    private async Task<DeathFigures> TakeMemoryAsync(string order, string arguments = "")
     {
-        KeyValueLine line = await OrderAsync(way, arguments).ConfigureAwait(false);
-        line.Value("way").ShouldBe(way);
+        KeyValueLine line = await OrderAsync(order, arguments).ConfigureAwait(false);
+        line.Value("way").ShouldBe(order == "unmap" ? order : "kill");
         DeathFigures figures = DeathFigures.Read(line);
         figures.LeakedFrames.ShouldBe(0, line.Text);
         return figures;

@@ -1,4 +1,5 @@
 using System;
+using System.Diagnostics;
 using System.Globalization;
 using System.IO;
 using System.Linq;
@@ -19,14 +20,14 @@ if (args.Contains("--version"))
     return 0;
 }
 
-if (Environment.GetEnvironmentVariable("FAKE_QEMU_PIDS") is string pids)
+// One file for each start, complete when its name is there: of two machines that start at once neither is lost.
+if (Environment.GetEnvironmentVariable("FAKE_QEMU_STARTS") is string starts)
 {
-    File.AppendAllText(pids, string.Create(CultureInfo.InvariantCulture, $"{Environment.ProcessId}\n"));
-}
-
-if (Environment.GetEnvironmentVariable("FAKE_QEMU_ARGUMENTS") is string log)
-{
-    File.AppendAllText(log, string.Join(' ', args) + "\n");
+    Directory.CreateDirectory(starts);
+    string name = string.Create(CultureInfo.InvariantCulture, $"{Stopwatch.GetTimestamp():x16}-{Environment.ProcessId}");
+    string unfinished = Path.Combine(starts, "." + name);
+    File.WriteAllText(unfinished, string.Join(' ', args));
+    File.Move(unfinished, Path.Combine(starts, name));
 }
 
 // A machine with a Linux of its own, not with the hypervisor: told by the command line of its kernel.

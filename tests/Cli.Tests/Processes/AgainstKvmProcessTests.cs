@@ -21,7 +21,7 @@ public sealed class AgainstKvmProcessTests
         kvm.GetProperty("rows").GetArrayLength().ShouldBe(6);
         File.ReadAllText(cli.PathOf("r.html")).ShouldContain("Against KVM");
 
-        string[] lines = File.ReadAllLines(cli.ArgumentFile);
+        string[] lines = cli.MachineArguments();
         lines.Length.ShouldBe(2);
         Machine(lines[1]).ShouldBe(Machine(lines[0]));
         lines[1].ShouldContain("-- memory=67108864 fill=50331648 pages=4k");

@@ -147,7 +147,7 @@ public sealed class BenchProcessTests
         outcome.Code.ShouldBe(0, outcome.Errors);
         outcome.Output.ShouldContain("linux, 256 MB");
         File.ReadAllText(cli.PathOf("b.json")).ShouldContain("Linux 6.1.0-test");
-        File.ReadAllText(cli.ArgumentFile).ShouldContain("-initrd " + cli.Cache);
+        cli.MachineArguments().ShouldAllBe(arguments => arguments.Contains("-initrd " + cli.Cache));
         Directory.GetFileSystemEntries(Path.Combine(cli.Cache, "runs")).ShouldBeEmpty();
     }
 
@@ -157,7 +157,7 @@ public sealed class BenchProcessTests
         using var cli = new Cli();
         cli.Run("bench", "--guest", "filler", "--policies", "fate", "--cpus", "2", "--cpu", "max", "--jobs", "1")
             .Code.ShouldBe(0);
-        string arguments = File.ReadAllLines(cli.ArgumentFile).ShouldHaveSingleItem();
+        string arguments = cli.MachineArguments().ShouldHaveSingleItem();
         arguments.ShouldContain("-icount shift=0,sleep=on");
         arguments.ShouldContain("-smp 3 -m 448 ");
         arguments.ShouldContain("-cpu max,pauth-impdef=on");

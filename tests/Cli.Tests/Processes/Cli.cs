@@ -37,8 +37,7 @@ internal sealed class Cli : IDisposable
             ["QUIETUS_QEMU"] = Path.Combine(AppContext.BaseDirectory, "fake-qemu"),
             ["QUIETUS_HOST_MEMORY_BYTES"] = "100000000000",
             ["FAKE_QEMU"] = mode,
-            ["FAKE_QEMU_PIDS"] = PidFile,
-            ["FAKE_QEMU_ARGUMENTS"] = ArgumentFile,
+            ["FAKE_QEMU_STARTS"] = StartFolder,
             ["NO_COLOR"] = null,
             ["CLICOLOR_FORCE"] = null,
             ["TERM"] = "xterm-256color",
@@ -49,11 +48,10 @@ internal sealed class Cli : IDisposable
 
     public string Cache => Path.Combine(_folder, "cache");
 
-    public string ArgumentFile => Path.Combine(_folder, "arguments");
-
     private string Image => Path.Combine(_folder, "quietus.img");
 
-    private string PidFile => Path.Combine(_folder, "pids");
+    /// <summary>Where each start of the stand-in leaves a file: when and who is its name, how its content.</summary>
+    private string StartFolder => Path.Combine(_folder, "starts");
 
     public string PathOf(string name) => Path.Combine(_folder, name);
 
@@ -140,8 +138,15 @@ internal sealed class Cli : IDisposable
         return Machines();
     }
 
-    public int[] Machines() => File.Exists(PidFile)
-        ? [.. File.ReadAllLines(PidFile).Select(line => int.Parse(line, CultureInfo.InvariantCulture))]
+    /// <summary>The process of each start, the first one first.</summary>
+    public int[] Machines() => [.. Starts().Select(path => int.Parse(
+        Path.GetFileName(path).Split('-')[1], CultureInfo.InvariantCulture))];
+
+    /// <summary>The command line of each start, likewise.</summary>
+    public string[] MachineArguments() => [.. Starts().Select(File.ReadAllText)];
+
+    private string[] Starts() => Directory.Exists(StartFolder)
+        ? [.. Directory.GetFiles(StartFolder, "????????????????-*").Order(StringComparer.Ordinal)]
         : [];
 
     public static void Signal(Process process, int signal) =>

@@ -98,7 +98,7 @@ public sealed class RunProcessTests
         Cli.Outcome outcome = cli.RunWithInput(
             "poweroff\n", "run", "--kernel", kernel, "--initrd", initrd, "--memory", "128M", "--cpus", "3");
         outcome.Code.ShouldBe(0, outcome.Errors);
-        string arguments = File.ReadAllLines(cli.ArgumentFile).ShouldHaveSingleItem();
+        string arguments = cli.MachineArguments().ShouldHaveSingleItem();
         arguments.ShouldContain("-smp 4");
         arguments.ShouldContain("guests.cpio");
         arguments.ShouldNotContain("-icount");

@@ -90,7 +90,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         UnmapFlags flags = Elision.For(
             _policy, UnmapOperation.NotifierRange, range.Event, Facts(ref machine, range.Fate));
         MemoryResult result = MemoryResult.Ok;
-        while (cursor.Slot < SlotTable.Capacity)
+        while (cursor.Slot < _slots.End)
         {
             ref MemorySlot slot = ref _slots[cursor.Slot];
             ulong from = Larger(Larger(range.Start.Value, slot.First), cursor.Next);
@@ -202,7 +202,7 @@ public partial struct GuestMemory<TFormat, TMachine>
 
         bool isPoolsOwn = range.Event is NotifierEvent.Unmap or NotifierEvent.Clear
             && range.Fate is PageFate.Unknown or PageFate.AnonymousLastMappingFreed;
-        for (int i = 0; i < SlotTable.Capacity && !isPoolsOwn; i++)
+        for (int i = 0; i < _slots.End && !isPoolsOwn; i++)
         {
             ref MemorySlot slot = ref _slots[i];
             if (slot.Exists && slot.Slot.Backing == SlotBacking.Pool

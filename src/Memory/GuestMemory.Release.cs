@@ -87,7 +87,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         }
 
         int chunks = machine.Pool.ReturnAll(ref machine.Frames);
-        _slots = default;
+        _slots.Clear();
         _invalidation = default;
         return new ReleaseReport(result, pages, blocks, chunks, leaked, invalidated);
     }
@@ -109,7 +109,7 @@ public partial struct GuestMemory<TFormat, TMachine>
     private MemoryResult UnmapWhatIsReadLater(ref TMachine machine)
     {
         MemoryResult result = MemoryResult.Ok;
-        for (int i = 0; i < SlotTable.Capacity; i++)
+        for (int i = 0; i < _slots.End; i++)
         {
             ref MemorySlot slot = ref _slots[i];
             if (!slot.Exists || slot.Slot.Type == MemoryType.Device)

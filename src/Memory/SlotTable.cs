@@ -17,6 +17,9 @@ public struct SlotTable
     private SlotArray _slots;
     private int _recent;
 
+    /// <summary>One more than the highest number of a slot: most VMs have few, and no loop looks further.</summary>
+    internal int End { get; private set; }
+
     /// <summary>The slot of a number; the number must be in range, and the slot may be an empty one.</summary>
     internal ref MemorySlot this[int number]
     {
@@ -51,7 +54,7 @@ public struct SlotTable
             return MemoryResult.OutOfRange;
         }
 
-        for (int i = 0; i < Capacity; i++)
+        for (int i = 0; i < End; i++)
         {
             ref MemorySlot slot = ref _slots[i];
             if (!slot.Exists)
@@ -67,7 +70,12 @@ public struct SlotTable
 
         if (number == None)
         {
-            return MemoryResult.TooManySlots;
+            if (End == Capacity)
+            {
+                return MemoryResult.TooManySlots;
+            }
+
+            number = End++;
         }
 
         ref MemorySlot added = ref _slots[number];
@@ -84,7 +92,25 @@ public struct SlotTable
     internal readonly bool Exists(int number) => (uint)number < Capacity && _slots[number].Exists;
 
     /// <summary>Forgets a slot that exists.</summary>
-    internal void Remove(int number) => _slots[number] = default;
+    internal void Remove(int number)
+    {
+        _slots[number] = default;
+        while (End != 0 && !_slots[End - 1].Exists)
+        {
+            End--;
+        }
+    }
+
+    /// <summary>Forgets all slots.</summary>
+    internal void Clear()
+    {
+        while (End != 0)
+        {
+            _slots[--End] = default;
+        }
+
+        _recent = 0;
+    }
 
     /// <summary>The number of the slot that holds an address, or <see cref="None"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -92,7 +118,7 @@ public struct SlotTable
 
     private int Search(Ipa ipa)
     {
-        for (int i = 0; i < Capacity; i++)
+        for (int i = 0; i < End; i++)
         {
             if (_slots[i].Contains(ipa.Value))
             {

@@ -43,6 +43,7 @@ public sealed class MonitorTests
             ("kill vm=18446744073709551615", "no-such-vm"),
             ("start vm=4294967297", "no-such-vm"),
             ("unmap vm=7", "no-such-vm"),
+            ("unmap vm=7 fate=unknown", "no-such-vm"),
             ("measure vm=7", "no-such-vm"),
             ("send vm=7 text=a", "no-such-vm"),
             ("create", "bad-guest"),
@@ -72,6 +73,13 @@ public sealed class MonitorTests
 
         TestVm vm = await machine.CreateAsync("fill=1M", cpus: 8);
         await machine.ShouldRefuseAsync($"start vm={vm.Number}", "no-cores");
+        foreach (string fate in (string[])["Freed", "\"\"", "free", "unknown2", "file-backed", "0"])
+        {
+            await machine.ShouldRefuseAsync($"unmap vm={vm.Number} fate={fate}", "bad-fate");
+        }
+
+        await machine.ShouldRefuseAsync($"unmap vm={vm.Number} fate=freed fate=unknown", "bad-command");
+        (await vm.UnmapAsync()).Entries.ShouldBeGreaterThan(0, "a refused order has taken nothing");
         await vm.KillAsync();
         await machine.ShouldRefuseAsync($"kill vm={vm.Number}", "no-such-vm");
         await machine.ShouldBeUnharmedAsync();

@@ -57,7 +57,9 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
             (long vm, _) = await StartDirtyAsync(order, cancellation).ConfigureAwait(false);
             LifeFigures life = await LifeAsync(vm, cancellation).ConfigureAwait(false);
             long begun = Stopwatch.GetTimestamp();
-            MonitorReply reply = await OrderAsync(what.Way, vm, plan.Limit, cancellation).ConfigureAwait(false);
+            MonitorReply reply = what.Way == DeathWay.Kill
+                ? await OrderAsync(what.Way, vm, plan.Limit, cancellation).ConfigureAwait(false)
+                : await OrderAsync(what.Way, vm, plan.Limit, cancellation, " fate=" + plan.Fate).ConfigureAwait(false);
             long wall = (long)Stopwatch.GetElapsedTime(begun).TotalNanoseconds;
             if (what.Way != DeathWay.Kill)
             {
@@ -237,7 +239,8 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
         return LifeFigures.Read(reply.Final);
     }
 
-    private Task<MonitorReply> OrderAsync(string verb, long vm, TimeSpan limit, CancellationToken cancellation) =>
+    private Task<MonitorReply> OrderAsync(
+        string verb, long vm, TimeSpan limit, CancellationToken cancellation, string arguments = "") =>
         monitor.RequestAsync(
-            string.Create(CultureInfo.InvariantCulture, $"{verb} vm={vm}"), limit, cancellation);
+            string.Create(CultureInfo.InvariantCulture, $"{verb} vm={vm}{arguments}"), limit, cancellation);
 }

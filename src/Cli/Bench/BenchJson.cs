@@ -77,6 +77,7 @@ internal static class BenchJson
         ResultJson.WriteArray(json, "page_sizes", plan.Pages);
         ResultJson.WriteArray(json, "policies", plan.Policies.Select(policy => policy.Name));
         ResultJson.WriteArray(json, "ways", DeathWay.All);
+        json.WriteString("unmap_fate", plan.Fate);
         json.WriteNumber("jobs", plan.Jobs);
         json.WriteNumber("timeout_seconds", plan.Limit.TotalSeconds);
         json.WriteString("qemu_version", result.Qemu.Version);

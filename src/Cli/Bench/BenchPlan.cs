@@ -22,6 +22,9 @@ internal sealed record BenchPlan
 
     public required IReadOnlyList<MaintenancePolicy> Policies { get; init; }
 
+    /// <summary>One of <see cref="UnmapFate"/>, for the way <see cref="DeathWay.Unmap"/>.</summary>
+    public string Fate { get; init; } = UnmapFate.Freed;
+
     /// <summary>QEMU processes at a time.</summary>
     public required int Jobs { get; init; }
 

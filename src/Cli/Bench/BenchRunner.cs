@@ -18,10 +18,11 @@ namespace Quietus.Cli.Bench;
 /// </summary>
 internal sealed class BenchRunner(BenchPlan plan, QemuBinary qemu, string image, IBenchProgress progress)
 {
-    /// <summary>How long the hypervisor may take to come up, on a slow host; less when the plan says so.</summary>
+    /// <summary>
+    /// How long the hypervisor may take to come up, on a slow host, and again for each gigabyte, which idle cores scrub
+    /// meanwhile; less when the plan says so.
+    /// </summary>
     private static readonly TimeSpan _longestBoot = TimeSpan.FromSeconds(30);
-
-    private readonly TimeSpan _bootLimit = plan.Limit < _longestBoot ? plan.Limit : _longestBoot;
 
     private readonly Lock _lock = new();
     private Primitives _primitives = new();
@@ -120,13 +121,15 @@ internal sealed class BenchRunner(BenchPlan plan, QemuBinary qemu, string image,
             Bundle = bundle,
             CountsInstructions = true,
         };
-        QemuSession session = await QemuSession.StartAsync(qemu, machine, folder, _bootLimit, cancellation)
+        TimeSpan longest = _longestBoot * (1 + (machine.MemoryBytes / (double)Units.ByteSize.Gigabyte));
+        TimeSpan limit = plan.Limit < longest ? plan.Limit : longest;
+        QemuSession session = await QemuSession.StartAsync(qemu, machine, folder, limit, cancellation)
             .ConfigureAwait(false);
         await using (session.ConfigureAwait(false))
         {
             if (isFirst)
             {
-                await IntroduceAsync(session.Monitor, machine, cancellation).ConfigureAwait(false);
+                await IntroduceAsync(session.Monitor, machine, limit, cancellation).ConfigureAwait(false);
             }
 
             var boot = new BenchBoot(session.Monitor, plan);
@@ -160,12 +163,12 @@ internal sealed class BenchRunner(BenchPlan plan, QemuBinary qemu, string image,
     }
 
     private async Task IntroduceAsync(
-        MonitorClient monitor, QemuMachine machine, CancellationToken cancellation)
+        MonitorClient monitor, QemuMachine machine, TimeSpan limit, CancellationToken cancellation)
     {
         _qemuCommand = machine.CommandLine(QemuBinary.Name);
         try
         {
-            MonitorReply reply = await monitor.RequestAsync("version", _bootLimit, cancellation)
+            MonitorReply reply = await monitor.RequestAsync("version", limit, cancellation)
                 .ConfigureAwait(false);
             _version = reply.Final.Value("version") ?? "unknown";
             string protocol = reply.Final.Value("protocol") ?? "none";

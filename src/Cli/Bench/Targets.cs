@@ -72,6 +72,15 @@ internal static class Targets
         foreach (BenchRow row in rows.Where(row => row.Case.Policy.Name == "fate"))
         {
             string name = $"fate, {row.Case.Way}: ";
+            if (row.Case.Way == DeathWay.Unmap && result.Plan.Fate == UnmapFate.Unknown)
+            {
+                long pages = row.Death.MappedPages4K;
+                Add(name + "DC lines per page", "= 64", Ratio(row.Death.DcLines, pages),
+                    row.Death.DcLines == pages * LinesPerPage);
+                AtMost(name + "instructions per page", 150, row.InstructionsPerEntry);
+                continue;
+            }
+
             Add(name + "DC lines", "= 0", Whole(row.Death.DcLines), row.Death.DcLines == 0);
             if (row.Case.Way == DeathWay.Kill)
             {

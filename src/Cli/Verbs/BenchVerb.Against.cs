@@ -48,7 +48,7 @@ internal static partial class BenchVerb
     /// </summary>
     private static BenchPlan ReadPlanAgainst(ParseResult result)
     {
-        foreach (Option option in (Option[])[_guest, _policies, _cpus, _jobs])
+        foreach (Option option in (Option[])[_guest, _policies, _fate, _cpus, _jobs])
         {
             if (result.GetResult(option) is { Implicit: false })
             {

@@ -50,6 +50,13 @@ internal static partial class BenchVerb
         HelpName = "names",
     };
 
+    private static readonly Option<string> _fate = new("--fate")
+    {
+        Description = "What is said of unmapped pages: " + string.Join(", ", UnmapFate.All) + " (then cleaned to the PoC)",
+        DefaultValueFactory = _ => UnmapFate.Freed,
+        HelpName = "name",
+    };
+
     private static readonly Option<string?> _jobs = new("--jobs")
     {
         Description = "QEMU processes at a time [default: 2, or 1 on a single core]",
@@ -90,8 +97,8 @@ internal static partial class BenchVerb
     {
         var command = new Command("bench", "Measure what killing and unmapping a VM costs, under each policy")
         {
-            _guest, _memory, _pages, _policies, _cpu, _cpus, _jobs, _timeout, _against, _churn, _lifetime, _json,
-            _report,
+            _guest, _memory, _pages, _policies, _fate, _cpu, _cpus, _jobs, _timeout, _against, _churn, _lifetime,
+            _json, _report,
         };
         command.SetAction((result, _) => RunAsync(result, cancellation));
         return command;
@@ -209,7 +216,7 @@ internal static partial class BenchVerb
                 $"'{Printable.Line(lifetime)}' is no lifetime", "--lifetime takes " + string.Join(", ", Lifetime.All));
         }
 
-        if ((new Option[] { _guest, _memory, _policies, _jobs, _report, _cpus, _against })
+        if ((new Option[] { _guest, _memory, _policies, _fate, _jobs, _report, _cpus, _against })
             .FirstOrDefault(option => result.GetResult(option) is { Implicit: false }) is { } useless)
         {
             throw CliException.Usage(
@@ -251,6 +258,13 @@ internal static partial class BenchVerb
             MaintenancePolicy.ParseList(CommonOptions.Items(result.GetValue(_policies), "--policies"));
         CpuModel cpu = CpuModel.Parse(result.GetValue(_cpu)!);
         int cpus = CommonOptions.ReadCpus(result.GetValue(_cpus)!);
+        string fate = result.GetValue(_fate)!;
+        if (!UnmapFate.All.Contains(fate))
+        {
+            throw CliException.Usage(
+                $"unknown fate '{Terminals.Printable.Line(fate)}'", "--fate takes " + string.Join(", ", UnmapFate.All));
+        }
+
         int jobs = ReadJobs(result.GetValue(_jobs));
         TimeSpan? limit = CommonOptions.ReadTimeout(result.GetValue(_timeout));
         GuestPayload[] guests =
@@ -272,8 +286,8 @@ internal static partial class BenchVerb
             MemoryBytes = memory,
             Pages = pages,
             Policies = policies,
+            Fate = fate,
             Jobs = jobs,
-
             Limit = limit ?? DefaultLimit(memory.Max()),
         };
     }
@@ -326,7 +340,7 @@ internal static partial class BenchVerb
         $"./quietus bench --guest {string.Join(',', plan.Guests.Select(guest => guest.Name))}"
             + $" --memory {string.Join(',', plan.MemoryBytes.Select(ByteSize.FormatOption))}"
             + $" --pages {string.Join(',', plan.Pages)}"
-            + $" --policies {string.Join(',', plan.Policies.Select(policy => policy.Name))}"
+            + $" --policies {string.Join(',', plan.Policies.Select(policy => policy.Name))} --fate {plan.Fate}"
             + $" --cpu {plan.Cpu.Name} --cpus {plan.Cpus} --jobs {plan.Jobs}");
 
     private static void Write(BenchResult result, string? json, string? report)

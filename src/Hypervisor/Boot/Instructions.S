@@ -213,21 +213,22 @@ function invalidate_local_guest_context
     ret
 
 // ---- cache maintenance ----
-// x0 = first byte, line-aligned; x1 = lines; x2 = bytes in a line. The caller adds the DSB.
+// x0 = first byte, line-aligned; x1 = lines; x2 = bytes in a line. The caller adds the DSB. 64 lines a round: a page of
+// lines of 64 bytes takes two instructions more than the least that it can.
     .macro by_line name, operation, another=nop
     function \name
-1:  subs    x1, x1, #32
+    subs    x1, x1, #64
     b.lo    2f
-    .rept 32
+1:  .rept 64
     \operation, x0
     .ifnc \another, nop
     \another, x0
     .endif
     add     x0, x0, x2
     .endr
-    b.ne    1b
-    ret
-2:  adds    x1, x1, #32
+    subs    x1, x1, #64
+    b.hs    1b
+2:  adds    x1, x1, #64
     b.eq    4f
 3:  \operation, x0
     .ifnc \another, nop

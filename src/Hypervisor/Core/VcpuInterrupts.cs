@@ -1,4 +1,5 @@
 using System;
+using System.Numerics;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Machine;
 
@@ -191,12 +192,10 @@ internal static unsafe class VcpuInterrupts
 
     private static void Deactivate(uint interrupts)
     {
-        for (uint interrupt = 16; interrupt < 32; interrupt++)
+        const uint Peripherals = 0xFFFF_0000;
+        for (uint left = interrupts & Peripherals; left != 0; left &= left - 1)
         {
-            if ((interrupts & (1u << (int)interrupt)) != 0)
-            {
-                Instructions.DeactivateInterrupt(interrupt);
-            }
+            Instructions.DeactivateInterrupt((uint)BitOperations.TrailingZeroCount(left));
         }
     }
 }

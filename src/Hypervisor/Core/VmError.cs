@@ -17,6 +17,7 @@ internal enum VmError : byte
     DoesNotFit,
     BadArguments,
     NotCreated,
+    Ended,
     Defect,
 }
 
@@ -36,6 +37,7 @@ internal static class VmErrors
         VmError.DoesNotFit => "does-not-fit"u8,
         VmError.BadArguments => "bad-append"u8,
         VmError.NotCreated => "not-created"u8,
+        VmError.Ended => "ended"u8,
         _ => "defect"u8,
     };
 
@@ -53,6 +55,7 @@ internal static class VmErrors
         VmError.DoesNotFit => "kernel, ramdisk and device tree do not fit the VM's memory"u8,
         VmError.BadArguments => "the kernel arguments are too long"u8,
         VmError.NotCreated => "the VM is running already"u8,
+        VmError.Ended => "the VM ended by itself before its time was over; an event says why"u8,
         _ => "a defect of the hypervisor: the VM's tables are not what they should be"u8,
     };
 }

@@ -94,6 +94,29 @@ internal static unsafe class VmLife
         return VmError.None;
     }
 
+    /// <summary>
+    /// Starts a VM and kills it when so much time has passed since: under icount a moment that can be had again. The
+    /// monitor waits meanwhile. <see cref="VmError.Ended"/> when the VM's own end came first, which is reaped later.
+    /// </summary>
+    internal static VmError StartFor(Vm* vm, ulong nanoseconds, out DeathFigures figures)
+    {
+        figures = default;
+        VmError error = Start(vm);
+        if (error != VmError.None)
+        {
+            return error;
+        }
+
+        MonitorLoop.Await(vm->StartedAt + nanoseconds, vm);
+        if (vm->IsStopRequested)
+        {
+            return VmError.Ended;
+        }
+
+        figures = Kill(vm);
+        return VmError.None;
+    }
+
     /// <summary>The kill order: abrupt, wherever the vCPUs are. The VM is gone when this returns.</summary>
     internal static DeathFigures Kill(Vm* vm)
     {
@@ -107,7 +130,9 @@ internal static unsafe class VmLife
     /// one that touches memory waits: there is no host mapping left to look a page up in, so the invalidation never
     /// ends. What is left to do with such a VM is to kill it.
     /// </summary>
-    internal static DeathFigures Unmap(Vm* vm)
+    /// <param name="vm">A VM, running or not.</param>
+    /// <param name="fate">What is claimed of its pages, which are the pool's: freed, or unknown.</param>
+    internal static DeathFigures Unmap(Vm* vm, PageFate fate)
     {
         Stopwatch watch = Stopwatch.Start();
         El2Machine machine = vm->Machine;
@@ -117,7 +142,7 @@ internal static unsafe class VmLife
             start + vm->Options.MemoryBytes,
             NotifierEvent.Unmap,
             mayBlock: true,
-            PageFate.AnonymousLastMappingFreed);
+            fate);
         InvalidationCursor cursor = default;
         vm->MemoryLock.Enter();
         DeathFigures figures = Begin(vm, DeathWay.Unmap);

@@ -7,6 +7,8 @@ namespace Quietus.Hypervisor.Machine;
 /// </summary>
 internal struct Stopwatch
 {
+    private const ulong NanosecondsPerSecond = 1_000_000_000;
+
     private ulong _startCount;
     private ulong _startTime;
 
@@ -28,9 +30,12 @@ internal struct Stopwatch
     internal static ulong Count() =>
         CpuFeatures.CycleCounter ? Instructions.ReadCycleCounter() : ToNanoseconds(Instructions.ReadCounter());
 
+    /// <summary>A time of up to some seconds in ticks of the system counter, at least one.</summary>
+    internal static ulong ToTicks(ulong nanoseconds) =>
+        (nanoseconds * Instructions.ReadCounterFrequency() / NanosecondsPerSecond) + 1;
+
     private static ulong ToNanoseconds(ulong ticks)
     {
-        const ulong NanosecondsPerSecond = 1_000_000_000;
         ulong frequency = Instructions.ReadCounterFrequency();
         return (ticks / frequency * NanosecondsPerSecond) + (ticks % frequency * NanosecondsPerSecond / frequency);
     }

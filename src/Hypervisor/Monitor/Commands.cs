@@ -62,9 +62,13 @@ internal static unsafe class Commands
         {
             Start(in command, ref reply);
         }
-        else if (command.VerbIs("kill"u8) || command.VerbIs("unmap"u8))
+        else if (command.VerbIs("kill"u8))
         {
-            End(in command, ref reply);
+            Kill(in command, ref reply);
+        }
+        else if (command.VerbIs("unmap"u8))
+        {
+            Unmap(in command, ref reply);
         }
         else if (command.VerbIs("list"u8))
         {
@@ -178,28 +182,59 @@ internal static unsafe class Commands
 
     private static void Start(in CommandLine command, ref LineBuilder reply)
     {
-        if (TryFindVm(in command, ref reply, out Vm* vm))
+        if (!TryFindVm(in command, ref reply, out Vm* vm))
         {
-            VmError error = VmLife.Start(vm);
-            if (error != VmError.None)
-            {
-                Fail(ref reply, VmErrors.CodeOf(error), VmErrors.Describe(error));
-                return;
-            }
+            return;
+        }
 
-            reply.Field("vm"u8, vm->Id);
+        const ulong Longest = 1_000_000_000;
+        ulong nanoseconds = 0;
+        bool isLimited = command.TryGet("for"u8, out ReadOnlySpan<byte> time);
+        if (isLimited && (Numbers.TryParse(time, out nanoseconds) != NumberError.None || nanoseconds > Longest))
+        {
+            Fail(ref reply, "bad-argument"u8, "for=NANOSECONDS, at most 1000000000"u8);
+            return;
+        }
+
+        reply.Field("vm"u8, vm->Id);
+        DeathFigures figures = default;
+        VmError error = isLimited ? VmLife.StartFor(vm, nanoseconds, out figures) : VmLife.Start(vm);
+        if (error != VmError.None)
+        {
+            Fail(ref reply, VmErrors.CodeOf(error), VmErrors.Describe(error));
+        }
+        else if (isLimited)
+        {
+            figures.Write(ref reply);
         }
     }
 
-    private static void End(in CommandLine command, ref LineBuilder reply)
+    private static void Kill(in CommandLine command, ref LineBuilder reply)
     {
         if (TryFindVm(in command, ref reply, out Vm* vm))
         {
-            uint id = vm->Id;
-            DeathFigures figures = command.VerbIs("kill"u8) ? VmLife.Kill(vm) : VmLife.Unmap(vm);
-            reply.Field("vm"u8, id);
-            figures.Write(ref reply);
+            reply.Field("vm"u8, vm->Id);
+            VmLife.Kill(vm).Write(ref reply);
         }
+    }
+
+    private static void Unmap(in CommandLine command, ref LineBuilder reply)
+    {
+        if (!TryFindVm(in command, ref reply, out Vm* vm))
+        {
+            return;
+        }
+
+        PageFate fate = PageFate.AnonymousLastMappingFreed;
+        if (command.TryGet("fate"u8, out ReadOnlySpan<byte> name) && !TryFindFate(name, out fate))
+        {
+            Fail(ref reply, "bad-fate"u8,
+                "fate=freed or fate=unknown: a VM's memory is the pool's, so pages that leave it are free"u8);
+            return;
+        }
+
+        reply.Field("vm"u8, vm->Id);
+        VmLife.Unmap(vm, fate).Write(ref reply);
     }
 
     private static void List(ref LineBuilder reply)
@@ -334,7 +369,8 @@ internal static unsafe class Commands
         Line("- scrub [when=idle|asked]"u8);
         Line("- create guest=filler|linux memory=64M [cpus=1] pages=4k|2m|auto policy=NAME [append=\"...\"]"u8);
         Line("-   policies: before-series patch5 patch6 patch7 series tables-only fate"u8);
-        Line("- start vm=N | kill vm=N | unmap vm=N | measure vm=N | send vm=N text=\"...\""u8);
+        Line("- start vm=N [for=NANOSECONDS] | kill vm=N | measure vm=N | send vm=N text=\"...\""u8);
+        Line("- unmap vm=N [fate=freed|unknown]"u8);
     }
 
     private static void Line(ReadOnlySpan<byte> text) => MachineConsole.Send(Channel.Monitor, text);
@@ -361,6 +397,13 @@ internal static unsafe class Commands
             : Ascii.Equal(name, "2m"u8) ? PageSizing.Blocks
             : PageSizing.Auto;
         return sizing != PageSizing.Auto || Ascii.Equal(name, "auto"u8);
+    }
+
+    /// <summary>The fates that pages of the pool can have: no host is left that could go on using them.</summary>
+    private static bool TryFindFate(ReadOnlySpan<byte> name, out PageFate fate)
+    {
+        fate = Ascii.Equal(name, "freed"u8) ? PageFate.AnonymousLastMappingFreed : PageFate.Unknown;
+        return fate != PageFate.Unknown || Ascii.Equal(name, "unknown"u8);
     }
 
     private static void Fail(ref LineBuilder reply, ReadOnlySpan<byte> code, ReadOnlySpan<byte> message)

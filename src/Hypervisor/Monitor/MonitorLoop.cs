@@ -82,6 +82,18 @@ internal static unsafe class MonitorLoop
         }
     }
 
+    /// <summary>Waits until <see cref="Stopwatch.Now"/> is so much, or the VM wants to end.</summary>
+    internal static void Await(ulong nanoseconds, Vm* vm)
+    {
+        for (ulong now = Stopwatch.Now; now < nanoseconds && !vm->IsStopRequested; now = Stopwatch.Now)
+        {
+            // A partial line that waits for the timer goes out with this one, or with the VM.
+            Instructions.StartHypervisorTimer(Stopwatch.ToTicks(nanoseconds - now));
+            Instructions.WaitForInterrupt();
+            PollInterrupts();
+        }
+    }
+
     /// <summary>Lets the rest of a line arrive before its beginning is sent.</summary>
     private static void AwaitPartialLines()
     {

@@ -109,6 +109,25 @@ public sealed class BenchTests
             .Select(target => target.Met).ShouldBe(met);
     }
 
+    [Theory]
+    [InlineData(6_400, 15_000, new[] { true, true })]
+    [InlineData(6_399, 15_001, new[] { false, false })]
+    public void Unmapping_by_fate_with_maintenance_is_judged_by_other_promises(long lines, long unmap, bool[] met)
+    {
+        BenchPlan plan = Samples.Plan(Samples.Fate) with { Fate = UnmapFate.Unknown };
+        BenchResult result = Samples.Result(plan, what => what.Way == DeathWay.Kill
+            ? Samples.Death(100, 0, 2_150)
+            : Samples.Death(100, 0, unmap) with { DcLines = lines });
+        Target[] targets = [.. Targets.Judge(result)];
+        targets.Where(target => target.Name.StartsWith("fate, unmap", StringComparison.Ordinal))
+            .Select(target => target.Met).ShouldBe(met);
+        targets.Where(target => target.Name.StartsWith("fate, kill", StringComparison.Ordinal))
+            .ShouldAllBe(target => target.Met);
+        using var writer = new StringWriter { NewLine = "\n" };
+        BenchTable.Write(writer, result);
+        writer.ToString().ShouldStartWith("filler, 256 MB, pages 4k, cortex-a72, 1 vCPU, fate unknown\n");
+    }
+
     [Fact]
     public void A_configuration_without_promises_is_not_judged()
     {

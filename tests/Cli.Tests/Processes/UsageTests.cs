@@ -23,6 +23,8 @@ public sealed class UsageTests
     [InlineData("bench --cpus 0", "'0' is no number of vCPUs", "1 to 8")]
     [InlineData("bench --guest windows", "unknown guest 'windows'", "linux or filler")]
     [InlineData("bench --guest filler --jobs 0", "'0' is no number of jobs", "1 to 64")]
+    [InlineData("bench --guest filler --fate lost", "unknown fate 'lost'", "freed, unknown")]
+    [InlineData("bench --churn 5 --fate unknown", "--fate means nothing with --churn", "--lifetime")]
     [InlineData("bench --guest filler --timeout soon", "'soon' is no time limit", "seconds")]
     [InlineData("bench --guest filler --json /nowhere/b.json", "--json: '/nowhere/b.json' cannot be", "another")]
     [InlineData("bench --guest filler --report /nowhere/r.html", "--report: '/nowhere/r.html' cannot be", "another")]

@@ -35,19 +35,38 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
 
     internal Task StartAsync() => OrderAsync("start");
 
+    /// <summary>
+    /// Starts it, to be killed so many virtual nanoseconds later; null when its own end came first. Under icount that is
+    /// so many instructions of the machine, and the same moment every time.
+    /// </summary>
+    internal async Task<DeathFigures?> LiveForAsync(long nanoseconds)
+    {
+        try
+        {
+            return await TakeMemoryAsync(
+                "start", string.Create(CultureInfo.InvariantCulture, $" for={nanoseconds}")).ConfigureAwait(false);
+        }
+        catch (MonitorException gone) when (gone.Code == "ended")
+        {
+            await StoppedAsync().ConfigureAwait(false);
+            return null;
+        }
+    }
+
     internal Task<KeyValueLine> MeasureAsync() => OrderAsync("measure");
 
     /// <summary>Kills it. It must have been alive, and all of its frames must come back.</summary>
     internal Task<DeathFigures> KillAsync() => TakeMemoryAsync("kill");
 
     /// <summary>Takes its memory while it lives.</summary>
-    internal Task<DeathFigures> UnmapAsync() => TakeMemoryAsync("unmap");
+    /// <param name="fate">What is said of the pages (docs/protocol.md).</param>
+    internal Task<DeathFigures> UnmapAsync(string fate = "freed") => TakeMemoryAsync("unmap", " fate=" + fate);
 
     /// <summary>Kills it, or finds that it has just ended by itself.</summary>
     internal Task KillIfAliveAsync() => IfAliveAsync(KillAsync);
 
     /// <summary>Takes its memory, or finds that it has just ended by itself.</summary>
-    internal Task UnmapIfAliveAsync() => IfAliveAsync(UnmapAsync);
+    internal Task UnmapIfAliveAsync() => IfAliveAsync(() => UnmapAsync());
 
     internal Task TypeAsync(string text) =>
         machine.Monitor.SendConsoleAsync(slot, Encoding.UTF8.GetBytes(text), TestMachine.Cancellation);
@@ -130,17 +149,17 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
         }
     }
 
-    private async Task<DeathFigures> TakeMemoryAsync(string way)
+    private async Task<DeathFigures> TakeMemoryAsync(string order, string arguments = "")
     {
-        KeyValueLine line = await OrderAsync(way).ConfigureAwait(false);
-        line.Value("way").ShouldBe(way);
+        KeyValueLine line = await OrderAsync(order, arguments).ConfigureAwait(false);
+        line.Value("way").ShouldBe(order == "unmap" ? order : "kill");
         DeathFigures figures = DeathFigures.Read(line);
         figures.LeakedFrames.ShouldBe(0, line.Text);
         return figures;
     }
 
-    private Task<KeyValueLine> OrderAsync(string verb) =>
-        machine.AskAsync(string.Create(CultureInfo.InvariantCulture, $"{verb} vm={number}"));
+    private Task<KeyValueLine> OrderAsync(string verb, string arguments = "") =>
+        machine.AskAsync(string.Create(CultureInfo.InvariantCulture, $"{verb} vm={number}{arguments}"));
 
     private async Task UntilAsync(Func<bool> isSo, string what)
     {

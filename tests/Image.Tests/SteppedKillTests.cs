@@ -24,7 +24,9 @@ public sealed class SteppedKillTests(ITestOutputHelper output)
     private const long Victim = 16 * ByteSize.Megabyte;
     private const int Tick = 16;
 
-    /// <summary>It sleeps when it has done that: a guest that spins makes QEMU slow to hear an order under icount.</summary>
+    /// <summary>
+    /// It sleeps when it has done that: a guest that spins makes QEMU slow to hear an order under icount.
+    /// </summary>
     private const string Fill = "fill=8M touch=page";
 
     /// <summary>Those that invalidate the VMID as a whole: QEMU takes a millisecond for a leaf's own.</summary>
@@ -84,7 +86,8 @@ public sealed class SteppedKillTests(ITestOutputHelper output)
                 await LeavesNothingAsync(machine, made, number++);
             }
 
-            // An invalidation that has begun and does not end: the vCPU's first fetch waits for it, and is killed there.
+            // An invalidation that has begun and does not end: the vCPU's first fetch waits for it, and is killed
+            // there.
             foreach (string fate in (string[])["freed", "unknown"])
             {
                 TestVm waits = await machine.CreateAsync(Fill, Victim, pages: pages);

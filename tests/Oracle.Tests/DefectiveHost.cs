@@ -83,9 +83,9 @@ internal sealed class DefectiveHost(ProgramOptions options, Defect defect)
 
     /// <summary>
     /// The walk of a destruction that is done in parts, as Linux's was that could reschedule (reverted, then mended by
-    /// "Only drop references on empty tables in stage2_free_walker"): each part drops the tables that it passes, and the
-    /// next part goes through them. Linux's parts are of 1 GB under tables of 512 GB; here the root has such entries, so
-    /// the parts are a level smaller.
+    /// "Only drop references on empty tables in stage2_free_walker"): each part drops the tables that it passes, and
+    /// the next part goes through them. Linux's parts are of 1 GB under tables of 512 GB; here the root has such
+    /// entries, so the parts are a level smaller.
     /// </summary>
     private static void DestroyInParts(ref DefectiveMachine machine, Pa root)
     {

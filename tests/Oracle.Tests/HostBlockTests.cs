@@ -16,7 +16,9 @@ using Machine = Quietus.Oracle.Machines.ObservedMachine<
 
 namespace Quietus.Oracle.Tests;
 
-/// <summary>Host's blocks, moved pages, bounded invalidations and the granules: what random programs find there.</summary>
+/// <summary>
+/// Host's blocks, moved pages, bounded invalidations and the granules: what random programs find there.
+/// </summary>
 public class HostBlockTests(ITestOutputHelper output)
 {
     /// <summary>What is wrong with the engine or its host.</summary>
@@ -24,7 +26,9 @@ public class HostBlockTests(ITestOutputHelper output)
     {
         None,
 
-        /// <summary>A block of which one page was mapped is mapped in its place, and the others are not cleaned.</summary>
+        /// <summary>
+        /// A block of which one page was mapped is mapped in its place, and the others are not cleaned.
+        /// </summary>
         BlockNotCleaned,
 
         /// <summary>A page that the host moves is not cleaned where it comes to.</summary>
@@ -46,7 +50,8 @@ public class HostBlockTests(ITestOutputHelper output)
         Coverage coverage = new RandomSearch(SubjectWith(fault), [MaintenancePolicy.Fate]) { StepsPerProgram = 400 }
             .Run(firstSeed, 2000, 1, CancellationToken.None);
         Finding found = coverage.Findings.ShouldHaveSingleItem();
-        output.WriteLine($"{watch.Elapsed.TotalSeconds:F2} s, {coverage.Programs} programs, {found.Steps.Length} steps");
+        output.WriteLine(
+            $"{watch.Elapsed.TotalSeconds:F2} s, {coverage.Programs} programs, {found.Steps.Length} steps");
         output.WriteLine(found.Violation.Text);
         found.Violation.Kind.ShouldBeOneOf(kind, otherKind);
         found.Steps.Length.ShouldBeLessThanOrEqualTo(12);

@@ -52,7 +52,8 @@ internal static partial class BenchVerb
 
     private static readonly Option<string> _fate = new("--fate")
     {
-        Description = "What is said of unmapped pages: " + string.Join(", ", UnmapFate.All) + " (then cleaned to the PoC)",
+        Description = "What is said of unmapped pages: " + string.Join(", ", UnmapFate.All)
+            + " (then cleaned to the PoC)",
         DefaultValueFactory = _ => UnmapFate.Freed,
         HelpName = "name",
     };

@@ -98,6 +98,7 @@ internal static class CheckTraces
         var writer = new CasemateWriter(events);
         int verdict = Judge(stream, name, writer, cancellation);
         writer.End();
+        RequireExport(writer);
         WriteTo(export, file => file.Write(events.GetStringBuilder()));
         return verdict;
     }
@@ -123,7 +124,16 @@ internal static class CheckTraces
                 var writer = new CasemateWriter(file);
                 run(writer);
                 writer.End();
+                RequireExport(writer);
             });
+        }
+    }
+
+    private static void RequireExport(CasemateWriter writer)
+    {
+        if (writer.Refusal is string why)
+        {
+            throw new CliException(ExitCode.Failed, why, "--record keeps it; another --seed may have 4K");
         }
     }
 

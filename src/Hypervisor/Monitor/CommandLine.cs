@@ -170,6 +170,46 @@ public ref struct CommandLine
         return false;
     }
 
+    /// <summary>Finds the first argument whose key is none of those that the command knows.</summary>
+    /// <param name="known">The keys, a space between two.</param>
+    /// <param name="key">The other key.</param>
+    public readonly bool TryFindOther(scoped ReadOnlySpan<byte> known, out ReadOnlySpan<byte> key)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            if (!IsAmong(KeyAt(i), known))
+            {
+                key = KeyAt(i);
+                return true;
+            }
+        }
+
+        key = default;
+        return false;
+    }
+
+    private static bool IsAmong(scoped ReadOnlySpan<byte> name, scoped ReadOnlySpan<byte> names)
+    {
+        int start = 0;
+        while (start < names.Length)
+        {
+            int end = start;
+            while (end < names.Length && names[end] != (byte)' ')
+            {
+                end++;
+            }
+
+            if (Ascii.Equal(names.Slice(start, end - start), name))
+            {
+                return true;
+            }
+
+            start = end + 1;
+        }
+
+        return false;
+    }
+
     private CommandLineError ParseArgument(Span<byte> text, ref int position)
     {
         int keyStart = position;

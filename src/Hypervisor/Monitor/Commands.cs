@@ -24,18 +24,29 @@ internal static unsafe class Commands
         Span<byte> buffer = stackalloc byte[LineBytes];
         LineBuilder reply = new(buffer);
         CommandLineError error = CommandLine.Parse(text, out CommandLine command);
+        bool isMeant = false;
         if (error != CommandLineError.None)
         {
             Fail(ref reply, "bad-command"u8, CommandLine.Describe(error));
         }
+        else if (!TryFindKeys(in command, out ReadOnlySpan<byte> keys))
+        {
+            Fail(ref reply, "unknown-command"u8, "there is no such command; help lists them"u8);
+        }
+        else if (command.TryFindOther(keys, out ReadOnlySpan<byte> other))
+        {
+            Fail(ref reply, "unknown-argument"u8, "the command takes no such argument; help lists those it takes"u8);
+            reply.QuotedField("argument"u8, other);
+        }
         else
         {
+            isMeant = true;
             reply.Text("ok"u8);
             Dispatch(in command, ref reply);
         }
 
         MachineConsole.Send(Channel.Monitor, reply.Written);
-        if (error == CommandLineError.None && command.VerbIs("off"u8))
+        if (isMeant && command.VerbIs("off"u8))
         {
             MachineConsole.Drain();
             Firmware.TurnOffMachine();
@@ -102,10 +113,24 @@ internal static unsafe class Commands
         {
             Instructions.Break();
         }
-        else if (!command.VerbIs("off"u8))
-        {
-            Fail(ref reply, "unknown-command"u8, "there is no such command; help lists them"u8);
-        }
+    }
+
+    /// <summary>
+    /// The arguments that a command takes; false when there is no such command. One that it does not take is refused:
+    /// a slip in a key would otherwise mean the default.
+    /// </summary>
+    private static bool TryFindKeys(in CommandLine command, out ReadOnlySpan<byte> keys)
+    {
+        keys = command.VerbIs("create"u8) ? "guest memory cpus pages policy append"u8
+            : command.VerbIs("start"u8) ? "vm for"u8
+            : command.VerbIs("unmap"u8) ? "vm fate"u8
+            : command.VerbIs("kill"u8) || command.VerbIs("measure"u8) ? "vm"u8
+            : command.VerbIs("send"u8) ? "vm text"u8
+            : command.VerbIs("scrub"u8) ? "when"u8
+            : default;
+        return keys.Length != 0 || command.VerbIs("version"u8) || command.VerbIs("machine"u8)
+            || command.VerbIs("list"u8) || command.VerbIs("memory"u8) || command.VerbIs("help"u8)
+            || command.VerbIs("text"u8) || command.VerbIs("panic"u8) || command.VerbIs("off"u8);
     }
 
     private static void DescribeMachine(ref LineBuilder reply)

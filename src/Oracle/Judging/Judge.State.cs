@@ -35,7 +35,8 @@ public sealed partial class Judge
         if (_left is (PageState[] pages, TablePage?[] tables, Stack<TablePage> spare))
         {
             (_pages, _tables) = (pages, tables);
-            _spareTables = spare.TryPeek(out TablePage? table) && table.Entries.Length != 1 << BitsPerLevel ? [] : spare;
+            bool isOfOtherGranule = spare.TryPeek(out TablePage? table) && table.Entries.Length != 1 << BitsPerLevel;
+        _spareTables = isOfOtherGranule ? [] : spare;
             _left = null;
         }
     }

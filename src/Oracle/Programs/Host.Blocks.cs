@@ -69,7 +69,9 @@ public partial class Host<TFormat, TMachine>
         _spareBlock = HugeMemory + HugeBytes;
     }
 
-    /// <summary>Choice: bit 0 the block, bit 1 read-only if it may be, bit 2 a copy on write, where the mapping is private.</summary>
+    /// <summary>
+    /// Choice: bit 0 the block, bit 1 read-only if it may be, bit 2 a copy on write, where the mapping is private.
+    /// </summary>
     private void SupplyHuge(Guest guest, Place place, AccessKind kind, int choice, ref FaultTicket ticket)
     {
         bool isWritable = kind == AccessKind.Write || (choice & 2) == 0;

@@ -37,7 +37,8 @@ public partial class Host<TFormat, TMachine>
         guest.Port.Pe = MonitorPe;
         guest.Unmapping = new NotifierRange(new Ipa(from), new Ipa(to), NotifierEvent.Unmap, false, Claim(fate));
         guest.UnmappingOf = place;
-        Tell?.Invoke($"{guest.Name}: a bounded munmap begins, of {(to - from) / Granule} pages from {WhereOf(place)} on");
+        ulong pages = (to - from) / Granule;
+        Tell?.Invoke($"{guest.Name}: a bounded munmap begins, of {pages} pages from {WhereOf(place)} on");
         TellLeftOut(UnmapOperation.NotifierRange, NotifierEvent.Unmap, Claim(fate));
         Judge.BeginCall(guest.Judged);
         MemoryResult result = guest.Memory.BeginInvalidation(ref guest.Machine, guest.Unmapping, ref guest.Cursor);

@@ -32,7 +32,9 @@ public sealed class VmPort
     /// <summary>Set by a machine with a defect: the next invalidation reaches the issuing PE only.</summary>
     public bool NextIsLocal { get; set; }
 
-    /// <summary>Set by a defect: whether cache maintenance of so many bytes is left out, as far as a judge sees.</summary>
+    /// <summary>
+    /// Set by a defect: whether cache maintenance of so many bytes is left out, as far as a judge sees.
+    /// </summary>
     public System.Func<CacheKind, Pa, ulong, bool>? LeavesOut { get; set; }
 
     /// <summary>What was issued since the step began.</summary>

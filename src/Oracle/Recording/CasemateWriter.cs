@@ -23,6 +23,7 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     private const ulong Parked = MadeUp + (1UL << 40);
     private const ulong OutputBits = (1UL << 48) - 1;
     private const ulong MostGranules = 512;
+    private const int OnlyGranuleShift = 12;
 
     private readonly Dictionary<int, Root> _roots = [];
     private readonly Dictionary<ushort, int> _vmidOwners = [];
@@ -38,12 +39,18 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     private int _granuleShift;
     private long _id;
 
+    /// <summary>Why nothing was written: casemate cannot judge such tables. Null where it can.</summary>
+    public string? Refusal { get; private set; }
+
     private ulong Granule => 1UL << _granuleShift;
 
     /// <inheritdoc/>
     public void Machine(MachineFeatures features, int granuleShift, int pes)
     {
         _granuleShift = granuleShift;
+        Refusal = granuleShift == OnlyGranuleShift
+            ? null
+            : $"casemate reads tables of 4K granules, and these have {1 << (granuleShift - 10)}K";
         Put("mem-init", 0, $"(address 0x{Parked:x}) (size 0x{Granule:x})");
         Put("hint", 0, $"(kind set_root_lock) (location 0x{Parked:x}) (value 0x{MadeUp:x})");
     }
@@ -373,6 +380,11 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
 
     private void Put(string kind, int pe, System.FormattableString fields)
     {
+        if (Refusal is not null)
+        {
+            return;
+        }
+
         output.Write(string.Create(CultureInfo.InvariantCulture, $"({kind} (id {_id}) (tid {pe}) "));
         output.Write(fields.ToString(CultureInfo.InvariantCulture));
         output.Write(string.Create(CultureInfo.InvariantCulture, $" (src \"quietus:{_id}\"))\n"));

@@ -28,7 +28,7 @@ public sealed class CheckProcessTests
         using var cli = new Cli();
         Cli.Outcome outcome = cli.Run("check", "--policies", "patch7", "--steps", "100000");
         outcome.Code.ShouldBe(1, outcome.Errors);
-        outcome.Output.ShouldContain("   => ");
+        outcome.Output.ShouldContain("  =>  ");
         string again = outcome.Output[outcome.Output.IndexOf("again: ./quietus ", StringComparison.Ordinal)..];
         Cli.Outcome second = cli.Run(again[..again.IndexOf('\n')].Split(' ')[2..]);
         second.Code.ShouldBe(1);
@@ -153,7 +153,7 @@ public sealed class CheckProcessTests
             Cli.Outcome found = cli.Run(
                 ["check", "--policies", "patch7", .. search.Split(' '), "--record", trace]);
             found.Code.ShouldBe(1, found.Errors);
-            string broken = found.Output.Split('\n').First(line => line.StartsWith("   => ", StringComparison.Ordinal));
+            string broken = found.Output.Split('\n').First(line => line.StartsWith("  =>  ", StringComparison.Ordinal));
             Cli.Outcome judged = cli.Run("check", "--trace", trace);
             judged.Code.ShouldBe(1, judged.Errors);
             judged.Output.ShouldContain(broken);

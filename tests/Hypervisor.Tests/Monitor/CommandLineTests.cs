@@ -27,6 +27,21 @@ public class CommandLineTests
     }
 
     [Theory]
+    [InlineData("kill vm=1", "vm", null)]
+    [InlineData("kill", "", null)]
+    [InlineData("unmap fate=a vm=1", "vm fate", null)]
+    [InlineData("unmap vm=1 fait=a", "vm fate", "fait")]
+    [InlineData("kill v=1", "vm", "v")]
+    [InlineData("kill vmm=1", "vm", "vmm")]
+    [InlineData("version a=1 b=2", "", "a")]
+    public void A_key_that_is_not_among_the_known_ones_is_found(string line, string known, string? other)
+    {
+        CommandLine.Parse(Encoding.UTF8.GetBytes(line), out CommandLine command).ShouldBe(CommandLineError.None);
+        command.TryFindOther(Encoding.UTF8.GetBytes(known), out ReadOnlySpan<byte> key).ShouldBe(other is not null);
+        Text(key).ShouldBe(other ?? "");
+    }
+
+    [Theory]
     [InlineData("", CommandLineError.Empty)]
     [InlineData("   ", CommandLineError.Empty)]
     [InlineData("Create", CommandLineError.BadVerb)]

@@ -36,8 +36,8 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
     internal Task StartAsync() => OrderAsync("start");
 
     /// <summary>
-    /// Starts it, to be killed so many virtual nanoseconds later; null when its own end came first. Under icount that is
-    /// so many instructions of the machine, and the same moment every time.
+    /// Starts it, to be killed so many virtual nanoseconds later; null when its own end came first. Under icount that
+    /// is so many instructions of the machine, and the same moment every time.
     /// </summary>
     internal async Task<DeathFigures?> LiveForAsync(long nanoseconds)
     {

@@ -36,6 +36,11 @@ public enum ViolationKind : byte
 
     /// <summary>An update by hardware was overwritten.</summary>
     LostUpdate,
+
+    /// <summary>
+    /// The engine says itself that something is wrong. No event of a trace shows it: only its program does.
+    /// </summary>
+    EngineDefect,
 }
 
 /// <summary>A rule that was broken, and who can see it.</summary>

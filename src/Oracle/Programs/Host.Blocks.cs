@@ -223,7 +223,8 @@ public partial class Host<TFormat, TMachine>
 
         Tell?.Invoke($"{guest.Name}: the host moves {WhereOf(place)}, which is mapped read-only");
         Judge.BeginCall(guest.Judged);
-        MemoryResult result = guest.Memory.ReplaceHostPage(ref guest.Machine, new Ipa(place.Ipa), new Pa(copy));
+        MemoryResult result = Sound(
+            guest.Memory.ReplaceHostPage(ref guest.Machine, new Ipa(place.Ipa), new Pa(copy)));
         EndChange(guest);
         ulong old = result == MemoryResult.Ok ? guest.Copies[place.Index] : copy;
         if (result == MemoryResult.Ok)

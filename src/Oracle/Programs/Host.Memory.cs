@@ -92,11 +92,12 @@ public partial class Host<TFormat, TMachine>
         var ipa = new Ipa(place.Ipa);
         if (place.Region <= BlockRegion)
         {
-            return guest.Memory.HandleFault(ref guest.Machine, ipa, kind, level) is FaultResult.Mapped
+            return Sound(guest.Memory.HandleFault(ref guest.Machine, ipa, kind, level)) is FaultResult.Mapped
                 or FaultResult.Retry;
         }
 
-        FaultResult result = guest.Memory.PrepareFault(ref guest.Machine, ipa, kind, out FaultTicket ticket, level);
+        FaultResult result = Sound(
+            guest.Memory.PrepareFault(ref guest.Machine, ipa, kind, out FaultTicket ticket, level));
         if (result != FaultResult.NeedsHostPage)
         {
             return result is FaultResult.Mapped or FaultResult.Retry;
@@ -115,7 +116,8 @@ public partial class Host<TFormat, TMachine>
             return false;
         }
 
-        return guest.Memory.CommitFault(ref guest.Machine, ref ticket) is FaultResult.Mapped or FaultResult.Retry;
+        result = Sound(guest.Memory.CommitFault(ref guest.Machine, ref ticket));
+        return result is FaultResult.Mapped or FaultResult.Retry;
     }
 
     /// <summary>The frame that the host has for a page; an anonymous one is made at the first touch.</summary>
@@ -221,7 +223,7 @@ public partial class Host<TFormat, TMachine>
                     UnmapOperation.SlotRemoval, default,
                     place.Region == HugeRegion ? PageFate.FileBacked : PageFate.AnonymousLastMappingFreed);
                 if (guest.Memory.TryGetSlot(slot, out MemorySlot old)
-                    && guest.Memory.RemoveSlot(ref guest.Machine, slot) == MemoryResult.Ok)
+                    && Sound(guest.Memory.RemoveSlot(ref guest.Machine, slot)) == MemoryResult.Ok)
                 {
                     guest.Memory.AddSlot(new Ipa(start), bytes, old.Options, out slot);
                 }
@@ -231,7 +233,7 @@ public partial class Host<TFormat, TMachine>
                 guest.Log ??= GC.AllocateArray<ulong>(
                     WordsOf(BlockBytes + HugeBytes) + WordsOf(SmallPages * Granule), pinned: true);
                 nint at = System.Runtime.InteropServices.Marshal.UnsafeAddrOfPinnedArrayElement(guest.Log, log);
-                if (guest.Memory.StartDirtyLog(ref guest.Machine, slot, new UnmanagedArray<ulong>(at, words))
+                if (Sound(guest.Memory.StartDirtyLog(ref guest.Machine, slot, new UnmanagedArray<ulong>(at, words)))
                     == MemoryResult.Ok)
                 {
                     CopyAll(guest, place.Region);
@@ -240,7 +242,7 @@ public partial class Host<TFormat, TMachine>
                 break;
             case Operation.ReadLog:
                 Span<ulong> dirty = stackalloc ulong[words];
-                if (guest.Memory.GetAndClearDirtyLog(ref guest.Machine, slot, dirty) == MemoryResult.Ok)
+                if (Sound(guest.Memory.GetAndClearDirtyLog(ref guest.Machine, slot, dirty)) == MemoryResult.Ok)
                 {
                     CopyDirty(guest, place.Region, start, dirty);
                 }
@@ -251,7 +253,7 @@ public partial class Host<TFormat, TMachine>
                 guest.Memory.StopDirtyLog(slot);
                 break;
             default:
-                guest.Memory.Age(ref guest.Machine, new Ipa(start), bytes, out _);
+                Sound(guest.Memory.Age(ref guest.Machine, new Ipa(start), bytes, out _));
                 break;
         }
 

@@ -41,7 +41,8 @@ public partial class Host<TFormat, TMachine>
         Tell?.Invoke($"{guest.Name}: a bounded munmap begins, of {pages} pages from {WhereOf(place)} on");
         TellLeftOut(UnmapOperation.NotifierRange, NotifierEvent.Unmap, Claim(fate));
         Judge.BeginCall(guest.Judged);
-        MemoryResult result = guest.Memory.BeginInvalidation(ref guest.Machine, guest.Unmapping, ref guest.Cursor);
+        MemoryResult result = Sound(
+            guest.Memory.BeginInvalidation(ref guest.Machine, guest.Unmapping, ref guest.Cursor));
         EndChange(guest);
         guest.IsUnmapping = result is MemoryResult.Ok or MemoryResult.Again;
         guest.IsUnmapped = result == MemoryResult.Ok || !GoesOn;
@@ -59,8 +60,8 @@ public partial class Host<TFormat, TMachine>
         {
             Tell?.Invoke($"{guest.Name}: the bounded munmap goes on");
             Judge.BeginCall(guest.Judged);
-            MemoryResult result = guest.Memory.ContinueInvalidation(
-                ref guest.Machine, guest.Unmapping, ref guest.Cursor);
+            MemoryResult result = Sound(guest.Memory.ContinueInvalidation(
+                ref guest.Machine, guest.Unmapping, ref guest.Cursor));
             EndChange(guest);
             guest.IsUnmapped = result != MemoryResult.Again;
             return;

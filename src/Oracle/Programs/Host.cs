@@ -115,6 +115,7 @@ public partial class Host<TFormat, TMachine>
         }
 
         Run(step, guest, pe, place);
+        CheckPool();
     }
 
     private void Run(ProgramStep step, Guest guest, int pe, Place place)
@@ -187,11 +188,11 @@ public partial class Host<TFormat, TMachine>
     /// <summary>Takes a range out of a live VM's Stage-2.</summary>
     protected virtual void Unmap(
         ref GuestMemory<TFormat, TMachine> memory, ref TMachine machine, in NotifierRange range) =>
-        memory.UnmapRange(ref machine, in range);
+        Sound(memory.UnmapRange(ref machine, in range));
 
     /// <summary>Gives back all that a dead VM has.</summary>
     protected virtual ReleaseReport Release(ref GuestMemory<TFormat, TMachine> memory, ref TMachine machine) =>
-        memory.Release(ref machine);
+        Sound(memory.Release(ref machine));
 
     /// <summary>A PE has loaded a VM's VTTBR_EL2, with this VMID.</summary>
     protected virtual void Entered(ref TMachine machine, Vmid vmid)

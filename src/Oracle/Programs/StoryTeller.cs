@@ -57,6 +57,7 @@ internal sealed class StoryTeller(Action<string> line, Func<ulong> sequence)
         ViolationKind.VmidReused => "a VMID is given on only when no TLB holds entries of its last owner",
         ViolationKind.WalkOfFreedTable => "the hypervisor walks nothing that is no table",
         ViolationKind.LostUpdate => "what hardware, or a guest, has marked as used or written stays marked",
+        ViolationKind.EngineDefect => "no program brings the engine to find its own state impossible",
         _ => "none",
     };
 

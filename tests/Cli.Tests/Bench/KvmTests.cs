@@ -115,7 +115,7 @@ public sealed class KvmTests
     {
         BenchResult result = Sample(cpu, death, perPage);
         IReadOnlyList<Target> targets = Targets.Judge(result);
-        targets.Count.ShouldBe(cpu == "max" ? 3 : 4);
+        targets.Count.ShouldBe(4);
         targets.All(target => target.Met).ShouldBe(expected);
     }
 

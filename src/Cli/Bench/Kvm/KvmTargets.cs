@@ -11,7 +11,7 @@ namespace Quietus.Cli.Bench.Kvm;
 /// </summary>
 internal static class KvmTargets
 {
-    /// <summary>A death, against KVM's whole death; on a CPU without FEAT_S2FWB against the VM's share, too.</summary>
+    /// <summary>A death, against KVM's whole death, and against the VM's share alone.</summary>
     public const double Death = 10_000;
 
     /// <summary>An unmap of a live VM, against munmap.</summary>
@@ -25,8 +25,7 @@ internal static class KvmTargets
     public static IReadOnlyList<Target> Judge(BenchResult result, KvmResult kvm)
     {
         List<Target> targets = [];
-        string cpu = result.Plan.Cpu.Name;
-        if (cpu is not ("cortex-a72" or "max"))
+        if (result.Plan.Cpu.Name is not ("cortex-a72" or "max"))
         {
             return targets;
         }
@@ -38,11 +37,7 @@ internal static class KvmTargets
             if (pair.Way == DeathWay.Kill)
             {
                 AtLeast($"{size}: death", Death, pair.WholeRatio);
-                if (cpu == "cortex-a72")
-                {
-                    AtLeast($"{size}: death, Stage-2's share", Death, pair.ShareRatio);
-                }
-
+                AtLeast($"{size}: death, Stage-2's share", Death, pair.ShareRatio);
                 continue;
             }
 

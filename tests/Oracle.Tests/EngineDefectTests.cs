@@ -1,0 +1,40 @@
+using System.Threading;
+using Quietus.Memory;
+using Quietus.Oracle.Judging;
+using Quietus.Oracle.Machines;
+using Quietus.Oracle.Programs;
+using Quietus.Oracle.Search;
+using Quietus.Stage2;
+using Shouldly;
+using Xunit;
+using Machine = Quietus.Oracle.Machines.ObservedMachine<
+    Quietus.Oracle.Machines.ModelMachine, Quietus.Oracle.Programs.JudgeObserver>;
+
+namespace Quietus.Oracle.Tests;
+
+/// <summary>What the engine itself refuses, or finds impossible, is no silence.</summary>
+public class EngineDefectTests
+{
+    [Fact]
+    public void A_free_that_the_pool_refuses_is_a_violation()
+    {
+        var subject = new Subject<Arm4K, Machine>(options => new FreesTwice(options));
+        Finding found = new RandomSearch(subject, [MaintenancePolicy.Fate])
+            .Run(1, 10, 1, CancellationToken.None).Findings.ShouldHaveSingleItem();
+        found.Violation.Kind.ShouldBe(ViolationKind.EngineDefect);
+        found.Steps.Length.ShouldBeLessThanOrEqualTo(3);
+    }
+
+    /// <summary>Whoever unmaps frees the pool's first frame twice as well.</summary>
+    private sealed class FreesTwice(ProgramOptions options)
+        : Host<Arm4K, Machine>(options, static (machine, _) => machine)
+    {
+        protected override void Unmap(
+            ref GuestMemory<Arm4K, Machine> memory, ref Machine machine, in NotifierRange range)
+        {
+            base.Unmap(ref memory, ref machine, in range);
+            machine.Pool.FreeData(ref machine.Frames, new Pa(ModelWorld.PoolStart));
+            machine.Pool.FreeData(ref machine.Frames, new Pa(ModelWorld.PoolStart));
+        }
+    }
+}

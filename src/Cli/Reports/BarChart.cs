@@ -23,7 +23,8 @@ internal sealed record BarGroup(string Name, IReadOnlyList<Bar> Bars);
 internal static class BarChart
 {
     private const int Left = 120;
-    private const int Right = 130;
+    private const int LeastRight = 130;
+    private const int LetterWidth = 8;
     private const int BarHeight = 15;
     private const int GroupGap = 12;
     private const int AxisHeight = 24;
@@ -38,7 +39,9 @@ internal static class BarChart
     {
         double largest = groups.SelectMany(group => group.Bars).Select(bar => bar.Value).DefaultIfEmpty(1).Max();
         int decades = Math.Max(1, (int)Math.Ceiling(Math.Log10(Math.Max(largest, 10))));
-        double perDecade = (double)(Svg.Width - Left - Right) / decades;
+        int longest = groups.SelectMany(group => group.Bars).Select(bar => bar.Label.Length).DefaultIfEmpty(0).Max();
+        double right = Math.Max(LeastRight, 10 + (longest * LetterWidth));
+        double perDecade = (Svg.Width - Left - right) / decades;
         int height = AxisHeight + groups.Sum(group => (group.Bars.Count * (BarHeight + 2)) + GroupGap);
         Svg.Begin(html, height, title);
         for (int decade = 0; decade <= decades; decade++)

@@ -40,6 +40,16 @@ internal static class TextTable
         }
     }
 
+    /// <summary>Writes a text behind a head, within <see cref="Width"/> columns; further lines begin below.</summary>
+    public static void WriteHanging(TextWriter writer, string head, string text)
+    {
+        foreach (string line in Wrap(text, Width - head.Length))
+        {
+            writer.WriteLine(head + line);
+            head = new string(' ', head.Length);
+        }
+    }
+
     /// <summary>The lines of a paragraph.</summary>
     public static IEnumerable<string> Wrap(string text, int width = Width)
     {

@@ -5,6 +5,7 @@ using System.IO;
 using System.Linq;
 using System.Threading;
 using Quietus.Cli.Errors;
+using Quietus.Cli.Reports;
 using Quietus.Cli.Terminals;
 using Quietus.Oracle.Recording;
 
@@ -219,7 +220,7 @@ internal static class CheckTraces
             }
 
             Console.WriteLine(Style.Bold($"violation: {broken.Kind}") + $", line {outcome.Line}");
-            Console.WriteLine($"   => {Printable.Line(broken.Text)}");
+            TextTable.WriteHanging(Console.Out, "  =>  ", Printable.Line(broken.Text) + ".");
             return ExitCode.Failed;
         }
         catch (TraceFormatException error)

@@ -159,15 +159,24 @@ internal static partial class CheckVerb
             : ExitCode.Ok;
     }
 
-    /// <summary>The first violation's program, shrunk, or else the first program.</summary>
+    /// <summary>
+    /// The first violation's program, shrunk, or else the first program of pages of 4K, which casemate reads, too.
+    /// </summary>
     private static void Rerun(
         Coverage coverage, int seed, IReadOnlyList<Policies> policies, IEventListener listener)
     {
         Finding? finding = coverage.Findings.Count != 0 ? coverage.Findings[0] : null;
-        ProgramOptions options = finding?.Options
-            ?? RandomProgram.Options(seed, ToEngine(policies[(int)((uint)seed % (uint)policies.Count)]));
+        ProgramOptions options = finding?.Options ?? OptionsOf(seed);
+        while (finding is null && options.GranuleShift != 12)
+        {
+            options = OptionsOf(++seed);
+        }
+
         Subject.Engine.Run(
             options with { Listener = listener }, finding?.Steps ?? RandomProgram.Steps(seed, StepsPerProgram));
+
+        ProgramOptions OptionsOf(int number) =>
+            RandomProgram.Options(number, ToEngine(policies[(int)((uint)number % (uint)policies.Count)]));
     }
 
     private static void Tell(Finding finding, string again)

@@ -73,10 +73,11 @@ internal static partial class SimVerb
                     int number = 0;
                     foreach (string step in story)
                     {
-                        WriteWrapped(string.Create(CultureInfo.InvariantCulture, $"  {++number,2}  "), step);
+                        TextTable.WriteHanging(
+                            Console.Out, string.Create(CultureInfo.InvariantCulture, $"  {++number,2}  "), step);
                     }
 
-                    WriteWrapped("   => ", violation.Text);
+                    TextTable.WriteHanging(Console.Out, "  =>  ", violation.Text + ".");
                     Console.WriteLine("again: " + Again(what, plan, machines, changes));
                     Console.WriteLine();
                 }
@@ -122,14 +123,5 @@ internal static partial class SimVerb
                 + $" --pages {SimulationNames.Of(what.Request.Pages)} --die {SimulationNames.Of(what.Request.Death)}"
                 + $" --policy {what.Policy.Name} --vcpus {plan.Vcpus} --seed {plan.Seed}")
             + string.Concat(changes.Select(change => " --set " + ShellWord.Quote(change)));
-    }
-
-    private static void WriteWrapped(string head, string text)
-    {
-        foreach (string line in TextTable.Wrap(text, TextTable.Width - head.Length))
-        {
-            Console.WriteLine(head + line);
-            head = new string(' ', head.Length);
-        }
     }
 }

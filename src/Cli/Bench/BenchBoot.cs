@@ -57,9 +57,9 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
             (long vm, _) = await StartDirtyAsync(order, cancellation).ConfigureAwait(false);
             LifeFigures life = await LifeAsync(vm, cancellation).ConfigureAwait(false);
             long begun = Stopwatch.GetTimestamp();
-            MonitorReply reply = what.Way == DeathWay.Kill
-                ? await OrderAsync(what.Way, vm, plan.Limit, cancellation).ConfigureAwait(false)
-                : await OrderAsync(what.Way, vm, plan.Limit, cancellation, " fate=" + plan.Fate).ConfigureAwait(false);
+            string arguments = what.Way == DeathWay.Kill ? string.Empty : " fate=" + plan.Fate;
+            MonitorReply reply = await OrderAsync(what.Way, vm, plan.Limit, cancellation, arguments)
+                .ConfigureAwait(false);
             long wall = (long)Stopwatch.GetElapsedTime(begun).TotalNanoseconds;
             if (what.Way != DeathWay.Kill)
             {

@@ -26,9 +26,9 @@ internal static class BenchJson
 
         json.WriteEndArray();
         json.WriteStartObject("primitives");
-        WriteOptional(json, "hvc_round_trip_instructions", result.Primitives.HvcRoundTrip);
-        WriteOptional(json, "demand_fault_instructions", result.Primitives.DemandFault);
-        WriteOptional(json, "map_page_instructions", result.Primitives.MapPage);
+        ResultJson.WriteOptional(json, "hvc_round_trip_instructions", result.Primitives.HvcRoundTrip);
+        ResultJson.WriteOptional(json, "demand_fault_instructions", result.Primitives.DemandFault);
+        ResultJson.WriteOptional(json, "map_page_instructions", result.Primitives.MapPage);
         json.WriteEndObject();
         if (result.Kvm is { } kvm)
         {
@@ -124,24 +124,12 @@ internal static class BenchJson
         json.WriteNumber("stop_instructions", death.StopInstructions);
         json.WriteNumber("virtual_ns", death.VirtualNanoseconds);
         json.WriteNumber("freed_bytes", death.FreedBytes);
-        WriteOptional(json, "per_page_instructions", row.InstructionsPerEntry);
+        ResultJson.WriteOptional(json, "per_page_instructions", row.InstructionsPerEntry);
         json.WriteNumber("model_d05_ns", Math.Round(D05Model.Nanoseconds(row)));
         json.WriteNumber("life_exits", row.Life.Exits);
         json.WriteNumber("life_fault_exits", row.Life.FaultExits);
-        WriteOptional(json, "life_map_calls", row.Life.MapCalls);
-        WriteOptional(json, "life_map_instructions", row.Life.MapInstructions);
+        ResultJson.WriteOptional(json, "life_map_calls", row.Life.MapCalls);
+        ResultJson.WriteOptional(json, "life_map_instructions", row.Life.MapInstructions);
         json.WriteEndObject();
-    }
-
-    private static void WriteOptional(Utf8JsonWriter json, string name, double? value)
-    {
-        if (value is double number)
-        {
-            json.WriteNumber(name, Math.Round(number, 3));
-        }
-        else
-        {
-            json.WriteNull(name);
-        }
     }
 }

@@ -88,29 +88,17 @@ internal static class ChurnOutput
             json.WriteStartObject();
             json.WriteString("phase", phase.Name);
             json.WriteNumber("count", phase.Count);
-            WriteFigure(json, "p50_instructions", phase.P50);
-            WriteFigure(json, "p90_instructions", phase.P90);
-            WriteFigure(json, "p99_instructions", phase.P99);
-            WriteFigure(json, "max_instructions", phase.Maximum);
-            WriteFigure(json, "first_tenth_p50_instructions", phase.FirstTenth);
-            WriteFigure(json, "last_tenth_p50_instructions", phase.LastTenth);
+            ResultJson.WriteOptional(json, "p50_instructions", phase.P50);
+            ResultJson.WriteOptional(json, "p90_instructions", phase.P90);
+            ResultJson.WriteOptional(json, "p99_instructions", phase.P99);
+            ResultJson.WriteOptional(json, "max_instructions", phase.Maximum);
+            ResultJson.WriteOptional(json, "first_tenth_p50_instructions", phase.FirstTenth);
+            ResultJson.WriteOptional(json, "last_tenth_p50_instructions", phase.LastTenth);
             json.WriteEndObject();
         }
 
         json.WriteEndArray();
         json.WriteNumber("wall_ns", result.WallNanoseconds);
-    }
-
-    private static void WriteFigure(Utf8JsonWriter json, string name, long? value)
-    {
-        if (value is long number)
-        {
-            json.WriteNumber(name, number);
-        }
-        else
-        {
-            json.WriteNull(name);
-        }
     }
 
     private static string Whole(long? count) => count?.ToString("N0", CultureInfo.InvariantCulture) ?? Dash;

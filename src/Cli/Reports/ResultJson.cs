@@ -28,6 +28,19 @@ internal static class ResultJson
         stream.WriteByte((byte)'\n');
     }
 
+    /// <summary>Writes a figure, to three digits behind the point, or null where there is none.</summary>
+    public static void WriteOptional(Utf8JsonWriter json, string name, double? value)
+    {
+        if (value is double number)
+        {
+            json.WriteNumber(name, Math.Round(number, 3));
+        }
+        else
+        {
+            json.WriteNull(name);
+        }
+    }
+
     public static void WriteArray(Utf8JsonWriter json, string name, IEnumerable<string> values)
     {
         json.WriteStartArray(name);

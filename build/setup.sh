@@ -70,7 +70,8 @@ require_packages() {
         if [[ ! -t 0 ]]; then as_root=(sudo -n); fi
     fi
 
-    say "installing Debian packages${as_root[0]:+ with sudo}: ${packages[*]} (and what they depend on)"
+    say "installing Debian packages, and what they depend on${as_root[0]:+, with sudo}:"
+    say "  ${packages[*]}"
     log=$(mktemp)
     local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300)
     # Fresh machines and containers come without package lists.

@@ -25,6 +25,9 @@ internal sealed record BenchPlan
     /// <summary>One of <see cref="UnmapFate"/>, for the way <see cref="DeathWay.Unmap"/>.</summary>
     public string Fate { get; init; } = UnmapFate.Freed;
 
+    /// <summary>The end of a heading: the fate, where it is not the ordinary one.</summary>
+    public string FateNote => Fate == UnmapFate.Freed ? string.Empty : ", fate " + Fate;
+
     /// <summary>QEMU processes at a time.</summary>
     public required int Jobs { get; init; }
 

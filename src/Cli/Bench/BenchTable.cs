@@ -52,8 +52,7 @@ internal static class BenchTable
             BenchCase sample = group.First().Case;
             writer.WriteLine(Style.Bold(
                 $"{sample.Guest.Name}, {ByteSize.Format(sample.MemoryBytes)}, pages {sample.Pages}, "
-                + $"{result.Plan.Cpu.Name}, {result.Plan.Cpus} vCPU"
-                + (result.Plan.Fate == UnmapFate.Freed ? string.Empty : ", fate " + result.Plan.Fate)));
+                + $"{result.Plan.Cpu.Name}, {result.Plan.Cpus} vCPU{result.Plan.FateNote}"));
             TextTable.Write(writer, _cost, [.. group]);
             writer.WriteLine();
             TextTable.Write(writer, _operations, [.. group]);

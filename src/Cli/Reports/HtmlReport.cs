@@ -82,7 +82,8 @@ internal static class HtmlReport
     {
         BenchCase sample = rows[0].Case;
         html.Append(CultureInfo.InvariantCulture, $"""
-            <h2>{Text(sample.Guest.Name)}, {ByteSize.Format(sample.MemoryBytes)}, pages {Text(sample.Pages)}</h2>
+            <h2>{Text(sample.Guest.Name)}, {ByteSize.Format(sample.MemoryBytes)}, pages {Text(sample.Pages)}{Text(
+                result.Plan.FateNote)}</h2>
             <p class="key"><span><i style="background:var(--kill)"></i>killed in mid-run</span><span><i
             style="background:var(--unmap)"></i>memory unmapped while it lives</span></p>
 

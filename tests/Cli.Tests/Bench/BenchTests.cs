@@ -3,6 +3,7 @@ using System.IO;
 using System.Linq;
 using Quietus.Cli.Bench;
 using Quietus.Cli.Guests;
+using Quietus.Cli.Reports;
 using Quietus.Cli.Units;
 using Shouldly;
 using Xunit;
@@ -126,6 +127,7 @@ public sealed class BenchTests
         using var writer = new StringWriter { NewLine = "\n" };
         BenchTable.Write(writer, result);
         writer.ToString().ShouldStartWith("filler, 256 MB, pages 4k, cortex-a72, 1 vCPU, fate unknown\n");
+        HtmlReport.Make(result).ShouldContain("<h2>filler, 256 MB, pages 4k, fate unknown</h2>");
     }
 
     [Fact]

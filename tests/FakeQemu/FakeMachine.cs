@@ -166,7 +166,7 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
             case "panics":
                 Send(Channel.Panic, "panic: synchronous exception at EL2");
                 Send(Channel.Panic, "  ESR_EL2 0x96000045  FAR_EL2 0xdead0000");
-                Send(Channel.Panic, "  at Quietus.Hypervisor.Core.Run");
+                Send(Channel.Panic, "  at Quietus.Hypervisor.Cores.Run");
                 return;
             case "guest-faults":
                 Send(Channel.Event, Stopped("stage 2 abort outside every slot"));

@@ -1,11 +1,12 @@
 using System;
 using System.Runtime;
 using System.Runtime.CompilerServices;
-using Quietus.Hypervisor.Core;
+using Quietus.Hypervisor.Cores;
 using Quietus.Hypervisor.DeviceTrees;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Monitor;
+using Quietus.Hypervisor.Vms;
 using Quietus.Memory;
 
 namespace Quietus.Hypervisor.Boot;
@@ -54,7 +55,7 @@ internal static unsafe class Entry
         Require(Platform.AddBootCore(), "the boot core has no redistributor"u8);
         Require(Platform.InitializePool(taken.Slice(0, count)), "the frame pool could not be set up"u8);
         Require(Platform.InitializeVmids(), "the VMID allocator could not be set up"u8);
-        CoreSetup.Initialize(Core.Core.Current);
+        CoreSetup.Initialize(Core.Current);
         StartOtherCores();
         Require(
             Platform.Description.VirtualTimerInterrupt == GuestMemoryMap.VirtualTimerInterrupt,
@@ -67,7 +68,7 @@ internal static unsafe class Entry
 
     /// <summary>A core that <see cref="StartOtherCores"/> started (Boot/Start.S).</summary>
     [RuntimeExport("quietus_secondary")]
-    private static void Secondary(Core.Core* core)
+    private static void Secondary(Core* core)
     {
         Instructions.WriteTranslationTable(core->TranslationTable);
         CoreSetup.Initialize(core);
@@ -182,7 +183,7 @@ internal static unsafe class Entry
     private static void StartOtherCores()
     {
         ref MachineDescription machine = ref Platform.Description;
-        ulong self = Core.Core.Current->Affinity;
+        ulong self = Core.Current->Affinity;
         for (int i = 0; i < machine.CpuCount; i++)
         {
             ulong affinity = machine.CpuAffinityAt(i);
@@ -205,7 +206,7 @@ internal static unsafe class Entry
 
     private static bool StartCore(ulong affinity)
     {
-        Core.Core* core = Platform.MakeCore(affinity);
+        Core* core = Platform.MakeCore(affinity);
         if (core == null)
         {
             return false;
@@ -213,7 +214,7 @@ internal static unsafe class Entry
 
         // The core reads its record with its caches off.
         Instructions.CleanLines(
-            (ulong)core, CpuFeatures.DataLines((ulong)sizeof(Core.Core)), CpuFeatures.DataLineBytes);
+            (ulong)core, CpuFeatures.DataLines((ulong)sizeof(Core)), CpuFeatures.DataLineBytes);
         Instructions.DataSynchronizationSy();
         if (Firmware.TurnOn(affinity, Instructions.ImageAddress(ImageBoundary.SecondaryEntry), (ulong)core) != 0)
         {

@@ -2,7 +2,7 @@ using System;
 using System.Runtime;
 using System.Runtime.InteropServices;
 using System.Threading;
-using Quietus.Hypervisor.Core;
+using Quietus.Hypervisor.Cores;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Monitor;
 
@@ -57,7 +57,7 @@ internal static unsafe class FaultReporter
         Span<byte> buffer = stackalloc byte[256];
         LineBuilder line = new(buffer);
         line.Text("quietus: panic on core "u8);
-        line.Number(Core.Core.Current->Index);
+        line.Number(Core.Current->Index);
         line.Text(": "u8);
         line.Text(Describe(kind, frame->Syndrome));
         MachineConsole.Panic(line.Written);
@@ -101,7 +101,7 @@ internal static unsafe class FaultReporter
     /// <summary>Follows the chain of frame records (AAPCS64 6.4.6) while it stays on this core's stack.</summary>
     private static void Backtrace(FaultFrame* frame, ref LineBuilder line)
     {
-        Core.Core* core = Core.Core.Current;
+        Core* core = Core.Current;
         ulong record = frame->X[29];
         ulong returnAddress = frame->X[30];
         for (int depth = 0; depth < DeepestBacktrace; depth++)

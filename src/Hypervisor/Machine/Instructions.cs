@@ -51,7 +51,7 @@ internal static unsafe class Instructions
     internal static extern ulong ReadIdAa64Mmfr2();
 
     // ---- EL2 state ----
-    /// <summary>TPIDR_EL2: this core's <see cref="Core.Core"/>.</summary>
+    /// <summary>TPIDR_EL2: this core's <see cref="Core"/>.</summary>
     [RuntimeImport("*", "read_core"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void* ReadCore();
 

@@ -1,6 +1,6 @@
 using System;
 using System.Runtime.CompilerServices;
-using Quietus.Hypervisor.Core;
+using Quietus.Hypervisor.Cores;
 using Quietus.Hypervisor.DeviceTrees;
 using Quietus.Memory;
 using Quietus.Stage2;
@@ -44,7 +44,7 @@ internal static unsafe class Platform
     /// <summary>Cores that run our code; the boot core is number 0.</summary>
     internal static int CoreCount { get; private set; }
 
-    internal static Core.Core* CoreAt(int index) => (Core.Core*)_cores[index];
+    internal static Core* CoreAt(int index) => (Core*)_cores[index];
 
     /// <summary>
     /// EL2's own page tables: the image by its parts, the devices that EL2 uses itself, RAM but for what the machine
@@ -178,7 +178,7 @@ internal static unsafe class Platform
     /// <summary>Sets up the boot core's own record and its private interrupts.</summary>
     internal static bool AddBootCore()
     {
-        Core.Core* core = Core.Core.Current;
+        Core* core = Core.Current;
         core->StackBottom = Instructions.ImageAddress(ImageBoundary.BootStackBottom);
         core->StackTop = Instructions.ImageAddress(ImageBoundary.BootCore);
         core->FaultStackTop = (ulong)core + FaultStackBytes;
@@ -187,7 +187,7 @@ internal static unsafe class Platform
     }
 
     /// <summary>Makes the record and the stacks of another core, with an unmapped page below the stack.</summary>
-    internal static Core.Core* MakeCore(ulong affinity)
+    internal static Core* MakeCore(ulong affinity)
     {
         ulong bottom = (ulong)_memory.Take(PageBytes + StackBytes + FaultStackBytes, PageBytes);
         if (bottom == 0 || !_tables.Unmap(ref _memory, bottom))
@@ -197,7 +197,7 @@ internal static unsafe class Platform
 
         // Invariant: the record stands at the bottom of the fault stack's pages, just taken; that stack grows towards
         // it.
-        Core.Core* core = (Core.Core*)(bottom + PageBytes + StackBytes);
+        Core* core = (Core*)(bottom + PageBytes + StackBytes);
         core->StackBottom = bottom + PageBytes;
         core->StackTop = bottom + PageBytes + StackBytes;
         core->FaultStackTop = (ulong)core + FaultStackBytes;
@@ -209,7 +209,7 @@ internal static unsafe class Platform
     /// <summary>The affinity fields of an MPIDR_EL1 value.</summary>
     internal const ulong AffinityMask = 0xFF_00FF_FFFF;
 
-    private static bool AddCore(Core.Core* core)
+    private static bool AddCore(Core* core)
     {
         if (CoreCount == MaximumCores || !TryFindRedistributor(core->Affinity, out core->Redistributor))
         {

@@ -1,8 +1,9 @@
 using System;
 using System.Runtime.CompilerServices;
-using Quietus.Hypervisor.Core;
+using Quietus.Hypervisor.Cores;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Machine;
+using Quietus.Hypervisor.Vms;
 using Quietus.Memory;
 using Quietus.Wire;
 

@@ -1,5 +1,5 @@
 using System;
-using Quietus.Hypervisor.Core;
+using Quietus.Hypervisor.Cores;
 using Quietus.Hypervisor.Machine;
 using Quietus.Wire;
 

@@ -1,7 +1,8 @@
 using System;
 using System.Runtime.CompilerServices;
-using Quietus.Hypervisor.Core;
+using Quietus.Hypervisor.Cores;
 using Quietus.Hypervisor.Machine;
+using Quietus.Hypervisor.Vms;
 using Quietus.Wire;
 
 namespace Quietus.Hypervisor.Monitor;
@@ -24,9 +25,9 @@ internal static unsafe class MonitorLoop
 
     internal static void Run()
     {
-        Platform.Gic.EnableShared(Platform.Description.UartInterrupt, Core.Core.Current->Affinity);
+        Platform.Gic.EnableShared(Platform.Description.UartInterrupt, Core.Current->Affinity);
         PhysicalGic.SetPrivateEnabled(
-            Core.Core.Current->Redistributor, Platform.Description.HypervisorTimerInterrupt, enabled: true);
+            Core.Current->Redistributor, Platform.Description.HypervisorTimerInterrupt, enabled: true);
         MachineConsole.EnableReceive();
         TextConsole.Greet();
         while (true)

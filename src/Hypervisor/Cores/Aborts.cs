@@ -1,0 +1,163 @@
+using System.Runtime.CompilerServices;
+using Quietus.Hypervisor.Devices;
+using Quietus.Hypervisor.Guests;
+using Quietus.Hypervisor.Machine;
+using Quietus.Hypervisor.Monitor;
+using Quietus.Hypervisor.Vms;
+using Quietus.Memory;
+using Quietus.Stage2;
+
+namespace Quietus.Hypervisor.Cores;
+
+/// <summary>Stage-2 aborts of a guest: memory that is not there yet, a device's registers, or nothing at all.</summary>
+/// <remarks>Invariant: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.</remarks>
+internal static unsafe class Aborts
+{
+    private const int Unknown = GuestMemory<Arm4K, El2Machine>.UnknownLevel;
+
+    internal static void Handle(Vcpu* vcpu)
+    {
+        StageTwoAbort abort = StageTwoAbort.Decode(vcpu->Context.Syndrome);
+        if (!abort.IsStageTwoFault)
+        {
+            vcpu->Vm->RequestStop("the guest caused an abort that is no Stage-2 fault (a memory error?)"u8);
+            return;
+        }
+
+        if (!TryFindIpa(abort, out Ipa ipa))
+        {
+            return; // the guest's own tables changed under the access: it repeats it, and takes its own fault
+        }
+
+        if (ipa.Value < GuestMemoryMap.MemoryStart)
+        {
+            Device(vcpu, ipa, abort);
+            return;
+        }
+
+        AccessKind access = abort.IsFetch ? AccessKind.Execute : abort.IsWrite ? AccessKind.Write : AccessKind.Read;
+        int level = abort.IsTranslationFault && !abort.IsStageOneWalk ? abort.Level : Unknown;
+        FaultResult result = Fault(vcpu->Vm, ipa, access, level);
+        if (result == FaultResult.Mapped)
+        {
+            vcpu->Counters.FaultExits++;
+            return;
+        }
+
+        NotMapped(vcpu, abort, result);
+    }
+
+    /// <summary>Below memory there are devices' registers, or nothing.</summary>
+    private static void Device(Vcpu* vcpu, Ipa ipa, StageTwoAbort abort)
+    {
+        if (DeviceAccess.TryHandle(vcpu, ipa, abort))
+        {
+            vcpu->Counters.MmioExits++;
+        }
+        else
+        {
+            NotMapped(vcpu, abort, FaultResult.NoSlot);
+        }
+    }
+
+    private static void NotMapped(Vcpu* vcpu, StageTwoAbort abort, FaultResult result)
+    {
+        vcpu->Counters.OtherExits++;
+        switch (result)
+        {
+            case FaultResult.Retry:
+                WaitForInvalidation(vcpu);
+                break;
+
+            case FaultResult.NoSlot or FaultResult.ReadOnly or FaultResult.NotExecutable:
+                Inject.ExternalAbort(vcpu, abort);
+                break;
+
+            case FaultResult.OutOfMemory when Platform.Pool.IsScrubbing:
+                break; // a chunk comes back within the scrub's time; the guest faults again
+
+            case FaultResult.OutOfMemory:
+                vcpu->Vm->RequestStop("the machine ran out of memory for this VM"u8);
+                break;
+
+            default:
+                vcpu->Vm->RequestStop("a defect of the hypervisor: a fault that cannot be"u8);
+                break;
+        }
+    }
+
+    /// <summary>Answers the fault: see GuestMemory's three steps, and when they are one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static FaultResult Fault(Vm* vm, Ipa ipa, AccessKind access, int level)
+    {
+        if (vm->Options.Sizing != PageSizing.Pages)
+        {
+            return FaultInSteps(vm, ipa, access, level);
+        }
+
+        El2Machine machine = vm->Machine;
+        vm->MemoryLock.Enter();
+        FaultResult result = vm->Memory.HandleFault(ref machine, ipa, access, level);
+        vm->MemoryLock.Leave();
+        return result;
+    }
+
+    /// <summary>
+    /// A block is filled without the memory lock, so that the faults of other vCPUs need not wait for it.
+    /// </summary>
+    private static FaultResult FaultInSteps(Vm* vm, Ipa ipa, AccessKind access, int level)
+    {
+        El2Machine machine = vm->Machine;
+        vm->MemoryLock.Enter();
+        FaultResult result = vm->Memory.PrepareFault(ref machine, ipa, access, out FaultTicket ticket, level);
+        vm->MemoryLock.Leave();
+        if (result != FaultResult.Prepared)
+        {
+            return result;
+        }
+
+        vm->Memory.FillFault(ref machine, ref ticket);
+        vm->MemoryLock.Enter();
+        result = vm->Memory.CommitFault(ref machine, ref ticket);
+        vm->MemoryLock.Leave();
+        return result;
+    }
+
+    /// <summary>
+    /// HPFAR_EL2 holds the IPA of every Stage-2 fault but a permission fault of the access itself, for which the
+    /// guest's stage 1 must be asked again (DDI 0487 D24.2.67).
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool TryFindIpa(StageTwoAbort abort, out Ipa ipa)
+    {
+        ulong address = Instructions.ReadFar();
+        if (!abort.NeedsTranslation)
+        {
+            ipa = new Ipa(abort.IntermediateAddress(Instructions.ReadHpfar(), address));
+            return true;
+        }
+
+        const ulong PageMask = 0xFFF;
+        ulong answer = Instructions.TranslateGuestAddress(address);
+        ipa = new Ipa((answer & 0x0000_FFFF_FFFF_F000) | (address & PageMask));
+        return (answer & 1) == 0;
+    }
+
+    /// <summary>Waits while the page's range is being taken away; whoever ends that kicks.</summary>
+    private static void WaitForInvalidation(Vcpu* vcpu)
+    {
+        Vm* vm = vcpu->Vm;
+        while (!vm->IsStopRequested && IsInvalidating(vm))
+        {
+            VcpuLoop.WaitForKick(vcpu);
+        }
+    }
+
+    private static bool IsInvalidating(Vm* vm)
+    {
+        vm->MemoryLock.Enter();
+        bool busy = vm->Memory.InvalidationsInProgress != 0;
+        vm->MemoryLock.Leave();
+        return busy;
+    }
+}

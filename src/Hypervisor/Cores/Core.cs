@@ -1,0 +1,81 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Threading;
+using Quietus.Hypervisor.Machine;
+
+namespace Quietus.Hypervisor.Cores;
+
+/// <summary>
+/// One physical core. TPIDR_EL2 points at it; the assembly knows the first fields by their offsets. A core runs at most
+/// one vCPU, from the VM's start to its end; core 0 runs none: it is the monitor's.
+/// </summary>
+/// <remarks>Invariant: TPIDR_EL2 holds the address of this core's record from its first instruction in C# on.</remarks>
+[StructLayout(LayoutKind.Explicit, Size = 256)]
+internal unsafe struct Core
+{
+    /// <summary>The guest registers that the next exit saves to (Boot/Vectors.S).</summary>
+    [FieldOffset(0)]
+    internal VcpuContext* Context;
+
+    [FieldOffset(8)]
+    internal ulong StackTop;
+
+    /// <summary>EL2's tables, for a core whose MMU is still off (Boot/Start.S).</summary>
+    [FieldOffset(16)]
+    internal ulong TranslationTable;
+
+    [FieldOffset(24)]
+    internal ulong FaultStackTop;
+
+    [FieldOffset(32)]
+    internal ulong StackBottom;
+
+    /// <summary>Position among the machine's cores; the boot core is 0.</summary>
+    [FieldOffset(40)]
+    internal uint Index;
+
+    /// <summary>1 once the core has reported for duty.</summary>
+    [FieldOffset(44)]
+    private uint _online;
+
+    /// <summary>MPIDR_EL1's affinity fields.</summary>
+    [FieldOffset(48)]
+    internal ulong Affinity;
+
+    /// <summary>This core's redistributor, physical address of its first frame.</summary>
+    [FieldOffset(56)]
+    internal ulong Redistributor;
+
+    /// <summary>The vCPU that this core runs, or shall run; null when it is idle.</summary>
+    [FieldOffset(64)]
+    private nuint _vcpu;
+
+    /// <summary>The core that this code runs on.</summary>
+    internal static Core* Current
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (Core*)Instructions.ReadCore();
+    }
+
+    internal bool IsOnline
+    {
+        get => Volatile.Read(ref _online) != 0;
+        set => Volatile.Write(ref _online, value ? 1u : 0u);
+    }
+
+    /// <summary>
+    /// The monitor's order: which vCPU to run. The monitor sets it on an idle core, the core clears it when the vCPU
+    /// has stopped and nothing of it is left in the core.
+    /// </summary>
+    internal Vcpu* Vcpu
+    {
+        get => (Vcpu*)Volatile.Read(ref Unsafe.As<nuint, ulong>(ref _vcpu));
+        set => Volatile.Write(ref Unsafe.As<nuint, ulong>(ref _vcpu), (ulong)value);
+    }
+
+    /// <summary>It has come up, and has no vCPU.</summary>
+    internal bool IsIdle => IsOnline && Vcpu == null;
+
+    /// <summary>Makes the core look at its orders.</summary>
+    internal readonly void Kick() => PhysicalGic.Kick(Affinity);
+}

@@ -1,0 +1,37 @@
+using Quietus.Hypervisor.Machine;
+
+namespace Quietus.Hypervisor.Cores;
+
+/// <summary>EL2's state of one core when it runs no guest, and its interrupts.</summary>
+/// <remarks>Invariant: a core's record lasts as long as the machine runs.</remarks>
+internal static unsafe class CoreSetup
+{
+    /// <summary>HCR_EL2.RW alone: EL1 is AArch64, no Stage-2, nothing routed or trapped.</summary>
+    internal const ulong HostHcr = 1UL << 31;
+
+    /// <summary>
+    /// CPTR_EL2's RES1 bits with TFP clear, and traps for what guests must not have and EL2 does not use: TZ is RES1
+    /// where there is no SVE and traps SVE where there is; TSM likewise for SME (DDI 0487 D24.2.34).
+    /// </summary>
+    internal const ulong HostCptr = 0x33FF;
+
+    /// <summary>Once per core, before it does anything else.</summary>
+    internal static void Initialize(Core* core)
+    {
+        Instructions.WriteHcr(HostHcr);
+        Instructions.WriteCptr(HostCptr);
+        Instructions.WriteHstr(0);
+        Instructions.WriteMdcr(Instructions.ReadMdcr() & GuestTraps.MdcrKept);
+        Instructions.ResetEl2Controls();
+        Instructions.WriteVttbr(0);
+        Instructions.WriteVirtualTimerControl(0);
+        if (CpuFeatures.CycleCounter)
+        {
+            Instructions.EnableCycleCounter();
+        }
+
+        uint enabled = (1u << (int)PhysicalGic.KickInterrupt) | (1u << (int)Platform.Description.MaintenanceInterrupt);
+        PhysicalGic.InitializeCore(core->Redistributor, enabled);
+        Instructions.WriteIchHcr(0);
+    }
+}

@@ -1,0 +1,99 @@
+using Quietus.Hypervisor.Devices;
+using Quietus.Hypervisor.Guests;
+using Quietus.Hypervisor.Vms;
+using Quietus.Stage2;
+
+namespace Quietus.Hypervisor.Cores;
+
+/// <summary>A guest's loads and stores on its devices' registers.</summary>
+/// <remarks>
+/// Invariant of the unsafe code: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.
+/// </remarks>
+internal static unsafe class DeviceAccess
+{
+    /// <summary>
+    /// Carries the access out and steps over it. False: no device is there, or the instruction is none that a device
+    /// supports, and the guest shall have an abort.
+    /// </summary>
+    internal static bool TryHandle(Vcpu* vcpu, Ipa ipa, StageTwoAbort abort)
+    {
+        Vm* vm = vcpu->Vm;
+        if (!abort.IsDecoded || !IsDevice(vm, ipa.Value))
+        {
+            return false;
+        }
+
+        ref VcpuContext context = ref vcpu->Context;
+        bool isWrite = abort.IsWrite;
+        ulong value = isWrite ? abort.Truncate(context.Register(abort.GeneralRegister)) : 0;
+        vm->DeviceLock.Enter();
+        uint kicked = Access(vcpu, ipa.Value, abort.Size, isWrite, ref value);
+        vm->DeviceLock.Leave();
+        vm->KickVcpus(kicked);
+        if (!isWrite)
+        {
+            context.SetRegister(abort.GeneralRegister, abort.Extend(value));
+        }
+
+        context.ProgramCounter += VcpuContext.InstructionBytes;
+        return true;
+    }
+
+    private static bool IsDevice(Vm* vm, ulong address) =>
+        address - GuestMemoryMap.UartStart < GuestMemoryMap.UartSize
+        || address - GuestMemoryMap.DistributorStart < GuestMemoryMap.DistributorSize
+        || address - GuestMemoryMap.RedistributorStart
+            < GuestMemoryMap.RedistributorSize * (ulong)vm->Options.VcpuCount;
+
+    private static uint Access(Vcpu* vcpu, ulong address, int size, bool isWrite, ref ulong value)
+    {
+        Vm* vm = vcpu->Vm;
+        ulong offset = address - GuestMemoryMap.UartStart;
+        if (offset < GuestMemoryMap.UartSize)
+        {
+            return AccessUart(vm, offset, size, isWrite, ref value);
+        }
+
+        VcpuInterrupts.TakeBack(vcpu);
+        offset = address - GuestMemoryMap.DistributorStart;
+        if (offset < GuestMemoryMap.DistributorSize)
+        {
+            if (isWrite)
+            {
+                return vm->Gic.WriteDistributor(vcpu->Index, offset, size, value);
+            }
+
+            value = vm->Gic.ReadDistributor(offset, size);
+            return 0;
+        }
+
+        offset = address - GuestMemoryMap.RedistributorStart;
+        int frame = (int)(offset / GuestMemoryMap.RedistributorSize);
+        offset %= GuestMemoryMap.RedistributorSize;
+        if (isWrite)
+        {
+            return vm->Gic.WriteRedistributor(frame, offset, size, value);
+        }
+
+        value = vm->Gic.ReadRedistributor(frame, offset, size);
+        return 0;
+    }
+
+    private static uint AccessUart(Vm* vm, ulong offset, int size, bool isWrite, ref ulong value)
+    {
+        if (!isWrite)
+        {
+            value = vm->Uart.Read(offset, size);
+        }
+        else if (vm->Uart.Write(offset, size, value))
+        {
+            GuestConsole.Flush(vm);
+        }
+        else
+        {
+            GuestConsole.FlushLater(vm);
+        }
+
+        return vm->Gic.SetSharedLine(GuestMemoryMap.UartInterrupt, vm->Uart.InterruptLine);
+    }
+}

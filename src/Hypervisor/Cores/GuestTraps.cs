@@ -1,0 +1,49 @@
+using Quietus.Hypervisor.Machine;
+using Quietus.Hypervisor.Vms;
+
+namespace Quietus.Hypervisor.Cores;
+
+/// <summary>What of a guest's doings comes to EL2 (DDI 0487 D24.2: HCR_EL2, MDCR_EL2, CPTR_EL2).</summary>
+internal static class GuestTraps
+{
+    private const ulong Vm = 1UL << 0;      // Stage-2 translation
+    private const ulong Swio = 1UL << 1;    // set/way invalidation cleans, too
+    private const ulong Fmo = 1UL << 3;     // FIQ, IRQ, SError come to EL2
+    private const ulong Imo = 1UL << 4;
+    private const ulong Amo = 1UL << 5;
+    private const ulong Fb = 1UL << 9;      // the guest's local TLBIs are broadcast
+    private const ulong BsuInner = 1UL << 10; // its barriers reach the Inner Shareable domain
+    private const ulong Tid3 = 1UL << 18;   // ID registers
+    private const ulong Tsc = 1UL << 19;    // SMC
+    private const ulong Tidcp = 1UL << 20;  // implementation-defined registers
+    private const ulong Tacr = 1UL << 21;   // ACTLR_EL1
+    private const ulong Rw = 1UL << 31;     // EL1 is AArch64
+    private const ulong Tlor = 1UL << 35;   // LORegions
+    private const ulong Terr = 1UL << 36;   // RAS error records
+    private const ulong Fwb = 1UL << 46;    // FEAT_S2FWB: Stage-2 decides cacheability
+    private const ulong Tid5 = 1UL << 58;   // MTE's ID register
+
+    /// <summary>
+    /// HCR_EL2 in a guest. Neither WFI nor WFE traps: a vCPU has its core to itself, and waits there. Nor does cache
+    /// maintenance by set and way: for a vCPU that never moves it means what it means without a hypervisor, and with
+    /// SWIO it never loses anybody's data. APK and API are clear, so pointer authentication traps; ATA is clear, so MTE
+    /// does.
+    /// </summary>
+    internal static ulong Hcr =>
+        Vm | Swio | Fmo | Imo | Amo | Fb | BsuInner | Tid3 | Tsc | Tidcp | Tacr | Rw | Tlor | Terr | Tid5
+        | (CpuFeatures.ForcedWriteBack ? Fwb : 0);
+
+    /// <summary>
+    /// MDCR_EL2 in a guest: PMU (TPM, TPMCR), debug (TDA, TDOSA, TDRA), statistical profiling (TPMS, E2PB = 0), trace
+    /// filter (TTRF) and the debug communications channel (TDCC) all trap. The guest's own debug exceptions stay at EL1
+    /// (TDE = 0).
+    /// </summary>
+    internal const ulong Mdcr =
+        (1UL << 5) | (1UL << 6) | (1UL << 9) | (1UL << 10) | (1UL << 11) | (1UL << 14) | (1UL << 19) | (1UL << 27);
+
+    /// <summary>MDCR_EL2.HPMN stays as reset left it: all event counters.</summary>
+    internal const ulong MdcrKept = 0x1F;
+
+    /// <summary>CPTR_EL2 in a guest: EL2's own, and trace (TTA) and activity monitors (TAM) trap.</summary>
+    internal const ulong Cptr = CoreSetup.HostCptr | (1UL << 20) | (1UL << 30);
+}

@@ -1,0 +1,174 @@
+using System.Threading;
+using Quietus.Hypervisor.Machine;
+using Quietus.Hypervisor.Monitor;
+using Quietus.Memory;
+
+namespace Quietus.Hypervisor.Cores;
+
+/// <summary>What scrubbing came to since the boot.</summary>
+internal struct ScrubFigures
+{
+    internal ulong Chunks;
+
+    /// <summary>Instructions that overwrote with zeroes.</summary>
+    internal ulong ZeroInstructions;
+
+    /// <summary>Instructions that cleaned to the PoC.</summary>
+    internal ulong CleanInstructions;
+
+    internal ulong DataCacheLines;
+
+    internal void Add(in ScrubFigures other)
+    {
+        Chunks += other.Chunks;
+        ZeroInstructions += other.ZeroInstructions;
+        CleanInstructions += other.CleanInstructions;
+        DataCacheLines += other.DataCacheLines;
+    }
+
+    internal readonly void Write(ref LineBuilder line)
+    {
+        line.Field("scrubbed_chunks"u8, Chunks);
+        line.Field("scrub_zero_instructions"u8, ZeroInstructions);
+        line.Field("scrub_clean_instructions"u8, CleanInstructions);
+        line.Field("scrub_dc_lines"u8, DataCacheLines);
+    }
+}
+
+/// <summary>
+/// Dirty chunks are made clean by cores that have nothing else to do, and by the monitor's order. A core looks for its
+/// own orders after every step of 64 KB, and leaves off.
+/// </summary>
+internal static unsafe class Scrubber
+{
+    private static bool _whenAsked;
+    private static bool _isPaused;
+    private static SpinLock _lock;
+    private static ScrubFigures _figures;
+
+    /// <summary>Leaves scrubbing to the order, so that nothing disturbs what is being measured.</summary>
+    internal static bool OnlyWhenAsked
+    {
+        get => Volatile.Read(ref _whenAsked);
+        set => Volatile.Write(ref _whenAsked, value);
+    }
+
+    internal static ScrubFigures Figures
+    {
+        get
+        {
+            _lock.Enter();
+            ScrubFigures figures = _figures;
+            _lock.Leave();
+            return figures;
+        }
+    }
+
+    /// <summary>
+    /// An idle core's work: one chunk, unless an order comes in between. False when there is nothing to do.
+    /// </summary>
+    internal static bool TryOne(Core* core)
+    {
+        if (OnlyWhenAsked || !Platform.Pool.HasDirty)
+        {
+            return false;
+        }
+
+        // Invariant: the state outlives the machine; both are this call's.
+        El2MachineState state = default;
+        state.Pool = Platform.PoolPointer;
+        El2Machine machine = new(&state);
+        ScrubJob job = default;
+        if (Volatile.Read(ref _isPaused) || !job.TryBegin(ref machine))
+        {
+            return false;
+        }
+
+        ScrubFigures figures = default;
+        bool isDone = false;
+        while (!isDone && core->Vcpu == null && !OnlyWhenAsked && !Volatile.Read(ref _isPaused))
+        {
+            isDone = Step(ref machine, ref job, ref figures);
+        }
+
+        job.Abandon(ref machine);
+        Note(&state, ref figures);
+        return isDone;
+    }
+
+    /// <summary>All that is dirty now, on this core.</summary>
+    internal static ScrubFigures Everything()
+    {
+        // Invariant: as above.
+        El2MachineState state = default;
+        state.Pool = Platform.PoolPointer;
+        El2Machine machine = new(&state);
+        ScrubJob job = default;
+        ScrubFigures figures = default;
+        while (job.TryBegin(ref machine))
+        {
+            while (!Step(ref machine, ref job, ref figures))
+            {
+                MonitorLoop.PollInterrupts();
+            }
+        }
+
+        Note(&state, ref figures);
+        return figures;
+    }
+
+    /// <summary>
+    /// Stops the idle cores, so that each free chunk is there to be had. They leave off within a step; waits for it.
+    /// </summary>
+    internal static void Pause()
+    {
+        Volatile.Write(ref _isPaused, true);
+        while (Platform.Pool.IsScrubbing)
+        {
+        }
+    }
+
+    /// <summary>Lets the idle cores go on, and wakes them.</summary>
+    internal static void Resume()
+    {
+        Volatile.Write(ref _isPaused, false);
+        Wake();
+    }
+
+    /// <summary>There may be something to scrub.</summary>
+    internal static void Wake()
+    {
+        if (OnlyWhenAsked || !Platform.Pool.HasDirty)
+        {
+            return;
+        }
+
+        for (int i = 1; i < Platform.CoreCount; i++)
+        {
+            if (Platform.CoreAt(i)->IsIdle)
+            {
+                Platform.CoreAt(i)->Kick();
+            }
+        }
+    }
+
+    private static bool Step(ref El2Machine machine, ref ScrubJob job, ref ScrubFigures figures)
+    {
+        ulong begin = Stopwatch.Count();
+        job.Zero(ref machine);
+        ulong zeroed = Stopwatch.Count();
+        bool isDone = job.Clean(ref machine);
+        figures.ZeroInstructions += zeroed - begin;
+        figures.CleanInstructions += Stopwatch.Count() - zeroed;
+        figures.Chunks += isDone ? 1u : 0u;
+        return isDone;
+    }
+
+    private static void Note(El2MachineState* state, ref ScrubFigures figures)
+    {
+        figures.DataCacheLines = state->Counters.DataCacheLines;
+        _lock.Enter();
+        _figures.Add(in figures);
+        _lock.Leave();
+    }
+}

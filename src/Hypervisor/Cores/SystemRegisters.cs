@@ -1,0 +1,73 @@
+using Quietus.Hypervisor.Devices;
+using Quietus.Hypervisor.Machine;
+using Quietus.Hypervisor.Vms;
+
+namespace Quietus.Hypervisor.Cores;
+
+/// <summary>A guest's trapped MSR and MRS: answered from the allow-list of <see cref="SystemRegisterTraps"/>.</summary>
+/// <remarks>
+/// Invariant of the unsafe code: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.
+/// </remarks>
+internal static unsafe class SystemRegisters
+{
+    private static GuestIdRegisters _identity;
+
+    /// <summary>What every guest's ID registers say.</summary>
+    internal static ref readonly GuestIdRegisters Identity => ref _identity;
+
+    /// <summary>Works the guests' ID registers out, once, from the boot core's.</summary>
+    internal static void Initialize(int ipaBits)
+    {
+        HostIdRegisters host = new()
+        {
+            Pfr0 = Instructions.ReadIdAa64Pfr0(),
+            Pfr1 = Instructions.ReadIdAa64Pfr1(),
+            Isar0 = Instructions.ReadIdAa64Isar0(),
+            Isar1 = Instructions.ReadIdAa64Isar1(),
+            Isar2 = Instructions.ReadIdAa64Isar2(),
+            Mmfr0 = Instructions.ReadIdAa64Mmfr0(),
+            Mmfr1 = Instructions.ReadIdAa64Mmfr1(),
+            Mmfr2 = Instructions.ReadIdAa64Mmfr2(),
+        };
+        _identity.Reset(in host, ipaBits);
+    }
+
+    internal static void Handle(Vcpu* vcpu)
+    {
+        ref VcpuContext context = ref vcpu->Context;
+        SystemRegisterAccess access = SystemRegisterAccess.Decode(context.Syndrome);
+        switch (SystemRegisterTraps.Handle(access, in _identity, out ulong value))
+        {
+            case SystemRegisterOutcome.Undefined:
+                Inject.Undefined(vcpu);
+                return;
+
+            case SystemRegisterOutcome.Value:
+                context.SetRegister(access.GeneralRegister, value);
+                break;
+
+            case SystemRegisterOutcome.SendSgi:
+                SendSgi(vcpu, context.Register(access.GeneralRegister), anyGroup: true);
+                break;
+
+            case SystemRegisterOutcome.SendGroup0Sgi:
+                SendSgi(vcpu, context.Register(access.GeneralRegister), anyGroup: false);
+                break;
+
+            default:
+                break;
+        }
+
+        context.ProgramCounter += VcpuContext.InstructionBytes;
+    }
+
+    private static void SendSgi(Vcpu* vcpu, ulong value, bool anyGroup)
+    {
+        Vm* vm = vcpu->Vm;
+        vm->DeviceLock.Enter();
+        VcpuInterrupts.TakeBack(vcpu);
+        uint kicked = vm->Gic.SendSgi(vcpu->Index, value, anyGroup);
+        vm->DeviceLock.Leave();
+        vm->KickVcpus(kicked);
+    }
+}

@@ -1,0 +1,62 @@
+using System.Runtime.CompilerServices;
+using System.Threading;
+using Quietus.Hypervisor.Vms;
+
+namespace Quietus.Hypervisor.Cores;
+
+/// <summary>
+/// A virtual CPU. While its VM runs it has a core of its own, whose EL1 state is its state; powered off by PSCI it
+/// keeps the core and waits there.
+/// </summary>
+/// <remarks>
+/// Invariant: Vm is the slot that this vCPU lies in; a core's record lasts as long as the machine runs.
+/// </remarks>
+internal unsafe struct Vcpu
+{
+    /// <summary>First, so that a context's address is its vCPU's.</summary>
+    internal VcpuContext Context;
+
+    internal Vm* Vm;
+
+    /// <summary>Index in the VM; Aff0 of the MPIDR that the guest sees.</summary>
+    internal int Index;
+
+    /// <summary>What ICH_HCR_EL2 was last set to.</summary>
+    internal ulong InterruptControl;
+
+    internal VcpuCounters Counters;
+
+    private uint _attention;
+    private nuint _core;
+
+    /// <summary>
+    /// Something besides running the guest is to be looked at before the next entry: a stop, a power state, interrupts.
+    /// Set by any core, always before the kick; cleared by the vCPU's own, always before it looks.
+    /// </summary>
+    internal bool NeedsAttention
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        readonly get => Volatile.Read(in _attention) != 0;
+        set => Volatile.Write(ref _attention, value ? 1u : 0u);
+    }
+
+    /// <summary>The core that runs it; null before the start and after the end.</summary>
+    internal Core* Core
+    {
+        readonly get => (Core*)Volatile.Read(in Unsafe.As<nuint, ulong>(ref Unsafe.AsRef(in _core)));
+        set => Volatile.Write(ref Unsafe.As<nuint, ulong>(ref _core), (ulong)value);
+    }
+
+    /// <summary>
+    /// Makes its core look around before it goes on, and leave the guest for that, if it is another core.
+    /// </summary>
+    internal void Kick()
+    {
+        NeedsAttention = true;
+        Core* core = Core;
+        if (core != null && core != Cores.Core.Current)
+        {
+            core->Kick();
+        }
+    }
+}

@@ -1,0 +1,54 @@
+using System.Runtime.InteropServices;
+
+namespace Quietus.Hypervisor.Cores;
+
+/// <summary>
+/// A vCPU's registers while EL2 runs, and why it left the guest. Boot/Vectors.S stores and loads it by these offsets.
+/// EL1's system registers stay in the core: a vCPU keeps its core for its whole life.
+/// </summary>
+/// <remarks>
+/// Invariant: the fixed arrays are as long as the architecture's registers; an index is checked before it is used.
+/// </remarks>
+[StructLayout(LayoutKind.Explicit, Size = 800)]
+internal unsafe struct VcpuContext
+{
+    /// <summary>Every A64 instruction's size: what ELR_EL2 moves by after one was emulated.</summary>
+    internal const ulong InstructionBytes = 4;
+
+    [FieldOffset(0)]
+    internal fixed ulong X[31];
+
+    /// <summary>ELR_EL2: where the guest goes on.</summary>
+    [FieldOffset(248)]
+    internal ulong ProgramCounter;
+
+    /// <summary>SPSR_EL2: in which state.</summary>
+    [FieldOffset(256)]
+    internal ulong ProcessorState;
+
+    /// <summary>ESR_EL2 of the last exit.</summary>
+    [FieldOffset(264)]
+    internal ulong Syndrome;
+
+    [FieldOffset(272)]
+    internal ulong FloatingPointStatus;
+
+    [FieldOffset(280)]
+    internal ulong FloatingPointControl;
+
+    /// <summary>Q0 to Q31, 16 bytes each.</summary>
+    [FieldOffset(288)]
+    internal fixed ulong Vector[64];
+
+    /// <summary>A general register as an instruction names it: 31 is the zero register.</summary>
+    internal readonly ulong Register(uint number) => number < 31 ? X[number] : 0;
+
+    /// <summary>Writes a general register; 31 takes nothing.</summary>
+    internal void SetRegister(uint number, ulong value)
+    {
+        if (number < 31)
+        {
+            X[number] = value;
+        }
+    }
+}

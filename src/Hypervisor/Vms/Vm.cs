@@ -1,0 +1,155 @@
+using System;
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
+using System.Threading;
+using Quietus.Hypervisor.Cores;
+using Quietus.Hypervisor.Devices;
+using Quietus.Hypervisor.Guests;
+using Quietus.Hypervisor.Machine;
+using Quietus.Hypervisor.Monitor;
+using Quietus.Memory;
+using Quietus.Stage2;
+
+namespace Quietus.Hypervisor.Vms;
+
+/// <summary>Where a VM is in its life. The monitor's core alone changes it.</summary>
+internal enum VmState : uint
+{
+    /// <summary>The slot is free.</summary>
+    None,
+
+    /// <summary>It has memory and a loaded guest; no vCPU has a core yet.</summary>
+    Created,
+
+    /// <summary>Its vCPUs are on cores.</summary>
+    Running,
+}
+
+/// <summary>What a VM is made of, as the monitor was told.</summary>
+internal struct VmOptions
+{
+    internal GuestKind Guest;
+    internal ulong MemoryBytes;
+    internal int VcpuCount;
+    internal PageSizing Sizing;
+    internal MaintenancePolicy Policy;
+}
+
+/// <summary>
+/// A virtual machine: memory, devices, vCPUs. It lies in a slot of <see cref="VmTable"/>, all zero when there is none.
+/// </summary>
+/// <remarks>
+/// The monitor's core creates, starts, kills and unmaps. A vCPU's core takes the memory lock for a fault, the device
+/// lock for a device; it ends its VM by <see cref="RequestStop"/> alone, and the monitor's core reaps. So a kill order,
+/// a power-off and a guest's fault all end in <see cref="VmLife"/>'s one path.
+/// Invariant: addresses of parts are taken only of VMs in VmTable, whose slots are never moved or given back.
+/// </remarks>
+internal unsafe struct Vm
+{
+    internal const int MaximumVcpus = 8;
+
+    // _stopRequested: 0, then the reason is being written, then it can be read.
+    private const uint BeingRequested = 1;
+    private const uint Requested = 2;
+
+    /// <summary>Counts up over the boot; 0 when the slot is free.</summary>
+    internal uint Id;
+
+    /// <summary>Position in <see cref="VmTable"/>: names the console channel.</summary>
+    internal int Slot;
+
+    internal VmState State;
+    internal VmOptions Options;
+    internal SpinLock MemoryLock;
+    internal SpinLock DeviceLock;
+    internal El2MachineState MachineState;
+    internal GuestMemory<Arm4K, El2Machine> Memory;
+    internal VmidLease Lease;
+    internal VirtualGic Gic;
+    internal VirtualPl011 Uart;
+    internal VcpuPower Power;
+
+    /// <summary>
+    /// <see cref="Stopwatch.Now"/> at the start order, at the first entry of vCPU 0, and when the guest said that its
+    /// memory is dirty; 0 before.
+    /// </summary>
+    internal ulong StartedAt;
+
+    internal ulong EnteredAt;
+
+    internal ulong FilledAt;
+
+    /// <summary>CNTVOFF_EL2: the guest's time begins when it is made.</summary>
+    internal ulong CounterOffset;
+
+    /// <summary>What the guest printed last did not end a line.</summary>
+    internal bool IsMidLine;
+
+    private uint _stopRequested;
+    private int _reasonLength;
+    private Reason _reason;
+    private VcpuArray _vcpus;
+
+    /// <summary>Starts a VM in a slot that has been zeroed.</summary>
+    internal void Initialize(uint id, int slot)
+    {
+        Id = id;
+        Slot = slot;
+        _vcpus = default;
+    }
+
+    /// <summary>The vCPU at an index below <see cref="VmOptions.VcpuCount"/>. A VM's slot is never moved.</summary>
+    internal Vcpu* VcpuAt(int index) => (Vcpu*)Unsafe.AsPointer(ref _vcpus[index]);
+
+    /// <summary>This VM's hardware boundary.</summary>
+    internal El2Machine Machine => new((El2MachineState*)Unsafe.AsPointer(ref MachineState));
+
+    /// <summary>Somebody wants the VM to end: every vCPU leaves its guest at its next exit.</summary>
+    internal readonly bool IsStopRequested => Volatile.Read(in _stopRequested) == Requested;
+
+    /// <summary>Why it ended, for people.</summary>
+    [UnscopedRef]
+    internal readonly ReadOnlySpan<byte> StopReason => ((ReadOnlySpan<byte>)_reason).Slice(0, _reasonLength);
+
+    /// <summary>
+    /// Ends the VM. The first request's reason stays. Kicks every core that runs one of its vCPUs, and the monitor's.
+    /// </summary>
+    internal void RequestStop(ReadOnlySpan<byte> reason)
+    {
+        if (Interlocked.CompareExchange(ref _stopRequested, BeingRequested, 0) == 0)
+        {
+            Span<byte> room = _reason;
+            _reasonLength = Math.Min(reason.Length, room.Length);
+            reason.Slice(0, _reasonLength).CopyTo(room);
+            Volatile.Write(ref _stopRequested, Requested);
+        }
+
+        KickVcpus(uint.MaxValue);
+        Platform.CoreAt(0)->Kick();
+    }
+
+    /// <summary>Makes vCPUs look at their orders, or at interrupts that another core gave them.</summary>
+    /// <param name="vcpus">Bit n for vCPU n; bits of vCPUs that do not exist or have no core are ignored.</param>
+    internal void KickVcpus(uint vcpus)
+    {
+        for (int i = 0; i < Options.VcpuCount; i++)
+        {
+            if ((vcpus & (1u << i)) != 0)
+            {
+                VcpuAt(i)->Kick();
+            }
+        }
+    }
+
+    [InlineArray(160)]
+    private struct Reason
+    {
+        private byte _first;
+    }
+
+    [InlineArray(MaximumVcpus)]
+    private struct VcpuArray
+    {
+        private Vcpu _first;
+    }
+}

@@ -1,0 +1,333 @@
+using System;
+using Quietus.Hypervisor.Cores;
+using Quietus.Hypervisor.Guests;
+using Quietus.Hypervisor.Machine;
+using Quietus.Hypervisor.Monitor;
+using Quietus.Memory;
+using Quietus.Stage2;
+using Quietus.Wire;
+
+namespace Quietus.Hypervisor.Vms;
+
+/// <summary>
+/// A VM's life, all of it on the monitor's core: create, start, unmap, kill, reap. However a VM ends, it ends in
+/// <see cref="End"/>.
+/// </summary>
+/// <remarks>Invariant: a VM's pointer is to a slot of VmTable, boot memory that is never moved or given back.</remarks>
+internal static unsafe class VmLife
+{
+    private const ulong MemoryGranularity = 2UL << 20;
+    private const ulong SmallestMemory = 16UL << 20;
+
+    /// <summary>
+    /// Makes a VM: slot, memory, devices, and the guest in its memory. On an error nothing is left of it.
+    /// </summary>
+    /// <param name="options">What it is to be.</param>
+    /// <param name="arguments">The guest kernel's command line.</param>
+    /// <param name="vm">The VM.</param>
+    internal static VmError Create(in VmOptions options, ReadOnlySpan<byte> arguments, out Vm* vm)
+    {
+        vm = null;
+        if (options.VcpuCount is < 1 or > Vm.MaximumVcpus)
+        {
+            return VmError.BadVcpuCount;
+        }
+
+        ulong room = VmTable.Geometry.IpaLimit.Value - GuestMemoryMap.MemoryStart;
+        if (options.MemoryBytes < SmallestMemory || options.MemoryBytes % MemoryGranularity != 0
+            || options.MemoryBytes > room)
+        {
+            return VmError.BadMemorySize;
+        }
+
+        vm = VmTable.Take();
+        if (vm == null)
+        {
+            return VmError.NoSlot;
+        }
+
+        Scrubber.Pause();
+        VmError error = Build(vm, in options, arguments);
+        if (error != VmError.None)
+        {
+            Clear(vm);
+            vm = null;
+        }
+
+        Scrubber.Resume();
+        return error;
+    }
+
+    /// <summary>Gives each vCPU a core; vCPU 0 begins at the guest's entry, the others wait for PSCI CPU_ON.</summary>
+    internal static VmError Start(Vm* vm)
+    {
+        if (vm->State != VmState.Created)
+        {
+            return VmError.NotCreated;
+        }
+
+        int idle = 0;
+        for (int i = 1; i < Platform.CoreCount; i++)
+        {
+            idle += Platform.CoreAt(i)->IsIdle ? 1 : 0;
+        }
+
+        if (idle < vm->Options.VcpuCount)
+        {
+            return VmError.NoCores;
+        }
+
+        vm->State = VmState.Running;
+        vm->StartedAt = Stopwatch.Now;
+        int next = 0;
+        for (int i = 1; i < Platform.CoreCount && next < vm->Options.VcpuCount; i++)
+        {
+            Core* core = Platform.CoreAt(i);
+            if (core->IsIdle)
+            {
+                Vcpu* vcpu = vm->VcpuAt(next++);
+                vcpu->Core = core;
+                core->Vcpu = vcpu;
+                core->Kick();
+            }
+        }
+
+        return VmError.None;
+    }
+
+    /// <summary>
+    /// Starts a VM and kills it when so much time has passed since: under icount a moment that can be had again. The
+    /// monitor waits meanwhile. <see cref="VmError.Ended"/> when the VM's own end came first, which is reaped later.
+    /// </summary>
+    internal static VmError StartFor(Vm* vm, ulong nanoseconds, out DeathFigures figures)
+    {
+        figures = default;
+        VmError error = Start(vm);
+        if (error != VmError.None)
+        {
+            return error;
+        }
+
+        MonitorLoop.Await(vm->StartedAt + nanoseconds, vm);
+        if (vm->IsStopRequested)
+        {
+            return VmError.Ended;
+        }
+
+        figures = Kill(vm);
+        return VmError.None;
+    }
+
+    /// <summary>The kill order: abrupt, wherever the vCPUs are. The VM is gone when this returns.</summary>
+    internal static DeathFigures Kill(Vm* vm)
+    {
+        Stopwatch watch = Stopwatch.Start();
+        vm->RequestStop("killed"u8);
+        return End(vm, DeathWay.Kill, watch);
+    }
+
+    /// <summary>
+    /// Takes all memory from a live VM by one notifier range, as a VMM's munmap does. Its vCPUs are not stopped, but
+    /// one that touches memory waits: there is no host mapping left to look a page up in, so the invalidation never
+    /// ends. What is left to do with such a VM is to kill it.
+    /// </summary>
+    /// <param name="vm">A VM, running or not.</param>
+    /// <param name="fate">What is claimed of its pages, which are the pool's: freed, or unknown.</param>
+    internal static DeathFigures Unmap(Vm* vm, PageFate fate)
+    {
+        Stopwatch watch = Stopwatch.Start();
+        El2Machine machine = vm->Machine;
+        Ipa start = new(GuestMemoryMap.MemoryStart);
+        NotifierRange range = new(
+            start,
+            start + vm->Options.MemoryBytes,
+            NotifierEvent.Unmap,
+            mayBlock: true,
+            fate);
+        InvalidationCursor cursor = default;
+        vm->MemoryLock.Enter();
+        DeathFigures figures = Begin(vm, DeathWay.Unmap);
+        ulong heldBefore = HeldBytes(vm);
+        vm->Memory.BeginInvalidation(ref machine, in range, ref cursor);
+        vm->MemoryLock.Leave();
+        Finish(vm, ref figures, watch, heldBefore);
+        Scrubber.Wake();
+        return figures;
+    }
+
+    /// <summary>Ends VMs that asked for it themselves, and says so. True when there was one.</summary>
+    internal static bool ReapStopped()
+    {
+        bool any = false;
+        for (int slot = 0; slot < VmTable.SlotCount; slot++)
+        {
+            Vm* vm = VmTable.At(slot);
+            if (vm->State == VmState.Running && vm->IsStopRequested)
+            {
+                Reap(vm);
+                any = true;
+            }
+        }
+
+        return any;
+    }
+
+    private static void Reap(Vm* vm)
+    {
+        Span<byte> buffer = stackalloc byte[768];
+        LineBuilder line = new(buffer);
+        line.Text("event=state"u8);
+        line.Field("vm"u8, vm->Id);
+        line.Field("state"u8, "stopped"u8);
+        line.QuotedField("reason"u8, vm->StopReason);
+        DeathFigures figures = End(vm, DeathWay.Self, Stopwatch.Start());
+        figures.Write(ref line);
+        MachineConsole.Send(Channel.Event, line.Written);
+    }
+
+    private static VmError Build(Vm* vm, in VmOptions options, ReadOnlySpan<byte> arguments)
+    {
+        vm->Options = options;
+        vm->MachineState.Pool = Platform.PoolPointer;
+        vm->CounterOffset = Instructions.ReadCounter();
+        for (int i = 0; i < options.VcpuCount; i++)
+        {
+            vm->VcpuAt(i)->Vm = vm;
+            vm->VcpuAt(i)->Index = i;
+        }
+
+        // A guest's memory need not all be there at once, but a VM that could never have it is refused now.
+        if (options.MemoryBytes > FreeBytes())
+        {
+            return VmError.OutOfMemory;
+        }
+
+        El2Machine machine = vm->Machine;
+        int self = (int)Core.Current->Index;
+        Platform.Vmids.Enter(self, ref vm->Lease, ref machine);
+        Platform.Vmids.Leave(self);
+        MemoryResult result = GuestMemory<Arm4K, El2Machine>.Create(
+            ref machine,
+            ref vm->Memory,
+            new GuestMemoryOptions(VmTable.Geometry, options.Policy),
+            Platform.Vmids.VmidOf(in vm->Lease));
+        if (result == MemoryResult.Ok)
+        {
+            result = vm->Memory.AddSlot(
+                new Ipa(GuestMemoryMap.MemoryStart), options.MemoryBytes, SlotOptions.Ram(options.Sizing), out _);
+        }
+
+        if (result != MemoryResult.Ok)
+        {
+            return result == MemoryResult.OutOfMemory ? VmError.OutOfMemory : VmError.Defect;
+        }
+
+        vm->Gic.Reset(options.VcpuCount, 1u << (int)Platform.Description.VirtualTimerInterrupt);
+        vm->Uart.Reset();
+        VmError error = GuestLoader.Load(vm, arguments, out ulong entry, out ulong deviceTree);
+        if (error == VmError.None)
+        {
+            vm->Power.Reset(options.VcpuCount);
+            vm->Power.TryStart(0, entry, deviceTree);
+            vm->State = VmState.Created;
+        }
+
+        return error;
+    }
+
+    /// <summary>
+    /// The one path of every death: wait for the vCPUs, release under the policy, retire the VMID, forget.
+    /// </summary>
+    private static DeathFigures End(Vm* vm, DeathWay way, Stopwatch watch)
+    {
+        while (!AllStopped(vm))
+        {
+            MonitorLoop.PollInterrupts();
+            if (!AllStopped(vm))
+            {
+                Instructions.WaitForInterrupt();
+            }
+        }
+
+        DeathFigures figures = Begin(vm, way);
+        figures.StopInstructions = watch.Elapsed;
+        ulong heldBefore = HeldBytes(vm);
+        ReleaseReport report = ReleaseMemory(vm);
+        figures.LeakedFrames = report.LeakedFrames;
+        Finish(vm, ref figures, watch, heldBefore);
+        GuestConsole.Flush(vm);
+        *vm = default;
+        Scrubber.Wake();
+        return figures;
+    }
+
+    private static ReleaseReport ReleaseMemory(Vm* vm)
+    {
+        El2Machine machine = vm->Machine;
+        ReleaseReport report = vm->Memory.Release(ref machine);
+        if (report.VmidIsInvalidated)
+        {
+            Platform.Vmids.Retire(ref vm->Lease);
+        }
+        else
+        {
+            VmidAllocator.Abandon(ref vm->Lease);
+        }
+
+        return report;
+    }
+
+    /// <summary>A VM that was never started, or could not be made whole.</summary>
+    private static void Clear(Vm* vm)
+    {
+        ReleaseMemory(vm);
+        *vm = default;
+    }
+
+    private static DeathFigures Begin(Vm* vm, DeathWay way) => new()
+    {
+        Way = way,
+        Policy = vm->Options.Policy,
+        MappedPages = vm->Memory.MappedPages,
+        MappedBlocks = vm->Memory.MappedBlocks,
+        Issued = vm->MachineState.Counters,
+        FirstEntryNanoseconds = vm->EnteredAt != 0 ? vm->EnteredAt - vm->StartedAt : 0,
+        FillNanoseconds = vm->FilledAt != 0 ? vm->FilledAt - vm->EnteredAt : 0,
+    };
+
+    private static void Finish(Vm* vm, ref DeathFigures figures, Stopwatch watch, ulong heldBefore)
+    {
+        figures.Instructions = watch.Elapsed;
+        figures.VirtualNanoseconds = watch.ElapsedNanoseconds;
+        figures.FreedBytes = heldBefore - HeldBytes(vm);
+        figures.Issued = vm->MachineState.Counters.Since(in figures.Issued);
+    }
+
+    /// <summary>
+    /// Asks the cores, not the vCPUs: a core lets go of its vCPU last of all, and only then may the slot, and the core,
+    /// be somebody else's.
+    /// </summary>
+    private static bool AllStopped(Vm* vm)
+    {
+        for (int i = 1; i < Platform.CoreCount; i++)
+        {
+            Vcpu* vcpu = Platform.CoreAt(i)->Vcpu;
+            if (vcpu != null && vcpu->Vm == vm)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>What the VM has of the pool. The pool's own figures move with every VM that runs meanwhile.</summary>
+    private static ulong HeldBytes(Vm* vm) =>
+        (ulong)vm->MachineState.Frames.ChunkCount << FramePool.ChunkShift;
+
+    private static ulong FreeBytes()
+    {
+        PoolUsage usage = Platform.Pool.Usage;
+        return (ulong)usage.FreeChunks << FramePool.ChunkShift;
+    }
+}

@@ -27,7 +27,8 @@ internal sealed class CliException : Exception
 
     public string? Details { get; }
 
-    public static CliException Usage(string message, string nextStep) => new(CommandLine.ExitCode.Usage, message, nextStep);
+    public static CliException Usage(string message, string nextStep) =>
+        new(CommandLine.ExitCode.Usage, message, nextStep);
 
     public static CliException NotSupported(string message, string nextStep) =>
         new(CommandLine.ExitCode.NotSupported, message, nextStep);

@@ -5,8 +5,8 @@ using Xunit;
 namespace Quietus.Memory.Tests;
 
 /// <summary>
-/// A fault between its look-up and its commit, and an invalidation of a part of what the commit would map. What counts is
-/// the extent of the leaf, not the address that was faulted on.
+/// A fault between its look-up and its commit, and an invalidation of a part of what the commit would map. What counts
+/// is the extent of the leaf, not the address that was faulted on.
 /// </summary>
 public class FaultRaceTests
 {

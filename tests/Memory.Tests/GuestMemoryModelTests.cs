@@ -213,7 +213,9 @@ public class GuestMemoryModelTests
             if (result == FaultResult.Retry)
             {
                 // A permission fault on what is about to go, or a block whose other part is.
-                ulong extent = before.IsMapped ? Stage2Geometry.LevelBytes<TFormat>(before.Level) : FramePool.ChunkBytes;
+                ulong extent = before.IsMapped
+                    ? Stage2Geometry.LevelBytes<TFormat>(before.Level)
+                    : FramePool.ChunkBytes;
                 IsClosed(page & ~(extent - 1), extent).ShouldBeTrue();
                 (wasPermitted || (slot.IsHost && !closed)).ShouldBeFalse();
                 return;

@@ -6,8 +6,8 @@ namespace Quietus.Memory;
 
 /// <summary>
 /// Keeps faults and invalidations apart. A fault reads the sequence, looks its page up without the memory
-/// lock, takes the lock, and asks <see cref="MustRetry"/>: when an invalidation of any part of the leaf that it would map
-/// is in progress, or one has ended since, the page it looked up may be gone, and the fault is dropped.
+/// lock, takes the lock, and asks <see cref="MustRetry"/>: when an invalidation of any part of the leaf that it would
+/// map is in progress, or one has ended since, the page it looked up may be gone, and the fault is dropped.
 /// </summary>
 /// <remarks>
 /// Linux 5.5 compares the sequence alone and retries while any invalidation is in progress; here the span of

@@ -93,7 +93,8 @@ internal static class DebugTests
         ref ExceptionRecord record = ref Debugged(NoOperation, 0);
         tally.Check(record.Count == 1, "a breakpoint is hit once"u8, record.Count);
         tally.Check(record.Class == Exceptions.Breakpoint, "as a breakpoint"u8, record.Syndrome);
-        tally.Check(record.ProgramCounter == GeneratedCode.AddressOf(Target), "at its address"u8, record.ProgramCounter);
+        ulong place = record.ProgramCounter;
+        tally.Check(place == GeneratedCode.AddressOf(Target), "at its address"u8, place);
         tally.Check(GeneratedCode.Read(Point(1, number)) == BreakAtEl1, "and keeps its control"u8, number);
         GeneratedCode.Write(Point(1, number), 0);
         Quiet(ref tally, NoOperation);
@@ -144,14 +145,14 @@ internal static class DebugTests
         GeneratedCode.Run(Board.Uart + FlagRegister);
         ref ExceptionRecord record = ref Exceptions.Done();
         GeneratedCode.Write(Control, 0);
-        tally.Check(record.Class == Exceptions.SoftwareStep, "a step ends in a software step exception"u8, record.Syndrome);
+        tally.Check(record.Class == Exceptions.SoftwareStep, "a step ends in its exception"u8, record.Syndrome);
 
         // QEMU (7.2) reports the step that masks the exception, too.
         tally.Check(record.Count is Steps or Steps + 1, "each instruction is one step"u8, record.Count);
         tally.Check(record.Leaps == 0, "and none is left out"u8, record.Leaps);
     }
 
-    /// <summary>QEMU has the claim tags from its version 8.0 on; before, the core itself finds them undefined.</summary>
+    /// <summary>QEMU has the claim tags from version 8.0 on; before, the core itself finds them undefined.</summary>
     private static void Claims(ref Tally tally)
     {
         Exceptions.Expect();

@@ -3,7 +3,9 @@ using Quietus.Hypervisor.Machine;
 
 namespace Quietus.Hypervisor.Cores;
 
-/// <summary>A guest's self-hosted debug in the core that runs it: <see cref="DebugRegisters"/> says what it holds.</summary>
+/// <summary>
+/// A guest's self-hosted debug in the core that runs it: <see cref="DebugRegisters"/> says what it holds.
+/// </summary>
 /// <remarks>
 /// While no vCPU that debugs is on a core, its break- and watchpoint registers and MDSCR_EL1 are zero.
 /// Invariant of the unsafe code: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.

@@ -43,8 +43,8 @@ internal static class GuestTraps
         (1UL << 5) | (1UL << 6) | (1UL << 9) | (1UL << 10) | (1UL << 11) | (1UL << 14) | (1UL << 19) | (1UL << 27);
 
     /// <summary>
-    /// MDCR_EL2.HPMN stays as reset left it: all event counters are EL1's, which cannot reach them. Beyond what PMCR_EL0
-    /// has, a value is CONSTRAINED UNPREDICTABLE.
+    /// MDCR_EL2.HPMN stays as reset left it: all event counters are EL1's, which cannot reach them. A value beyond what
+    /// PMCR_EL0 has is CONSTRAINED UNPREDICTABLE.
     /// </summary>
     internal const ulong MdcrKept = 0x1F;
 

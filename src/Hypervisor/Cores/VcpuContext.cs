@@ -15,7 +15,7 @@ internal unsafe struct VcpuContext
     /// <summary>Every A64 instruction's size.</summary>
     private const ulong InstructionBytes = 4;
 
-    /// <summary>SPSR_EL2.SS, which the instruction that is stepped uses up, and BTYPE, which every one resets.</summary>
+    /// <summary>SPSR_EL2.SS, which an instruction that is stepped uses up, and BTYPE, which every one resets.</summary>
     private const ulong SpentByInstruction = (1UL << 21) | (3UL << 10);
 
     [FieldOffset(0)]

@@ -26,7 +26,8 @@ public class StageOneWalkTests
         {
             foreach (bool isBigEndian in (bool[])[false, true])
             {
-                ulong address = (0x0012_3456_789A_BCD8 & ((1UL << (64 - unused)) - 1)) | (isUpper ? ulong.MaxValue << 52 : 0);
+                ulong address = 0x0012_3456_789A_BCD8 & ((1UL << (64 - unused)) - 1);
+                address |= isUpper ? ulong.MaxValue << 52 : 0;
                 StageOneRegime regime = Regime(shift, unused, isUpper, isBigEndian);
                 var memory = new Memory { Entries = [] };
                 ulong table = Tables;

@@ -33,7 +33,7 @@ public struct DebugRegisters
     /// <summary>DBGWCR: E, PAC, LSC, BAS, HMC, SSC, LBN, WT, MASK.</summary>
     private const ulong WatchpointMask = 0x1F1F_FFFF;
 
-    /// <summary>DBGBCR.BT[3]: the breakpoint compares a VMID or CONTEXTIDR_EL2, which a machine without EL2 lacks.</summary>
+    /// <summary>DBGBCR.BT[3]: it compares a VMID or CONTEXTIDR_EL2, which a machine without EL2 lacks.</summary>
     private const ulong ComparesEl2Context = 1 << 23;
 
     private const ulong Enable = 1;

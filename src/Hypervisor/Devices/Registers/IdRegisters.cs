@@ -80,7 +80,7 @@ public struct GuestIdRegisters
     /// <summary>E0PD, BBM level 2, TTL, LSE2, small tables, CCIDX, 52-bit VAs, UAO, CnP.</summary>
     private const ulong Mmfr2Maximum = 0x1021_0001_1011_0011;
 
-    /// <summary>ID_AA64DFR0_EL1: Armv8.0 debug (bits 3..0), no double lock (39..36). No PMU, trace, SPE, BRBE.</summary>
+    /// <summary>ID_AA64DFR0_EL1: Armv8 debug (bits 3..0), no double lock (39..36). No PMU, trace, SPE, BRBE.</summary>
     private const ulong Dfr0Fixed = 0x0000_00F0_0000_0006;
 
     /// <summary>

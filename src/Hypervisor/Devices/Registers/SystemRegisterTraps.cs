@@ -60,8 +60,8 @@ public enum SystemRegisterOutcome
     SendGroup0Sgi,
 
     /// <summary>
-    /// The write has changed the vCPU's <see cref="DebugRegisters"/>: the core loads what they have for it of MDSCR_EL1,
-    /// and of the break- or watchpoint register if the access named one.
+    /// The write has changed the vCPU's <see cref="DebugRegisters"/>: the core loads what they have for it of
+    /// MDSCR_EL1, and of the break- or watchpoint register if the access named one.
     /// </summary>
     LoadDebug,
 }

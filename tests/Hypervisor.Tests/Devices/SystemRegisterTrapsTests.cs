@@ -117,8 +117,8 @@ public class SystemRegisterTrapsTests
 
         identification.ShouldBe(7 * 8);
 
-        // 8 break- and watchpoint registers, 5 more of debug, 8 inert ones, ICC_SRE_EL1, 5 that are read only or share a
-        // number.
+        // 8 break- and watchpoint registers, 5 more of debug, 8 inert ones, ICC_SRE_EL1, 5 that are read only or share
+        // a number.
         readable.ShouldBe(8 + 5 + 8 + 1 + 5);
         writable.ShouldBe(
             [

@@ -28,8 +28,8 @@ public struct StageOneRegime
 
 /// <summary>
 /// A walk of a guest's own tables (DDI 0487 D8.2), for the one thing that EL2 is not told: the level of stage 1 at
-/// which the guest's walk, or the address that it gave, led nowhere. Every register and entry is hostile: what makes no sense
-/// gives <see cref="ExceptionInjection.UnknownLevel"/>.
+/// which the guest's walk, or the address that it gave, led nowhere. Every register and entry is hostile: what makes
+/// no sense gives <see cref="ExceptionInjection.UnknownLevel"/>.
 /// </summary>
 public static class StageOneWalk
 {

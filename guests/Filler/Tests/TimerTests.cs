@@ -29,7 +29,7 @@ internal static class TimerTests
         BinaryPoint(ref tally, self);
     }
 
-    /// <summary>Masked it only shows its condition; unmasked its interrupt comes once, and not before its time.</summary>
+    /// <summary>Masked it only shows its condition; unmasked its interrupt comes, and ends a WFI in time.</summary>
     private static void Physical(ref Tally tally, int self)
     {
         ulong length = Clock.Milliseconds(2);

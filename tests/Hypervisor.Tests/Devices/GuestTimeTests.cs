@@ -20,7 +20,7 @@ public class GuestTimeTests
         }
     }
 
-    /// <summary>What QEMU 7.2 computes with: the sum in 64 bits must not be in the past before the timer is due.</summary>
+    /// <summary>What QEMU 7.2 computes with: the sum in 64 bits is past only when the timer is due.</summary>
     [Theory]
     [InlineData(0UL)]
     [InlineData(Uptime)]

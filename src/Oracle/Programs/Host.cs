@@ -12,8 +12,8 @@ namespace Quietus.Oracle.Programs;
 /// files, anonymous memory, and a device that does not snoop. A judge is told of everything that happens.
 /// </summary>
 /// <remarks>
-/// The host keeps its <see cref="HostContract{TFormat, TMachine}"/>: fates are true, freed frames are overwritten before
-/// they are given on, drivers do their own maintenance under FEAT_S2FWB.
+/// The host keeps its <see cref="HostContract{TFormat, TMachine}"/>: fates are true, freed frames are overwritten
+/// before they are given on, drivers do their own maintenance under FEAT_S2FWB.
 /// </remarks>
 public sealed class Host<TFormat, TMachine>
     where TFormat : struct, IDescriptorFormat

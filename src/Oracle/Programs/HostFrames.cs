@@ -5,7 +5,8 @@ using Quietus.Stage2;
 namespace Quietus.Oracle.Programs;
 
 /// <summary>
-/// The host's own memory but for huge pages: a file, which is always there, and frames that it gives out and takes back.
+/// The host's own memory but for huge pages: a file, which is always there, and frames that it gives out and takes
+/// back.
 /// </summary>
 internal sealed class HostFrames
 {

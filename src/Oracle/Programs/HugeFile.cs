@@ -53,8 +53,8 @@ internal sealed class HugeFile<TFormat, TMachine>(ProgramMachine<TFormat, TMachi
     }
 
     /// <summary>
-    /// The host's answer to a fault. Choice: bit 0 the block, bit 1 read-only if it may be, bit 2 a copy on write, where
-    /// the mapping is private.
+    /// The host's answer to a fault. Choice: bit 0 the block, bit 1 read-only if it may be, bit 2 a copy on write,
+    /// where the mapping is private.
     /// </summary>
     public void Supply(
         Guest<TFormat, TMachine> guest, Place place, AccessKind kind, int choice, ref FaultTicket ticket)
@@ -134,7 +134,9 @@ internal sealed class HugeFile<TFormat, TMachine>(ProgramMachine<TFormat, TMachi
         };
     }
 
-    /// <summary>The VMM unmapped a range: its own copies there are freed, and other VMs read what they still map.</summary>
+    /// <summary>
+    /// The VMM unmapped a range: its own copies there are freed, and other VMs read what they still map.
+    /// </summary>
     public void AfterUnmap(Guest<TFormat, TMachine> guest, ulong from, ulong to)
     {
         for (int index = 0; index < Places<TFormat>.HugePlaces; index++)

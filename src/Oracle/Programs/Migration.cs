@@ -4,8 +4,8 @@ using Quietus.Stage2;
 namespace Quietus.Oracle.Programs;
 
 /// <summary>
-/// Reads dirty logs as a migration does: it copies every page once, and then goes by the log. Of the huge file it copies
-/// nothing, for processes of the host write it too, past any log.
+/// Reads dirty logs as a migration does: it copies every page once, and then goes by the log. Of the huge file it
+/// copies nothing, for processes of the host write it too, past any log.
 /// </summary>
 internal sealed class Migration<TFormat, TMachine>(ProgramMachine<TFormat, TMachine> machine)
     where TFormat : struct, IDescriptorFormat

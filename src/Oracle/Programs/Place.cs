@@ -128,7 +128,8 @@ internal static class Places<TFormat>
     };
 
     /// <summary>
-    /// Who reads there, without a name: VMs are alike, and a violation is shrunk to the one that takes the fewest steps.
+    /// Who reads there, without a name: VMs are alike, and a violation is shrunk to the one that takes the fewest
+    /// steps.
     /// </summary>
     public static string ReaderOf(Place place) =>
         place.Region is Region.File or Region.Huge ? "a VM that maps the file" : "the VM itself";

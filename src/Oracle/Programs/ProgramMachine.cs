@@ -55,8 +55,8 @@ internal sealed class ProgramMachine<TFormat, TMachine>
         fate = Contract.Claim(fate);
         Story.LeftOut(UnmapOperation.NotifierRange, why, fate);
         Judge.BeginCall(guest.Judged);
-        Contract.Unmap(
-            ref guest.Memory, ref guest.Machine, new NotifierRange(new Ipa(from), new Ipa(to), why, true, fate)).Sound();
+        var range = new NotifierRange(new Ipa(from), new Ipa(to), why, true, fate);
+        Contract.Unmap(ref guest.Memory, ref guest.Machine, in range).Sound();
         EndChange(guest);
     }
 

@@ -69,7 +69,8 @@ internal sealed class VmLives<TFormat, TMachine>(
             machine.Pes.LeaveAll(guest);
         }
 
-        machine.Story.Step?.Invoke($"{guest.Name} dies{(late ? " while PEs still have its VTTBR" : ", its vCPUs out")}");
+        machine.Story.Step?.Invoke(
+            $"{guest.Name} dies{(late ? " while PEs still have its VTTBR" : ", its vCPUs out")}");
         machine.Story.LeftOut(UnmapOperation.Release, default, PageFate.AnonymousLastMappingFreed);
         guest.Port.Pe = machine.MonitorPe;
         guest.Port.BeforeEnd = late && waits ? _ => machine.Pes.LeaveAll(guest) : null;

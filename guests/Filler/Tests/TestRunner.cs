@@ -25,10 +25,11 @@ internal static class TestRunner
         SelfMod,
         Uncached,
         Debug,
+        Timers,
     }
 
     private static ReadOnlySpan<byte> Names =>
-        "badhvc psci smc sysregs mmio outside idregs zero sgi setway aarch32 wfx selfmod uncached debug"u8;
+        "badhvc psci smc sysregs mmio outside idregs zero sgi setway aarch32 wfx selfmod uncached debug timers"u8;
 
     /// <summary>Whether there is a test of this name.</summary>
     internal static bool Has(ReadOnlySpan<byte> name) => Find(name) != Test.None;
@@ -83,6 +84,9 @@ internal static class TestRunner
                 break;
             case Test.Debug:
                 DebugTests.Run(ref tally);
+                break;
+            case Test.Timers:
+                TimerTests.Run(ref tally);
                 break;
         }
 

@@ -57,6 +57,11 @@
     read_register counter_frequency, cntfrq_el0
     write_register virtual_timer_control, cntv_ctl_el0
     read_register virtual_timer_control, cntv_ctl_el0
+    write_register virtual_timer_compare, cntv_cval_el0
+    write_register physical_timer_control, cntp_ctl_el0
+    read_register physical_timer_control, cntp_ctl_el0
+    write_register physical_timer_compare, cntp_cval_el0
+    read_register hypervisor_timer_control, cnthp_ctl_el2
 
 // void start_hypervisor_timer(ulong ticks), void stop_hypervisor_timer()
 function start_hypervisor_timer
@@ -291,6 +296,7 @@ function read_icc_iar1
     read_register ich_hcr, s3_4_c12_c11_0
     read_register ich_vtr, s3_4_c12_c11_1
     write_register ich_vmcr, s3_4_c12_c11_7
+    read_register ich_vmcr, s3_4_c12_c11_7
 
 // void write_active_priorities(ulong preemption_bits): ICH_AP0R<n>, ICH_AP1R<n> = 0. Only those that the number of
 // preemption bits (5, 6, 7) gives exist.
@@ -345,8 +351,8 @@ function write_list_registers
     .equ TCR_EPD0, 1 << 7
     .equ TCR_EPD1, 1 << 23
 
-// void reset_guest_registers(ulong sctlr, ulong tcr): every EL1 register that a guest can reach, as a reset leaves it or
-// zero, so that nothing of the guest before is left. SCTLR_EL1 and TCR_EL1 are told, for a guest that begins or for a
+// void reset_guest_registers(ulong sctlr, ulong tcr): every EL1 register that a guest can reach, as a reset leaves it
+// or zero, so that nothing of the guest before is left. SCTLR_EL1 and TCR_EL1 are told, for a guest that begins or for a
 // core that runs none.
 // First no walk of stage 1 can begin any more (TCR_EL1.EPD0, EPD1, with the MMU on), and only last can one again: an AT
 // that a core speculates (docs/errata.md) must not walk with half of one guest's registers and half of another's.

@@ -39,6 +39,12 @@ internal static unsafe class SystemRegisters
     {
         ref VcpuContext context = ref vcpu->Context;
         SystemRegisterAccess access = SystemRegisterAccess.Decode(context.Syndrome);
+        if (VcpuTimers.TryAccess(vcpu, access))
+        {
+            context.StepOver();
+            return;
+        }
+
         ulong value = context.Register(access.GeneralRegister);
         switch (SystemRegisterTraps.Handle(access, in _identity, ref vcpu->Debug, ref value))
         {

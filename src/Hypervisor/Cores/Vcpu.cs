@@ -30,6 +30,9 @@ internal unsafe struct Vcpu
     /// <summary>Its registers of self-hosted debug; all zero until the guest uses them.</summary>
     internal DebugRegisters Debug;
 
+    /// <summary>What the core does not know of its EL1 physical timer.</summary>
+    internal PhysicalTimer Timer;
+
     private uint _attention;
     private nuint _core;
 

@@ -18,7 +18,7 @@ public class EngineDefectTests
     [Fact]
     public void A_free_that_the_pool_refuses_is_a_violation()
     {
-        var subject = new Subject<Arm4K, Machine>(options => new FreesTwice(options));
+        var subject = new Subject<Arm<Granule4K>, Machine>(options => new FreesTwice(options));
         Finding found = new RandomSearch(subject, [MaintenancePolicy.Fate])
             .Run(1, 10, 1, CancellationToken.None).Findings.ShouldHaveSingleItem();
         found.Violation.Kind.ShouldBe(ViolationKind.EngineDefect);
@@ -27,10 +27,10 @@ public class EngineDefectTests
 
     /// <summary>Whoever unmaps frees the pool's first frame twice as well.</summary>
     private sealed class FreesTwice(ProgramOptions options)
-        : Host<Arm4K, Machine>(options, static (machine, _) => machine)
+        : Host<Arm<Granule4K>, Machine>(options, static (machine, _) => machine)
     {
         protected override void Unmap(
-            ref GuestMemory<Arm4K, Machine> memory, ref Machine machine, in NotifierRange range)
+            ref GuestMemory<Arm<Granule4K>, Machine> memory, ref Machine machine, in NotifierRange range)
         {
             base.Unmap(ref memory, ref machine, in range);
             machine.Pool.FreeData(ref machine.Frames, new Pa(ModelWorld.PoolStart));

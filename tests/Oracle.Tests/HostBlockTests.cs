@@ -96,7 +96,7 @@ public class HostBlockTests(ITestOutputHelper output)
 
         // Code that is there when the page is mapped anew is owed.
         ProgramStep[] anew = [.. steps[..3], new(Operation.MunmapFile, 0, 0, 64, 0, 0), .. steps[4..]];
-        Outcome outcome = new Subject<Arm4K, Machine>(each => new FaultyHost(each, (machine, port) =>
+        Outcome outcome = new Subject<Arm<Granule4K>, Machine>(each => new FaultyHost(each, (machine, port) =>
         {
             port.LeavesOut = (kind, _, _) => kind == CacheKind.Instruction;
             return machine;
@@ -104,7 +104,7 @@ public class HostBlockTests(ITestOutputHelper output)
         outcome.Violation.ShouldNotBeNull().Kind.ShouldBe(ViolationKind.StaleInstructions);
     }
 
-    private static Subject<Arm4K, Machine> SubjectWith(Fault fault) => new(options => new FaultyHost(
+    private static Subject<Arm<Granule4K>, Machine> SubjectWith(Fault fault) => new(options => new FaultyHost(
         options,
         (machine, port) =>
         {
@@ -120,7 +120,7 @@ public class HostBlockTests(ITestOutputHelper output)
 
     private sealed class FaultyHost(
         ProgramOptions options, Func<Machine, VmPort, Machine> make, bool endsEarly = false)
-        : Host<Arm4K, Machine>(options, make)
+        : Host<Arm<Granule4K>, Machine>(options, make)
     {
         protected override bool GoesOn => !endsEarly;
     }

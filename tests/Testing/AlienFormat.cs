@@ -110,7 +110,7 @@ public readonly struct AlienFormat : IDescriptorFormat
     public static bool IsParked(ulong entry) => entry != 0 && entry != Invalid && !IsValid(entry)
         && ((entry ^ Key) & ParkedBit) != 0;
 
-    /// <summary>A leaf's page number is scrambled by its level; a page has the table bit besides, as Arm's have.</summary>
+    /// <summary>What scrambles a leaf's page number; a page has the table bit besides, as Arm's have.</summary>
     private static ulong LevelKey(int level) =>
         (((ulong)(uint)level + 1) * 0x1_2345_6789 & PageMask) | (level == 3 ? IsTableBit : 0);
 

@@ -101,7 +101,7 @@ internal static class Scenarios
     }
 
     /// <summary>
-    /// An unmapping of so much memory by leaves of one level: eagerly, or in batches of a table that one range pays for.
+    /// An unmapping of so much memory by leaves of one level: eagerly, or in batches of a table each.
     /// </summary>
     internal static double Unmap(MachinePreset machine, ulong bytes, int level, bool byRange)
     {

@@ -136,7 +136,7 @@ public readonly struct Arm<TGranule> : IDescriptorFormat
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Unpark(ulong parked) => parked | ValidBit;
 
-    /// <summary>A parked leaf keeps its memory attributes, which are all zero for no type that is written here.</summary>
+    /// <summary>A parked leaf keeps its memory attributes, which no type that is written here has all zero.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsParked(ulong entry) =>
         !IsValid(entry) && (entry & ((ulong)MemAttrMask << MemAttrShift)) != 0;

@@ -45,7 +45,7 @@ public readonly struct Granule4K : IGranule
     public static ulong CountingOneMore(ulong entry) => entry + (1UL << CountShift);
 }
 
-/// <summary>Tables of 2048 entries; pages of 16K at level 3, blocks of 32M at 2; runs of 128 pages, 32 blocks.</summary>
+/// <summary>Tables of 2048 entries; pages of 16K at level 3, blocks of 32M at 2; runs of 128 or 32.</summary>
 public readonly struct Granule16K : IGranule
 {
     public static int Shift => 14;

@@ -46,8 +46,8 @@ public partial struct PageTable<TFormat, TMachine>
     }
 
     /// <summary>
-    /// Makes a range one that no leaf straddles: splits, where that is asked for, the blocks that it covers in part, and
-    /// dissolves the contiguous runs that it does. Operations on ranges do it themselves; callers that must know
+    /// Makes a range one that no leaf straddles: splits, where that is asked for, the blocks that it covers in part,
+    /// and dissolves the contiguous runs that it does. Operations on ranges do it themselves; callers that must know
     /// beforehand whether there are tables enough do it first. Owes nothing.
     /// </summary>
     /// <param name="start">The range's start, which with its end is a multiple of the granule.</param>

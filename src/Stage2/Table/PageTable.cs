@@ -34,8 +34,8 @@ namespace Quietus.Stage2;
 /// </para>
 /// <para>
 /// Two ways to unmap. <c>…Eager</c> operations do for each entry what Linux 5.5 did (virt/kvm/arm/mmu.c): clear,
-/// invalidate, maintain. <see cref="Unmap"/> does it for a batch of entries at once. Both owe nothing afterwards, and so
-/// do the operations that break before they make: the invalidation has to happen between the two. Changes of what
+/// invalidate, maintain. <see cref="Unmap"/> does it for a batch of entries at once. Both owe nothing afterwards, and
+/// so do the operations that break before they make: the invalidation has to happen between the two. Changes of what
 /// leaves permit hand out a <see cref="MaintenanceDebt"/>, to be settled by <see cref="Settle"/>.
 /// </para>
 /// </summary>

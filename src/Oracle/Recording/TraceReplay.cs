@@ -211,7 +211,7 @@ internal sealed class TraceReplay(IEventListener? listener)
         ulong value = line.Word == "write-entry" ? line.Number64("value", ulong.MaxValue) : 0;
         pe = line.Word == "read-entry" ? line.LastNumber32("pe", _pes - 1) : pe;
         line.End();
-        if ((value & 1) != 0 && (value & Descriptor.DirtyModifier) != 0)
+        if (_judges && (value & Descriptor.DirtyModifier) != 0 && IsLeaf(judge, entry, value))
         {
             throw line.Wrong(
                 "the value has bit 51, DBM, and hardware's dirty state is not modelled (docs/oracle.md, Limits)");
@@ -322,7 +322,7 @@ internal sealed class TraceReplay(IEventListener? listener)
         int hint = line.Number32("level", 3);
         uint reaches = (uint)line.Number64("reaches", uint.MaxValue);
         line.End();
-        RequireFeatures(line, kind, bytes, hint, leavesExtraSlow);
+        RequireFeatures(line, kind, bytes, leavesExtraSlow);
         if (_judges)
         {
             AttributeReads(judge, pe);
@@ -331,11 +331,10 @@ internal sealed class TraceReplay(IEventListener? listener)
     }
 
     /// <summary>A trace that lies about its machine says nothing of it.</summary>
-    private void RequireFeatures(in TraceLine line, TlbiKind kind, ulong bytes, int hint, bool leavesExtraSlow)
+    private void RequireFeatures(in TraceLine line, TlbiKind kind, ulong bytes, bool leavesExtraSlow)
     {
         bool isRange = kind <= TlbiKind.IpaLastLevel && bytes > Granule;
         string? missing = isRange && !_features.RangeInvalidation ? "tlbirange: bytes are those of a range"
-            : hint != 0 && !isRange && !_features.LevelHint ? "ttl: level is given"
             : leavesExtraSlow && !_features.ExtraSlow ? "xs: the operation is an nXS form"
             : null;
         if (missing is not null)
@@ -343,6 +342,10 @@ internal sealed class TraceReplay(IEventListener? listener)
             throw line.Wrong($"the machine has no feature {missing}");
         }
     }
+
+    /// <summary>Tables of 16K and 64K have bit 51 for software, and which a descriptor is its place says.</summary>
+    private bool IsLeaf(Arbiter judge, Pa entry, ulong value) =>
+        (value & 3) == 1 || ((value & 3) == 3 && (_granuleShift == 12 || judge.IsLastLevel(entry)));
 
     private void AttributeReads(Arbiter judge, int pe)
     {

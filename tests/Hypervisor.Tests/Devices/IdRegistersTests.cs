@@ -20,6 +20,10 @@ public class IdRegistersTests
         guest.Read(5, 0).ShouldBe(0xF0_0010_1006UL);
         guest.Read(6, 0).ShouldBe(0x1_1120UL);
         guest.Read(7, 0).ShouldBe(0x22UL);
+        guest.HasGranule(4096).ShouldBeTrue();
+        guest.HasGranule(16384).ShouldBeFalse();
+        guest.HasGranule(65536).ShouldBeTrue();
+        guest.HasGranule(8192).ShouldBeFalse();
         guest.HasPrivilegedAccessNever.ShouldBeFalse();
         guest.HasSpeculativeStoreBypass.ShouldBeFalse();
     }

@@ -4,8 +4,7 @@ using System.Buffers.Binary;
 using System.IO;
 using System.IO.Compression;
 using System.Linq;
-using Quietus.Cli.Errors;
-using Quietus.Cli.Units;
+using Quietus.Cli.CommandLine;
 
 namespace Quietus.Cli.Guests;
 

@@ -64,6 +64,9 @@ public static class GuestMemoryMap
     /// <summary>The address after the last of the 32 transports.</summary>
     public const ulong VirtioEnd = VirtioStart + (32 * VirtioBytes);
 
+    /// <summary>The EL1 physical timer's interrupt: PPI 14.</summary>
+    public const uint PhysicalTimerInterrupt = 30;
+
     /// <summary>The first byte of memory.</summary>
     public const ulong MemoryStart = 0x4000_0000;
 }

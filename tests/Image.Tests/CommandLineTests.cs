@@ -81,8 +81,8 @@ public sealed class CommandLineTests
     [Fact]
     public async Task Run_starts_a_flat_image_as_QEMU_would()
     {
-        // for (each of "flat: hello") str w3, [0x9000000]; good if [0] == 0, [0xa000e00] == "virt", [0xa000e08] == 0 and
-        // [x0] == d00dfeed: print "flat: good"; x0 = 0x84000008; hvc #0
+        // Each byte of "flat: hello" to [0x9000000]; if [0] == 0, [0xa000e00] == "virt", [0xa000e08] == 0 and
+        // [x0] == d00dfeed: "flat: good", too; x0 = 0x84000008; hvc #0
         byte[] program = Convert.FromHexString(
             "F30300AAA1040058620300104314403863000034230000B9FDFFFF17020080D2430040B9E2030058440040B9450840B9"
             + "060300189F00066B810100546501003543010035630240B9660200187F00066BC1000054620100504314403863000034"
@@ -95,8 +95,9 @@ public sealed class CommandLineTests
             string ramdisk = Path.Combine(folder, "ramdisk");
             await File.WriteAllBytesAsync(kernel, program, TestMachine.Cancellation);
             await File.WriteAllTextAsync(ramdisk, "no archive", TestMachine.Cancellation);
+            string[] run = ["run", "--kernel", kernel, "--memory", "64M", "--timeout", "120"];
             (int code, string output, string errors) = await RunAsync(
-                null, string.Empty, "run", "--kernel", kernel, "--initrd", ramdisk, "--memory", "64M", "--timeout", "120");
+                null, string.Empty, [.. run, "--initrd", ramdisk]);
             code.ShouldBe(0, errors);
             output.ShouldBe("flat: hello\r\nflat: good\r\n");
             errors.ShouldContain("flat image at 0x40080000");
@@ -107,7 +108,7 @@ public sealed class CommandLineTests
             image[24] = 2 << 1;
             "ARM\x64"u8.CopyTo(image.AsSpan(56));
             await File.WriteAllBytesAsync(kernel, image, TestMachine.Cancellation);
-            (code, _, errors) = await RunAsync(null, string.Empty, "run", "--kernel", kernel, "--memory", "64M");
+            (code, _, errors) = await RunAsync(null, string.Empty, run);
             code.ShouldNotBe(0);
             errors.ShouldContain("page size");
         }

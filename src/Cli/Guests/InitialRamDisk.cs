@@ -15,8 +15,8 @@ internal static class InitialRamDisk
     private const string Next = "give a file that the kernel understands: for Linux a cpio archive (newc)";
 
     /// <summary>
-    /// Checks the file and returns its length; a usage error when it is empty, or begins as an archive and is none. What
-    /// else it may be is between its reader and the kernel.
+    /// Checks the file and returns its length; a usage error when it is empty, or begins as an archive and is none.
+    /// Anything else is for the kernel to understand.
     /// </summary>
     /// <param name="path">The file.</param>
     /// <param name="isArchive">It begins as Linux's RAM disks do: a cpio archive, plain or compressed.</param>

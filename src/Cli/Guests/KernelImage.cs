@@ -56,7 +56,7 @@ internal sealed record KernelImage
     /// </summary>
     public required long MemoryBytes { get; init; }
 
-    /// <summary>It has no Linux header: it is started at its first byte, where QEMU's virt machine would put it.</summary>
+    /// <summary>It has no Linux header: it is started at its first byte, where QEMU would put it.</summary>
     public required bool IsFlat { get; init; }
 
     /// <summary>The image, unpacked, for one reading from its start to its end.</summary>

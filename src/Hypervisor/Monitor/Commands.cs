@@ -259,8 +259,15 @@ internal static unsafe class Commands
             return;
         }
 
+        VmError error = VmLife.Unmap(vm, fate, out DeathFigures figures);
+        if (error != VmError.None)
+        {
+            Fail(ref reply, VmErrors.CodeOf(error), VmErrors.Describe(error));
+            return;
+        }
+
         reply.Field("vm"u8, vm->Id);
-        VmLife.Unmap(vm, fate).Write(ref reply);
+        figures.Write(ref reply);
     }
 
     private static void List(ref LineBuilder reply)

@@ -101,7 +101,7 @@ internal static class Scenarios
     }
 
     /// <summary>
-    /// An unmapping of so much memory by leaves of one level: eagerly, or in batches of a table each.
+    /// An unmapping as Linux does it, by leaves of one level: one invalidation for each, or one range for a table.
     /// </summary>
     internal static double Unmap(MachinePreset machine, ulong bytes, int level, bool byRange)
     {
@@ -113,9 +113,11 @@ internal static class Scenarios
         Stage2Result result;
         do
         {
-            result = byRange
-                ? table.Unmap(ref vm.Machine, ref cursor, UnmapFlags.None, PartialBlock.TakeWhole, ref sink)
-                : table.UnmapEager(ref vm.Machine, ref cursor, UnmapFlags.None, PartialBlock.TakeWhole, ref sink);
+            Ipa start = cursor.Next;
+            UnmapFlags flags = byRange ? UnmapFlags.ElideTlbInvalidation : UnmapFlags.None;
+            result = table.UnmapEager(ref vm.Machine, ref cursor, flags, PartialBlock.TakeWhole, ref sink);
+            MaintenanceDebt debt = byRange ? MaintenanceDebt.Range(start, cursor.Next, level) : default;
+            table.Settle(ref vm.Machine, ref debt);
         }
         while (result == Stage2Result.Again);
 

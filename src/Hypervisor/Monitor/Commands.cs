@@ -188,7 +188,7 @@ internal static unsafe class Commands
         {
             Span<byte> buffer = stackalloc byte[LineBytes];
             LineBuilder message = new(buffer);
-            message.Text("policy= one of"u8);
+            message.Text("policy=NAME, one of"u8);
             ListPolicies(ref message);
             Fail(ref reply, "bad-policy"u8, message.Written);
             return;

@@ -8,10 +8,10 @@ using Microsoft.CodeAnalysis.Operations;
 namespace Quietus.Analyzers;
 
 /// <summary>
-/// QT0001: a value whose type carries <c>[MustSettle]</c> is an obligation, such as the TLB invalidation that a change of
-/// permissions still owes; and so is a value of a type named <c>…Result</c>, which says whether a lower layer did what it
-/// was asked. To drop one (as a statement, into <c>_</c>, or into a local that nothing but its own properties reads) is an
-/// error.
+/// QT0001: a value whose type carries <c>[MustSettle]</c> is an obligation, such as the TLB invalidation that a change
+/// of permissions still owes; and so is a value of a type named <c>…Result</c>, which says whether a lower layer did
+/// what it was asked. To drop one (as a statement, into <c>_</c>, or into a local that nothing but its own properties
+/// reads) is an error.
 /// </summary>
 [DiagnosticAnalyzer(LanguageNames.CSharp)]
 public sealed class MustSettleAnalyzer : DiagnosticAnalyzer

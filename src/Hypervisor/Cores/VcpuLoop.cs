@@ -4,6 +4,7 @@ using Quietus.Hypervisor.Boot;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Vms;
+using Quietus.Memory;
 using Quietus.Stage2;
 
 namespace Quietus.Hypervisor.Cores;

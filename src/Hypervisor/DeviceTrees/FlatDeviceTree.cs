@@ -400,7 +400,7 @@ public ref partial struct FlatDeviceTree
         {
             ReadOnlySpan<byte> found = Name(child);
             int unit = anyUnit ? found.IndexOf((byte)'@') : -1;
-            if (unit < 0 ? found : found.Slice(0, unit).SequenceEqual(name))
+            if ((unit < 0 ? found : found.Slice(0, unit)).SequenceEqual(name))
             {
                 return true;
             }

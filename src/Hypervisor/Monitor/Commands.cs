@@ -455,7 +455,8 @@ internal static unsafe class Commands
         return fate != PageFate.Unknown || name.SequenceEqual("unknown"u8);
     }
 
-    private static void Fail(ref LineBuilder reply, ReadOnlySpan<byte> code, ReadOnlySpan<byte> message)
+    private static void Fail(
+        ref LineBuilder reply, scoped ReadOnlySpan<byte> code, scoped ReadOnlySpan<byte> message)
     {
         reply.Clear();
         reply.Text("error"u8);

@@ -8,7 +8,7 @@ public static class PolicyNames
     /// <summary>How many there are.</summary>
     public const int Count = (int)MaintenancePolicy.TablesOnly + 1;
 
-    /// <summary>The policy at a place in the order of the story: from Linux 5.5 to the default, which is the last.</summary>
+    /// <summary>The policy at a place in the order of the story: from Linux 5.5 to the default, the last.</summary>
     public static MaintenancePolicy At(int place) =>
         place + 1 < Count ? (MaintenancePolicy)(place + 1) : MaintenancePolicy.Fate;
 

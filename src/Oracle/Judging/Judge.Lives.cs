@@ -105,18 +105,7 @@ public sealed partial class Judge
     /// <summary>The frames that stale leaves lead to and that are not known to be free: to be asked after.</summary>
     internal void Watched(JudgedVm vm, List<(ulong Frame, ulong Bytes)> frames) => _tlbs.Watched(vm, frames);
 
-    internal static bool HasWatched(JudgedVm vm)
-    {
-        foreach (TlbTag tag in vm.Tags)
-        {
-            if (!tag.Stale.IsEmpty)
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
+    internal static bool HasWatched(JudgedVm vm) => TlbModel.HasWatched(vm);
 
     /// <summary>Where a guest on a PE may reach an IPA by a translation that is no longer in the tables.</summary>
     internal static bool TryReachStale(JudgedVm vm, int pe, ulong random, out Ipa ipa, out Pa page)

@@ -11,6 +11,7 @@ namespace Quietus.Oracle.Judging;
 internal sealed class TableStore(PageMap pages)
 {
     private TablePage?[] _tables = [];
+    private readonly List<int> _taken = [];
     private Stack<TablePage> _spare = new();
 
     /// <summary>Where the table is that was read last; no address where there is none.</summary>
@@ -26,13 +27,9 @@ internal sealed class TableStore(PageMap pages)
 
     public (TablePage?[] Tables, Stack<TablePage> Spare) Leave()
     {
-        foreach (ref TablePage? table in _tables.AsSpan())
+        foreach (int page in _taken)
         {
-            if (table is not null)
-            {
-                Put(table);
-                table = null;
-            }
+            Return(page);
         }
 
         return (_tables, _spare);
@@ -59,6 +56,10 @@ internal sealed class TableStore(PageMap pages)
         if (_tables[page] is TablePage old)
         {
             Put(old);
+        }
+        else
+        {
+            _taken.Add(page);
         }
 
         TablePage table = _spare.TryPop(out TablePage? spare) ? spare : new TablePage(1 << pages.BitsPerLevel);

@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 using Quietus.Oracle.Machines;
 using Quietus.Stage2;
@@ -104,7 +105,7 @@ internal sealed partial class TlbModel(
         }
     }
 
-    /// <summary>A descriptor leaves a VM's tables: every PE that has, or had, the VTTBR may hold it from now on.</summary>
+    /// <summary>A descriptor leaves a VM's tables: every PE that has, or had, the VTTBR may hold it.</summary>
     public void AddStale(int pe, JudgedVm vm, int level, ulong ipa, ulong location, ulong old)
     {
         if (!Descriptor.IsCacheable(old, level))
@@ -119,6 +120,7 @@ internal sealed partial class TlbModel(
             tag.Stale.Add(item);
         }
 
+        Watch(vm, item);
         _unseenWriters |= 1U << pe;
     }
 
@@ -167,7 +169,7 @@ internal sealed partial class TlbModel(
         }
     }
 
-    /// <summary>A DSB that waits for the stores of a PE, and with <paramref name="countsReads"/> for its loads.</summary>
+    /// <summary>A DSB that waits for a PE's stores, and with <paramref name="countsReads"/> its loads.</summary>
     public void See(int pe, bool countsReads)
     {
         uint bit = 1U << pe;
@@ -196,6 +198,11 @@ internal sealed partial class TlbModel(
     {
         foreach (TlbTag tag in _tags)
         {
+            if (tag.Vm.Watch.Count != 0)
+            {
+                tag.Vm.Watch.RemoveAll(watched => watched.Frame - start < bytes);
+            }
+
             foreach (ref StaleItem item in tag.Stale.Items)
             {
                 ulong length = item.IsContiguous
@@ -302,19 +309,57 @@ internal sealed partial class TlbModel(
     public void Watched(JudgedVm vm, List<(ulong Frame, ulong Bytes)> frames)
     {
         frames.Clear();
-        foreach (TlbTag tag in vm.Tags)
+        foreach ((ulong frame, ulong bytes) in vm.Watch)
         {
-            foreach (ref readonly StaleItem item in tag.Stale.Items)
+            if (pages.Use(pages.Of(frame)).Mappings == 0)
             {
-                if (!item.IsTable && !item.Dangles && item.Pes != 0 && !IsMapped(item.Target))
-                {
-                    frames.Add((item.Target, item.TargetBytes));
-                }
+                frames.Add((frame, bytes));
             }
         }
     }
 
-    private bool IsMapped(ulong frame) => pages.Of(frame) is >= 0 and int page && pages.Use(page).Mappings != 0;
+    /// <summary>Whether any frames are to be asked after.</summary>
+    public static bool HasWatched(JudgedVm vm)
+    {
+        foreach (TlbTag tag in vm.Tags)
+        {
+            if (!tag.Stale.IsEmpty)
+            {
+                return vm.Watch.Count != 0;
+            }
+        }
+
+        vm.Watch.Clear();
+        return false;
+    }
+
+    private void Watch(JudgedVm vm, in StaleItem item)
+    {
+        if (item.IsTable || pages.PagesWithin(item.Target, item.TargetBytes, out bool isPool) == 0 || !isPool)
+        {
+            return;
+        }
+
+        if (vm.Watch.Count >= vm.MostWatched)
+        {
+            vm.Watch.Clear();
+            foreach (TlbTag tag in vm.Tags)
+            {
+                foreach (ref readonly StaleItem other in tag.Stale.Items)
+                {
+                    if (!other.IsTable && !other.IsDead && !other.Dangles
+                        && pages.PagesWithin(other.Target, other.TargetBytes, out isPool) != 0 && isPool)
+                    {
+                        vm.Watch.Add((other.Target, other.TargetBytes));
+                    }
+                }
+            }
+
+            vm.MostWatched = Math.Max(JudgedVm.LeastWatched, 2 * vm.Watch.Count);
+        }
+
+        vm.Watch.Add((item.Target, item.TargetBytes));
+    }
 
     private static uint WalkersOf(TlbTag tag, ulong table)
     {

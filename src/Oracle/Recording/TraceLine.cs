@@ -101,6 +101,8 @@ internal struct TraceLine
 
     public readonly TraceFormatException Wrong(string problem) => new(Number, problem);
 
+    public readonly TraceFormatException Beyond(string problem) => new(Number, problem) { IsBeyondModel = true };
+
     private ReadOnlySpan<char> Value(string name)
     {
         Expect(name);

@@ -213,7 +213,7 @@ internal sealed class TraceReplay(IEventListener? listener)
         line.End();
         if (_judges && (value & Descriptor.DirtyModifier) != 0 && IsLeaf(judge, entry, value))
         {
-            throw line.Wrong(
+            throw line.Beyond(
                 "the value has bit 51, DBM, and hardware's dirty state is not modelled (docs/oracle.md, Limits)");
         }
 
@@ -339,7 +339,7 @@ internal sealed class TraceReplay(IEventListener? listener)
             : null;
         if (missing is not null)
         {
-            throw line.Wrong($"the machine has no feature {missing}");
+            throw line.Beyond($"the machine has no feature {missing}");
         }
     }
 

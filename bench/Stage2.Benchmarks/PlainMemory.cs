@@ -95,6 +95,10 @@ internal readonly struct PlainMachine(PlainMemory memory) : IStage2Machine
 
     public void ReturnTable(Pa table) => memory.Return(table);
 
+    public bool IsShared(Pa memory) => false;
+
+    public void CopyTable(Pa to, Pa from) => throw new NotSupportedException("no benchmark forks");
+
     public bool TakeRoot(uint tables, out Pa root)
     {
         root = memory.TakeRoot(tables);

@@ -20,6 +20,7 @@ internal sealed class Counts
     internal int DsbSystem;
     internal int Isb;
     internal long ZeroedBytes;
+    internal long CopiedBytes;
     internal long EntryReads;
     internal long EntryWrites;
 }
@@ -100,6 +101,16 @@ internal sealed class World
         for (ulong at = start; at < start + bytes; at += 4096)
         {
             _pages[at >> 12] = new ulong[512];
+        }
+    }
+
+    internal void Copy(ulong to, ulong from, ulong bytes)
+    {
+        OnCall?.Invoke();
+        Counts.CopiedBytes += (long)bytes;
+        for (ulong at = 0; at < bytes; at += 8)
+        {
+            Write(to + at, Read(from + at));
         }
     }
 
@@ -197,6 +208,18 @@ internal readonly struct TestMachine(World world, VmRecord vm) : IMemoryMachine
         VmTables.Return(ref self, table);
     }
 
+    public bool IsShared(Pa memory)
+    {
+        TestMachine self = this;
+        return VmTables.IsShared(ref self, memory);
+    }
+
+    public void CopyTable(Pa to, Pa from)
+    {
+        TestMachine self = this;
+        VmTables.Copy(ref self, to, from);
+    }
+
     public bool TakeRoot(uint tables, out Pa root)
     {
         world.OnCall?.Invoke();
@@ -285,6 +308,8 @@ internal readonly struct TestMachine(World world, VmRecord vm) : IMemoryMachine
         world.Counts.IcBytes += (long)bytes;
         world.Log?.Add($"ic {start.Value:x}+{bytes:x}");
     }
+
+    public void CopyFrame(Pa to, Pa from, ulong bytes) => world.Copy(to.Value, from.Value, bytes);
 
     public void ZeroFrame(Pa start, ulong bytes) => world.Zero(start.Value, bytes);
 

@@ -126,6 +126,12 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
         }
     }
 
+    public bool IsShared(Pa memory) => _inner.IsShared(memory);
+
+    public void CopyTable(Pa to, Pa from) => _inner.CopyTable(to, from);
+
+    public void CopyFrame(Pa to, Pa from, ulong bytes) => _inner.CopyFrame(to, from, bytes);
+
     public bool TakeRoot(uint tables, out Pa root) => _inner.TakeRoot(tables, out root);
 
     public void ReturnRoot(Pa root, uint tables) => _inner.ReturnRoot(root, tables);

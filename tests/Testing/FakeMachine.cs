@@ -5,7 +5,7 @@ namespace Quietus.Testing;
 /// <summary>
 /// The hardware boundary over a <see cref="FakeWorld"/>: tables in a dictionary, and a record of the rest.
 /// </summary>
-public readonly struct FakeMachine(FakeWorld world) : IStage2Machine
+public readonly struct FakeMachine(FakeWorld world, int vm = 0) : IStage2Machine
 {
     public FakeWorld World => world;
 
@@ -28,13 +28,17 @@ public readonly struct FakeMachine(FakeWorld world) : IStage2Machine
 
     public bool ReserveTables(uint count) => world.Reserve(count);
 
-    public Pa TakeTable() => new(world.Take());
+    public Pa TakeTable() => new(world.Take(vm));
 
-    public void ReturnTable(Pa table) => world.Return(table.Value);
+    public bool IsShared(Pa memory) => world.OwnerOf(memory.Value) != vm;
+
+    public void CopyTable(Pa to, Pa from) => world.Copy(to.Value, from.Value);
+
+    public void ReturnTable(Pa table) => world.Return(table.Value, vm);
 
     public bool TakeRoot(uint tables, out Pa root)
     {
-        bool taken = world.TakeRoot(tables, out ulong address);
+        bool taken = world.TakeRoot(tables, vm, out ulong address);
         root = new Pa(address);
         return taken;
     }

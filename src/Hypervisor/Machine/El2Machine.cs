@@ -93,6 +93,14 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
         VmTables.Return(ref self, table);
     }
 
+    public bool IsShared(Pa memory)
+    {
+        El2Machine self = this;
+        return VmTables.IsShared(ref self, memory);
+    }
+
+    public void CopyTable(Pa to, Pa from) => Instructions.CopyPages(to.Value, from.Value, Frames.FrameBytes);
+
     public bool TakeRoot(uint tables, out Pa root)
     {
         El2Machine self = this;
@@ -194,6 +202,8 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
         ulong line = CpuFeatures.InstructionLineBytes;
         Instructions.InvalidateInstructionLines(start.Value, bytes / line, line);
     }
+
+    public void CopyFrame(Pa to, Pa from, ulong bytes) => Instructions.CopyPages(to.Value, from.Value, bytes);
 
     public void ZeroFrame(Pa start, ulong bytes) => CpuFeatures.Zero(start.Value, bytes);
 

@@ -201,6 +201,10 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "zero_by_stores"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void ZeroByStores(ulong address, ulong bytes);
 
+    /// <summary>LD1 and ST1 of four vectors, over a multiple of 4 KB.</summary>
+    [RuntimeImport("*", "copy_by_vectors"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void CopyPages(ulong to, ulong from, ulong bytes);
+
     /// <summary>DC ZVA and DC CIVAC on each line.</summary>
     [RuntimeImport("*", "dc_zva_civac"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void ZeroAndCleanLines(ulong address, ulong lines, ulong lineBytes);

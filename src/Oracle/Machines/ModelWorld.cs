@@ -232,6 +232,18 @@ public readonly struct ModelMachine(ModelWorld world, ModelVm vm, MachineFeature
         VmTables.Return(ref self, table);
     }
 
+    public bool IsShared(Pa memory)
+    {
+        ModelMachine self = this;
+        return VmTables.IsShared(ref self, memory);
+    }
+
+    public void CopyTable(Pa to, Pa from)
+    {
+        ModelMachine self = this;
+        VmTables.Copy(ref self, to, from);
+    }
+
     public bool TakeRoot(uint tables, out Pa root)
     {
         ModelMachine self = this;
@@ -289,6 +301,10 @@ public readonly struct ModelMachine(ModelWorld world, ModelVm vm, MachineFeature
     }
 
     public void InvalidateInstructionCache(Pa start, ulong bytes)
+    {
+    }
+
+    public void CopyFrame(Pa to, Pa from, ulong bytes)
     {
     }
 

@@ -86,6 +86,14 @@ public struct ObservedMachine<TMachine, TObserver> : IMemoryMachine
         _inner.ReturnTable(table);
     }
 
+    public bool IsShared(Pa memory) => _inner.IsShared(memory);
+
+    public void CopyTable(Pa to, Pa from)
+    {
+        ObservedMachine<TMachine, TObserver> self = this;
+        VmTables.Copy(ref self, to, from);
+    }
+
     public bool TakeRoot(uint tables, out Pa root)
     {
         bool taken = _inner.TakeRoot(tables, out root);
@@ -170,6 +178,12 @@ public struct ObservedMachine<TMachine, TObserver> : IMemoryMachine
     {
         _inner.InvalidateInstructionCache(start, bytes);
         _observer.Maintains(CacheKind.Instruction, start, bytes);
+    }
+
+    public void CopyFrame(Pa to, Pa from, ulong bytes)
+    {
+        _inner.CopyFrame(to, from, bytes);
+        _observer.Copied(to, from, bytes);
     }
 
     public void ZeroFrame(Pa start, ulong bytes)

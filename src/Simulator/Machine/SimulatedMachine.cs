@@ -99,6 +99,20 @@ public readonly struct SimulatedMachine : IMemoryMachine
     }
 
     /// <inheritdoc/>
+    public bool IsShared(Pa memory)
+    {
+        SimulatedMachine self = this;
+        return VmTables.IsShared(ref self, memory);
+    }
+
+    /// <inheritdoc/>
+    public void CopyTable(Pa to, Pa from)
+    {
+        SimulatedMachine self = this;
+        VmTables.Copy(ref self, to, from);
+    }
+
+    /// <inheritdoc/>
     public bool TakeRoot(uint tables, out Pa root)
     {
         SimulatedMachine self = this;
@@ -193,6 +207,9 @@ public readonly struct SimulatedMachine : IMemoryMachine
         ZeroFrame(start, bytes);
         CleanInvalidateToPoC(start, bytes);
     }
+
+    /// <inheritdoc/>
+    public void CopyFrame(Pa to, Pa from, ulong bytes) => Meter.PagesCopied += (long)(bytes >> 12);
 
     /// <summary>Bit 0 of every descriptor (DDI 0487 D8.3).</summary>
     private const ulong ValidBit = 1;

@@ -27,6 +27,11 @@ public partial struct PageTable<TFormat, TMachine>
             return Stage2Result.NotMapped;
         }
 
+        if (_isFork && OwnPath(ref machine, ipa, level) != Stage2Result.Done)
+        {
+            return Stage2Result.OutOfTables;
+        }
+
         if (level < toLevel && !machine.ReserveTables((uint)(toLevel - level)))
         {
             return Stage2Result.OutOfTables;
@@ -87,12 +92,25 @@ public partial struct PageTable<TFormat, TMachine>
 
         bool isInRun = TFormat.IsContiguous(entry)
             && !edge.IsAlignedTo(LevelBytes(level) << TFormat.ContiguousShift(level));
-        return isInRun || (toLevel > level && partial == PartialBlock.Split);
+        bool needed = isInRun || (toLevel > level && partial == PartialBlock.Split);
+        if (needed && _isFork)
+        {
+            WalkShared(ref machine, edge, level, out SharedPath path);
+            tables += (uint)(path.Level - path.Top);
+        }
+
+        return needed;
     }
 
     private void IsolateEdge(ref TMachine machine, Ipa edge, PartialBlock partial)
     {
-        _ = Descend(ref machine, edge, Stage2Geometry.LastLevel, out int level, out ulong entry);
+        _ = Descend(ref machine, edge, Stage2Geometry.LastLevel, out int level, out _);
+        if (_isFork)
+        {
+            // The tables are reserved, so it cannot fail.
+            _ = OwnPath(ref machine, edge, level);
+        }
+
         Split(ref machine, edge, partial == PartialBlock.Split ? LevelOfEdge(edge, level) : level);
     }
 

@@ -20,7 +20,7 @@ public partial struct PageTable<TFormat, TMachine>
         PartialBlock partial, ref TSink sink)
         where TSink : struct, ILeafSink
     {
-        Stage2Result validity = PrepareRange(ref machine, ref cursor, partial);
+        Stage2Result validity = PrepareRange(ref machine, ref cursor, partial, Stage2Geometry.LastLevel);
         if (validity != Stage2Result.Done)
         {
             return cursor.Result = validity;
@@ -78,7 +78,7 @@ public partial struct PageTable<TFormat, TMachine>
         where TSink : struct, ILeafSink
     {
         MaintenanceDebt debt = default;
-        Stage2Result validity = PrepareRange(ref machine, ref cursor, partial);
+        Stage2Result validity = PrepareRange(ref machine, ref cursor, partial, Stage2Geometry.LastLevel);
         if (validity != Stage2Result.Done)
         {
             cursor.Result = validity;
@@ -136,10 +136,19 @@ public partial struct PageTable<TFormat, TMachine>
         return examined < budget ? budget - examined : 0;
     }
 
-    /// <summary>Validates a range, and takes out of its way what must not be changed in part.</summary>
-    private Stage2Result PrepareRange(ref TMachine machine, ref RangeCursor cursor, PartialBlock partial)
+    /// <summary>
+    /// Validates a range, makes the tables that will be written the VM's own, and takes out of the range's way what
+    /// must not be changed in part.
+    /// </summary>
+    /// <param name="level">The lowest level at which entries of wholly covered tables are written.</param>
+    private Stage2Result PrepareRange(ref TMachine machine, ref RangeCursor cursor, PartialBlock partial, int level)
     {
         Stage2Result validity = Validate(ref cursor);
+        if (validity == Stage2Result.Done && _isFork)
+        {
+            validity = OwnRange(ref machine, cursor.Next, cursor.End, level);
+        }
+
         return validity == Stage2Result.Done && cursor.Next < cursor.End
             ? IsolateRange(ref machine, cursor.Next, cursor.End, partial)
             : validity;

@@ -54,7 +54,7 @@ public partial struct PageTable<TFormat, TMachine>
         PartialBlock partial, ref TSink sink)
         where TSink : struct, IRunSink
     {
-        Stage2Result validity = PrepareRange(ref machine, ref cursor, partial);
+        Stage2Result validity = PrepareRange(ref machine, ref cursor, partial, BatchLevel);
         if (validity != Stage2Result.Done)
         {
             return cursor.Result = validity;
@@ -157,7 +157,7 @@ public partial struct PageTable<TFormat, TMachine>
         part.Start = from;
         part.Level = Stage2Geometry.LastLevel;
         part.Entries = (to - from) >> TFormat.GranuleShift;
-        if (part.Entries > budget)
+        if (part.Entries > budget && !IsSharedTable(ref machine, part.Address))
         {
             part.Entries = StretchToContiguousEnd(ref machine, part, budget);
             to = from + (part.Entries << TFormat.GranuleShift);
@@ -228,7 +228,7 @@ public partial struct PageTable<TFormat, TMachine>
 
         for (int level = batch.Run.Level; level > _geometry.StartLevel && batch.Emptied[level].Value != 0; level--)
         {
-            machine.ReturnTable(batch.Emptied[level]);
+            ReturnTable(ref machine, batch.Emptied[level]);
         }
     }
 
@@ -274,7 +274,7 @@ public partial struct PageTable<TFormat, TMachine>
                 if (!cleans)
                 {
                     machine.WriteEntry(address, TFormat.Invalid);
-                    machine.ReturnTable(table);
+                    ReturnTable(ref machine, table);
                 }
             }
             else if (!cleans)

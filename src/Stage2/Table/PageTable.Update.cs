@@ -54,8 +54,8 @@ public partial struct PageTable<TFormat, TMachine>
     /// Sets the access flag of the leaf that maps an IPA, as an access flag fault asks for. Owes nothing: a leaf
     /// without it is never cached (DDI 0487 D8, the Access flag).
     /// </summary>
-    /// <returns>Done; NotMapped; OutOfRange.</returns>
-    public readonly Stage2Result MarkAccessed(ref TMachine machine, Ipa ipa)
+    /// <returns>Done; NotMapped; OutOfRange; OutOfTables, of a fork.</returns>
+    public Stage2Result MarkAccessed(ref TMachine machine, Ipa ipa)
     {
         if (!Exists || ipa >= _geometry.IpaLimit)
         {
@@ -71,6 +71,16 @@ public partial struct PageTable<TFormat, TMachine>
         if (TFormat.WithAccessed(entry, true) == entry)
         {
             return Stage2Result.Done;
+        }
+
+        if (_isFork)
+        {
+            if (OwnPath(ref machine, ipa, level) != Stage2Result.Done)
+            {
+                return Stage2Result.OutOfTables;
+            }
+
+            address = Descend(ref machine, ipa, level, out _, out _);
         }
 
         DissolveIfContiguous(ref machine, ipa, level, entry);
@@ -90,9 +100,12 @@ public partial struct PageTable<TFormat, TMachine>
     {
         MaintenanceDebt debt = default;
         changed = false;
-        Stage2Result validity = partial == PartialBlock.Split
-            ? PrepareRange(ref machine, ref cursor, partial)
-            : Validate(ref cursor);
+        Stage2Result validity = Validate(ref cursor);
+        if (validity == Stage2Result.Done && partial == PartialBlock.Split && cursor.Next < cursor.End)
+        {
+            validity = IsolateRange(ref machine, cursor.Next, cursor.End, partial);
+        }
+
         if (validity != Stage2Result.Done)
         {
             cursor.Result = validity;
@@ -106,6 +119,7 @@ public partial struct PageTable<TFormat, TMachine>
             Run run = RunAt(ref machine, ipa, cursor.End, budget);
             ulong step = LevelBytes(run.Level);
             ipa = run.Start;
+            bool isShared = IsSharedTable(ref machine, run.Address);
             for (ulong left = run.Entries; left != 0; left--)
             {
                 ulong entry = machine.ReadEntry(run.Address);
@@ -114,6 +128,19 @@ public partial struct PageTable<TFormat, TMachine>
                     if (TFormat.IsTable(entry, run.Level))
                     {
                         break;
+                    }
+
+                    if (isShared && Updated(ref machine, entry, run.Level, update) != entry)
+                    {
+                        if (OwnPath(ref machine, ipa, run.Level) != Stage2Result.Done)
+                        {
+                            cursor.Next = ipa;
+                            cursor.Result = Stage2Result.OutOfTables;
+                            return debt;
+                        }
+
+                        run.Address = Descend(ref machine, ipa, run.Level, out _, out entry);
+                        isShared = false;
                     }
 
                     if (UpdateLeaf(ref machine, run.Address, ipa, run.Level, entry, update))
@@ -141,7 +168,7 @@ public partial struct PageTable<TFormat, TMachine>
         TUpdate update)
         where TUpdate : struct, ILeafUpdate
     {
-        ulong next = update.Apply(entry);
+        ulong next = Updated(ref machine, entry, level, update);
         if (next == entry)
         {
             return false;
@@ -152,9 +179,17 @@ public partial struct PageTable<TFormat, TMachine>
         do
         {
             entry = machine.ReadEntry(address);
-            next = update.Apply(entry);
+            next = Updated(ref machine, entry, level, update);
         }
         while (!machine.CompareExchangeEntry(address, entry, next));
         return true;
+    }
+
+    /// <summary>The leaf as it is to be. Memory that is shared stays unwritable, whatever is asked for.</summary>
+    private readonly ulong Updated<TUpdate>(ref TMachine machine, ulong leaf, int level, TUpdate update)
+        where TUpdate : struct, ILeafUpdate
+    {
+        ulong next = update.Apply(leaf);
+        return _isFork && machine.IsShared(TFormat.OutputAddress(leaf, level)) ? TFormat.WithoutWrite(next) : next;
     }
 }

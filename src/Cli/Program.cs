@@ -1,8 +1,7 @@
 using System;
 using System.Threading.Tasks;
-using Quietus.Cli.Errors;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Terminals;
-using Quietus.Cli.Verbs;
 
 namespace Quietus.Cli;
 

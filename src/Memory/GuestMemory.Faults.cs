@@ -210,7 +210,9 @@ public partial struct GuestMemory<TFormat, TMachine>
         }
 
         ref MemorySlot slot = ref _slots[ticket.Slot];
-        if (_invalidation.MustRetry(ticket.Sequence, new Ipa(ticket.Address)) || !slot.Contains(ticket.Address))
+        ulong bytes = ExtentOf(in slot, in ticket);
+        Ipa start = AlignDown(ticket.Ipa, bytes);
+        if (_invalidation.MustRetry(ticket.Sequence, start, bytes) || !slot.Contains(ticket.Address))
         {
             GiveBack(ref machine, ref ticket);
             return FaultResult.Retry;
@@ -231,9 +233,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         }
 
         LeafAttributes attributes = AttributesFor(ref machine, in slot, ticket.Access);
-        ulong bytes = ticket.Level == PageLevel ? GranuleBytes : FramePool.ChunkBytes;
-        ulong start = ticket.Address & ~(bytes - 1);
-        Stage2Result mapped = _table.Map(ref machine, new Ipa(start), new Pa(ticket.Page), ticket.Level, attributes);
+        Stage2Result mapped = _table.Map(ref machine, start, new Pa(ticket.Page), ticket.Level, attributes);
         machine.Pool.ForgetReservation(ref machine.Frames);
         if (mapped == Stage2Result.Done)
         {
@@ -243,6 +243,16 @@ public partial struct GuestMemory<TFormat, TMachine>
 
         GiveBack(ref machine, ref ticket);
         return FromStage2ForFault(mapped);
+    }
+
+    /// <summary>
+    /// Bytes of the leaf that a fault would map. A level that the format has no leaf at is refused later: a granule.
+    /// </summary>
+    private static ulong ExtentOf(in MemorySlot slot, in FaultTicket ticket)
+    {
+        int level = ticket.Level;
+        bool isBlock = level < PageLevel && TFormat.HasLeafAt(level) && !slot.IsLogged;
+        return isBlock ? Stage2Geometry.LevelBytes<TFormat>(level) : GranuleBytes;
     }
 
     /// <summary>Ends a fault without mapping anything; a pool page goes back.</summary>
@@ -271,6 +281,13 @@ public partial struct GuestMemory<TFormat, TMachine>
         {
             // Copy-on-write: a write can bring another page, and only the host knows.
             return FaultResult.NeedsHostPage;
+        }
+
+        ulong bytes = Stage2Geometry.LevelBytes<TFormat>(now.Level);
+        if (_invalidation.IsInProgress(AlignDown(ipa, bytes), bytes))
+        {
+            // Not unmapped yet, but about to be.
+            return FaultResult.Retry;
         }
 
         FaultResult result = ticket.Access == AccessKind.Write
@@ -418,12 +435,16 @@ public partial struct GuestMemory<TFormat, TMachine>
             : 0;
     }
 
-    private static bool CanBeBlockAgain(
+    /// <summary>
+    /// Not while a part of the block is being invalidated, which has split blocks at its edges and relies on that.
+    /// </summary>
+    private readonly bool CanBeBlockAgain(
         ref TMachine machine, in MemorySlot slot, Ipa ipa, in Translation now) =>
         HasPoolBlocks && now.Level == PageLevel && slot.Slot.Sizing != PageSizing.Pages
         && slot.HoldsBlock(ipa.Value, FramePool.ChunkBytes)
         && ((now.Output.Value ^ ipa.Value) & (FramePool.ChunkBytes - 1)) == 0
-        && machine.Pool.IsWhole(in machine.Frames, now.Output);
+        && machine.Pool.IsWhole(in machine.Frames, now.Output)
+        && !_invalidation.IsInProgress(AlignDown(ipa, FramePool.ChunkBytes), FramePool.ChunkBytes);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Ipa AlignDown(Ipa ipa, ulong bytes) => new(ipa.Value & ~(bytes - 1));

@@ -8,7 +8,8 @@ public partial struct GuestMemory<TFormat, TMachine>
 {
     /// <summary>
     /// The host moved a page that is mapped (the notifier's change_pte): cleans the new one to the PoC and sets
-    /// the leaf by break-before-make. The same protection holds; the old page is maintained.
+    /// the leaf by break-before-make. The same protection holds; the old page is maintained. Faults that looked a page
+    /// up before are dropped, whether this one is mapped or not: theirs may be the old one.
     /// </summary>
     public MemoryResult ReplaceHostPage(ref TMachine machine, Ipa ipa, Pa page)
     {
@@ -28,6 +29,7 @@ public partial struct GuestMemory<TFormat, TMachine>
             return MemoryResult.Misaligned;
         }
 
+        _invalidation.Renew();
         Translation now = _table.Translate(ref machine, ipa);
         if (!now.IsMapped || now.Level != PageLevel)
         {

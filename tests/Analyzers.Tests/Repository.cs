@@ -41,8 +41,8 @@ internal static class Repository
 
     private static string[] ListFiles()
     {
-        // A source archive has no .git: then every file counts that no output folder holds.
-        (int code, string output) = Directory.Exists(Path.Combine(Root, ".git"))
+        // A source archive has no .git: then every file counts that no output folder holds. In a worktree it is a file.
+        (int code, string output) = Path.Exists(Path.Combine(Root, ".git"))
             ? Run(Root, "git", "ls-files", "--cached", "--others", "--exclude-standard")
             : Run(Root, "find", ".", "-type", "f", "-not", "-path", "*/artifacts/*", "-not", "-path", "*/bin/*",
                 "-not", "-path", "*/obj/*", "-printf", "%P\n");

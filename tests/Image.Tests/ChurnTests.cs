@@ -1,7 +1,7 @@
 using System;
 using System.Threading.Tasks;
-using Quietus.Cli.Bench;
-using Quietus.Cli.Places;
+using Quietus.Cli.Churn;
+using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
 using Quietus.Image.Tests.Machines;
 using Shouldly;

@@ -1,5 +1,5 @@
 using System.Threading.Tasks;
-using Quietus.Cli.Units;
+using Quietus.Cli.CommandLine;
 using Quietus.Image.Tests.Machines;
 using Shouldly;
 using Xunit;

@@ -1,8 +1,8 @@
 using System;
 using System.Threading.Tasks;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
-using Quietus.Cli.Places;
-using Quietus.Cli.Units;
+using Quietus.Cli.Processes;
 using Quietus.Image.Tests.Machines;
 using Shouldly;
 using Xunit;

@@ -1,10 +1,9 @@
 using System;
 using System.Threading.Tasks;
-using Quietus.Cli.Errors;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Monitoring;
-using Quietus.Cli.Places;
+using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
-using Quietus.Cli.Units;
 using Quietus.Image.Tests.Machines;
 using Quietus.Wire;
 using Shouldly;

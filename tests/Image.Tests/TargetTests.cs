@@ -1,7 +1,7 @@
 using System.Threading.Tasks;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
-using Quietus.Cli.Units;
 using Quietus.Image.Tests.Machines;
 using Shouldly;
 using Xunit;

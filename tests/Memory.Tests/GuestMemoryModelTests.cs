@@ -186,8 +186,7 @@ public class GuestMemoryModelTests
         private void Access(ulong page, AccessKind access)
         {
             Slot? slot = SlotOf(page);
-            bool closed = _inProgress.Count != 0
-                && page >= _inProgress.Min(span => span.Start) && page < _inProgress.Max(span => span.End);
+            bool closed = IsClosed(page, s_granule);
             Translation before = _vm.Translate(page);
             bool wasPermitted = before.IsMapped && Permits(before, access);
             FaultResult result = slot is { IsHost: true }
@@ -213,8 +212,12 @@ public class GuestMemoryModelTests
 
             if (result == FaultResult.Retry)
             {
-                // A host's permission fault inside the closed span.
-                (slot.IsHost && closed && !wasPermitted).ShouldBeTrue();
+                // A permission fault on what is about to go, or a block whose other part is.
+                ulong extent = before.IsMapped
+                    ? Stage2Geometry.LevelBytes<TFormat>(before.Level)
+                    : FramePool.ChunkBytes;
+                IsClosed(page & ~(extent - 1), extent).ShouldBeTrue();
+                (wasPermitted || (slot.IsHost && !closed)).ShouldBeFalse();
                 return;
             }
 
@@ -223,6 +226,7 @@ public class GuestMemoryModelTests
             Permits(now, access).ShouldBeTrue();
             ulong leafBytes = Stage2Geometry.LevelBytes<TFormat>(now.Level);
             ulong first = page & ~(leafBytes - 1);
+            (wasPermitted || !IsClosed(first, leafBytes)).ShouldBeTrue("no leaf of any size in what is being taken");
             for (ulong at = first; at < first + leafBytes; at += s_granule)
             {
                 _pages.TryAdd(at, slot.IsHost ? _hostContents.GetValueOrDefault(at) : 0);
@@ -241,6 +245,10 @@ public class GuestMemoryModelTests
                 slot.Dirty?.Add((page - slot.Start) / s_granule);
             }
         }
+
+        private bool IsClosed(ulong start, ulong bytes) =>
+            _inProgress.Count != 0 && start < _inProgress.Max(span => span.End)
+            && _inProgress.Min(span => span.Start) < start + bytes;
 
         private void Unmap(ref Choices choices, bool leaveOpen)
         {

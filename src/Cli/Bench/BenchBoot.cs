@@ -4,10 +4,9 @@ using System.Globalization;
 using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
-using Quietus.Cli.Errors;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
-using Quietus.Cli.Units;
 
 namespace Quietus.Cli.Bench;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
-using Quietus.Cli.Units;
 
 namespace Quietus.Cli.Bench;
 

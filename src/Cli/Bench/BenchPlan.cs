@@ -66,7 +66,7 @@ internal sealed record BenchPlan
     /// <summary>RAM of the machine that a boot with this VM needs: its VMs live one after the other.</summary>
     public static long MachineMemory(GuestPayload guest, long memoryBytes)
     {
-        long megabyte = Units.ByteSize.Megabyte;
+        long megabyte = CommandLine.ByteSize.Megabyte;
         long needed = memoryBytes + QemuMachine.Overhead + guest.PayloadBytes;
         return (needed + megabyte - 1) / megabyte * megabyte;
     }

@@ -6,9 +6,10 @@ using System.Linq;
 using System.Security.Cryptography;
 using System.Threading;
 using System.Threading.Tasks;
-using Quietus.Cli.Errors;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
+using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
 
 namespace Quietus.Cli.Bench;
@@ -121,7 +122,7 @@ internal sealed class BenchRunner(BenchPlan plan, QemuBinary qemu, string image,
             Bundle = bundle,
             CountsInstructions = true,
         };
-        TimeSpan longest = _longestBoot * (1 + (machine.MemoryBytes / (double)Units.ByteSize.Gigabyte));
+        TimeSpan longest = _longestBoot * (1 + (machine.MemoryBytes / (double)CommandLine.ByteSize.Gigabyte));
         TimeSpan limit = plan.Limit < longest ? plan.Limit : longest;
         QemuSession session = await QemuSession.StartAsync(qemu, machine, folder, limit, cancellation)
             .ConfigureAwait(false);

@@ -4,9 +4,9 @@ using System.Globalization;
 using System.IO;
 using System.Linq;
 using Quietus.Cli.Bench.Kvm;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Reports;
 using Quietus.Cli.Terminals;
-using Quietus.Cli.Units;
 
 namespace Quietus.Cli.Bench;
 

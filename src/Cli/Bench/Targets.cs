@@ -2,8 +2,8 @@ using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
 using Quietus.Cli.Bench.Kvm;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
-using Quietus.Cli.Units;
 
 namespace Quietus.Cli.Bench;
 

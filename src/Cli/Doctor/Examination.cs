@@ -5,10 +5,10 @@ using System.IO;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
-using Quietus.Cli.Errors;
-using Quietus.Cli.Places;
+using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
+using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
-using Quietus.Cli.Units;
 
 namespace Quietus.Cli.Doctor;
 

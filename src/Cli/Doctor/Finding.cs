@@ -1,5 +1,4 @@
 namespace Quietus.Cli.Doctor;
-
 /// <summary>One thing that was looked for.</summary>
 /// <param name="Name">What.</param>
 /// <param name="Found">Whether it is there and good enough.</param>

@@ -1,8 +1,7 @@
 using System;
 using System.IO;
-using Quietus.Cli.Errors;
-using Quietus.Cli.Places;
-using Quietus.Cli.Units;
+using Quietus.Cli.CommandLine;
+using Quietus.Cli.Processes;
 
 namespace Quietus.Cli.Guests;
 

@@ -4,7 +4,7 @@ using System.Globalization;
 using System.IO;
 using System.IO.Compression;
 using System.Text;
-using Quietus.Cli.Errors;
+using Quietus.Cli.CommandLine;
 
 namespace Quietus.Cli.Guests;
 

@@ -1,8 +1,7 @@
 using System;
 using System.Buffers.Binary;
 using System.IO;
-using Quietus.Cli.Errors;
-using Quietus.Cli.Units;
+using Quietus.Cli.CommandLine;
 
 namespace Quietus.Cli.Guests;
 

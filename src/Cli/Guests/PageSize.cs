@@ -1,7 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
-using Quietus.Cli.Errors;
+using Quietus.Cli.CommandLine;
 
 namespace Quietus.Cli.Guests;
 

@@ -6,7 +6,7 @@ using System.Text;
 using System.Threading;
 using System.Threading.Channels;
 using System.Threading.Tasks;
-using Quietus.Cli.Errors;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Terminals;
 using Quietus.Wire;
 using WireChannel = Quietus.Wire.Channel;

@@ -1,6 +1,6 @@
 using System;
 using System.Linq;
-using Quietus.Cli.Errors;
+using Quietus.Cli.CommandLine;
 
 namespace Quietus.Cli.Qemu;
 

@@ -6,7 +6,8 @@ using System.IO;
 using System.Text.RegularExpressions;
 using System.Threading;
 using System.Threading.Tasks;
-using Quietus.Cli.Errors;
+using Quietus.Cli.CommandLine;
+using Quietus.Cli.Processes;
 
 namespace Quietus.Cli.Qemu;
 

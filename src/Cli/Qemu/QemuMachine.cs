@@ -1,7 +1,7 @@
 using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
-using Quietus.Cli.Units;
+using Quietus.Cli.CommandLine;
 
 namespace Quietus.Cli.Qemu;
 

@@ -3,8 +3,9 @@ using System.Collections.Generic;
 using System.Diagnostics;
 using System.Threading;
 using System.Threading.Tasks;
-using Quietus.Cli.Errors;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Monitoring;
+using Quietus.Cli.Processes;
 
 namespace Quietus.Cli.Qemu;
 

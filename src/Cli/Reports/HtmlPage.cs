@@ -2,6 +2,7 @@ using System;
 using System.IO;
 using System.Net;
 using System.Text;
+using Quietus.Cli.Terminals;
 
 namespace Quietus.Cli.Reports;
 

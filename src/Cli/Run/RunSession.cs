@@ -6,12 +6,12 @@ using System.Threading;
 using System.Threading.Tasks;
 using Microsoft.Win32.SafeHandles;
 using Quietus.Cli.Bench;
-using Quietus.Cli.Errors;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
+using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
 using Quietus.Cli.Terminals;
-using Quietus.Cli.Units;
 
 namespace Quietus.Cli.Run;
 

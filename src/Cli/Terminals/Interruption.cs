@@ -50,7 +50,7 @@ internal sealed class Interruption : IDisposable
         else
         {
             RawTerminal.RestoreNow();
-            Environment.Exit(Errors.ExitCode.Interrupted);
+            Environment.Exit(CommandLine.ExitCode.Interrupted);
         }
     }
 }

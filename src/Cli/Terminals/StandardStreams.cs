@@ -3,7 +3,7 @@ using System.IO;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Threading;
-using Quietus.Cli.Errors;
+using Quietus.Cli.CommandLine;
 
 namespace Quietus.Cli.Terminals;
 

@@ -2,9 +2,8 @@ using System;
 using System.IO;
 using System.Linq;
 using Quietus.Cli.Bench;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
-using Quietus.Cli.Reports;
-using Quietus.Cli.Units;
 using Shouldly;
 using Xunit;
 

@@ -6,10 +6,9 @@ using System.Text;
 using System.Text.Json;
 using Quietus.Cli.Bench;
 using Quietus.Cli.Bench.Kvm;
-using Quietus.Cli.Errors;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Qemu;
 using Quietus.Cli.Reports;
-using Quietus.Cli.Units;
 using Shouldly;
 using Xunit;
 

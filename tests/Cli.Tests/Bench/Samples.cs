@@ -1,9 +1,9 @@
 using System;
 using System.Linq;
 using Quietus.Cli.Bench;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
-using Quietus.Cli.Units;
 
 namespace Quietus.Cli.Tests.Bench;
 

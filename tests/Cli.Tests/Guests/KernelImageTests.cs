@@ -2,7 +2,7 @@ using System;
 using System.Buffers.Binary;
 using System.IO;
 using System.IO.Compression;
-using Quietus.Cli.Errors;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Shouldly;
 using Xunit;

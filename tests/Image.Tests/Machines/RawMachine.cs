@@ -5,8 +5,9 @@ using System.IO;
 using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
-using Quietus.Cli.Errors;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Monitoring;
+using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
 
 namespace Quietus.Image.Tests.Machines;

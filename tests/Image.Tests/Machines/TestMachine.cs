@@ -3,12 +3,11 @@ using System.Collections.Generic;
 using System.Globalization;
 using System.Threading;
 using System.Threading.Tasks;
-using Quietus.Cli.Errors;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
-using Quietus.Cli.Places;
+using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
-using Quietus.Cli.Units;
 using Shouldly;
 using Xunit;
 

@@ -1,5 +1,5 @@
 using System.Globalization;
-using Quietus.Cli.Units;
+using Quietus.Cli.CommandLine;
 
 namespace Quietus.Cli.Bench.Kvm;
 

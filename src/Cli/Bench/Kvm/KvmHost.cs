@@ -5,7 +5,8 @@ using System.Globalization;
 using System.IO;
 using System.Threading;
 using System.Threading.Tasks;
-using Quietus.Cli.Errors;
+using Quietus.Cli.CommandLine;
+using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
 
 namespace Quietus.Cli.Bench.Kvm;

@@ -6,9 +6,9 @@ using System.Linq;
 using System.Security.Cryptography;
 using System.Threading;
 using System.Threading.Tasks;
-using Quietus.Cli.Errors;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
-using Quietus.Cli.Places;
+using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
 
 namespace Quietus.Cli.Bench.Kvm;

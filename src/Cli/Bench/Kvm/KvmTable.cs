@@ -2,9 +2,9 @@ using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
 using System.Linq;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Reports;
 using Quietus.Cli.Terminals;
-using Quietus.Cli.Units;
 
 namespace Quietus.Cli.Bench.Kvm;
 

@@ -1,0 +1,115 @@
+using System;
+using System.Collections.Generic;
+using System.CommandLine;
+using System.Linq;
+using System.Threading;
+using System.Threading.Tasks;
+using Quietus.Cli.Bench.Kvm;
+using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
+using Quietus.Cli.Qemu;
+
+namespace Quietus.Cli.Bench;
+
+/// <summary><c>quietus bench --against kvm</c>: the same deaths under KVM, on the same machine.</summary>
+internal static partial class BenchVerb
+{
+    /// <summary>
+    /// The largest VM: in a machine of the same size, Linux has to have its page structures and tables as well, about
+    /// 20 MB for each gigabyte.
+    /// </summary>
+    private const long MostAgainst = 3 * ByteSize.Gigabyte;
+
+    /// <summary>
+    /// The smallest VM by huge pages: with less than 512 MB of memory Linux turns transparent ones off at its start
+    /// (hugepage_init in mm/huge_memory.c), and the machine has little more than the VM.
+    /// </summary>
+    private const long LeastHuge = 512 * ByteSize.Megabyte;
+
+    private static readonly Option<string?> _against = new("--against")
+    {
+        Description = "Measure a peer beside Quietus: kvm (Debian's kernel on the same machine) [default memory: 1G]",
+        HelpName = "peer",
+    };
+
+    /// <summary>Whether another hypervisor is to be measured, too.</summary>
+    private static bool IsAgainst(ParseResult result) => result.GetValue(_against) switch
+    {
+        null => false,
+        "kvm" => true,
+        { } other => throw CliException.Usage(
+            $"unknown peer '{Terminals.Printable.Line(other)}'", "--against takes kvm"),
+    };
+
+    /// <summary>
+    /// The plan of a comparison: our best policy and a guest that both sides can have, one vCPU, nothing else.
+    /// </summary>
+    private static BenchPlan ReadPlanAgainst(ParseResult result)
+    {
+        foreach (Option option in (Option[])[_guest, _policies, _fate, _cpus, _jobs])
+        {
+            if (result.GetResult(option) is { Implicit: false })
+            {
+                throw CliException.Usage(
+                    $"{option.Name} has no place beside --against",
+                    "both sides have a small guest of ours with 1 vCPU, and Quietus its policy fate");
+            }
+        }
+
+        bool isGiven = result.GetResult(_memory) is { Implicit: false };
+        IEnumerable<string>? sizes = isGiven ? result.GetValue(_memory) : ["1G"];
+        long[] memory = [.. CommonOptions.Items(sizes, "--memory").Select(CommonOptions.ReadMemory).Distinct()];
+        IReadOnlyList<string> pages = PageSize.ParseList(CommonOptions.Items(result.GetValue(_pages), "--pages"));
+        if (memory.Max() > MostAgainst)
+        {
+            throw CliException.Usage(
+                $"Linux has no room for a VM of {ByteSize.Format(memory.Max())} in the machine that Quietus needs",
+                $"--against takes up to --memory {ByteSize.FormatOption(MostAgainst)}");
+        }
+
+        if (pages.Contains("auto"))
+        {
+            throw CliException.Usage("--pages auto has no counterpart in KVM", "--against takes --pages 4k,2m");
+        }
+
+        if (pages.Contains("2m") && memory.Min() < LeastHuge)
+        {
+            throw CliException.Usage(
+                $"Linux takes no huge pages for a VM of {ByteSize.Format(memory.Min())}: its machine is too small",
+                $"--against takes --pages 2m from --memory {ByteSize.FormatOption(LeastHuge)} on");
+        }
+
+        return new BenchPlan
+        {
+            Cpu = CpuModel.Parse(result.GetValue(_cpu)!),
+            Cpus = 1,
+            Guests = [GuestPayload.MakeFiller()],
+            MemoryBytes = memory,
+            Pages = pages,
+            Policies = MaintenancePolicy.ParseList(["fate"]),
+            Jobs = 1,
+            Limit = CommonOptions.ReadTimeout(result.GetValue(_timeout)) ?? DefaultLimit(memory.Max()),
+        };
+    }
+
+    /// <summary>Both sides, ours first: it is the quicker one.</summary>
+    private static async Task<BenchResult> MeasureAgainstAsync(
+        BenchPlan plan, QemuBinary qemu, string image, CancellationToken cancellation)
+    {
+        // What is missing is told before anything is measured.
+        KvmRunner peer = KvmRunner.Make(plan, qemu);
+        BenchResult ours;
+        using (var progress = new BenchProgress(plan.Cases.Count))
+        {
+            ours = await new BenchRunner(plan, qemu, image, progress)
+                .RunAsync(RepeatAgainst(plan), [], cancellation)
+                .ConfigureAwait(false);
+        }
+
+        return ours with { Kvm = await peer.RunAsync(cancellation).ConfigureAwait(false) };
+    }
+
+    private static string RepeatAgainst(BenchPlan plan) =>
+        $"./quietus bench --against kvm --memory {string.Join(',', plan.MemoryBytes.Select(ByteSize.FormatOption))}"
+            + $" --pages {string.Join(',', plan.Pages)} --cpu {plan.Cpu.Name}";
+}

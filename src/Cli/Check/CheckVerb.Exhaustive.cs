@@ -1,0 +1,176 @@
+using System;
+using System.Collections.Generic;
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using System.Linq;
+using System.Threading;
+using System.Threading.Tasks;
+using Quietus.Cli.CommandLine;
+using Quietus.Cli.Terminals;
+using Quietus.Oracle.Machines;
+using Quietus.Oracle.Recording;
+using Quietus.Oracle.Search;
+using Policies = Quietus.Cli.Guests.MaintenancePolicy;
+
+namespace Quietus.Cli.Check;
+
+// --exhaustive: every program within bounds, policy by policy.
+internal static partial class CheckVerb
+{
+    private const int DefaultDepth = 5;
+
+    private const int MostSteps = 20;
+
+    private static readonly Option<string?> _exhaustive = new("--exhaustive")
+    {
+        Description = "Every program within bounds, such as pes=2,vms=2,pages=2,steps=5, instead of random ones; "
+            + "features= takes names joined by +, or all",
+        HelpName = "bounds",
+    };
+
+    /// <summary>The bounds, once for each set of features.</summary>
+    private static List<ExhaustiveBounds> ReadBounds(string text)
+    {
+        var bounds = new ExhaustiveBounds(2, 2, 2, DefaultDepth);
+        var given = new HashSet<string>();
+        IReadOnlyList<MachineFeatures> sets = [default];
+        foreach (string item in text.Split(','))
+        {
+            string[] parts = item.Split('=', 2);
+            string value = parts.Length == 2 ? parts[1] : string.Empty;
+            if (!given.Add(parts[0]))
+            {
+                throw CliException.Usage(
+                    $"--exhaustive takes '{Printable.Line(parts[0])}' once", "leave one of them out");
+            }
+
+            switch (parts[0])
+            {
+                case "pes":
+                    bounds = bounds with { Pes = Read(value, "--exhaustive pes=", 4) };
+                    break;
+                case "vms":
+                    bounds = bounds with { Vms = Read(value, "--exhaustive vms=", 3) };
+                    break;
+                case "pages":
+                    bounds = bounds with { Pages = Read(value, "--exhaustive pages=", 4) };
+                    break;
+                case "steps":
+                    bounds = bounds with { Steps = Read(value, "--exhaustive steps=", MostSteps) };
+                    break;
+                case "features":
+                    sets = ReadFeatures(value);
+                    break;
+                default:
+                    throw CliException.Usage(
+                        $"--exhaustive takes no '{Printable.Line(item)}'",
+                        "it takes bounds as in pes=2,vms=2,pages=2,steps=5");
+            }
+        }
+
+        return [.. sets.Select(features => bounds with { Features = features })];
+    }
+
+    private static IReadOnlyList<MachineFeatures> ReadFeatures(string text) =>
+        text == "all" ? ExhaustiveBounds.FeatureSets
+        : TraceFormat.TryParseFeatures(text.Replace('+', ','), out MachineFeatures features)
+            && !features.EarlyCompletion
+            ? [features]
+            : throw CliException.Usage(
+                $"--exhaustive features= takes no '{Printable.Line(text)}'",
+                "it takes none, all, or of fwb+tlbirange+ttl+dic+bbm2, each once");
+
+    private static async Task<int> RunExhaustiveAsync(
+        ParseResult result, List<ExhaustiveBounds> sets, IReadOnlyList<Policies> policies, int jobs, int? seconds,
+        CancellationToken cancellation)
+    {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        if (seconds is int most)
+        {
+            stop.CancelAfter(TimeSpan.FromSeconds(most));
+        }
+
+        Finding? first = null;
+        bool isCut = false;
+        foreach ((Policies policy, ExhaustiveBounds bounds) in policies.SelectMany(
+            policy => sets, (policy, bounds) => (policy, bounds)))
+        {
+            if (stop.IsCancellationRequested)
+            {
+                isCut = true;
+                break;
+            }
+
+            string name = sets.Count == 1 ? policy.Name : $"{policy.Name}, {Story.FeaturesOf(bounds.Features)}";
+            var search = new ExhaustiveSearch(Subject.Engine, ToEngine(policy), bounds);
+            var watch = Stopwatch.StartNew();
+            Task<ExhaustiveCoverage> running = Task.Run(() => search.Run(jobs, stop.Token), CancellationToken.None);
+            while (await Task.WhenAny(running, Task.Delay(1000, CancellationToken.None)).ConfigureAwait(false)
+                != running)
+            {
+                if (!Console.IsErrorRedirected)
+                {
+                    await Console.Error.WriteAsync(
+                        $"\r{policy.Name}: {Count(search.States)} states, {Count(search.Transitions)} transitions ")
+                        .ConfigureAwait(false);
+                }
+            }
+
+            ExhaustiveCoverage coverage = await running.ConfigureAwait(false);
+            if (!Console.IsErrorRedirected)
+            {
+                await Console.Error.WriteAsync("\r" + new string(' ', 60) + "\r").ConfigureAwait(false);
+            }
+
+            foreach (Finding finding in coverage.Findings)
+            {
+                Tell(finding, $"./quietus check --exhaustive {Words(bounds)} --policies {policy.Name}");
+            }
+
+            first ??= coverage.Findings.Count != 0 ? coverage.Findings[0] : null;
+            isCut |= !coverage.IsComplete && coverage.Depth < bounds.Steps;
+            Tell(name, bounds, coverage);
+            await Console.Error.WriteLineAsync(
+                $"quietus: {watch.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s "
+                + $"on {jobs} threads").ConfigureAwait(false);
+        }
+
+        if (first is not null)
+        {
+            CheckTraces.Record(result, listener =>
+                Subject.Engine.Run(first.Options with { Listener = listener }, first.Steps));
+        }
+        else if (CheckTraces.Records(result))
+        {
+            Console.WriteLine("nothing was found, so nothing is recorded");
+        }
+
+        return first is not null ? ExitCode.Failed
+            : cancellation.IsCancellationRequested ? ExitCode.Interrupted
+            : isCut ? ExitCode.TimeLimit
+            : ExitCode.Ok;
+    }
+
+    private static void Tell(string name, ExhaustiveBounds bounds, ExhaustiveCoverage coverage)
+    {
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{name}: {Count(coverage.States)} distinct states, {Count(coverage.Transitions)} transitions,"));
+        string depth = coverage.IsComplete
+            ? "all programs of any length: no step leads to a new state"
+            : string.Create(
+                CultureInfo.InvariantCulture, $"all programs of {coverage.Depth} of {bounds.Steps} steps");
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture, $"  {depth}, {coverage.Findings.Count} violations"));
+    }
+
+    private static string Words(ExhaustiveBounds bounds)
+    {
+        string features = bounds.Features == default ? string.Empty
+            : ",features=" + TraceFormat.NameFeatures(bounds.Features).Replace(',', '+');
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"pes={bounds.Pes},vms={bounds.Vms},pages={bounds.Pages},steps={bounds.Steps}{features}");
+    }
+}

@@ -1,0 +1,209 @@
+using System;
+using System.Collections.Generic;
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using System.Linq;
+using System.Threading;
+using System.Threading.Tasks;
+using Quietus.Cli.CommandLine;
+using Quietus.Cli.Terminals;
+using Quietus.Oracle.Machines;
+using Quietus.Oracle.Programs;
+using Quietus.Oracle.Recording;
+using Quietus.Oracle.Search;
+using Quietus.Stage2;
+using Engine = Quietus.Memory.MaintenancePolicy;
+using Policies = Quietus.Cli.Guests.MaintenancePolicy;
+
+namespace Quietus.Cli.Check;
+
+/// <summary><c>quietus check</c>: is it safe to leave this out? Random programs against the oracle.</summary>
+internal static partial class CheckVerb
+{
+    private const int StepsPerProgram = 1000;
+
+    private static readonly Option<string[]> _policies = new("--policies")
+    {
+        Description = "Which of " + string.Join(", ", Policies.All.Select(policy => policy.Name)) + "; or all",
+        DefaultValueFactory = _ => ["fate,before-series,patch6"],
+        HelpName = "names",
+    };
+
+    private static readonly Option<string> _seed = new("--seed")
+    {
+        Description = "The first program's seed",
+        DefaultValueFactory = _ => "1",
+        HelpName = "n",
+    };
+
+    private static readonly Option<string?> _steps = new("--steps")
+    {
+        Description = "Steps in all, rounded up to programs of 1000 [default: as the time allows]",
+        HelpName = "n",
+    };
+
+    private static readonly Option<string?> _limit = new("--time-limit")
+    {
+        Description = "Seconds [default: 30, or none with --steps]",
+        HelpName = "seconds",
+    };
+
+    private static readonly Option<string?> _jobs = new("--jobs")
+    {
+        Description = "Threads [default: one for each core]",
+        HelpName = "n",
+    };
+
+    private static readonly Option<bool> _all = new("--all-findings")
+    {
+        Description = "Go on after a violation, to one of each kind and reader",
+    };
+
+    public static Command Make(CancellationToken cancellation)
+    {
+        var command = new Command("check", "Find out whether elided maintenance is safe by the architecture")
+        {
+            _policies, _seed, _steps, _limit, _jobs, _all, _exhaustive,
+        };
+        CheckTraces.AddTo(command);
+        command.SetAction((result, _) => RunAsync(result, cancellation));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(ParseResult result, CancellationToken cancellation)
+    {
+        if (CheckTraces.Run(result, cancellation) is int verdict)
+        {
+            return verdict;
+        }
+
+        IReadOnlyList<Policies> policies =
+            Policies.ParseList(CommonOptions.Items(result.GetValue(_policies), "--policies"));
+        int seed = Read(result.GetValue(_seed)!, "--seed", int.MaxValue);
+        int programs = result.GetValue(_steps) is string steps
+            ? ((Read(steps, "--steps", int.MaxValue - StepsPerProgram) - 1) / StepsPerProgram) + 1
+            : int.MaxValue - seed;
+        int jobs = result.GetValue(_jobs) is string given ? Read(given, "--jobs", 256) : Environment.ProcessorCount;
+        if (result.GetValue(_exhaustive) is string bounds)
+        {
+            List<ExhaustiveBounds> sets = ReadBounds(bounds);
+            foreach (Option option in (Option[])[_seed, _steps, _all])
+            {
+                if (result.GetResult(option) is { Implicit: false })
+                {
+                    throw CliException.Usage(
+                        $"{option.Name} says nothing to --exhaustive", "it takes steps= in its bounds, and finds all");
+                }
+            }
+
+            int? end = result.GetValue(_limit) is string text ? Read(text, "--time-limit", 1_000_000) : null;
+            CheckTraces.Prepare(result);
+            return await RunExhaustiveAsync(result, sets, policies, jobs, end, cancellation).ConfigureAwait(false);
+        }
+
+        int? seconds = result.GetValue(_limit) is string limit ? Read(limit, "--time-limit", 1_000_000)
+            : result.GetValue(_steps) is null ? 30 : null;
+        CheckTraces.Prepare(result);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        if (seconds is int most)
+        {
+            stop.CancelAfter(TimeSpan.FromSeconds(most));
+        }
+
+        var search = new RandomSearch(Subject.Engine, [.. policies.Select(ToEngine)])
+        {
+            StepsPerProgram = StepsPerProgram,
+            FindsAll = result.GetValue(_all),
+        };
+        var watch = Stopwatch.StartNew();
+        Task<Coverage> running = Task.Run(() => search.Run(seed, programs, jobs, stop.Token), CancellationToken.None);
+        while (await Task.WhenAny(running, Task.Delay(1000, CancellationToken.None)).ConfigureAwait(false) != running)
+        {
+            if (!Console.IsErrorRedirected)
+            {
+                await Console.Error.WriteAsync(
+                    $"\r{Count(search.Programs)} programs, {Count(Rate(search.Events, watch))} checks/s ")
+                    .ConfigureAwait(false);
+            }
+        }
+
+        Coverage coverage = await running.ConfigureAwait(false);
+        if (!Console.IsErrorRedirected)
+        {
+            await Console.Error.WriteAsync("\r" + new string(' ', 60) + "\r").ConfigureAwait(false);
+        }
+
+        string names = string.Join(',', policies.Select(policy => policy.Name));
+        foreach (Finding finding in coverage.Findings)
+        {
+            string name = Policies.All.First(policy => ToEngine(policy) == finding.Options.Policy).Name;
+            Tell(finding, string.Create(
+                CultureInfo.InvariantCulture,
+                $"./quietus check --seed {finding.Seed} --steps {StepsPerProgram} --policies {name}"));
+        }
+
+        CheckTraces.Record(result, listener => Rerun(coverage, seed, policies, listener));
+
+        // Where the first violation ends the search, how far the other threads had come by then is chance.
+        Console.WriteLine(coverage.Findings.Count != 0 && !search.FindsAll
+            ? "1 violation; --all-findings goes on"
+            : $"{Count(coverage.Programs)} programs, {Count(coverage.Steps)} steps, {Count(coverage.Events)} checks, "
+                + $"{coverage.Findings.Count} violations");
+        Console.Error.WriteLine(
+            $"quietus: {watch.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s, "
+            + $"{Count(Rate(coverage.Events, watch))} checks/s on {jobs} threads; policies {names}");
+        return coverage.Findings.Count != 0 ? ExitCode.Failed
+            : cancellation.IsCancellationRequested ? ExitCode.Interrupted
+            : result.GetValue(_steps) is not null && stop.IsCancellationRequested ? ExitCode.TimeLimit
+            : ExitCode.Ok;
+    }
+
+    /// <summary>
+    /// The first violation's program, shrunk, or else the first program of pages of 4K, which casemate reads, too.
+    /// </summary>
+    private static void Rerun(
+        Coverage coverage, int seed, IReadOnlyList<Policies> policies, IEventListener listener)
+    {
+        Finding? finding = coverage.Findings.Count != 0 ? coverage.Findings[0] : null;
+        ProgramOptions options = finding?.Options ?? OptionsOf(seed);
+        while (finding is null && options.GranuleShift != 12)
+        {
+            options = OptionsOf(++seed);
+        }
+
+        Subject.Engine.Run(
+            options with { Listener = listener }, finding?.Steps ?? RandomProgram.Steps(seed, StepsPerProgram));
+
+        ProgramOptions OptionsOf(int number) =>
+            RandomProgram.Options(number, ToEngine(policies[(int)((uint)number % (uint)policies.Count)]));
+    }
+
+    private static void Tell(Finding finding, string again)
+    {
+        IReadOnlyList<string> lines = Story.Of(Subject.Engine, finding, again);
+        Console.WriteLine(Style.Bold(lines[0]));
+        foreach (string line in lines.Skip(1))
+        {
+            Console.WriteLine(line);
+        }
+
+        Console.WriteLine();
+    }
+
+    private static Engine ToEngine(Policies policy) =>
+        Enum.Parse<Engine>(policy.Name.Replace("-", string.Empty, StringComparison.Ordinal), ignoreCase: true);
+
+    private static long Rate(long events, Stopwatch watch) =>
+        (long)(events / Math.Max(0.001, watch.Elapsed.TotalSeconds));
+
+    private static string Count(long number) => number.ToString("N0", CultureInfo.InvariantCulture);
+
+    private static int Read(string text, string option, int most) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number)
+            && number >= 1 && number <= most
+            ? number
+            : throw CliException.Usage(
+                $"{option} takes no '{Printable.Line(text)}'",
+                string.Create(CultureInfo.InvariantCulture, $"{option} takes a number from 1 to {most}"));
+}

@@ -1,0 +1,164 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using Quietus.Cli.CommandLine;
+using Quietus.Cli.Qemu;
+
+namespace Quietus.Cli.Churn;
+
+/// <summary>How long a VM of a churn lives: until what it is killed.</summary>
+internal static class Lifetime
+{
+    /// <summary>Created, and never started.</summary>
+    public const string Created = "created";
+
+    /// <summary>Killed as soon as its vCPU has been sent off: wherever it is by then.</summary>
+    public const string Started = "started";
+
+    /// <summary>Killed when it has dirtied half of its memory.</summary>
+    public const string Filled = "filled";
+
+    /// <summary>One after the other.</summary>
+    public const string Mixed = "mixed";
+
+    public static IReadOnlyList<string> All { get; } = [Created, Started, Filled, Mixed];
+
+    private static readonly string[] _mix = [Filled, Started, Filled, Created];
+
+    /// <summary>What becomes of the VM with a number.</summary>
+    public static string Of(string lifetime, int number) =>
+        lifetime == Mixed ? _mix[number % _mix.Length] : lifetime;
+}
+
+/// <summary>
+/// What one short life cost, in instructions; null where it did not come to that. What begins on one core and ends on
+/// another is virtual time, which under icount counts instructions as well, to the system counter's 16 ns.
+/// </summary>
+internal sealed record ChurnLife
+{
+    public required long MemoryBytes { get; init; }
+
+    public required string Pages { get; init; }
+
+    public required long Create { get; init; }
+
+    public required long? FirstInstruction { get; init; }
+
+    public required long? Fill { get; init; }
+
+    /// <summary>From the order until all memory is back: what was still to be stopped is in it.</summary>
+    public required long Kill { get; init; }
+
+    /// <summary>The part of it after the last vCPU had stopped.</summary>
+    public required long MemoryBack { get; init; }
+
+    /// <summary>Zeroing what it left, and cleaning that to the PoC, before the next is born.</summary>
+    public required long ScrubZero { get; init; }
+
+    public required long ScrubClean { get; init; }
+
+    public required long ScrubbedChunks { get; init; }
+
+    public long Total => Create + (FirstInstruction ?? 0) + (Fill ?? 0) + Kill + ScrubZero + ScrubClean;
+}
+
+/// <summary>
+/// A phase of all lives: percentiles by nearest rank, and the medians of the first and last tenth. All are null where
+/// no VM came to it; the tenths also where too few did for a drift to mean anything.
+/// </summary>
+internal sealed record ChurnPhase(
+    string Name, int Count, long? P50, long? P90, long? P99, long? Maximum, long? FirstTenth, long? LastTenth)
+{
+    /// <summary>
+    /// VMs that a drift takes: a tenth of them has every size with every page size twice.
+    /// </summary>
+    public const int LeastForDrift = 200;
+
+    /// <summary>How far the last tenth is from the first, as a share of it; null where that cannot be said.</summary>
+    public double? Drift => (LastTenth - FirstTenth) / (double?)FirstTenth;
+
+    public static ChurnPhase Of(string name, IReadOnlyList<ChurnLife> lives, Func<ChurnLife, long?> figure)
+    {
+        long[] values = [.. lives.Select(figure).OfType<long>()];
+        bool hasTenths = values.Length >= LeastForDrift;
+        int tenth = values.Length / 10;
+        return values.Length == 0
+            ? new ChurnPhase(name, 0, null, null, null, null, null, null)
+            : new ChurnPhase(
+                name, values.Length, Rank(values, 50), Rank(values, 90), Rank(values, 99), values.Max(),
+                hasTenths ? Rank(values[..tenth], 50) : null, hasTenths ? Rank(values[^tenth..], 50) : null);
+    }
+
+    /// <summary>The smallest value that so many per cent of the values do not exceed.</summary>
+    public static long Rank(IReadOnlyList<long> values, int percent)
+    {
+        long[] sorted = [.. values.Order()];
+        return sorted[Math.Max(0, (int)Math.Ceiling(sorted.Length * percent / 100.0) - 1)];
+    }
+}
+
+/// <summary>A churn: so many VMs, one after the other, in one boot.</summary>
+internal sealed record ChurnPlan
+{
+    /// <summary>Their memory, in turn.</summary>
+    public static IReadOnlyList<long> Sizes { get; } =
+    [
+        16 * ByteSize.Megabyte, 22 * ByteSize.Megabyte, 34 * ByteSize.Megabyte, 50 * ByteSize.Megabyte,
+        64 * ByteSize.Megabyte,
+    ];
+
+    public required int Count { get; init; }
+
+    public required string Lifetime { get; init; }
+
+    public required CpuModel Cpu { get; init; }
+
+    public required IReadOnlyList<string> Pages { get; init; }
+
+    public required TimeSpan Limit { get; init; }
+
+    /// <summary>The command that repeats it.</summary>
+    public required string Command { get; init; }
+}
+
+/// <summary>What a churn came to, also one that was cut short.</summary>
+internal sealed record ChurnResult
+{
+    public required ChurnPlan Plan { get; init; }
+
+    public required IReadOnlyList<ChurnLife> Lives { get; init; }
+
+    public required bool IsInterrupted { get; init; }
+
+    public required long LostBytes { get; init; }
+
+    public required long RefusedFrees { get; init; }
+
+    public required long LeakedFrames { get; init; }
+
+    public required string QemuVersion { get; init; }
+
+    public required string ImageSha256 { get; init; }
+
+    public required long WallNanoseconds { get; init; }
+
+    /// <summary>
+    /// Births and deaths in a second of virtual time, in which a machine carries out 10^9 instructions: by the phases
+    /// alone, without the monitor's talk between them.
+    /// </summary>
+    public double BirthsPerVirtualSecond => Lives.Count == 0 ? 0 : Lives.Count / (Lives.Sum(life => life.Total) / 1e9);
+
+    public IReadOnlyList<ChurnPhase> Phases =>
+    [
+        ChurnPhase.Of("create", Lives, life => life.Create),
+        ChurnPhase.Of("first_instruction", Lives, life => life.FirstInstruction),
+        ChurnPhase.Of("fill", Lives, life => life.Fill),
+        ChurnPhase.Of("kill", Lives, life => life.Kill),
+        ChurnPhase.Of("memory_back", Lives, life => life.MemoryBack),
+        ChurnPhase.Of("scrub_zero", Lives, life => life.ScrubZero),
+        ChurnPhase.Of("scrub_clean", Lives, life => life.ScrubClean),
+    ];
+
+    /// <summary>Whether every frame came back, once.</summary>
+    public bool IsSound => LostBytes == 0 && RefusedFrees == 0 && LeakedFrames == 0;
+}

@@ -1,0 +1,17 @@
+namespace Quietus.Cli.CommandLine;
+/// <summary>What the process says to its caller. The same numbers everywhere; scripts depend on them.</summary>
+internal static class ExitCode
+{
+    /// <summary>It worked.</summary>
+    public const int Ok = 0;
+    /// <summary>It ran and something went wrong: the machine died, the guest failed, a figure regressed.</summary>
+    public const int Failed = 1;
+    /// <summary>What was asked for makes no sense: an unknown option, a bad value, a file that is no kernel.</summary>
+    public const int Usage = 2;
+    /// <summary>This host lacks something that is needed; the message names it and how to get it.</summary>
+    public const int NotSupported = 77;
+    /// <summary>A time limit ran out.</summary>
+    public const int TimeLimit = 124;
+    /// <summary>Ended from outside: Ctrl-C, or SIGTERM or SIGHUP.</summary>
+    public const int Interrupted = 130;
+}

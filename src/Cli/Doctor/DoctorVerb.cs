@@ -1,0 +1,101 @@
+using System;
+using System.CommandLine;
+using System.IO;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Threading;
+using System.Threading.Tasks;
+using Quietus.Cli.CommandLine;
+using Quietus.Cli.Terminals;
+
+namespace Quietus.Cli.Doctor;
+
+/// <summary><c>quietus doctor</c>: what this host has, what is missing, and the command that installs it.</summary>
+internal static class DoctorVerb
+{
+    private const string Schema = "quietus.doctor/1";
+
+    private static readonly Option<bool> _json = new("--json") { Description = "As JSON on stdout" };
+
+    public static Command Make(CancellationToken cancellation)
+    {
+        var command = new Command("doctor", "Say what this host has, what is missing, and how to get it") { _json };
+        command.SetAction((result, _) => RunAsync(result.GetValue(_json), cancellation));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(bool json, CancellationToken cancellation)
+    {
+        Examination examination = await Examination.MakeAsync(cancellation).ConfigureAwait(false);
+        if (json)
+        {
+            WriteJson(examination);
+        }
+        else
+        {
+            WriteText(Console.Out, examination);
+        }
+
+        return examination.BenchCanRun ? ExitCode.Ok : ExitCode.NotSupported;
+    }
+
+    private static void WriteText(TextWriter writer, Examination examination)
+    {
+        foreach (Finding finding in examination.Findings)
+        {
+            string state = finding.Found ? "ok" : finding.Needed ? "MISSING" : "absent";
+            writer.WriteLine($"{state,-8} {finding.Name,-19} {Printable.Line(finding.Detail)}");
+            if (!finding.Found)
+            {
+                string remedy = finding.Remedy is null ? string.Empty : "; " + finding.Remedy;
+                writer.WriteLine($"{string.Empty,-28} it {finding.Purpose}{remedy}");
+            }
+        }
+
+        writer.WriteLine();
+        if (examination.InstallCommand is string install)
+        {
+            writer.WriteLine("To install what is missing:\n  " + Style.Bold(install));
+        }
+        else if (!examination.HasApt && !examination.BenchCanRun)
+        {
+            writer.WriteLine("There is no apt here: install what is missing with this system's own tools.");
+        }
+
+        writer.WriteLine(examination.BenchCanRun
+            ? "This host can run ./quietus bench."
+            : "This host cannot run ./quietus bench yet.");
+    }
+
+    private static void WriteJson(Examination examination)
+    {
+        using Stream output = StandardStreams.OpenOutput();
+        using (var json = new Utf8JsonWriter(
+            output, new JsonWriterOptions { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        {
+            json.WriteStartObject();
+            json.WriteString("schema", Schema);
+            json.WriteString("version", ThisProgram.Version);
+            json.WriteBoolean("bench_can_run", examination.BenchCanRun);
+            json.WriteString("install_command", examination.InstallCommand);
+            json.WriteStartArray("findings");
+            foreach (Finding finding in examination.Findings)
+            {
+                json.WriteStartObject();
+                json.WriteString("name", finding.Name);
+                json.WriteBoolean("found", finding.Found);
+                json.WriteBoolean("needed", finding.Needed);
+                json.WriteString("detail", finding.Detail);
+                json.WriteString("purpose", finding.Purpose);
+                json.WriteString("package", finding.Package);
+                json.WriteString("remedy", finding.Remedy);
+                json.WriteEndObject();
+            }
+
+            json.WriteEndArray();
+            json.WriteEndObject();
+        }
+
+        output.WriteByte((byte)'\n');
+    }
+}

@@ -1,0 +1,154 @@
+using System;
+using System.CommandLine;
+using System.Globalization;
+using System.Linq;
+using System.Threading;
+using System.Threading.Tasks;
+using Quietus.Cli.Bench;
+using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
+using Quietus.Cli.Qemu;
+
+namespace Quietus.Cli.Run;
+
+/// <summary><c>quietus run</c>: a VM with its console here.</summary>
+internal static class RunVerb
+{
+    private static readonly Option<string?> _kernel = new("--kernel")
+    {
+        Description = "An arm64 Linux Image of your own",
+        HelpName = "file",
+    };
+
+    private static readonly Option<string?> _initrd = new("--initrd")
+    {
+        Description = "Its initial RAM disk",
+        HelpName = "file",
+    };
+
+    private static readonly Option<string?> _append = new("--append")
+    {
+        Description = "Added to the guest's command line",
+        HelpName = "text",
+    };
+
+    private static readonly Option<string?> _guest = new("--guest")
+    {
+        Description = "linux (Debian's kernel, fetched) or filler (embedded) [default: linux, if fetched]",
+        HelpName = "name",
+    };
+
+    private static readonly Option<string> _memory = new("--memory")
+    {
+        Description = "The VM's memory",
+        DefaultValueFactory = _ => "1G",
+        HelpName = "size",
+    };
+
+    private static readonly Option<string> _pages = new("--pages")
+    {
+        Description = "Stage-2 mappings: 4k, 2m, or auto for the largest that fits",
+        DefaultValueFactory = _ => "auto",
+        HelpName = "size",
+    };
+
+    private static readonly Option<string> _policy = new("--policy")
+    {
+        Description = "Maintenance policy: " + string.Join(", ", MaintenancePolicy.All.Select(policy => policy.Name)),
+        DefaultValueFactory = _ => "fate",
+        HelpName = "name",
+    };
+
+    private static readonly Option<string> _cpus = CommonOptions.Cpus(2);
+    private static readonly Option<string> _cpu = CommonOptions.Cpu();
+    private static readonly Option<string?> _timeout =
+        CommonOptions.Timeout("End the VM after this long, with exit code 124");
+
+    public static Command Make(CancellationToken cancellation)
+    {
+        var command = new Command("run", "Boot a VM with its console on this terminal (Ctrl-A x ends it)")
+        {
+            _kernel, _initrd, _append, _guest, _memory, _cpus, _pages, _policy, _cpu, _timeout,
+        };
+        command.SetAction((result, _) => RunAsync(result, cancellation));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(ParseResult result, CancellationToken cancellation)
+    {
+        long memory = CommonOptions.ReadMemory(result.GetValue(_memory)!);
+        int cpus = CommonOptions.ReadCpus(result.GetValue(_cpus)!);
+        string pages = PageSize.Parse(result.GetValue(_pages)!);
+        CpuModel cpu = CpuModel.Parse(result.GetValue(_cpu)!);
+        TimeSpan? limit = CommonOptions.ReadTimeout(result.GetValue(_timeout));
+        MaintenancePolicy policy = ReadPolicy(result.GetValue(_policy)!);
+        GuestPayload guest = ReadGuest(result);
+        guest.CheckFits(memory);
+        string append = ReadAppend(result.GetValue(_append), guest);
+        CommonOptions.CheckHostMemory(BenchPlan.MachineMemory(guest, memory));
+        QemuBinary qemu = await QemuBinary.FindAsync(cancellation).ConfigureAwait(false);
+        string image = CommonOptions.FindImage();
+        var plan = new RunPlan
+        {
+            Guest = guest,
+            MemoryBytes = memory,
+            Cpus = cpus,
+            Pages = pages,
+            Policy = policy,
+            Cpu = cpu,
+            Append = append,
+            Limit = limit,
+        };
+        using var session = new RunSession(plan, qemu, image);
+        return await session.RunAsync(cancellation).ConfigureAwait(false);
+    }
+
+    private static MaintenancePolicy ReadPolicy(string name)
+    {
+        System.Collections.Generic.IReadOnlyList<MaintenancePolicy> policies = MaintenancePolicy.ParseList([name]);
+        return policies.Count == 1
+            ? policies[0]
+            : throw CliException.Usage("a VM has one policy, not all", "name one with --policy");
+    }
+
+    private static GuestPayload ReadGuest(ParseResult result)
+    {
+        string? kernel = result.GetValue(_kernel);
+        string? initrd = result.GetValue(_initrd);
+        string? name = result.GetValue(_guest) is string given ? CommonOptions.ReadGuest(given) : null;
+        bool ownFiles = kernel is not null || initrd is not null;
+        if (name == GuestPayload.Filler && ownFiles)
+        {
+            throw CliException.Usage(
+                "--guest filler takes no --kernel and no --initrd", "leave one or the other out");
+        }
+
+        if (name is null && !ownFiles && LinuxGuest.Cached() is null)
+        {
+            Console.Error.WriteLine("[quietus] no Linux kernel is cached: running the filler guest");
+            return GuestPayload.MakeFiller();
+        }
+
+        return name == GuestPayload.Filler ? GuestPayload.MakeFiller() : GuestPayload.MakeLinux(kernel, initrd);
+    }
+
+    private static string ReadAppend(string? given, GuestPayload guest)
+    {
+        string append = given ?? string.Empty;
+        if (guest.Name == GuestPayload.Linux && !append.Contains("console=", StringComparison.Ordinal))
+        {
+            append = ("console=ttyAMA0 " + append).TrimEnd();
+        }
+
+        if (append.AsSpan().ContainsAnyInRange('\0', '\x1f'))
+        {
+            throw CliException.Usage("--append holds a control character", "use spaces between the parameters");
+        }
+
+        return System.Text.Encoding.UTF8.GetByteCount(append) <= GuestOrder.MostAppend
+            ? append
+            : throw CliException.Usage(
+                "--append is too long",
+                string.Create(CultureInfo.InvariantCulture, $"at most {GuestOrder.MostAppend} bytes"));
+    }
+}

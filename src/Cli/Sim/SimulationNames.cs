@@ -1,0 +1,52 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using Quietus.Cli.CommandLine;
+using Quietus.Simulator;
+
+namespace Quietus.Cli.Sim;
+
+/// <summary>The words of the options for what the simulator has names of its own for.</summary>
+internal static class SimulationNames
+{
+    private static readonly (string Name, GuestPages Pages)[] _pages =
+    [
+        ("4k", GuestPages.Pages4K),
+        ("2m", GuestPages.Blocks2M),
+        ("1g", GuestPages.Blocks1G),
+        ("thp", GuestPages.Transparent),
+    ];
+
+    private static readonly (string Name, DeathKind Death)[] _deaths =
+    [
+        ("exit", DeathKind.Exit),
+        ("kill", DeathKind.Kill),
+        ("munmap", DeathKind.Munmap),
+        ("slot", DeathKind.Slot),
+        ("madvise", DeathKind.Madvise),
+        ("mremap", DeathKind.Mremap),
+    ];
+
+    public static string Pages => string.Join(", ", _pages.Select(entry => entry.Name));
+
+    public static string Deaths => string.Join(", ", _deaths.Select(entry => entry.Name));
+
+    public static string Of(GuestPages pages) => _pages.First(entry => entry.Pages == pages).Name;
+
+    public static string Of(DeathKind death) => _deaths.First(entry => entry.Death == death).Name;
+
+    public static IReadOnlyList<GuestPages> ParsePages(IEnumerable<string> names) =>
+        [.. names.Select(name => Array.Find(_pages, entry => Same(entry.Name, name)) is { Name: not null } found
+            ? found.Pages
+            : throw CliException.Usage($"unknown page size '{name}'", "--pages takes " + Pages)).Distinct()];
+
+    public static IReadOnlyList<DeathKind> ParseDeaths(IEnumerable<string> names) =>
+        names.Contains("all")
+            ? [.. _deaths.Select(entry => entry.Death)]
+            : [.. names.Select(name => Array.Find(_deaths, entry => Same(entry.Name, name)) is { Name: not null } found
+                ? found.Death
+                : throw CliException.Usage(
+                    $"unknown way to die '{name}'", $"--die takes {Deaths}, and all")).Distinct()];
+
+    private static bool Same(string known, string name) => known.Equals(name, StringComparison.OrdinalIgnoreCase);
+}

@@ -1,0 +1,136 @@
+using System.Collections.Generic;
+using System.Globalization;
+using System.IO;
+using System.Linq;
+using Quietus.Cli.CommandLine;
+using Quietus.Cli.Reports;
+using Quietus.Cli.Terminals;
+using Quietus.Simulator;
+
+namespace Quietus.Cli.Sim;
+
+/// <summary>The result for people.</summary>
+internal static class SimulationTable
+{
+    private static readonly TextColumn<SimulationRow>[] _time =
+    [
+        new("policy", 13, true, row => row.Policy.Name),
+        new("death", 10, false, row => Duration.Format(row.Result.DeathNanoseconds)),
+        new("cleaning", 10, false, row => Duration.Format(row.Result.CacheNanoseconds)),
+        new("TLBI", 10, false, row => Duration.Format(row.Result.TlbiNanoseconds)),
+        new("walk", 10, false, row => Duration.Format(row.Result.WalkNanoseconds)),
+        new("free", 10, false, row => Duration.Format(row.Result.FreeNanoseconds)),
+        new("other", 10, false, row => Duration.Format(row.Result.OtherNanoseconds)),
+    ];
+
+    private static readonly TextColumn<SimulationRow>[] _operations =
+    [
+        new("policy", 13, true, row => row.Policy.Name),
+        new("TLBI ipa", 11, false, row => Whole(row.Result.Death.Counts.TlbiIpa)),
+        new("range", 9, false, row => Whole(row.Result.Death.Counts.TlbiRange)),
+        new("vmid", 9, false, row => Whole(row.Result.Death.Counts.TlbiVmid)),
+        new("DC lines", 14, false, row => Whole(row.Result.Death.Counts.DcLines)),
+        new("DSB", 11, false, row => Whole(row.Result.Death.Counts.Dsb)),
+    ];
+
+    private static readonly TextColumn<AblationLine>[] _ablation =
+    [
+        new("patches", 20, true, line => line.Name),
+        new("death", 12, false, line => Duration.Format(line.DeathNanoseconds)),
+        new("saved", 12, false, line => Signed(line.SavedNanoseconds)),
+        new("filling it", 12, false, line => Duration.Format(line.FillNanoseconds)),
+    ];
+
+    /// <summary>Writes the whole result.</summary>
+    public static void Write(TextWriter writer, SimulationRun run)
+    {
+        foreach (IReadOnlyList<SimulationRow> rows in run.Groups)
+        {
+            writer.WriteLine(Style.Bold(Title(rows[0])));
+            TextTable.Write(writer, _time, rows);
+            writer.WriteLine();
+            TextTable.Write(writer, _operations, rows);
+            writer.WriteLine();
+            WriteAblation(writer, run.Plan, rows);
+        }
+
+        foreach (string note in Notes(run))
+        {
+            TextTable.WriteNote(writer, note);
+        }
+    }
+
+    /// <summary>What was simulated: "d05, 64 GB by 2m pages, kill (32,768 blocks of 2 MB)".</summary>
+    public static string Title(SimulationRow row)
+    {
+        SimulationRequest request = row.Request;
+        List<string> mapped = [];
+        Add(row.Result.MappedPages4K, "4 KB");
+        Add(row.Result.MappedBlocks2M, "2 MB");
+        Add(row.Result.MappedBlocks1G, "1 GB");
+        return $"{request.Machine.Name}, {ByteSize.Format((long)request.MemoryBytes)}, "
+            + $"pages {SimulationNames.Of(request.Pages)}, {SimulationNames.Of(request.Death)}"
+            + (mapped.Count > 0 ? $" ({string.Join(", ", mapped)})" : string.Empty);
+
+        void Add(long count, string size)
+        {
+            if (count > 0)
+            {
+                mapped.Add($"{Whole(count)} x {size}");
+            }
+        }
+    }
+
+    /// <summary>What a reader has to know about the figures.</summary>
+    public static IEnumerable<string> Notes(SimulationRun run)
+    {
+        yield return "Simulated: the same engine as in the hypervisor, on a machine whose figures carry their sources "
+            + "(machines/, docs/simulator.md). The death is Stage-2's, from the order until its tables are gone; the "
+            + "host's own freeing of the process's pages comes on top, and is the same under every policy.";
+        foreach (IReadOnlyList<SimulationRow> rows in run.Groups)
+        {
+            SimulationRow? before = rows.FirstOrDefault(row => row.Policy.Name == "before-series");
+            SimulationRow? series = rows.FirstOrDefault(row => row.Policy.Name == "series");
+            if (before is not null && series is not null && series.Result.DeathNanoseconds > 0)
+            {
+                yield return string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{rows[0].Request.Machine.Name}, {ByteSize.Format((long)rows[0].Request.MemoryBytes)}, "
+                        + $"{SimulationNames.Of(rows[0].Request.Pages)}, {SimulationNames.Of(rows[0].Request.Death)}: "
+                        + $"{Duration.Format(before.Result.DeathNanoseconds)} before, "
+                        + $"{CacheShare(before.Result):0.0} % of it cleaning caches; with the series "
+                        + $"{Duration.Format(series.Result.DeathNanoseconds)}")
+                    + string.Concat(Ladder.Of(rows).Skip(2).Select(step =>
+                        $"; {step.Name} {Duration.Format(step.Nanoseconds)}")) + ".";
+            }
+        }
+
+        if (!run.IsComplete)
+        {
+            yield return string.Create(
+                CultureInfo.InvariantCulture,
+                $"Interrupted: {run.Rows.Count} of {run.Plan.Cases.Count} deaths were simulated.");
+        }
+    }
+
+    /// <summary>Cache maintenance, in percent of the death.</summary>
+    public static double CacheShare(SimulationResult result) =>
+        result.DeathNanoseconds > 0 ? 100 * result.CacheNanoseconds / result.DeathNanoseconds : 0;
+
+    private static void WriteAblation(TextWriter writer, SimulationPlan plan, IReadOnlyList<SimulationRow> rows)
+    {
+        IReadOnlyList<AblationLine> lines = plan.Ablate ? Ablation.Of(rows) : [];
+        if (lines.Count > 0)
+        {
+            TextTable.Write(writer, _ablation, lines);
+            TextTable.WriteNote(writer, "Saved: against before-series; of the series less a patch, against the series. "
+                + "The patches act on different paths, so the series less one dies as one that was run.");
+            writer.WriteLine();
+        }
+    }
+
+    private static string Signed(double nanoseconds) =>
+        nanoseconds < 0 ? "-" + Duration.Format(-nanoseconds) : Duration.Format(nanoseconds);
+
+    private static string Whole(long count) => count.ToString("N0", CultureInfo.InvariantCulture);
+}

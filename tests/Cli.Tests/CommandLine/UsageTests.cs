@@ -1,0 +1,188 @@
+using System;
+using System.IO;
+using Shouldly;
+using Xunit;
+
+namespace Quietus.Cli.Tests.CommandLine;
+
+public sealed class UsageTests
+{
+    [Theory]
+    [InlineData("", "no command given", "--help")]
+    [InlineData("explode", "unknown command 'explode'", "--help")]
+    [InlineData("bench --bogus", "--bogus", "bench --help")]
+    [InlineData("bench --policies series,quick", "unknown policy 'quick'", "before-series, patch5, patch6, patch7")]
+    [InlineData("bench --policies ,", "--policies has an empty value", "commas")]
+    [InlineData("bench --memory much", "'much' is no memory size", "64M")]
+    [InlineData("bench --memory 3T", "cannot have 3T", "512G")]
+    [InlineData("bench --memory 33M", "cannot have 33M", "2M")]
+    [InlineData("bench --memory 99999999999999999999G", "no memory size", "64M")]
+    [InlineData("bench --memory -64M", "-64M", "")]
+    [InlineData("bench --pages 8k", "unknown page size '8k'", "4k, 2m, auto")]
+    [InlineData("bench --cpu pentium", "unknown CPU 'pentium'", "cortex-a72, neoverse-n1, max")]
+    [InlineData("bench --cpus 0", "'0' is no number of vCPUs", "1 to 8")]
+    [InlineData("bench --guest windows", "unknown guest 'windows'", "linux or filler")]
+    [InlineData("bench --guest filler --jobs 0", "'0' is no number of jobs", "1 to 64")]
+    [InlineData("bench --guest filler --fate lost", "unknown fate 'lost'", "freed, unknown")]
+    [InlineData("bench --churn 5 --fate unknown", "--fate means nothing with --churn", "--lifetime")]
+    [InlineData("bench --guest filler --timeout soon", "'soon' is no time limit", "seconds")]
+    [InlineData("bench --guest filler --json /nowhere/b.json", "--json: '/nowhere/b.json' cannot be", "another")]
+    [InlineData("bench --guest filler --report /nowhere/r.html", "--report: '/nowhere/r.html' cannot be", "another")]
+    [InlineData("bench --guest filler --color mauve", "--color takes no 'mauve'", "always")]
+    [InlineData("bench --against kvm --memory 256M --pages 4k,2m", "no huge pages for a VM of 256 MB", "512M on")]
+    [InlineData("run --guest filler --memory 1K", "cannot have 1K", "32M")]
+    [InlineData("run --guest filler --policy all", "one policy", "--policy")]
+    [InlineData("run --guest filler --kernel x", "--guest filler takes no --kernel", "leave")]
+    [InlineData("run --kernel /no/such/Image", "the kernel cannot be read", "--kernel")]
+    [InlineData("sim --machine pdp11", "there is no machine 'pdp11'", "d05, emag")]
+    [InlineData("sim --set speed=1", "there is no figure 'speed'", "dc_line_local")]
+    [InlineData("sim --set tlbi_wait=long", "'long' is no value for tlbi_wait", "ns")]
+    [InlineData("sim --set sockets=3", "PEs do not divide into 3 sockets", "")]
+    [InlineData("sim --pages 8k", "unknown page size '8k'", "4k, 2m, 1g, thp")]
+    [InlineData("sim --die bravely", "unknown way to die 'bravely'", "exit, kill, munmap, slot, madvise, mremap")]
+    [InlineData("sim --policy none", "unknown policy 'none'", "before-series")]
+    [InlineData("sim --memory 3T", "cannot have 3T", "512G")]
+    [InlineData("sim --sweep pages=1..2", "'pages=1..2' is no sweep", "memory=1G..512G")]
+    [InlineData("sim --sweep memory=2G..1G", "goes backwards", "smaller")]
+    [InlineData("sim --vcpus 0", "'0' is no number of vCPUs", "1 to 64")]
+    [InlineData("sim --seed -1", "-1", "")]
+    [InlineData("sim --memory 512G --machine rpi4", "rpi4 has 8 GB, of which the host keeps some", "--memory")]
+    [InlineData("sim --report /nowhere/r.html", "--report: '/nowhere/r.html' cannot be", "another")]
+    [InlineData("sim --check --ablate", "--ablate means nothing with --check", "leave one")]
+    [InlineData("sim --check --json x", "--json means nothing with --check", "leave one")]
+    [InlineData("sim --check --report x", "--report means nothing with --check", "leave one")]
+    [InlineData("sim --check --memory 2G", "--check judges VMs of up to 1 GB, not of 2 GB", "--memory")]
+    [InlineData("sim --check --vcpus 32", "--check judges up to 31 vCPUs", "--vcpus")]
+    [InlineData("replay", "", "replay --help")]
+    [InlineData("replay /no/such/trace", "'/no/such/trace' cannot be read", "file")]
+    [InlineData("replay quietus.img", "line 1: this is no text of ftrace", "docs/replay.md")]
+    [InlineData("replay quietus.img --cause war", "unknown cause 'war'", "munmap, madvise, mremap, mprotect")]
+    [InlineData("replay quietus.img --json /nowhere/b.json", "--json: '/nowhere/b.json' cannot be", "another")]
+    [InlineData("check --policies fast", "unknown policy 'fast'", "before-series, patch5")]
+    [InlineData("check --seed zero", "--seed takes no 'zero'", "from 1 to")]
+    [InlineData("check --steps 0", "--steps takes no '0'", "from 1 to")]
+    [InlineData("check --jobs 1000", "--jobs takes no '1000'", "1 to 256")]
+    [InlineData("doctor --verbose", "--verbose", "doctor --help")]
+    public void Bad_arguments_are_one_clear_error_and_exit_code_2(string arguments, string says, string next)
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.Run(arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+        outcome.Code.ShouldBe(2, outcome.Errors);
+        outcome.Output.ShouldBeEmpty();
+        outcome.Errors.ShouldStartWith("quietus: ");
+        outcome.Errors.ShouldContain(says);
+        outcome.Errors.ShouldContain("  next: ");
+        outcome.Errors.ShouldContain(next);
+        outcome.Errors.ShouldNotContain("   at ");
+        cli.Machines().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Memory_that_does_not_fit_the_host_is_refused_before_a_machine_starts()
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.With("QUIETUS_HOST_MEMORY_BYTES", "600000000")
+            .Run("bench", "--guest", "filler", "--memory", "1G");
+        outcome.Code.ShouldBe(2);
+        outcome.Errors.ShouldContain("the host has 572 MB to spare");
+        cli.Machines().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Two_jobs_need_the_memory_of_two_machines()
+    {
+        using var cli = new Cli();
+        cli.With("QUIETUS_HOST_MEMORY_BYTES", "1000000000");
+        cli.Run("bench", "--guest", "filler", "--policies", "fate", "--jobs", "2").Code.ShouldBe(2);
+        cli.Run("bench", "--guest", "filler", "--policies", "fate", "--jobs", "1").Code.ShouldBe(0);
+    }
+
+    [Fact]
+    public void A_host_without_QEMU_is_told_which_package_has_it()
+    {
+        using var cli = new Cli();
+        string empty = Directory.CreateDirectory(cli.PathOf("bin")).FullName;
+        string dotnet = Environment.ProcessPath!;
+        File.CreateSymbolicLink(
+            Path.Combine(empty, "dotnet"), Path.GetFileName(dotnet) == "dotnet" ? dotnet : "/usr/bin/dotnet");
+        Cli.Outcome outcome = cli.With("QUIETUS_QEMU", null).With("PATH", empty).Run("bench", "--guest", "filler");
+        outcome.Code.ShouldBe(77, outcome.Errors);
+        outcome.Errors.ShouldContain("qemu-system-aarch64 is not installed");
+        outcome.Errors.ShouldContain("apt-get install qemu-system-arm");
+    }
+
+    [Theory]
+    [InlineData("old", "QEMU 5.2.0 is too old; 7.1 is needed")]
+    [InlineData("stranger", "does not answer like QEMU: 'GNU bash")]
+    public void A_QEMU_that_cannot_serve_is_refused(string mode, string says)
+    {
+        using var cli = new Cli(mode);
+        Cli.Outcome outcome = cli.Run("bench", "--guest", "filler");
+        outcome.Code.ShouldBe(77);
+        outcome.Errors.ShouldContain(says);
+    }
+
+    [Fact]
+    public void A_missing_image_is_named()
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.With("QUIETUS_IMAGE", "/nowhere/quietus.img").Run("run", "--guest", "filler");
+        outcome.Code.ShouldBe(77);
+        outcome.Errors.ShouldContain("image /nowhere/quietus.img has not been built");
+    }
+
+    [Fact]
+    public void A_Linux_guest_that_was_never_fetched_is_not_supported_when_asked_for()
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.Run("bench", "--guest", "linux");
+        outcome.Code.ShouldBe(77);
+        outcome.Errors.ShouldContain("no Linux guest in " + cli.Cache);
+    }
+
+    [Fact]
+    public void A_cache_that_cannot_be_written_is_named()
+    {
+        using var cli = new Cli();
+        string file = cli.WriteFile("occupied", [1]);
+        Cli.Outcome outcome = cli.With("QUIETUS_CACHE", file).Run("bench", "--guest", "filler");
+        outcome.Code.ShouldBe(1);
+        outcome.Errors.ShouldContain("cache folder");
+        outcome.Errors.ShouldContain("QUIETUS_CACHE");
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("run")]
+    [InlineData("bench")]
+    [InlineData("sim")]
+    [InlineData("replay")]
+    [InlineData("check")]
+    [InlineData("doctor")]
+    public void Help_ends_with_an_example(string verb)
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.Run([.. verb.Split(' ', StringSplitOptions.RemoveEmptyEntries), "--help"]);
+        outcome.Code.ShouldBe(0);
+        outcome.Output.ShouldContain("Example:\n  ./quietus " + verb);
+        outcome.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void The_example_of_bench_works_as_it_stands()
+    {
+        using var cli = new Cli();
+        string help = cli.Run("bench", "--help").Output;
+        string example = help[help.IndexOf("./quietus ", StringComparison.Ordinal)..].Trim();
+        Cli.Outcome outcome = cli.Run(example.Split(' ')[1..]);
+        outcome.Code.ShouldBe(0, outcome.Errors);
+        File.Exists(cli.PathOf("bench.json")).ShouldBeTrue();
+    }
+
+    [Fact]
+    public void The_version_is_the_build_s()
+    {
+        using var cli = new Cli();
+        cli.Run("--version").Output.Trim().ShouldBe("0.1.0");
+    }
+}

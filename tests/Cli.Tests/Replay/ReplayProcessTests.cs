@@ -1,0 +1,87 @@
+using System;
+using System.IO;
+using System.Linq;
+using System.Text.Json;
+using Shouldly;
+using Xunit;
+
+namespace Quietus.Cli.Tests.Replay;
+
+public sealed class ReplayProcessTests
+{
+    [Theory]
+    [InlineData("linux-guest-4k-munmap-n1")]
+    [InlineData("linux-guest-4k-kill-n1")]
+    [InlineData("linux-guest-thp-munmap-n1")]
+    [InlineData("munmap-2M-4k")]
+    [InlineData("mprotect-2M-4k")]
+    [InlineData("slot-2M-4k")]
+    [InlineData("kill-2M-4k")]
+    [InlineData("munmap-16M-thp")]
+    [InlineData("kill-16M-thp")]
+    public void Every_trace_is_compared_in_80_columns(string name)
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.Run("replay", Trace(name), "--policy", "all");
+        outcome.Code.ShouldBe(0, outcome.Errors);
+        outcome.Errors.ShouldBeEmpty();
+        outcome.Output.Split('\n').ShouldAllBe(line => line.Length <= 80);
+        outcome.Output.ShouldStartWith(name + ".txt.gz: ");
+        outcome.Output.ShouldContain("vmid-at-death: ");
+        outcome.Output.ShouldNotContain("Note: ");
+        outcome.Output.ShouldNotContain("\e");
+    }
+
+    [Fact]
+    public void The_JSON_has_the_trace_the_rows_and_the_named_differences()
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.Run("replay", Trace("munmap-2M-4k"), "--machine", "d05,modern", "--json", "-");
+        outcome.Code.ShouldBe(0, outcome.Errors);
+        using JsonDocument document = JsonDocument.Parse(outcome.Output);
+        JsonElement root = document.RootElement;
+        root.GetProperty("schema").GetString().ShouldBe("quietus.replay/1");
+        root.GetProperty("traced").GetProperty("unmap").GetProperty("leaf_tlbi").GetInt64().ShouldBe(512);
+        root.GetProperty("rows").EnumerateArray()
+            .Select(row => row.GetProperty("machine").GetString() + "/" + row.GetProperty("policy").GetString())
+            .ShouldBe(
+            [
+                "d05/before-series", "d05/series", "d05/fate",
+                "modern/before-series", "modern/series", "modern/fate",
+            ]);
+        root.GetProperty("rows")[0].GetProperty("unmap").GetProperty("tlbi_ipa").GetInt64().ShouldBe(514);
+        root.GetProperty("rows")[3].GetProperty("unmap").GetProperty("dc_lines").GetInt64().ShouldBe(0);
+        root.GetProperty("differences").EnumerateArray().Select(item => item.GetProperty("name").GetString())
+            .ShouldContain("forced-write-back");
+    }
+
+    [Fact]
+    public void What_is_missing_of_a_trace_is_said()
+    {
+        using var cli = new Cli();
+        string[] lines = File.ReadAllLines(Path.Combine(AppContext.BaseDirectory, "Data", "small.txt"));
+        string text = string.Join('\n', lines.Take(9).Append("noise").Append("CPU:1 [LOST 7 EVENTS]")) + "\nhalf";
+        string file = cli.WriteFile("cut.txt", System.Text.Encoding.UTF8.GetBytes(text));
+        Cli.Outcome outcome = cli.Run("replay", file);
+        outcome.Code.ShouldBe(0, outcome.Errors);
+        string said = outcome.Output.ReplaceLineEndings(" ");
+        said.ShouldContain("7 events were lost");
+        said.ShouldContain("1 line is no event, the first is line 10");
+        said.ShouldContain("the last line has no end");
+        said.ShouldContain("the trace ends before the VM does");
+    }
+
+    [Fact]
+    public void A_map_above_what_a_simulated_machine_has_is_refused()
+    {
+        using var cli = new Cli();
+        string file = cli.WriteFile("high.txt", System.Text.Encoding.UTF8.GetBytes(
+            "a-1 [0] .... 1.0: s2map: addr=0x1000 size=0x1000 phys=0xf0000000000 prot=0x6\n"));
+        Cli.Outcome outcome = cli.Run("replay", file);
+        outcome.Code.ShouldBe(2);
+        outcome.Errors.ShouldContain("above 8 TB");
+    }
+
+    private static string Trace(string name) =>
+        Path.Combine(AppContext.BaseDirectory, "Data", name + ".txt.gz");
+}

@@ -1,0 +1,135 @@
+using System.Diagnostics;
+using System.IO;
+using Shouldly;
+using Xunit;
+
+namespace Quietus.Cli.Tests.Run;
+
+public sealed class RunProcessTests
+{
+    [Fact]
+    public void Piped_input_reaches_the_guest_and_its_power_off_is_exit_code_0()
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.RunWithInput("poweroff\n", "run", "--guest", "filler", "--memory", "64M");
+        outcome.Code.ShouldBe(0, outcome.Errors);
+        outcome.Output.ShouldContain("filler: hello");
+        outcome.Output.ShouldContain("echo:poweroff\n");
+        outcome.Errors.ShouldContain("the VM has ended: guest power-off");
+    }
+
+    [Fact]
+    public void Input_from_a_file_is_read_once()
+    {
+        using var cli = new Cli();
+        cli.WriteFile("input", "one line\npoweroff\n"u8.ToArray());
+        Cli.Outcome outcome = cli.Shell("$Q run --guest filler --memory 64M <input");
+        outcome.Code.ShouldBe(0, outcome.Errors);
+        outcome.Output.Split("one line").Length.ShouldBe(2);
+    }
+
+    [Fact]
+    public void The_end_of_the_input_does_not_end_the_VM_and_the_time_limit_is_124()
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.Run("run", "--guest", "filler", "--memory", "64M", "--timeout", "2");
+        outcome.Code.ShouldBe(124);
+        outcome.Errors.ShouldContain("still running after 2 s");
+    }
+
+    [Theory]
+    [InlineData("guest-faults", "the VM was stopped: stage 2 abort outside every slot")]
+    [InlineData("panics", "the hypervisor has panicked")]
+    [InlineData("dies-midway", "QEMU ended unexpectedly")]
+    public void A_VM_that_ends_badly_is_exit_code_1(string mode, string says)
+    {
+        using var cli = new Cli(mode);
+        Cli.Outcome outcome = cli.Run("run", "--guest", "filler", "--memory", "64M");
+        outcome.Code.ShouldBe(1);
+        outcome.Errors.ShouldContain(says);
+    }
+
+    [Fact]
+    public void Ctrl_C_on_a_pipe_is_130()
+    {
+        using var cli = new Cli("hangs-midway");
+        using Process process = cli.Start("run", "--guest", "filler", "--memory", "64M");
+        cli.WaitForMachines();
+        Cli.Signal(process, Cli.Interrupt);
+        Cli.Finish(process).Code.ShouldBe(130);
+    }
+
+    [Fact]
+    public void On_a_terminal_Ctrl_A_x_ends_the_VM_and_the_terminal_is_as_it_was()
+    {
+        using var cli = new Cli();
+        File.WriteAllText(
+            cli.PathOf("session.sh"),
+            "stty -g >before\n$Q run --guest filler --memory 64M\necho \"code=$?\"\nstty -g >after\n");
+        Cli.Outcome outcome = cli.Shell(
+            "(sleep 2; printf 'ab\\003c\\001h'; sleep 0.5; printf '\\001\\001\\001x'; sleep 2)"
+            + " | script -qec 'sh session.sh' /dev/null");
+        outcome.Output.ShouldContain("echo:ab\u0003c");
+        outcome.Output.ShouldContain("Ctrl-A x ends the VM");
+        outcome.Output.ShouldContain("[quietus] killed with");
+        outcome.Output.ShouldContain("code=0");
+        outcome.Output.ShouldNotContain('\e');
+        File.ReadAllText(cli.PathOf("after")).ShouldBe(File.ReadAllText(cli.PathOf("before")));
+    }
+
+    [Fact]
+    public void A_terminal_is_restored_when_the_machine_dies()
+    {
+        using var cli = new Cli("dies-midway");
+        File.WriteAllText(
+            cli.PathOf("session.sh"),
+            "stty -g >before\n$Q run --guest filler --memory 64M\necho \"code=$?\"\nstty -g >after\n");
+        Cli.Outcome outcome = cli.Shell("(sleep 3) | script -qec 'sh session.sh' /dev/null");
+        outcome.Output.ShouldContain("code=1");
+        File.ReadAllText(cli.PathOf("after")).ShouldBe(File.ReadAllText(cli.PathOf("before")));
+    }
+
+    [Fact]
+    public void A_kernel_of_one_s_own_is_checked_packed_and_given_to_the_machine()
+    {
+        using var cli = new Cli();
+        string kernel = cli.WriteFile("Image", Guests.KernelImageTests.MakeImage());
+        string initrd = cli.WriteFile("initrd", Guests.CpioWriterTests.MakeArchive(("init", [1, 2, 3])));
+        Cli.Outcome outcome = cli.RunWithInput(
+            "poweroff\n", "run", "--kernel", kernel, "--initrd", initrd, "--memory", "128M", "--cpus", "3");
+        outcome.Code.ShouldBe(0, outcome.Errors);
+        string arguments = cli.MachineArguments().ShouldHaveSingleItem();
+        arguments.ShouldContain("-smp 4");
+        arguments.ShouldContain("guests.cpio");
+        arguments.ShouldNotContain("-icount");
+    }
+
+    [Fact]
+    public void A_kernel_that_does_not_fit_into_the_VM_is_refused()
+    {
+        using var cli = new Cli();
+        string kernel = cli.WriteFile("Image", Guests.KernelImageTests.MakeImage(imageSize: 60L << 20));
+        Cli.Outcome outcome = cli.Run("run", "--kernel", kernel, "--memory", "64M");
+        outcome.Code.ShouldBe(2);
+        outcome.Errors.ShouldContain("too little for this linux guest");
+        outcome.Errors.ShouldContain("at least --memory 76M");
+    }
+
+    [Fact]
+    public void Doctor_says_whether_bench_can_run()
+    {
+        using var cli = new Cli();
+        Cli.Outcome good = cli.Run("doctor");
+        good.Code.ShouldBe(0, good.Output);
+        good.Output.ShouldContain("This host can run ./quietus bench.");
+        Cli.Outcome json = cli.Run("doctor", "--json");
+        json.Code.ShouldBe(0);
+        System.Text.Json.JsonDocument.Parse(json.Output).RootElement.GetProperty("schema").GetString()
+            .ShouldBe("quietus.doctor/1");
+        Cli.Outcome bad = cli.With("QUIETUS_QEMU", "/nowhere/qemu").Run("doctor");
+        bad.Code.ShouldBe(77);
+        bad.Output.ShouldContain("MISSING  QEMU");
+        bad.Output.ShouldContain("qemu-system-arm");
+        cli.Machines().ShouldBeEmpty();
+    }
+}

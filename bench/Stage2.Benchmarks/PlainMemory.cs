@@ -97,7 +97,7 @@ internal readonly struct PlainMachine(PlainMemory memory) : IStage2Machine
 
     public bool IsShared(Pa memory) => false;
 
-    public void CopyTable(Pa to, Pa from) => throw new NotSupportedException("no benchmark forks");
+    public void CopyTable(Pa target, Pa source) => throw new NotSupportedException("no benchmark forks");
 
     public bool TakeRoot(uint tables, out Pa root)
     {

@@ -112,7 +112,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         int translationFaultLevel = UnknownLevel)
     {
         ticket = default;
-        if (!Exists)
+        if (!CanChange)
         {
             return FaultResult.NoMemory;
         }
@@ -275,6 +275,13 @@ public partial struct GuestMemory<TFormat, TMachine>
             return now.Attributes.Accessed
                 ? FaultResult.Mapped
                 : FromStage2ForFault(_table.MarkAccessed(ref machine, AlignDown(ipa, GranuleBytes)));
+        }
+
+        if (ticket.Access == AccessKind.Write && IsShared(ref machine, now.Output))
+        {
+            FaultResult copied = CopyOnWrite(ref machine, ref slot, ipa, in now);
+            machine.Pool.ForgetReservation(ref machine.Frames);
+            return copied;
         }
 
         if (slot.Slot.Backing == SlotBacking.Host)

@@ -13,9 +13,9 @@ public partial struct GuestMemory<TFormat, TMachine>
     /// </summary>
     public MemoryResult ReplaceHostPage(ref TMachine machine, Ipa ipa, Pa page)
     {
-        if (!Exists)
+        if (!CanChange)
         {
-            return MemoryResult.NoMemory;
+            return WhyUnchangeable;
         }
 
         int number = _slots.Find(ipa);

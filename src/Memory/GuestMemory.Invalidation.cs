@@ -63,6 +63,11 @@ public partial struct GuestMemory<TFormat, TMachine>
             check = SplitAt(ref machine, range.End);
         }
 
+        if (check == MemoryResult.Ok && _table.IsFork)
+        {
+            check = OwnTables(ref machine, in range);
+        }
+
         if (check != MemoryResult.Ok)
         {
             machine.Pool.ForgetReservation(ref machine.Frames);
@@ -116,6 +121,24 @@ public partial struct GuestMemory<TFormat, TMachine>
         return result;
     }
 
+    /// <summary>A fork's tables that the invalidation will write are made its own first: only this can fail.</summary>
+    private MemoryResult OwnTables(ref TMachine machine, in NotifierRange range)
+    {
+        for (int i = 0; i < _slots.End; i++)
+        {
+            ref MemorySlot slot = ref _slots[i];
+            ulong from = Larger(range.Start.Value, slot.First);
+            ulong to = Smaller(range.End.Value, slot.First + slot.Bytes);
+            if (slot.Exists && from < to
+                && _table.OwnForUnmap(ref machine, new Ipa(from), new Ipa(to)) != Stage2Result.Done)
+            {
+                return MemoryResult.OutOfMemory;
+            }
+        }
+
+        return MemoryResult.Ok;
+    }
+
     /// <summary>
     /// The host's change is done: faults look pages up again. <see cref="MemoryResult.BadArgument"/> when no
     /// invalidation was in progress.
@@ -129,9 +152,9 @@ public partial struct GuestMemory<TFormat, TMachine>
     public MemoryResult Age(ref TMachine machine, Ipa start, ulong bytes, out bool young)
     {
         young = false;
-        if (!Exists)
+        if (!CanChange)
         {
-            return MemoryResult.NoMemory;
+            return WhyUnchangeable;
         }
 
         var cursor = new RangeCursor(start, bytes);
@@ -180,9 +203,9 @@ public partial struct GuestMemory<TFormat, TMachine>
 
     private MemoryResult Check(in NotifierRange range)
     {
-        if (!Exists)
+        if (!CanChange)
         {
-            return MemoryResult.NoMemory;
+            return WhyUnchangeable;
         }
 
         if (range.Event > NotifierEvent.Exclusive || range.Fate > PageFate.StaysInPlace)

@@ -53,6 +53,7 @@ public partial struct GuestMemory<TFormat, TMachine>
     private InvalidationState _invalidation;
     private MaintenancePolicy _policy;
     private bool _guestMayHaveUncachedAlias;
+    private bool _isFrozen;
 
     /// <summary>
     /// Makes an empty memory: adopts the machine's frame record and builds the root.
@@ -130,9 +131,9 @@ public partial struct GuestMemory<TFormat, TMachine>
     public MemoryResult AddSlot(Ipa start, ulong bytes, SlotOptions options, out int number)
     {
         number = SlotTable.None;
-        return Exists
+        return CanChange
             ? _slots.Add(start, bytes, options, GranuleBytes, Geometry.IpaLimit, out number)
-            : MemoryResult.NoMemory;
+            : WhyUnchangeable;
     }
 
     /// <summary>
@@ -141,9 +142,9 @@ public partial struct GuestMemory<TFormat, TMachine>
     /// </summary>
     public MemoryResult RemoveSlot(ref TMachine machine, int number)
     {
-        if (!Exists)
+        if (!CanChange)
         {
-            return MemoryResult.NoMemory;
+            return WhyUnchangeable;
         }
 
         if (!_slots.Exists(number))

@@ -40,5 +40,5 @@ public interface IMemoryMachine : IStage2Machine, IVmidInvalidation
     /// Copies guest memory by cacheable loads and stores. A whole number of granules, of which the PoC and the caches
     /// hold the same.
     /// </summary>
-    void CopyFrame(Pa to, Pa from, ulong bytes);
+    void CopyFrame(Pa target, Pa source, ulong bytes);
 }

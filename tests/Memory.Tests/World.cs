@@ -214,10 +214,10 @@ internal readonly struct TestMachine(World world, VmRecord vm) : IMemoryMachine
         return VmTables.IsShared(ref self, memory);
     }
 
-    public void CopyTable(Pa to, Pa from)
+    public void CopyTable(Pa target, Pa source)
     {
         TestMachine self = this;
-        VmTables.Copy(ref self, to, from);
+        VmTables.Copy(ref self, target, source);
     }
 
     public bool TakeRoot(uint tables, out Pa root)
@@ -309,7 +309,7 @@ internal readonly struct TestMachine(World world, VmRecord vm) : IMemoryMachine
         world.Log?.Add($"ic {start.Value:x}+{bytes:x}");
     }
 
-    public void CopyFrame(Pa to, Pa from, ulong bytes) => world.Copy(to.Value, from.Value, bytes);
+    public void CopyFrame(Pa target, Pa source, ulong bytes) => world.Copy(target.Value, source.Value, bytes);
 
     public void ZeroFrame(Pa start, ulong bytes) => world.Zero(start.Value, bytes);
 

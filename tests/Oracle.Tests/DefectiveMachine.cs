@@ -128,9 +128,9 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
 
     public bool IsShared(Pa memory) => _inner.IsShared(memory);
 
-    public void CopyTable(Pa to, Pa from) => _inner.CopyTable(to, from);
+    public void CopyTable(Pa target, Pa source) => _inner.CopyTable(target, source);
 
-    public void CopyFrame(Pa to, Pa from, ulong bytes) => _inner.CopyFrame(to, from, bytes);
+    public void CopyFrame(Pa target, Pa source, ulong bytes) => _inner.CopyFrame(target, source, bytes);
 
     public bool TakeRoot(uint tables, out Pa root) => _inner.TakeRoot(tables, out root);
 

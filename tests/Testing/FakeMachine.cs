@@ -32,7 +32,7 @@ public readonly struct FakeMachine(FakeWorld world, int vm = 0) : IStage2Machine
 
     public bool IsShared(Pa memory) => world.OwnerOf(memory.Value) != vm;
 
-    public void CopyTable(Pa to, Pa from) => world.Copy(to.Value, from.Value);
+    public void CopyTable(Pa target, Pa source) => world.Copy(target.Value, source.Value);
 
     public void ReturnTable(Pa table) => world.Return(table.Value, vm);
 

@@ -69,7 +69,7 @@ public interface IMachineObserver
     void Zeroed(Pa start, ulong bytes);
 
     /// <summary>Guest memory was copied through the caches.</summary>
-    void Copied(Pa to, Pa from, ulong bytes);
+    void Copied(Pa target, Pa source, ulong bytes);
 
     /// <summary>Table pages were handed out.</summary>
     void TookTables(Pa first, uint count);

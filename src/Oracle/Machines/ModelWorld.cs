@@ -238,10 +238,10 @@ public readonly struct ModelMachine(ModelWorld world, ModelVm vm, MachineFeature
         return VmTables.IsShared(ref self, memory);
     }
 
-    public void CopyTable(Pa to, Pa from)
+    public void CopyTable(Pa target, Pa source)
     {
         ModelMachine self = this;
-        VmTables.Copy(ref self, to, from);
+        VmTables.Copy(ref self, target, source);
     }
 
     public bool TakeRoot(uint tables, out Pa root)
@@ -304,7 +304,7 @@ public readonly struct ModelMachine(ModelWorld world, ModelVm vm, MachineFeature
     {
     }
 
-    public void CopyFrame(Pa to, Pa from, ulong bytes)
+    public void CopyFrame(Pa target, Pa source, ulong bytes)
     {
     }
 

@@ -88,10 +88,10 @@ public struct ObservedMachine<TMachine, TObserver> : IMemoryMachine
 
     public bool IsShared(Pa memory) => _inner.IsShared(memory);
 
-    public void CopyTable(Pa to, Pa from)
+    public void CopyTable(Pa target, Pa source)
     {
         ObservedMachine<TMachine, TObserver> self = this;
-        VmTables.Copy(ref self, to, from);
+        VmTables.Copy(ref self, target, source);
     }
 
     public bool TakeRoot(uint tables, out Pa root)
@@ -180,10 +180,10 @@ public struct ObservedMachine<TMachine, TObserver> : IMemoryMachine
         _observer.Maintains(CacheKind.Instruction, start, bytes);
     }
 
-    public void CopyFrame(Pa to, Pa from, ulong bytes)
+    public void CopyFrame(Pa target, Pa source, ulong bytes)
     {
-        _inner.CopyFrame(to, from, bytes);
-        _observer.Copied(to, from, bytes);
+        _inner.CopyFrame(target, source, bytes);
+        _observer.Copied(target, source, bytes);
     }
 
     public void ZeroFrame(Pa start, ulong bytes)

@@ -106,10 +106,10 @@ public readonly struct SimulatedMachine : IMemoryMachine
     }
 
     /// <inheritdoc/>
-    public void CopyTable(Pa to, Pa from)
+    public void CopyTable(Pa target, Pa source)
     {
         SimulatedMachine self = this;
-        VmTables.Copy(ref self, to, from);
+        VmTables.Copy(ref self, target, source);
     }
 
     /// <inheritdoc/>
@@ -209,7 +209,7 @@ public readonly struct SimulatedMachine : IMemoryMachine
     }
 
     /// <inheritdoc/>
-    public void CopyFrame(Pa to, Pa from, ulong bytes) => Meter.PagesCopied += (long)(bytes >> 12);
+    public void CopyFrame(Pa target, Pa source, ulong bytes) => Meter.PagesCopied += (long)(bytes >> 12);
 
     /// <summary>Bit 0 of every descriptor (DDI 0487 D8.3).</summary>
     private const ulong ValidBit = 1;

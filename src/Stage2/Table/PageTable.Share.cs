@@ -192,6 +192,16 @@ public partial struct PageTable<TFormat, TMachine>
     }
 
     /// <summary>
+    /// Makes the tables that unmapping a range of whole granules would write the fork's own, so that it cannot run out
+    /// of them. What is mapped does not change.
+    /// </summary>
+    /// <returns>Done; OutOfRange; OutOfTables.</returns>
+    public Stage2Result OwnForUnmap(ref TMachine machine, Ipa start, Ipa end) =>
+        Exists && start <= end && end <= _geometry.IpaLimit
+            ? OwnRange(ref machine, start, end, BatchLevel)
+            : Stage2Result.OutOfRange;
+
+    /// <summary>
     /// <see cref="OwnPath"/> for all the tables, down to those of a level, that a range touches; and, below them, for
     /// the tables that the range covers in part. All of them are reserved before the first is made.
     /// </summary>

@@ -76,7 +76,7 @@ public interface IStage2Machine
     bool IsShared(Pa memory);
 
     /// <summary>Copies a table's entries into a table page of this VM's that nothing leads to yet.</summary>
-    void CopyTable(Pa to, Pa from);
+    void CopyTable(Pa target, Pa source);
 
     /// <summary>
     /// A root of <paramref name="tables"/> (1 to 16, a power of two) zeroed and contiguous table pages, aligned to

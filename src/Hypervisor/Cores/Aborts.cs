@@ -13,7 +13,7 @@ namespace Quietus.Hypervisor.Cores;
 /// <remarks>Invariant: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.</remarks>
 internal static unsafe class Aborts
 {
-    private const int Unknown = GuestMemory<Arm4K, El2Machine>.UnknownLevel;
+    private const int Unknown = GuestMemory<Arm<Granule4K>, El2Machine>.UnknownLevel;
 
     internal static void Handle(Vcpu* vcpu)
     {

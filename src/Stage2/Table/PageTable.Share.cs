@@ -47,13 +47,13 @@ public partial struct PageTable<TFormat, TMachine>
     /// without compare-exchange, and contiguous runs entry by entry.
     /// </para>
     /// </summary>
-    /// <returns>Done or Again, as the cursor says too; Misaligned, OutOfRange.</returns>
+    /// <returns>Done or Again; Misaligned, OutOfRange.</returns>
     public readonly Stage2Result Freeze(ref TMachine machine, ref RangeCursor cursor, UnmapFlags flags)
     {
         Stage2Result validity = Validate(ref cursor);
         if (validity != Stage2Result.Done)
         {
-            return cursor.Result = validity;
+            return validity;
         }
 
         Ipa start = cursor.Next;
@@ -197,9 +197,8 @@ public partial struct PageTable<TFormat, TMachine>
     /// </summary>
     /// <returns>Done; OutOfRange; OutOfTables.</returns>
     public Stage2Result OwnForUnmap(ref TMachine machine, Ipa start, Ipa end) =>
-        Exists && start <= end && end <= _geometry.IpaLimit
-            ? OwnRange(ref machine, start, end, BatchLevel)
-            : Stage2Result.OutOfRange;
+        !Exists || end < start || end > _geometry.IpaLimit ? Stage2Result.OutOfRange
+            : _isFork ? OwnRange(ref machine, start, end, BatchLevel) : Stage2Result.Done;
 
     /// <summary>
     /// <see cref="OwnPath"/> for all the tables, down to those of a level, that a range touches; and, below them, for

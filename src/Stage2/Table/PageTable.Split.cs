@@ -42,10 +42,35 @@ public partial struct PageTable<TFormat, TMachine>
     }
 
     /// <summary>
-    /// Splits, where it is asked for, the blocks that a range covers in part, and dissolves the contiguous runs that it
-    /// does. Nothing is changed when there are not enough tables.
+    /// Validates a range, makes the tables in which entries will be removed the VM's own, and takes out of the range's
+    /// way what must not be changed in part.
     /// </summary>
-    private Stage2Result IsolateRange(ref TMachine machine, Ipa start, Ipa end, PartialBlock partial)
+    /// <param name="removesFrom">The lowest level at which entries are removed one by one from a table that the range
+    /// covers whole; the root's, where none is.</param>
+    private Stage2Result PrepareRange(
+        ref TMachine machine, ref RangeCursor cursor, PartialBlock partial, int removesFrom)
+    {
+        Stage2Result validity = Validate(ref cursor);
+        if (validity == Stage2Result.Done && _isFork && removesFrom > _geometry.StartLevel)
+        {
+            validity = OwnRange(ref machine, cursor.Next, cursor.End, removesFrom);
+        }
+
+        return validity == Stage2Result.Done && cursor.Next < cursor.End
+            ? Isolate(ref machine, cursor.Next, cursor.End, partial)
+            : validity;
+    }
+
+    /// <summary>
+    /// Makes a range one that no leaf straddles: splits, where that is asked for, the blocks that it covers in part,
+    /// and dissolves the contiguous runs that it does. Operations on ranges do it themselves; callers that must know
+    /// beforehand whether there are tables enough do it first. Owes nothing.
+    /// </summary>
+    /// <param name="start">The range's start, which with its end is a multiple of the granule.</param>
+    /// <param name="end">The first address past the range.</param>
+    /// <param name="partial">What becomes of a block that is covered in part.</param>
+    /// <returns>Done; OutOfTables, and then nothing was changed.</returns>
+    public Stage2Result Isolate(ref TMachine machine, Ipa start, Ipa end, PartialBlock partial)
     {
         uint tables = 0;
         bool needed = EdgeNeeds(ref machine, start, partial, ref tables);

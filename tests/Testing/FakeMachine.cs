@@ -21,10 +21,17 @@ public readonly struct FakeMachine(FakeWorld world, int vm = 0) : IStage2Machine
 
     public ulong ReadEntry(Pa entry) => world.Read(entry.Value);
 
-    public void WriteEntry(Pa entry, ulong value) => world.Write(entry.Value, value);
+    public void WriteEntry(Pa entry, ulong value)
+    {
+        MustOwn(entry);
+        world.Write(entry.Value, value);
+    }
 
-    public bool CompareExchangeEntry(Pa entry, ulong expected, ulong desired) =>
-        world.CompareExchange(entry.Value, expected, desired);
+    public bool CompareExchangeEntry(Pa entry, ulong expected, ulong desired)
+    {
+        MustOwn(entry);
+        return world.CompareExchange(entry.Value, expected, desired);
+    }
 
     public bool ReserveTables(uint count) => world.Reserve(count);
 
@@ -70,4 +77,14 @@ public readonly struct FakeMachine(FakeWorld world, int vm = 0) : IStage2Machine
 
     public void InvalidateInstructionCache(Pa start, ulong bytes) =>
         world.Note(MachineOperation.InvalidateInstructionCache, start.Value, bytes);
+
+    /// <summary>No VM writes a table of another.</summary>
+    private void MustOwn(Pa entry)
+    {
+        if (world.OwnerOf(entry.Value) != vm)
+        {
+            throw new System.InvalidOperationException(
+                $"VM {vm} writes {entry.Value:x}, in a table of VM {world.OwnerOf(entry.Value)}.");
+        }
+    }
 }

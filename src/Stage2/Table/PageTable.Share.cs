@@ -206,9 +206,11 @@ public partial struct PageTable<TFormat, TMachine>
     /// </summary>
     private Stage2Result OwnRange(ref TMachine machine, Ipa start, Ipa end, int level)
     {
+        // The root is the VM's own.
+        Ipa first = level > _geometry.StartLevel ? start : end;
         uint tables = 0;
         Ipa next;
-        for (Ipa ipa = start; ipa < end; ipa = next)
+        for (Ipa ipa = first; ipa < end; ipa = next)
         {
             tables += SharedTablesFrom(ref machine, ipa, start, level, out next);
         }
@@ -224,7 +226,7 @@ public partial struct PageTable<TFormat, TMachine>
         }
 
         Stage2Result result = Stage2Result.Done;
-        for (Ipa ipa = start; ipa < end && result == Stage2Result.Done; ipa = next)
+        for (Ipa ipa = first; ipa < end && result == Stage2Result.Done; ipa = next)
         {
             _ = SharedTablesFrom(ref machine, ipa, start, level, out next);
             result = OwnPath(ref machine, ipa, level);
@@ -394,7 +396,10 @@ public partial struct PageTable<TFormat, TMachine>
         return run.Start + ((address - run.Address.Value) >> EntryShift << LevelShift(level));
     }
 
-    /// <summary>Cleans and invalidates to the PoC what a range's own tables map, and completes it.</summary>
+    /// <summary>
+    /// Cleans and invalidates to the PoC what a range's tables map, and completes it. What is shared was cleaned when
+    /// its owner was frozen, and has not been written since.
+    /// </summary>
     private readonly void CleanRange(ref TMachine machine, Ipa ipa, Ipa end)
     {
         NoSink none = default;
@@ -402,13 +407,15 @@ public partial struct PageTable<TFormat, TMachine>
         {
             Run run = RunAt(ref machine, ipa, end, ulong.MaxValue);
             ipa = run.Start;
-            if (run.Level == Stage2Geometry.LastLevel || IsSharedTable(ref machine, run.Address))
+            if (IsSharedTable(ref machine, run.Address))
             {
-                if (!IsSharedTable(ref machine, run.Address))
-                {
-                    WalkLeaves(ref machine, run.Address, run.Entries, ipa, true, false, ref none);
-                }
+                ipa += run.Entries << LevelShift(run.Level);
+                continue;
+            }
 
+            if (run.Level == Stage2Geometry.LastLevel && !_isFork)
+            {
+                WalkLeaves(ref machine, run.Address, run.Entries, ipa, true, false, ref none);
                 ipa += run.Entries << LevelShift(run.Level);
                 continue;
             }
@@ -416,17 +423,20 @@ public partial struct PageTable<TFormat, TMachine>
             for (; run.Entries != 0; run.Entries--, run.Address += 1UL << EntryShift, ipa += LevelBytes(run.Level))
             {
                 ulong entry = machine.ReadEntry(run.Address);
-                if (TFormat.IsValid(entry))
+                if (!TFormat.IsValid(entry))
                 {
-                    if (TFormat.IsTable(entry, run.Level))
-                    {
-                        break;
-                    }
+                    continue;
+                }
 
-                    if (!TFormat.IsDevice(entry, _forcedWriteBack))
-                    {
-                        machine.CleanInvalidateToPoC(TFormat.OutputAddress(entry, run.Level), LevelBytes(run.Level));
-                    }
+                if (TFormat.IsTable(entry, run.Level))
+                {
+                    break;
+                }
+
+                Pa output = TFormat.OutputAddress(entry, run.Level);
+                if (!TFormat.IsDevice(entry, _forcedWriteBack) && !(_isFork && machine.IsShared(output)))
+                {
+                    machine.CleanInvalidateToPoC(output, LevelBytes(run.Level));
                 }
             }
         }

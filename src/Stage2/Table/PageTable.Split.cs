@@ -41,17 +41,19 @@ public partial struct PageTable<TFormat, TMachine>
         return Stage2Result.Done;
     }
 
+    private const int RemovesNothing = -1;
+
     /// <summary>
     /// Validates a range, makes the tables in which entries will be removed the VM's own, and takes out of the range's
     /// way what must not be changed in part.
     /// </summary>
     /// <param name="removesFrom">The lowest level at which entries are removed one by one from a table that the range
-    /// covers whole; the root's, where none is.</param>
+    /// covers whole; <see cref="RemovesNothing"/>.</param>
     private Stage2Result PrepareRange(
         ref TMachine machine, ref RangeCursor cursor, PartialBlock partial, int removesFrom)
     {
         Stage2Result validity = Validate(ref cursor);
-        if (validity == Stage2Result.Done && _isFork && removesFrom > _geometry.StartLevel)
+        if (validity == Stage2Result.Done && _isFork && removesFrom != RemovesNothing)
         {
             validity = OwnRange(ref machine, cursor.Next, cursor.End, removesFrom);
         }

@@ -106,7 +106,7 @@ public partial struct PageTable<TFormat, TMachine>
     {
         debt = default;
         Stage2Result validity = partial == PartialBlock.Split
-            ? PrepareRange(ref machine, ref cursor, partial, _geometry.StartLevel)
+            ? PrepareRange(ref machine, ref cursor, partial, RemovesNothing)
             : Validate(ref cursor);
         if (validity != Stage2Result.Done)
         {

@@ -177,18 +177,22 @@ public partial struct PageTable<TFormat, TMachine>
     private Stage2Result OwnPath(ref TMachine machine, Ipa ipa, int level)
     {
         WalkShared(ref machine, ipa, level, out SharedPath path);
-        if (path.Top == path.Level)
-        {
-            return Stage2Result.Done;
-        }
-
-        if (!machine.ReserveTables((uint)(path.Level - path.Top)))
+        if (path.Top != path.Level && !machine.ReserveTables((uint)(path.Level - path.Top)))
         {
             return Stage2Result.OutOfTables;
         }
 
-        Relink(ref machine, ipa, in path, path.Level, path.Entries[path.Level]);
+        TakePath(ref machine, ipa, in path);
         return Stage2Result.Done;
+    }
+
+    /// <summary><see cref="OwnPath"/> of a path whose tables are reserved.</summary>
+    private void TakePath(ref TMachine machine, Ipa ipa, in SharedPath path)
+    {
+        if (path.Top != path.Level)
+        {
+            Relink(ref machine, ipa, in path, path.Level, path.Entries[path.Level]);
+        }
     }
 
     /// <summary>

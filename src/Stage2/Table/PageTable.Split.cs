@@ -134,8 +134,9 @@ public partial struct PageTable<TFormat, TMachine>
         _ = Descend(ref machine, edge, Stage2Geometry.LastLevel, out int level, out _);
         if (_isFork)
         {
-            // The tables are reserved, so it cannot fail.
-            _ = OwnPath(ref machine, edge, level);
+            // The tables are reserved.
+            WalkShared(ref machine, edge, level, out SharedPath path);
+            TakePath(ref machine, edge, in path);
         }
 
         Split(ref machine, edge, partial == PartialBlock.Split ? LevelOfEdge(edge, level) : level);

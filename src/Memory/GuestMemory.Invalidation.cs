@@ -55,8 +55,8 @@ public partial struct GuestMemory<TFormat, TMachine>
         MemoryResult check = Check(in range);
         for (int i = 0; i < _slots.End && check == MemoryResult.Ok; i++)
         {
-            // Blocks that straddle an edge are split, and a fork gets tables of its own, before anything is unmapped: only
-            // this can run out of memory.
+            // Blocks that straddle an edge are split, and a fork gets tables of its own, before anything is unmapped:
+            // only this can run out of memory.
             ref MemorySlot slot = ref _slots[i];
             Ipa from = new(Larger(range.Start.Value, slot.First));
             Ipa to = new(Smaller(range.End.Value, slot.First + slot.Bytes));

@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Quietus.Analyzers.Tests;
 
-/// <summary>What the specification and the security page name exists: a promise without its test is no promise.</summary>
+/// <summary>What the documents name exists: a promise without its test is no promise.</summary>
 public class SpecificationTests
 {
     /// <summary>A test in a document: a class whose name ends in Tests, and mostly a method of it.</summary>
@@ -29,7 +29,8 @@ public class SpecificationTests
     public void Each_test_that_is_named_exists(string page)
     {
         MatchCollection named = Regex.Matches(File.ReadAllText(Path.Combine(Repository.Root, page)), Name);
-        named.Where(test => !Exists(test.Groups[1].Value, test.Groups[2].Value)).Select(test => test.Value).ShouldBeEmpty();
+        named.Where(test => !Exists(test.Groups[1].Value, test.Groups[2].Value)).Select(test => test.Value)
+            .ShouldBeEmpty();
     }
 
     [Fact]

@@ -41,8 +41,8 @@ internal sealed class Relative<TFormat>(FakeWorld world, int vm, Stage2Geometry 
 
     public void Be(Relative<TFormat> template)
     {
-        PageTable<TFormat, FakeMachine>.Fork(ref Machine, in template.Table, Vmid, default, geometry.IpaLimit, out Table)
-            .ShouldBe(Stage2Result.Done);
+        PageTable<TFormat, FakeMachine>.Fork(
+            ref Machine, in template.Table, Vmid, default, geometry.IpaLimit, out Table).ShouldBe(Stage2Result.Done);
         Model = template.Model.Copy();
     }
 }
@@ -223,7 +223,8 @@ internal sealed class Family<TFormat>
     {
         (ulong start, ulong end) = AnyRange();
         PartialBlock partial = (PartialBlock)Take(2);
-        RangeCursor cursor = new(new Ipa(start), end - start, Take(3) == 0 ? 1 + (uint)Take(40) : RangeCursor.Unlimited);
+        uint budget = Take(3) == 0 ? 1 + (uint)Take(40) : RangeCursor.Unlimited;
+        RangeCursor cursor = new(new Ipa(start), end - start, budget);
         bool eager = Take(3) == 0;
         NoSink sink = default;
         _ = vm.Model.Unmap(start, end, partial == PartialBlock.Split);

@@ -87,7 +87,7 @@ public sealed class ShareTests
         _child.Leaves().ShouldBe(_template.Leaves());
     }
 
-    /// <summary>The copies are seen before anything leads to them, and the topmost entry is broken for all below.</summary>
+    /// <summary>The copies are seen before anything leads to them; the topmost entry is broken for all below.</summary>
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

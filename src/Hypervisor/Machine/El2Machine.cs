@@ -97,7 +97,8 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
         return VmTables.IsShared(ref self, memory);
     }
 
-    public void CopyTable(Pa target, Pa source) => Instructions.CopyPages(target.Value, source.Value, Frames.FrameBytes);
+    public void CopyTable(Pa target, Pa source) =>
+        Instructions.CopyPages(target.Value, source.Value, Frames.FrameBytes);
 
     public bool TakeRoot(uint tables, out Pa root)
     {
@@ -194,7 +195,8 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
         Instructions.InvalidateInstructionLines(start.Value, bytes / line, line);
     }
 
-    public void CopyFrame(Pa target, Pa source, ulong bytes) => Instructions.CopyPages(target.Value, source.Value, bytes);
+    public void CopyFrame(Pa target, Pa source, ulong bytes) =>
+        Instructions.CopyPages(target.Value, source.Value, bytes);
 
     public void ZeroFrame(Pa start, ulong bytes) => CpuFeatures.Zero(start.Value, bytes);
 

@@ -2,8 +2,8 @@ using System.Runtime.CompilerServices;
 
 namespace Quietus.Stage2;
 
-// Sharing tables between VMs. A template is frozen: nothing writes its tables or its memory any more. A fork begins with
-// a root of its own, and the template's tables below it:
+// Sharing tables between VMs. A template is frozen: nothing writes its tables or its memory any more. A fork begins
+// with a root of its own, and the template's tables below it:
 //
 //     template's root     fork's root                   after the fork wrote to page p
 //       │                   │                             │
@@ -34,7 +34,7 @@ public partial struct PageTable<TFormat, TMachine>
         public LevelCounts Entries;
     }
 
-    /// <summary>Whether tables of another VM hang below this root, or may: the table was made by <see cref="Fork"/>.</summary>
+    /// <summary>Whether tables of another VM may hang below this root: <see cref="Fork"/> made it.</summary>
     public readonly bool IsFork => _isFork;
 
     /// <summary>
@@ -291,7 +291,8 @@ public partial struct PageTable<TFormat, TMachine>
     /// <summary>
     /// Writes the entry of a level at the end of a path, through copies of the tables that are shared on the way, and
     /// through new ones where a block is: they are complete, and seen to be, before anything leads to them. The
-    /// topmost entry that changes is broken, invalidated with all that lies below it, and made. The tables are reserved.
+    /// topmost entry that changes is broken, invalidated with all that lies below it, and made. The tables are
+    /// reserved.
     /// </summary>
     private void Relink(ref TMachine machine, Ipa ipa, in SharedPath path, int level, ulong entry)
     {

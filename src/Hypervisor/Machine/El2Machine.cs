@@ -177,7 +177,7 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
     {
         ulong lines = CpuFeatures.DataLines(bytes);
         _state->Counters.DataCacheLines += lines;
-        Instructions.CleanLines(start.Value, lines, CpuFeatures.DataLineBytes);
+        CpuFeatures.CleanLines(start.Value, lines);
     }
 
     /// <summary>

@@ -340,6 +340,26 @@ function uncached_load
     mmu_on
     ret
 
+// The same, big-endian (SCTLR_EL1.EE), of a device's word.
+    .macro big_endian
+    mmu_off
+    orr     x10, x10, #0x2000000
+    msr     sctlr_el1, x10
+    isb
+    .endm
+
+function big_endian_store
+    big_endian
+    str     w1, [x0]
+    mmu_on
+    ret
+
+function big_endian_load
+    big_endian
+    ldr     w0, [x0]
+    mmu_on
+    ret
+
 // ---- ways out ----
 // void enter_state(ulong address, ulong state, ulong* resume): leaves EL1 by ERET. The exception handler gives the
 // address that is stored in *resume to come back here.

@@ -182,6 +182,14 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "uncached_load"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong UncachedLoad(ulong address);
 
+    /// <summary>Stores a device's word as big-endian, with MMU and caches off.</summary>
+    [RuntimeImport("*", "big_endian_store"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void BigEndianStore(ulong address, ulong value);
+
+    /// <summary>Loads a device's word as big-endian, with MMU and caches off.</summary>
+    [RuntimeImport("*", "big_endian_load"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong BigEndianLoad(ulong address);
+
     /// <summary>ERET; the exception handler comes back by the address in <paramref name="resume"/>.</summary>
     [RuntimeImport("*", "enter_state"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void EnterState(ulong address, ulong state, ulong* resume);

@@ -11,6 +11,7 @@ internal static unsafe class DeviceTests
 
     internal static void Run(ref Tally tally)
     {
+        BigEndian(ref tally);
         RandomNumbers random = new(4);
         Sweep(ref tally, Board.Distributor, DistributorBytes, ref random);
         Sweep(ref tally, Interrupts.Redistributor(Board.CurrentCpu()), Board.RedistributorBytes, ref random);
@@ -20,6 +21,17 @@ internal static unsafe class DeviceTests
         OddAccesses(ref tally, Interrupts.Redistributor(Board.CurrentCpu()));
         OddAccesses(ref tally, Board.Uart);
         OddAccesses(ref tally, Board.Uart + UartBytes - 8);
+    }
+
+    /// <summary>A register of the UART written and read in the other order.</summary>
+    private static void BigEndian(ref Tally tally)
+    {
+        const ulong Divisor = 0x24; // UARTIBRD, 16 bits
+        Instructions.BigEndianStore(Board.Uart + Divisor, 0x3412_0000);
+        ulong value = Instructions.Load32(Board.Uart + Divisor);
+        tally.Check(value == 0x1234, "a big-endian store swaps its bytes"u8, value);
+        value = Instructions.BigEndianLoad(Board.Uart + Divisor);
+        tally.Check(value == 0x3412_0000, "and so does a load"u8, value);
     }
 
     /// <summary>Every word of a device, in every size, read and written with anything.</summary>

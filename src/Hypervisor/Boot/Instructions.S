@@ -467,6 +467,8 @@ function open_debug_locks
     isb
     ret
 
+    read_register guest_system_control, sctlr_el1
+
 // The registers that an injected exception reads and writes: x0 = ulong[6]: ELR_EL1, SPSR_EL1, ESR_EL1, FAR_EL1,
 // VBAR_EL1, SCTLR_EL1.
 function read_exception_registers

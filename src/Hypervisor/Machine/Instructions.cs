@@ -310,6 +310,10 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "reset_guest_registers"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void ResetGuestRegisters(ulong systemControl, ulong translationControl);
 
+    /// <summary>SCTLR_EL1.</summary>
+    [RuntimeImport("*", "read_guest_system_control"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadGuestSystemControl();
+
     /// <summary>ELR, SPSR, ESR, FAR, VBAR and SCTLR of EL1, in this order.</summary>
     [RuntimeImport("*", "read_exception_registers"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void ReadExceptionRegisters(ulong* six);

@@ -21,7 +21,7 @@ public class IdRegistersTests
         guest.Breakpoints.ShouldBe(6);
         guest.Watchpoints.ShouldBe(4);
         guest.Read(6, 0).ShouldBe(0x1_1120UL);
-        guest.Read(7, 0).ShouldBe(0x22UL);
+        guest.Read(7, 0).ShouldBe(0x122UL);
         guest.HasPrivilegedAccessNever.ShouldBeFalse();
         guest.HasSpeculativeStoreBypass.ShouldBeFalse();
     }

@@ -44,7 +44,8 @@ public class IdFieldTests
             + "SYSREG_128 0, SYSINSTR_128 0, PRFMSLC 0, reserved 0, RPRFM 0, CSSC 0, LUT 0, ATS1A 0",
         "6 3 ID_AA64ISAR3_EL1: all/64 0",
         "7 0 ID_AA64MMFR0_EL1: PARange range, ASIDBits 2, BigEnd 1, SNSMem 0, BigEndEL0 1, TGran16 1, "
-            + "TGran64 granule, TGran4 granule, TGran16_2 0, TGran64_2 0, TGran4_2 0, ExS 0, reserved/8 0, FGT 0, ECV 0",
+            + "TGran64 granule, TGran4 granule, TGran16_2 0, TGran64_2 0, TGran4_2 0, "
+            + "ExS 0, reserved/8 0, FGT 0, ECV 0",
         "7 1 ID_AA64MMFR1_EL1: HAFDBS 0, VMIDBits 0, VH 0, HPDS 1, LO 0, PAN 3, SpecSEI 0, XNX 0, TWED 0, ETS 2, "
             + "HCX 0, AFP 0, nTLBPA 0, TIDCP1 0, CMOW 0, ECBHB 1",
         "7 2 ID_AA64MMFR2_EL1: CnP 1, UAO 1, LSM 0, IESB 0, VARange 1, CCIDX 1, NV 0, ST 1, AT 1, IDS 0, FWB 0, "
@@ -108,7 +109,7 @@ public class IdFieldTests
         got.ShouldBe(expected, $"CRm {field.Crm} Op2 {field.Op2} {field.Name}, {value} beside {others:x}");
     }
 
-    /// <summary>A guest on a machine whose registers all have a value in one field, and something else beside it.</summary>
+    /// <summary>A guest on a machine whose registers all have a value in one field, and others beside it.</summary>
     private static GuestIdRegisters Make(ulong mask, ulong others, ulong value)
     {
         ulong all = (others & ~mask) | (value & mask);

@@ -340,22 +340,12 @@ function uncached_load
     mmu_on
     ret
 
-// The same, big-endian (SCTLR_EL1.EE), of a device's word.
-    .macro big_endian
+// ulong big_endian_load(ulong address): a device's word, with SCTLR_EL1.EE.
+function big_endian_load
     mmu_off
     orr     x10, x10, #0x2000000
     msr     sctlr_el1, x10
     isb
-    .endm
-
-function big_endian_store
-    big_endian
-    str     w1, [x0]
-    mmu_on
-    ret
-
-function big_endian_load
-    big_endian
     ldr     w0, [x0]
     mmu_on
     ret
@@ -405,4 +395,5 @@ function crash
     address_of address_of_hidden_instructions, hidden_instructions
     address_of address_of_odd_accesses, odd_accesses
     address_of address_of_atomic_accesses, atomic_accesses
+    address_of address_of_walked_accesses, walked_accesses
     address_of address_of_user_program, user_program

@@ -2,7 +2,7 @@ using System;
 using System.Runtime;
 using Quietus.Hypervisor.DeviceTrees;
 using Quietus.Hypervisor.Machine;
-using Quietus.Hypervisor.Monitor;
+using Quietus.Wire;
 
 namespace Quietus.Hypervisor.Boot;
 
@@ -37,7 +37,12 @@ internal static unsafe class LastWords
 
         line.Text("\r\n"u8);
         Instructions.SayLastWords(
-            text, line.Written.Length, _machine.Uart, (int)_machine.Kind, _machine.RegisterShift, (int)_machine.Conduit);
+            text,
+            line.Written.Length,
+            _machine.Uart,
+            (int)_machine.Kind,
+            _machine.RegisterShift,
+            (int)_machine.Conduit);
     }
 
     /// <summary>Started at EL1 (Boot/Start.S): just far enough to say so.</summary>

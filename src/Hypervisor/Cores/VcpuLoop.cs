@@ -4,6 +4,7 @@ using Quietus.Hypervisor.Boot;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Vms;
+using Quietus.Memory;
 using Quietus.Stage2;
 
 namespace Quietus.Hypervisor.Cores;
@@ -151,7 +152,8 @@ internal static unsafe class VcpuLoop
         vcpu->Context.ProcessorState = ResetProcessorState;
         vcpu->Context.X[0] = context;
         vcpu->Timer = default;
-        Instructions.ResetGuestRegisters(ResetSystemControl);
+        GuestDebug.Reset(vcpu);
+        Instructions.ResetGuestRegisters(ResetSystemControl, 0);
         VcpuInterrupts.Reset(vcpu);
     }
 
@@ -160,7 +162,12 @@ internal static unsafe class VcpuLoop
         Vm* vm = vcpu->Vm;
         vm->MemoryLock.Enter();
         El2Machine machine = vm->Machine;
-        Platform.Vmids.Enter((int)core->Index, ref vm->Lease, ref machine);
+        if (Platform.Vmids.Enter((int)core->Index, ref vm->Lease, ref machine) != VmidResult.Ok)
+        {
+            // More cores run guests than there are VMIDs. The stop is seen before the guest is entered.
+            vm->RequestStop("no VMID is left"u8);
+        }
+
         vm->Memory.Vmid = Platform.Vmids.VmidOf(in vm->Lease);
         ulong root = vm->Memory.Vttbr;
         vm->MemoryLock.Leave();
@@ -174,8 +181,8 @@ internal static unsafe class VcpuLoop
         Instructions.WriteVmpidr(MpidrResOne | (uint)vcpu->Index);
         Instructions.WriteCnthctl(VcpuTimers.Traps);
         Instructions.WriteCntvoff(vm->CounterOffset);
-        Instructions.ResetGuestRegisters(ResetSystemControl);
         Instructions.InvalidateLocalGuestContext();
+        Instructions.ResetGuestRegisters(ResetSystemControl, 0);
         VcpuInterrupts.Reset(vcpu);
         PhysicalGic.SetPrivateEnabled(core->Redistributor, VcpuTimers.Interrupts, enabled: true);
     }
@@ -184,10 +191,14 @@ internal static unsafe class VcpuLoop
     private static void Unload(Core* core, Vcpu* vcpu)
     {
         VcpuInterrupts.Forget(core, vcpu);
+        GuestDebug.Reset(vcpu);
+
+        // Before Stage-2 goes: a walk of the guest's stage 1 without it would take what the guest wrote for physical
+        // addresses.
+        CoreSetup.ParkGuestRegisters();
         Instructions.WriteHcr(CoreSetup.HostHcr);
         Instructions.WriteVttbr(0);
         Instructions.WriteCptr(CoreSetup.HostCptr);
-        Instructions.ResetGuestRegisters(ResetSystemControl);
         Platform.Vmids.Leave((int)core->Index);
         vcpu->Core = null;
     }

@@ -1,5 +1,4 @@
 using System;
-using Quietus.Hypervisor.Monitor;
 
 namespace Quietus.Hypervisor.DeviceTrees;
 
@@ -57,8 +56,8 @@ public struct LastResort
         if ((tree.TryFindCompatible("arm,psci-1.0"u8, out node) || tree.TryFindCompatible("arm,psci-0.2"u8, out node))
             && tree.TryGetText(node, "method"u8, out ReadOnlySpan<byte> method))
         {
-            found.Conduit = Ascii.Equal(method, "smc"u8) ? PsciConduit.Smc
-                : Ascii.Equal(method, "hvc"u8) ? PsciConduit.Hvc
+            found.Conduit = method.SequenceEqual("smc"u8) ? PsciConduit.Smc
+                : method.SequenceEqual("hvc"u8) ? PsciConduit.Hvc
                 : PsciConduit.None;
         }
 

@@ -1,7 +1,6 @@
 using System;
 using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
-using Quietus.Hypervisor.Monitor;
 
 namespace Quietus.Hypervisor.DeviceTrees;
 
@@ -305,7 +304,7 @@ public struct MachineDescription
             // status "disabled" means here that the CPU waits to be started (Devicetree Specification 3.8.1).
             if (!tree.IsOfType(node, "cpu"u8)
                 || (tree.TryGetText(node, "status"u8, out ReadOnlySpan<byte> status)
-                    && Ascii.StartsWith(status, "fail"u8)))
+                    && status.StartsWith("fail"u8)))
             {
                 continue;
             }
@@ -357,8 +356,8 @@ public struct MachineDescription
             return MachineError.BadPsciMethod;
         }
 
-        PsciConduit = Ascii.Equal(method, "smc"u8) ? PsciConduit.Smc
-            : Ascii.Equal(method, "hvc"u8) ? PsciConduit.Hvc
+        PsciConduit = method.SequenceEqual("smc"u8) ? PsciConduit.Smc
+            : method.SequenceEqual("hvc"u8) ? PsciConduit.Hvc
             : PsciConduit.None;
         return PsciConduit == PsciConduit.None ? MachineError.BadPsciMethod : MachineError.None;
     }

@@ -25,7 +25,7 @@ public class LastResortTests
     [InlineData("snps,dw-apb-uart\0", UartKind.Ns16550, 0xFFFF_FFFEu, 2)]
     [InlineData("brcm,bcm2835-aux-uart\0", UartKind.Ns16550, 0u, 2)]
     [InlineData("nxp,lpuart\0", UartKind.None, 0u, 0)]
-    public void A_UART_is_known_by_what_it_is_compatible_with(string compatible, UartKind kind, uint shift, int expected)
+    public void A_UART_is_known_by_its_compatible_strings(string compatible, UartKind kind, uint shift, int expected)
     {
         LastResort found = LastResort.Read(Build(compatible, shift, console: null));
         found.Kind.ShouldBe(kind);

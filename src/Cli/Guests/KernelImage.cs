@@ -2,6 +2,7 @@ using System;
 using System.Buffers.Binary;
 using System.IO;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Processes;
 
 namespace Quietus.Cli.Guests;
 
@@ -34,7 +35,7 @@ internal sealed record KernelImage(long FileBytes, long MemoryBytes)
         int have;
         try
         {
-            using FileStream file = File.OpenRead(path);
+            using FileStream file = InputFile.Open("the kernel", path, "check the path given with --kernel");
             length = file.Length;
             have = file.ReadAtLeast(start, start.Length, throwOnEndOfStream: false);
         }

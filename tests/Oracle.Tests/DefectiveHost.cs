@@ -6,8 +6,7 @@ using Quietus.Stage2;
 namespace Quietus.Oracle.Tests;
 
 /// <summary>A host, or a monitor, that breaks one of its contracts: what drives the engine is wrong.</summary>
-internal sealed class DefectiveHost(ProgramOptions options, Defect defect)
-    : Host<Arm4K, DefectiveMachine>(options, (inner, port) => new DefectiveMachine(inner, port, defect))
+internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>, DefectiveMachine>
 {
     private const int EntryShift = 3;
     private const int BlockShift = 21;
@@ -20,9 +19,9 @@ internal sealed class DefectiveHost(ProgramOptions options, Defect defect)
 
     private bool _isDying;
 
-    protected override bool WaitsForVcpus => defect != Defect.FramesReusedWhileVcpuRuns;
+    public override bool WaitsForVcpus => defect != Defect.FramesReusedWhileVcpuRuns;
 
-    protected override PageFate Claim(PageFate fate) => fate switch
+    public override PageFate Claim(PageFate fate) => fate switch
     {
         // A page of a file taken for one that is freed, and one that another VM maps.
         PageFate.FileBacked when defect == Defect.FileUnmapWithoutCaches => PageFate.AnonymousLastMappingFreed,
@@ -31,7 +30,7 @@ internal sealed class DefectiveHost(ProgramOptions options, Defect defect)
         _ => fate,
     };
 
-    protected override void ZeroPart(ref DefectiveMachine machine, ref readonly ScrubJob job)
+    public override void ZeroPart(ref DefectiveMachine machine, ref readonly ScrubJob job)
     {
         if (defect != Defect.UnscrubbedChunk)
         {
@@ -39,24 +38,25 @@ internal sealed class DefectiveHost(ProgramOptions options, Defect defect)
         }
     }
 
-    protected override void Unmap(
-        ref GuestMemory<Arm4K, DefectiveMachine> memory, ref DefectiveMachine machine, in NotifierRange range)
+    public override MemoryResult Unmap(
+        ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory, ref DefectiveMachine machine, in NotifierRange range)
     {
         if (defect == Defect.ReplacedWithoutBreak && TryMoveBlock(ref memory, ref machine, range.Start))
         {
-            return;
+            return MemoryResult.Ok;
         }
 
-        base.Unmap(ref memory, ref machine, in range);
+        MemoryResult result = base.Unmap(ref memory, ref machine, in range);
 
         // Linux 6.6: the range was walked and its tables freed; now what was put off is invalidated.
         machine.IssuePutOff();
+        return result;
     }
 
-    protected override void Copied(ref DefectiveMachine machine) => machine.IssuePutOff();
+    public override void Copied(ref DefectiveMachine machine) => machine.IssuePutOff();
 
-    protected override ReleaseReport Release(
-        ref GuestMemory<Arm4K, DefectiveMachine> memory, ref DefectiveMachine machine)
+    public override ReleaseReport Release(
+        ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory, ref DefectiveMachine machine)
     {
         var root = new Pa(memory.Vttbr & AddressMask);
         if (defect == Defect.PartialRangeDropsTable && !machine.IsDyingLate)
@@ -71,7 +71,7 @@ internal sealed class DefectiveHost(ProgramOptions options, Defect defect)
         return report;
     }
 
-    protected override void Entered(ref DefectiveMachine machine, Vmid vmid)
+    public override void Entered(ref DefectiveMachine machine, Vmid vmid)
     {
         if (_late.Value == vmid.Value && _late.Value != 0)
         {
@@ -110,7 +110,7 @@ internal sealed class DefectiveHost(ProgramOptions options, Defect defect)
     /// The monitor moves a block that is mapped: the new descriptor over the old one, and the invalidation after it.
     /// </summary>
     private static bool TryMoveBlock(
-        ref GuestMemory<Arm4K, DefectiveMachine> memory, ref DefectiveMachine machine, Ipa ipa)
+        ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory, ref DefectiveMachine machine, Ipa ipa)
     {
         Translation there = memory.Translate(ref machine, ipa);
         if (!there.IsMapped || there.Level != 2 || !machine.Pool.Contains(there.Output)
@@ -127,7 +127,7 @@ internal sealed class DefectiveHost(ProgramOptions options, Defect defect)
         ulong old = machine.ReadEntry(address);
         machine.WriteEntry(address, (old & ~(AddressMask & ~(BlockBytes - 1))) | block.Value);
         machine.DsbInnerShareableStores();
-        machine.InvalidateIpa(memory.Vmid, new TlbiIpa(ipa, 0, 1));
+        machine.InvalidateIpa(memory.Vmid, new TlbiIpa(ipa, 0, 12));
         machine.DsbInnerShareable();
         machine.InvalidateCombined(memory.Vmid);
         machine.DsbInnerShareable();

@@ -96,15 +96,16 @@ public class HostBlockTests(ITestOutputHelper output)
 
         // Code that is there when the page is mapped anew is owed.
         ProgramStep[] anew = [.. steps[..3], new(Operation.MunmapFile, 0, 0, 64, 0, 0), .. steps[4..]];
-        Outcome outcome = new Subject<Arm4K, Machine>(each => new FaultyHost(each, (machine, port) =>
+        var leavesOut = new Subject<Arm<Granule4K>, Machine>(each => new(each, (machine, port) =>
         {
             port.LeavesOut = (kind, _, _) => kind == CacheKind.Instruction;
             return machine;
-        })).Run(options, anew);
+        }));
+        Outcome outcome = leavesOut.Run(options, anew);
         outcome.Violation.ShouldNotBeNull().Kind.ShouldBe(ViolationKind.StaleInstructions);
     }
 
-    private static Subject<Arm4K, Machine> SubjectWith(Fault fault) => new(options => new FaultyHost(
+    private static Subject<Arm<Granule4K>, Machine> SubjectWith(Fault fault) => new(options => new(
         options,
         (machine, port) =>
         {
@@ -116,13 +117,11 @@ public class HostBlockTests(ITestOutputHelper output)
             };
             return machine;
         },
-        fault == Fault.EndsEarly));
+        new EarlyEnd(fault != Fault.EndsEarly)));
 
-    private sealed class FaultyHost(
-        ProgramOptions options, Func<Machine, VmPort, Machine> make, bool endsEarly = false)
-        : Host<Arm4K, Machine>(options, make)
+    private sealed class EarlyEnd(bool goesOn) : HostContract<Arm<Granule4K>, Machine>
     {
-        protected override bool GoesOn => !endsEarly;
+        public override bool GoesOn => goesOn;
     }
 
     /// <summary>As the engine once was: where a page of a block is mapped, the block passes for clean.</summary>

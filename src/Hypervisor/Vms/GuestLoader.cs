@@ -52,8 +52,8 @@ internal static unsafe class GuestLoader
 
     internal static bool TryFind(ReadOnlySpan<byte> name, out GuestKind kind)
     {
-        kind = Monitor.Ascii.Equal(name, "linux"u8) ? GuestKind.Linux : GuestKind.Filler;
-        return kind == GuestKind.Linux || Monitor.Ascii.Equal(name, "filler"u8);
+        kind = name.SequenceEqual("linux"u8) ? GuestKind.Linux : GuestKind.Filler;
+        return kind == GuestKind.Linux || name.SequenceEqual("filler"u8);
     }
 
     /// <summary>Loads the VM's guest.</summary>

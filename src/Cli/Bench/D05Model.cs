@@ -12,14 +12,14 @@ namespace Quietus.Cli.Bench;
 /// </summary>
 internal static class D05Model
 {
-    private static readonly ConcurrentDictionary<(BenchCase, long, long, int), double> _known = [];
+    private static readonly ConcurrentDictionary<(BenchCase, long, long, int, string), double> _known = [];
 
     /// <summary>The machine.</summary>
     public static MachinePreset Machine { get; } = Machines.Parse(["d05"], [])[0];
 
     /// <summary>The modelled time, in nanoseconds; 0 where nothing was mapped.</summary>
     public static double Nanoseconds(BenchPlan plan, BenchRow row) => _known.GetOrAdd(
-        (row.Case, row.Death.MappedPages4K, row.Death.MappedBlocks2M, plan.Cpus),
+        (row.Case, row.Death.MappedPages4K, row.Death.MappedBlocks2M, plan.Cpus, plan.Fate),
         _ => row.Death.Entries == 0 ? 0 : Simulation.Run(Request(plan, row)).DeathNanoseconds);
 
     /// <summary>The same death, as the simulator is asked for it.</summary>

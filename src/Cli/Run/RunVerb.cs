@@ -8,20 +8,22 @@ using Quietus.Cli.Bench;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
+using Quietus.Cli.Terminals;
 
 namespace Quietus.Cli.Run;
 
 /// <summary><c>quietus run</c>: a VM with its console here.</summary>
 internal static class RunVerb
 {
-    private static readonly Value<string?> _kernel =
-        Values.Text("--kernel", "file", "An arm64 Linux Image of your own");
+    private static readonly Value<string?> _kernel = Values.Text(
+        "--kernel", "file", "A kernel of your own: an arm64 Linux Image, Image.gz, or a flat image");
 
-    private static readonly Value<string?> _initrd = Values.Text("--initrd", "file", "Its initial RAM disk");
+    private static readonly Value<string?> _initrd =
+        Values.Text("--initrd", "file", "Its initial RAM disk: any file");
 
     private static readonly Option<string?> _append = new("--append")
     {
-        Description = "Added to the guest's command line",
+        Description = "A kernel of yours gets this command line exactly; the fetched one gets it added",
         HelpName = "text",
     };
 
@@ -59,6 +61,11 @@ internal static class RunVerb
     {
         long memory = _memory.Of(result);
         GuestPayload guest = ReadGuest(result);
+        if (guest.Note is not null)
+        {
+            Notice.Progress("[quietus] " + guest.Note);
+        }
+
         guest.CheckFits(memory);
         string append = ReadAppend(result.GetValue(_append), guest);
         CommonOptions.CheckHostMemory(BenchPlan.MachineMemory(guest, memory));
@@ -116,7 +123,7 @@ internal static class RunVerb
     private static string ReadAppend(string? given, GuestPayload guest)
     {
         string append = given ?? string.Empty;
-        if (guest.Name == GuestPayload.Linux && !append.Contains("console=", StringComparison.Ordinal))
+        if (guest.IsBundled && !append.Contains("console=", StringComparison.Ordinal))
         {
             append = ("console=ttyAMA0 " + append).TrimEnd();
         }

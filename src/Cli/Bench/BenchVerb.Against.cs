@@ -28,7 +28,8 @@ internal static partial class BenchVerb
 
     private static readonly Value<string?> _against = Values.Choice(
         "--against", "peer",
-        "Measure a peer beside Quietus: kvm (Debian's kernel on the same machine) [default memory: 1G]", "peer", ["kvm"]);
+        "Measure a peer beside Quietus: kvm (Debian's kernel on the same machine) [default memory: 1G]", "peer",
+        ["kvm"]);
 
     /// <summary>
     /// The plan of a comparison: our best policy and a guest that both sides can have, one vCPU, nothing else.

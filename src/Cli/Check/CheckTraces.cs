@@ -25,7 +25,8 @@ internal static class CheckTraces
         "--record", "file", "Write the violation's program, or the first one where there is none, as a trace");
 
     private static readonly Value<string?> _casemate = Values.Text(
-        "--export-casemate", "file", "Write the trace, or the program that --record would write, as casemate's s-expressions");
+        "--export-casemate", "file",
+        "Write the trace, or the program that --record would write, as casemate's s-expressions");
 
     public static void AddTo(Command command)
     {

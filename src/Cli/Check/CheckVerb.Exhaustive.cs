@@ -84,8 +84,8 @@ internal static partial class CheckVerb
                 "it takes none, all, or of fwb+tlbirange+ttl+dic+bbm2, each once");
 
     private static async Task<int> RunExhaustiveAsync(
-        ParseResult result, IReadOnlyList<ExhaustiveBounds> sets, IReadOnlyList<Policies> policies, int jobs, TimeSpan? limit,
-        CancellationToken cancellation)
+        ParseResult result, IReadOnlyList<ExhaustiveBounds> sets, IReadOnlyList<Policies> policies, int jobs,
+        TimeSpan? limit, CancellationToken cancellation)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         if (limit is TimeSpan most)

@@ -40,7 +40,8 @@ internal static class ManualVerb
         RootCommand root = Commands.Make(CancellationToken.None);
         Command command = name is null ? root : root.Subcommands.FirstOrDefault(verb => verb.Name == name)
             ?? throw CliException.Usage(
-                $"there is no verb '{name}'", "man takes " + string.Join(", ", root.Subcommands.Select(verb => verb.Name)));
+                $"there is no verb '{name}'",
+                "man takes " + string.Join(", ", root.Subcommands.Select(verb => verb.Name)));
         string title = name is null ? "quietus" : "quietus-" + name;
         writer.WriteLine($".TH {title.ToUpperInvariant()} 1 \"\" \"Quietus {ThisProgram.Version}\"");
         writer.WriteLine($".SH NAME\n{title} \\- {Roff(Summary(command))}");
@@ -83,7 +84,8 @@ internal static class ManualVerb
                 writer.WriteLine("    case ${COMP_WORDS[1]} in");
                 foreach (Command verb in root.Subcommands)
                 {
-                    writer.WriteLine($"    {verb.Name}) words='{string.Join(' ', Options(verb, root).SelectMany(Names))}' ;;");
+                    string names = string.Join(' ', Options(verb, root).SelectMany(Names));
+                    writer.WriteLine($"    {verb.Name}) words='{names}' ;;");
                 }
 
                 writer.WriteLine("    esac");
@@ -107,9 +109,10 @@ internal static class ManualVerb
                     foreach (Option option in Options(verb, root))
                     {
                         string value = option.HelpName is null ? string.Empty : $":{Zsh(option.HelpName)}:_default";
+                        string about = $"[{Zsh(option.Description ?? string.Empty)}]{value}";
                         foreach (string name in Names(option))
                         {
-                            writer.WriteLine($"        {Single($"{name}[{Zsh(option.Description ?? string.Empty)}]{value}")} \\");
+                            writer.WriteLine($"        {Single(name + about)} \\");
                         }
                     }
 
@@ -128,8 +131,9 @@ internal static class ManualVerb
                     {
                         string names = string.Concat(Names(option).Select(name =>
                             name.StartsWith("--", StringComparison.Ordinal) ? $" -l {name[2..]}" : $" -s {name[1..]}"));
-                        writer.WriteLine($"complete -c quietus -n '__fish_seen_subcommand_from {verb.Name}'{names}"
-                            + $"{(option.HelpName is null ? string.Empty : " -r")} -d {Single(option.Description ?? string.Empty)}");
+                        string value = option.HelpName is null ? string.Empty : " -r";
+                        writer.WriteLine($"complete -c quietus -n '__fish_seen_subcommand_from {verb.Name}'{names}{value}"
+                            + $" -d {Single(option.Description ?? string.Empty)}");
                     }
                 }
 
@@ -140,7 +144,8 @@ internal static class ManualVerb
     }
 
     private static IEnumerable<Option> Options(Command command, RootCommand root) =>
-        command.Options.Concat(root.Options.Where(option => option.Recursive)).Distinct().Where(option => !option.Hidden);
+        command.Options.Concat(root.Options.Where(option => option.Recursive)).Distinct()
+            .Where(option => !option.Hidden);
 
     private static IEnumerable<string> Names(Option option) =>
         option.Aliases.Prepend(option.Name).Where(name => name.StartsWith('-') && !name.Contains('?'));
@@ -149,7 +154,8 @@ internal static class ManualVerb
 
     private static string Synopsis(Command command) => command is RootCommand
         ? "COMMAND [OPTION]..."
-        : string.Join(' ', command.Arguments.Select(argument => argument.HelpName ?? argument.Name).Append("[OPTION]..."));
+        : string.Join(
+            ' ', command.Arguments.Select(argument => argument.HelpName ?? argument.Name).Append("[OPTION]..."));
 
     private static string Roff(string text) =>
         text.Replace("\\", "\\e", StringComparison.Ordinal).Replace("-", "\\-", StringComparison.Ordinal);

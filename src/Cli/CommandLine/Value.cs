@@ -105,7 +105,8 @@ internal static class Values
             && number >= least && number <= most
             ? number
             : throw CliException.Usage(
-                $"'{text}' is no {what}", string.Create(CultureInfo.InvariantCulture, $"{name} takes {least} to {most}"));
+                $"'{text}' is no {what}",
+                string.Create(CultureInfo.InvariantCulture, $"{name} takes {least} to {most}"));
 
     private static string ReadChoice(string text, string name, string what, IReadOnlyList<string> names) =>
         names.FirstOrDefault(known => known.Equals(text, StringComparison.OrdinalIgnoreCase))

@@ -35,7 +35,8 @@ internal ref struct FtraceLine
     public static bool TryParse(ReadOnlySpan<byte> line, out FtraceLine result)
     {
         result = default;
-        if (!TryFindCpu(line, out int open, out int close) || !TryReadThread(line[..open], out result.Thread, out result.Process))
+        if (!TryFindCpu(line, out int open, out int close)
+            || !TryReadThread(line[..open], out result.Thread, out result.Process))
         {
             return false;
         }

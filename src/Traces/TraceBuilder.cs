@@ -181,7 +181,8 @@ internal sealed class TraceBuilder(TraceCounts counts, int? process)
         {
             if (_operations.Count == 0 && _vms.Count > 0)
             {
-                throw new TraceException(0, $"process {process} has no VM in the trace", "--list names those that have");
+                throw new TraceException(
+                    0, $"process {process} has no VM in the trace", "--list names those that have");
             }
         }
         else if (_vms.Count > 1)

@@ -11,7 +11,7 @@ namespace Quietus.Traces.Tests;
 /// <summary>A trace of a whole host has several VMs: they are told apart, and never merged without a word.</summary>
 public class SeveralVmsTests
 {
-    /// <summary>By process: two VMs whose lines are mixed, and a kernel thread that takes a page from the second.</summary>
+    /// <summary>By process: two VMs whose lines are mixed.</summary>
     private static readonly string _byProcess = Lines(
         "vcpu-11 (10) [0] .... 1.0: s2map: addr=0x1000 size=0x1000 phys=0x101000 prot=0x6",
         "vcpu-21 (20) [1] .... 1.1: s2map: addr=0x1000 size=0x1000 phys=0x201000 prot=0x6",

@@ -90,7 +90,8 @@ internal static class ManualVerb
 
                 writer.WriteLine("    esac");
                 writer.WriteLine("    if ((COMP_CWORD == 1)); then");
-                writer.WriteLine($"        words='{string.Join(' ', root.Subcommands.Select(verb => verb.Name))} help'");
+                string verbs = string.Join(' ', root.Subcommands.Select(verb => verb.Name));
+                writer.WriteLine($"        words='{verbs} help'");
                 writer.WriteLine("    fi\n    COMPREPLY=($(compgen -W \"${words-}\" -- \"$word\"))\n}");
                 writer.WriteLine("complete -o default -F _quietus quietus ./quietus");
                 return ExitCode.Ok;
@@ -132,7 +133,8 @@ internal static class ManualVerb
                         string names = string.Concat(Names(option).Select(name =>
                             name.StartsWith("--", StringComparison.Ordinal) ? $" -l {name[2..]}" : $" -s {name[1..]}"));
                         string value = option.HelpName is null ? string.Empty : " -r";
-                        writer.WriteLine($"complete -c quietus -n '__fish_seen_subcommand_from {verb.Name}'{names}{value}"
+                        writer.WriteLine(
+                            $"complete -c quietus -n '__fish_seen_subcommand_from {verb.Name}'{names}{value}"
                             + $" -d {Single(option.Description ?? string.Empty)}");
                     }
                 }

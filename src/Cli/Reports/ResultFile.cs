@@ -16,7 +16,8 @@ internal static class ResultFile
     private const string Choose = "choose another file";
 
     /// <summary>Whether a path is stdout.</summary>
-    public static bool IsStandardOutput(string? path) => path is "-" or "/dev/stdout" or "/dev/fd/1" or "/proc/self/fd/1";
+    public static bool IsStandardOutput(string? path) =>
+        path is "-" or "/dev/stdout" or "/dev/fd/1" or "/proc/self/fd/1";
 
     /// <summary>
     /// A usage error where something cannot be written, or two are written to one file. It changes nothing.
@@ -136,7 +137,9 @@ internal static class ResultFile
         }
     }
 
-    /// <summary>Takes a half-written file away; where that fails too, the first failure is the one to tell of.</summary>
+    /// <summary>
+    /// Takes a half-written file away; where that fails too, the first failure is the one to tell of.
+    /// </summary>
     private static void DeleteQuietly(string file)
     {
         try
@@ -149,7 +152,9 @@ internal static class ResultFile
     }
 }
 
-/// <summary>What kind of file a path leads to, links followed; .NET tells devices and FIFOs from files nowhere.</summary>
+/// <summary>
+/// What kind of file a path leads to, links followed. .NET does not tell devices and FIFOs from files.
+/// </summary>
 /// <param name="Mode">st_mode.</param>
 /// <param name="Identity">The same for two names of one file.</param>
 internal sealed record FileKind(int Mode, string Identity)

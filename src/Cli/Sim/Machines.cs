@@ -46,7 +46,8 @@ internal static class Machines
     private static string Bounded(string path) =>
         File.Exists(path) && (FileKind.Of(path) is { IsRegular: false } || new FileInfo(path).Length > MostBytes)
             ? throw CliException.Usage(
-                $"'{path}' is no preset: it is no regular file, or larger than 1 MB", "give a file as machines/d05.json")
+                $"'{path}' is no preset: it is no regular file, or larger than 1 MB",
+                "give a file as machines/d05.json")
             : path;
 
     private static string Place(PresetException error) =>

@@ -64,7 +64,7 @@ internal static class SimulationTable
         }
     }
 
-    /// <summary>Every death of a run with several sizes in one table: sizes below each other, policies side by side.</summary>
+    /// <summary>A run with several sizes in one table: sizes below each other, policies side by side.</summary>
     private static void WriteSummary(TextWriter writer, SimulationRun run)
     {
         if (run.Plan.MemoryBytes.Count < 2)
@@ -162,7 +162,9 @@ internal static class SimulationTable
     /// </summary>
     public static IEnumerable<string> Incomparable(IReadOnlyList<MachinePreset> machines)
     {
-        foreach (string key in machines[0].Figures.Where(figure => figure.Group == "costs").Select(figure => figure.Key))
+        foreach (string key in machines[0].Figures
+            .Where(figure => figure.Group == "costs")
+            .Select(figure => figure.Key))
         {
             (MachinePreset Machine, Figure Figure)[] derived =
             [

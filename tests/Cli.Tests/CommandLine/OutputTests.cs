@@ -58,7 +58,8 @@ public sealed class OutputTests
     public void A_FIFO_is_written_and_stays_one()
     {
         using var cli = new Cli();
-        Cli.Outcome outcome = cli.Shell("mkfifo f; cat f >got & " + Sim + "--json f >table; wait; test -p f && echo still");
+        Cli.Outcome outcome = cli.Shell(
+            "mkfifo f; cat f >got & " + Sim + "--json f >table; wait; test -p f && echo still");
         outcome.Code.ShouldBe(0, outcome.Errors);
         outcome.Output.ShouldBe("still\n");
         JsonDocument.Parse(File.ReadAllText(cli.PathOf("got"))).RootElement.GetProperty("schema").GetString()

@@ -84,7 +84,7 @@ internal static class DefectSearch
 
     /// <summary>The engine with a defect; on a machine with the erratum where the defect is about that.</summary>
     public static Subject SubjectWith(Defect defect) => new Subject<Arm4K, DefectiveMachine>(
-        options => new DefectiveHost(
+        options => new Host<Arm4K, DefectiveMachine>(
             options with
             {
                 Features = options.Features with
@@ -92,5 +92,6 @@ internal static class DefectSearch
                     EarlyCompletion = defect is Defect.EarlyCompletion or Defect.RepeatedCompletion,
                 },
             },
-            defect));
+            (inner, port) => new DefectiveMachine(inner, port, defect),
+            new DefectiveHost(defect)));
 }

@@ -6,8 +6,7 @@ using Quietus.Stage2;
 namespace Quietus.Oracle.Tests;
 
 /// <summary>A host, or a monitor, that breaks one of its contracts: what drives the engine is wrong.</summary>
-internal sealed class DefectiveHost(ProgramOptions options, Defect defect)
-    : Host<Arm4K, DefectiveMachine>(options, (inner, port) => new DefectiveMachine(inner, port, defect))
+internal sealed class DefectiveHost(Defect defect) : HostContract<Arm4K, DefectiveMachine>
 {
     private const int EntryShift = 3;
     private const int BlockShift = 21;
@@ -20,9 +19,9 @@ internal sealed class DefectiveHost(ProgramOptions options, Defect defect)
 
     private bool _isDying;
 
-    protected override bool WaitsForVcpus => defect != Defect.FramesReusedWhileVcpuRuns;
+    public override bool WaitsForVcpus => defect != Defect.FramesReusedWhileVcpuRuns;
 
-    protected override PageFate Claim(PageFate fate) => fate switch
+    public override PageFate Claim(PageFate fate) => fate switch
     {
         // A page of a file taken for one that is freed, and one that another VM maps.
         PageFate.FileBacked when defect == Defect.FileUnmapWithoutCaches => PageFate.AnonymousLastMappingFreed,
@@ -31,7 +30,7 @@ internal sealed class DefectiveHost(ProgramOptions options, Defect defect)
         _ => fate,
     };
 
-    protected override void ZeroPart(ref DefectiveMachine machine, ref readonly ScrubJob job)
+    public override void ZeroPart(ref DefectiveMachine machine, ref readonly ScrubJob job)
     {
         if (defect != Defect.UnscrubbedChunk)
         {
@@ -39,23 +38,24 @@ internal sealed class DefectiveHost(ProgramOptions options, Defect defect)
         }
     }
 
-    protected override void Unmap(
+    public override MemoryResult Unmap(
         ref GuestMemory<Arm4K, DefectiveMachine> memory, ref DefectiveMachine machine, in NotifierRange range)
     {
         if (defect == Defect.ReplacedWithoutBreak && TryMoveBlock(ref memory, ref machine, range.Start))
         {
-            return;
+            return MemoryResult.Ok;
         }
 
-        base.Unmap(ref memory, ref machine, in range);
+        MemoryResult result = base.Unmap(ref memory, ref machine, in range);
 
         // Linux 6.6: the range was walked and its tables freed; now what was put off is invalidated.
         machine.IssuePutOff();
+        return result;
     }
 
-    protected override void Copied(ref DefectiveMachine machine) => machine.IssuePutOff();
+    public override void Copied(ref DefectiveMachine machine) => machine.IssuePutOff();
 
-    protected override ReleaseReport Release(
+    public override ReleaseReport Release(
         ref GuestMemory<Arm4K, DefectiveMachine> memory, ref DefectiveMachine machine)
     {
         var root = new Pa(memory.Vttbr & AddressMask);
@@ -71,7 +71,7 @@ internal sealed class DefectiveHost(ProgramOptions options, Defect defect)
         return report;
     }
 
-    protected override void Entered(ref DefectiveMachine machine, Vmid vmid)
+    public override void Entered(ref DefectiveMachine machine, Vmid vmid)
     {
         if (_late.Value == vmid.Value && _late.Value != 0)
         {

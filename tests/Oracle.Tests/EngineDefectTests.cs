@@ -18,23 +18,24 @@ public class EngineDefectTests
     [Fact]
     public void A_free_that_the_pool_refuses_is_a_violation()
     {
-        var subject = new Subject<Arm4K, Machine>(options => new FreesTwice(options));
+        var subject = new Subject<Arm4K, Machine>(options => new Host<Arm4K, Machine>(
+            options, static (machine, _) => machine, new FreesTwice()));
         Finding found = new RandomSearch(subject, [MaintenancePolicy.Fate])
             .Run(1, 10, 1, CancellationToken.None).Findings.ShouldHaveSingleItem();
         found.Violation.Kind.ShouldBe(ViolationKind.EngineDefect);
         found.Steps.Length.ShouldBeLessThanOrEqualTo(3);
     }
 
-    /// <summary>Whoever unmaps frees the pool's first frame twice as well.</summary>
-    private sealed class FreesTwice(ProgramOptions options)
-        : Host<Arm4K, Machine>(options, static (machine, _) => machine)
+    /// <summary>Each unmap frees the pool's first frame twice as well.</summary>
+    private sealed class FreesTwice : HostContract<Arm4K, Machine>
     {
-        protected override void Unmap(
+        public override MemoryResult Unmap(
             ref GuestMemory<Arm4K, Machine> memory, ref Machine machine, in NotifierRange range)
         {
-            base.Unmap(ref memory, ref machine, in range);
+            MemoryResult result = base.Unmap(ref memory, ref machine, in range);
             machine.Pool.FreeData(ref machine.Frames, new Pa(ModelWorld.PoolStart));
             machine.Pool.FreeData(ref machine.Frames, new Pa(ModelWorld.PoolStart));
+            return result;
         }
     }
 }

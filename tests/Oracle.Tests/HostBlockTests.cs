@@ -96,7 +96,7 @@ public class HostBlockTests(ITestOutputHelper output)
 
         // Code that is there when the page is mapped anew is owed.
         ProgramStep[] anew = [.. steps[..3], new(Operation.MunmapFile, 0, 0, 64, 0, 0), .. steps[4..]];
-        Outcome outcome = new Subject<Arm4K, Machine>(each => new FaultyHost(each, (machine, port) =>
+        Outcome outcome = new Subject<Arm4K, Machine>(each => new Host<Arm4K, Machine>(each, (machine, port) =>
         {
             port.LeavesOut = (kind, _, _) => kind == CacheKind.Instruction;
             return machine;
@@ -104,7 +104,7 @@ public class HostBlockTests(ITestOutputHelper output)
         outcome.Violation.ShouldNotBeNull().Kind.ShouldBe(ViolationKind.StaleInstructions);
     }
 
-    private static Subject<Arm4K, Machine> SubjectWith(Fault fault) => new(options => new FaultyHost(
+    private static Subject<Arm4K, Machine> SubjectWith(Fault fault) => new(options => new Host<Arm4K, Machine>(
         options,
         (machine, port) =>
         {
@@ -116,13 +116,11 @@ public class HostBlockTests(ITestOutputHelper output)
             };
             return machine;
         },
-        fault == Fault.EndsEarly));
+        new EarlyEnd(fault != Fault.EndsEarly)));
 
-    private sealed class FaultyHost(
-        ProgramOptions options, Func<Machine, VmPort, Machine> make, bool endsEarly = false)
-        : Host<Arm4K, Machine>(options, make)
+    private sealed class EarlyEnd(bool goesOn) : HostContract<Arm4K, Machine>
     {
-        protected override bool GoesOn => !endsEarly;
+        public override bool GoesOn => goesOn;
     }
 
     /// <summary>As the engine once was: where a page of a block is mapped, the block passes for clean.</summary>

@@ -17,7 +17,7 @@ public class SeriesTests
     public void Patch_7_is_unsound_in_its_four_cases()
     {
         string[] readers = [.. Search(MaintenancePolicy.Patch7).Findings.Select(finding => finding.Violation.Consumer)];
-        readers.ShouldContain("whoever has it pinned");
+        readers.ShouldContain("a driver that has it pinned");
         readers.ShouldContain("write-back");
         readers.ShouldContain("another VM that still maps it");
         readers.ShouldContain("the process that remapped it");

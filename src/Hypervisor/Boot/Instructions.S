@@ -55,6 +55,11 @@
     read_register counter_frequency, cntfrq_el0
     write_register virtual_timer_control, cntv_ctl_el0
     read_register virtual_timer_control, cntv_ctl_el0
+    write_register virtual_timer_compare, cntv_cval_el0
+    write_register physical_timer_control, cntp_ctl_el0
+    read_register physical_timer_control, cntp_ctl_el0
+    write_register physical_timer_compare, cntp_cval_el0
+    read_register hypervisor_timer_control, cnthp_ctl_el2
 
 // void start_hypervisor_timer(ulong ticks), void stop_hypervisor_timer()
 function start_hypervisor_timer
@@ -289,6 +294,7 @@ function read_icc_iar1
     read_register ich_hcr, s3_4_c12_c11_0
     read_register ich_vtr, s3_4_c12_c11_1
     write_register ich_vmcr, s3_4_c12_c11_7
+    read_register ich_vmcr, s3_4_c12_c11_7
 
 // void write_active_priorities(ulong preemption_bits): ICH_AP0R<n>, ICH_AP1R<n> = 0. Only those that the number of
 // preemption bits (5, 6, 7) gives exist.

@@ -36,6 +36,12 @@ internal static unsafe class SystemRegisters
     {
         ref VcpuContext context = ref vcpu->Context;
         SystemRegisterAccess access = SystemRegisterAccess.Decode(context.Syndrome);
+        if (VcpuTimers.TryAccess(vcpu, access))
+        {
+            context.ProgramCounter += VcpuContext.InstructionBytes;
+            return;
+        }
+
         switch (SystemRegisterTraps.Handle(access, in _identity, out ulong value))
         {
             case SystemRegisterOutcome.Undefined:

@@ -27,9 +27,6 @@ internal static unsafe class VcpuLoop
     /// <summary>MPIDR_EL1's RES1 bit.</summary>
     private const ulong MpidrResOne = 1UL << 31;
 
-    /// <summary>Physical counter readable, physical timer trapped (CNTHCTL_EL2.EL1PCTEN without EL1PCEN).</summary>
-    private const ulong TimerTraps = 1;
-
     internal static void Run(Core* core, Vcpu* vcpu)
     {
         Load(core, vcpu);
@@ -92,8 +89,6 @@ internal static unsafe class VcpuLoop
 
             if (vm->Power.TryTakeStart(vcpu->Index, out ulong entry, out ulong context))
             {
-                // Interrupts of its last life that are still in list registers stay pending.
-                VcpuInterrupts.Reload(vcpu);
                 Reset(vcpu, entry, context);
             }
             else
@@ -143,13 +138,19 @@ internal static unsafe class VcpuLoop
         }
     }
 
-    /// <summary>The vCPU's state after PSCI CPU_ON, or at the VM's start.</summary>
+    /// <summary>
+    /// The vCPU's state after PSCI CPU_ON, or at the VM's start. What the redistributor holds is no part of it: an SGI
+    /// that was sent to the vCPU while it was off is pending when it comes up. So list registers are taken back before
+    /// the CPU interface is cleared, and filled afterwards, when the timers are off and their interrupts withdrawn.
+    /// </summary>
     private static void Reset(Vcpu* vcpu, ulong entry, ulong context)
     {
+        VcpuInterrupts.Unload(vcpu);
         vcpu->Context = default;
         vcpu->Context.ProgramCounter = entry;
         vcpu->Context.ProcessorState = ResetProcessorState;
         vcpu->Context.X[0] = context;
+        vcpu->Timer = default;
         Instructions.ResetGuestRegisters(ResetSystemControl);
         VcpuInterrupts.Reset(vcpu);
     }
@@ -171,12 +172,12 @@ internal static unsafe class VcpuLoop
         Instructions.WriteCptr(GuestTraps.Cptr);
         Instructions.WriteVpidr(Instructions.ReadMidr());
         Instructions.WriteVmpidr(MpidrResOne | (uint)vcpu->Index);
-        Instructions.WriteCnthctl(TimerTraps);
+        Instructions.WriteCnthctl(VcpuTimers.Traps);
         Instructions.WriteCntvoff(vm->CounterOffset);
         Instructions.ResetGuestRegisters(ResetSystemControl);
         Instructions.InvalidateLocalGuestContext();
         VcpuInterrupts.Reset(vcpu);
-        PhysicalGic.SetPrivateEnabled(core->Redistributor, Platform.Description.VirtualTimerInterrupt, enabled: true);
+        PhysicalGic.SetPrivateEnabled(core->Redistributor, VcpuTimers.Interrupts, enabled: true);
     }
 
     /// <summary>Leaves no Stage-2, no VMID, no interrupt and no register of the guest in the core.</summary>

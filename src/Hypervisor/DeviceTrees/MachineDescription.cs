@@ -81,6 +81,9 @@ public struct MachineDescription
     /// <summary>The virtual timer's interrupt, a PPI (27 by the Server Base System Architecture).</summary>
     public uint VirtualTimerInterrupt { get; private set; }
 
+    /// <summary>The EL1 physical timer's interrupt, a PPI (30 by the Server Base System Architecture).</summary>
+    public uint PhysicalTimerInterrupt { get; private set; }
+
     /// <summary>The EL2 physical timer's interrupt, a PPI (26 by the Server Base System Architecture).</summary>
     public uint HypervisorTimerInterrupt { get; private set; }
 
@@ -443,9 +446,11 @@ public struct MachineDescription
         // Without names the order is: secure physical, non-secure physical, virtual, hypervisor physical.
         int virtualIndex = tree.IndexInTexts(node, "interrupt-names"u8, "virt"u8);
         int hypervisorIndex = tree.IndexInTexts(node, "interrupt-names"u8, "hyp-phys"u8);
+        int physicalIndex = tree.IndexInTexts(node, "interrupt-names"u8, "phys"u8);
         bool named = tree.TryGetProperty(node, "interrupt-names"u8, out _);
         virtualIndex = named ? virtualIndex : 2;
         hypervisorIndex = named ? hypervisorIndex : 3;
+        physicalIndex = named ? physicalIndex : 1;
         if (!TryReadInterrupt(ref tree, node, virtualIndex, out uint interrupt))
         {
             return MachineError.NoVirtualTimerInterrupt;
@@ -458,6 +463,12 @@ public struct MachineDescription
         }
 
         HypervisorTimerInterrupt = interrupt;
+        if (!TryReadInterrupt(ref tree, node, physicalIndex, out interrupt))
+        {
+            return MachineError.NoPhysicalTimerInterrupt;
+        }
+
+        PhysicalTimerInterrupt = interrupt;
         return MachineError.None;
     }
 

@@ -41,6 +41,9 @@ public static class GuestMemoryMap
     /// <summary>The virtual timer's interrupt: PPI 11.</summary>
     public const uint VirtualTimerInterrupt = 27;
 
+    /// <summary>The EL1 physical timer's interrupt: PPI 14.</summary>
+    public const uint PhysicalTimerInterrupt = 30;
+
     /// <summary>The first byte of memory.</summary>
     public const ulong MemoryStart = 0x4000_0000;
 }

@@ -111,6 +111,21 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "read_virtual_timer_control"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadVirtualTimerControl();
 
+    [RuntimeImport("*", "write_virtual_timer_compare"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteVirtualTimerCompare(ulong value);
+
+    [RuntimeImport("*", "write_physical_timer_control"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WritePhysicalTimerControl(ulong value);
+
+    [RuntimeImport("*", "read_physical_timer_control"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadPhysicalTimerControl();
+
+    [RuntimeImport("*", "write_physical_timer_compare"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WritePhysicalTimerCompare(ulong value);
+
+    [RuntimeImport("*", "read_hypervisor_timer_control"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadHypervisorTimerControl();
+
     /// <summary>The EL2 physical timer's interrupt after a number of the system counter's ticks.</summary>
     [RuntimeImport("*", "start_hypervisor_timer"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void StartHypervisorTimer(ulong ticks);
@@ -259,6 +274,9 @@ internal static unsafe class Instructions
 
     [RuntimeImport("*", "write_ich_vmcr"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteIchVmcr(ulong value);
+
+    [RuntimeImport("*", "read_ich_vmcr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadIchVmcr();
 
     [RuntimeImport("*", "write_active_priorities"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void ClearActivePriorities(ulong preemptionBits);

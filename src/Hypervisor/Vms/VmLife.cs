@@ -1,5 +1,6 @@
 using System;
 using Quietus.Hypervisor.Cores;
+using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Monitor;
@@ -195,7 +196,7 @@ internal static unsafe class VmLife
     {
         vm->Options = options;
         vm->MachineState.Pool = Platform.PoolPointer;
-        vm->CounterOffset = Instructions.ReadCounter();
+        vm->CounterOffset = GuestClock.Offset(Instructions.ReadCounter(), TimerSums.Wrap);
         for (int i = 0; i < options.VcpuCount; i++)
         {
             vm->VcpuAt(i)->Vm = vm;
@@ -235,7 +236,7 @@ internal static unsafe class VmLife
             return result == MemoryResult.OutOfMemory ? VmError.OutOfMemory : VmError.Defect;
         }
 
-        vm->Gic.Reset(options.VcpuCount, 1u << (int)Platform.Description.VirtualTimerInterrupt);
+        vm->Gic.Reset(options.VcpuCount, VcpuTimers.Interrupts);
         vm->Uart.Reset();
         VmError error = GuestLoader.Load(vm, arguments, out ulong entry, out ulong deviceTree);
         if (error == VmError.None)

@@ -56,7 +56,7 @@ public enum Operation : byte
     /// <summary>An idle PE zeroes a dirty chunk.</summary>
     Scrub,
 
-    /// <summary>munmap of a page whose contents somebody else has pinned, who reads them next.</summary>
+    /// <summary>munmap of a page that a driver has pinned, which reads it next.</summary>
     MunmapPinned,
 
     /// <summary>munmap of a file's page.</summary>

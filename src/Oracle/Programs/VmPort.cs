@@ -56,6 +56,14 @@ public sealed class VmPort
 
     internal Judge Judge => _judge;
 
+    /// <summary>What happens within another VM's step happens within this one's, too.</summary>
+    internal void DoAs(VmPort other)
+    {
+        Current = other.Current;
+        Between = other.Between;
+        Records.SetsAccessFlag = other.Records.SetsAccessFlag;
+    }
+
     internal void TouchPool()
     {
         if (_poolTouched)

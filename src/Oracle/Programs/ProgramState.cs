@@ -8,43 +8,44 @@ using Quietus.Stage2;
 
 namespace Quietus.Oracle.Programs;
 
-// The whole machine's state as one number, and what a step would do to it.
-public partial class Host<TFormat, TMachine>
+/// <summary>A program's state as one number, and what a step would do to it.</summary>
+internal static class ProgramState
 {
-    private const ulong Parked = 1UL << 63;
-
     /// <summary>
     /// A hash of everything that later steps depend on; false where there is none, so that the state must pass for a
     /// new one. Counters, caches of the engine's and what only a free chunk's last owner knew are left out.
     /// </summary>
+    /// <param name="machine">The machine.</param>
     /// <param name="hash">Working memory.</param>
     /// <param name="isSymmetric">PEs and VMs are alike: states that differ in their numbers alone are the same.</param>
     /// <param name="state">The hash.</param>
-    internal bool TryHashState(StateHash hash, bool isSymmetric, out UInt128 state)
+    public static bool TryHash<TFormat, TMachine>(
+        ProgramMachine<TFormat, TMachine> machine, StateHash hash, bool isSymmetric, out UInt128 state)
+        where TFormat : struct, IDescriptorFormat
+        where TMachine : struct, IMemoryMachine
     {
         state = UInt128.MaxValue;
-        // The huge file's blocks are not written below: a state with it is like no other.
-        if (!Judge.IsSettled || _huge[0] != 0)
+        if (!machine.Judge.IsSettled)
         {
             return false;
         }
 
-        foreach (Guest? guest in _guests)
+        foreach (Guest<TFormat, TMachine>? guest in machine.Guests)
         {
-            if (guest is { Log: not null } or { IsUnmapping: true })
+            if (guest is { Log: not null } or { Unmapping.IsUnderWay: true })
             {
                 return false;
             }
         }
 
-        Judge.FindTouched();
-        foreach (int[] slots in Orders.Of(_guests.Length, isSymmetric))
+        machine.Judge.FindTouched();
+        foreach (int[] slots in Orders.Of(machine.Guests.Length, isSymmetric))
         {
-            foreach (int[] pes in Orders.Of(_options.Pes, isSymmetric))
+            foreach (int[] pes in Orders.Of(machine.Options.Pes, isSymmetric))
             {
                 hash.Begin(pes);
-                NameMemory(hash, slots);
-                WriteState(hash, slots, pes);
+                NameMemory(machine, hash, slots);
+                Write(machine, hash, slots, pes);
                 state = UInt128.Min(state, hash.Value);
             }
         }
@@ -52,11 +53,14 @@ public partial class Host<TFormat, TMachine>
         return true;
     }
 
-    /// <summary>What a step that is not run would do here.</summary>
-    internal StepEffect EffectOf(ProgramStep step)
+    /// <summary>What a step that is not run would do.</summary>
+    public static StepEffect EffectOf<TFormat, TMachine>(
+        ProgramMachine<TFormat, TMachine> machine, ProgramStep step)
+        where TFormat : struct, IDescriptorFormat
+        where TMachine : struct, IMemoryMachine
     {
-        Guest? running = _running[step.Pe % _options.Pes];
-        if (_guests[step.Vm % _guests.Length] is not Guest guest)
+        Guest<TFormat, TMachine>? running = machine.Pes.On(step.Pe % machine.Options.Pes);
+        if (machine.Guests[step.Vm % machine.Guests.Length] is not Guest<TFormat, TMachine> guest)
         {
             return step.Operation is Operation.Create or Operation.Enter ? StepEffect.Any : StepEffect.Nothing;
         }
@@ -66,20 +70,22 @@ public partial class Host<TFormat, TMachine>
             Operation.Create => true,
             Operation.Enter => running == guest,
             <= Operation.Execute => running != guest,
-            Operation.Scrub => _world.Pool.Usage.DirtyChunks == 0,
+            Operation.Scrub => machine.World.Pool.Usage.DirtyChunks == 0,
             _ => false,
         };
         return isNothing ? StepEffect.Nothing
-            : step.Operation is Operation.Read or Operation.ReadUncached && IsMapped(guest, step.Page)
+            : step.Operation is Operation.Read or Operation.ReadUncached && IsReadable(guest, step.Page)
                 ? StepEffect.Reads
                 : StepEffect.Any;
     }
 
-    private static bool IsMapped(Guest guest, int page)
+    private static bool IsReadable<TFormat, TMachine>(Guest<TFormat, TMachine> guest, int page)
+        where TFormat : struct, IDescriptorFormat
+        where TMachine : struct, IMemoryMachine
     {
         try
         {
-            Translation there = guest.Memory.Translate(ref guest.Machine, new Ipa(PlaceOf(page).Ipa));
+            Translation there = guest.Translate(Places<TFormat>.Of(page).Ipa);
             return there.IsMapped && there.Attributes.Accessed && there.Attributes.Read;
         }
         catch (ViolationException)
@@ -90,22 +96,26 @@ public partial class Host<TFormat, TMachine>
     }
 
     /// <summary>Chunks go by who has them, host frames by who has them or when they are given out.</summary>
-    private void NameMemory(StateHash hash, int[] slots)
+    private static void NameMemory<TFormat, TMachine>(
+        ProgramMachine<TFormat, TMachine> machine, StateHash hash, int[] slots)
+        where TFormat : struct, IDescriptorFormat
+        where TMachine : struct, IMemoryMachine
     {
-        hash.AddArea(ModelWorld.PoolStart, (int)(_world.PoolBytes >> FramePool.ChunkShift), FramePool.ChunkShift);
-        hash.AddArea(HostStart, FilePages + SpareFrames, TFormat.GranuleShift);
-        for (ulong page = 0; page < FilePages; page++)
+        ModelWorld world = machine.World;
+        hash.AddArea(ModelWorld.PoolStart, (int)(world.PoolBytes >> FramePool.ChunkShift), FramePool.ChunkShift);
+        hash.AddArea(HostFrames.Start, machine.Frames.Pages, TFormat.GranuleShift);
+        for (int page = 0; page < Places<TFormat>.FilePages; page++)
         {
-            hash.NamePiece(HostStart + (page * Granule));
+            hash.NamePiece(machine.Frames.OfFile(page));
         }
 
         foreach (int slot in slots)
         {
-            if (_guests[slot] is Guest guest)
+            if (machine.Guests[slot] is Guest<TFormat, TMachine> guest)
             {
                 ref VmFrames frames = ref guest.Port.Records.Frames;
-                _world.NameChunks(hash, frames.Available);
-                _world.NameChunks(hash, frames.Full);
+                world.NameChunks(hash, frames.Available);
+                world.NameChunks(hash, frames.Full);
                 foreach (ulong frame in guest.Frames)
                 {
                     hash.NamePiece(frame);
@@ -113,18 +123,21 @@ public partial class Host<TFormat, TMachine>
             }
         }
 
-        _world.NameFreeChunks(hash);
-        foreach (ulong frame in _frames)
+        world.NameFreeChunks(hash);
+        foreach (ulong frame in machine.Frames.Free)
         {
             hash.NamePiece(frame);
         }
     }
 
-    private void WriteState(StateHash hash, int[] slots, int[] pes)
+    private static void Write<TFormat, TMachine>(
+        ProgramMachine<TFormat, TMachine> machine, StateHash hash, int[] slots, int[] pes)
+        where TFormat : struct, IDescriptorFormat
+        where TMachine : struct, IMemoryMachine
     {
         for (int order = 0; order < slots.Length; order++)
         {
-            if (_guests[slots[order]] is not Guest guest)
+            if (machine.Guests[slots[order]] is not Guest<TFormat, TMachine> guest)
             {
                 continue;
             }
@@ -133,45 +146,25 @@ public partial class Host<TFormat, TMachine>
             hash.Write(hash.Party(guest.Judged!.Party) << 32 | hash.Party(guest.Anonymous));
             hash.Write((guest.Judged.Dangles ? 1UL : 0) | (guest.Judged.IsReleased ? 2UL : 0)
                 | (guest.Judged.Tag is { } tag ? 4UL | (ulong)tag.Vmid << 8 : 0));
-            uint running = 0;
-            for (int pe = 0; pe < _running.Length; pe++)
-            {
-                running |= _running[pe] == guest ? 1U << pe : 0;
-            }
-
-            hash.Write(hash.Pes(running));
+            hash.Write(hash.Pes(machine.Pes.MaskOf(guest)));
             hash.Write(hash.Descriptor(guest.Memory.Vttbr | 1));
-            hash.Write(NameOfTag(guest.Lease.Tag));
+            hash.Write(machine.Pes.NameOf(guest.Lease.Tag));
             WriteSlots(hash, ref guest.Memory);
-            _world.WriteFrames(hash, ref guest.Port.Records.Frames);
+            machine.World.WriteFrames(hash, ref guest.Port.Records.Frames);
             foreach (ulong frame in guest.Frames)
             {
                 hash.Write(hash.Address(frame));
             }
         }
 
-        hash.Write(_vmidWords[0]);
-        hash.Write((ulong)(uint)EngineInternals.NextNumber(ref Vmids));
-        for (int at = 0; at <= pes.Length; at++)
-        {
-            int pe = at < pes.Length ? Array.IndexOf(pes, at) : at;
-            hash.Write(NameOfTag(_vmidWords[2 + pe]));
-            hash.Write(NameOfTag(_vmidWords[3 + _options.Pes + pe]));
-        }
-
-        _world.WriteFreeChunks(hash);
-        Judge.WriteState(hash);
+        machine.Pes.WriteState(hash, pes);
+        machine.World.WriteFreeChunks(hash);
+        machine.Judge.WriteState(hash);
     }
 
-    /// <summary>A VMID with its generation's age: how many generations there were tells no states apart.</summary>
-    private ulong NameOfTag(ulong tag)
-    {
-        ulong number = (1UL << _options.VmidBits) - 1;
-        return tag is 0 or Parked ? tag
-            : (EngineInternals.Generation(ref Vmids) - (tag & ~number)) | (tag & number) | 1UL << 62;
-    }
-
-    private static void WriteSlots(StateHash hash, ref GuestMemory<TFormat, TMachine> memory)
+    private static void WriteSlots<TFormat, TMachine>(StateHash hash, ref GuestMemory<TFormat, TMachine> memory)
+        where TFormat : struct, IDescriptorFormat
+        where TMachine : struct, IMemoryMachine
     {
         hash.Write(memory.MappedPages << 32 | memory.MappedBlocks << 16 | memory.TablePages);
         for (int number = 0; number < SlotTable.Capacity; number++)
@@ -189,13 +182,13 @@ public partial class Host<TFormat, TMachine>
 /// <summary>What a step would do.</summary>
 internal enum StepEffect : byte
 {
-    /// <summary>Nothing at all: nobody is there to do it.</summary>
+    /// <summary>Nothing at all: no PE is there to do it.</summary>
     Nothing,
 
     /// <summary>A guest reads by a translation that is there: that is judged, and changes nothing.</summary>
     Reads,
 
-    /// <summary>Whatever it likes.</summary>
+    /// <summary>It may do anything.</summary>
     Any,
 }
 

@@ -1,0 +1,56 @@
+using Quietus.Memory;
+using Quietus.Stage2;
+
+namespace Quietus.Oracle.Programs;
+
+/// <summary>
+/// What the host and the monitor owe to the memory layer, kept. Tests put one that is broken in its place.
+/// </summary>
+public class HostContract<TFormat, TMachine>
+    where TFormat : struct, IDescriptorFormat
+    where TMachine : struct, IMemoryMachine
+{
+    /// <summary>Whether the monitor waits for the vCPUs of a VM that dies.</summary>
+    public virtual bool WaitsForVcpus => true;
+
+    /// <summary>Whether the host goes on with an invalidation until all of its range is done.</summary>
+    public virtual bool GoesOn => true;
+
+    /// <summary>What the memory layer is told of a page that leaves Stage-2.</summary>
+    public virtual PageFate Claim(PageFate fate) => fate;
+
+    /// <summary>Takes a range out of a live VM's Stage-2.</summary>
+    public virtual MemoryResult Unmap(
+        ref GuestMemory<TFormat, TMachine> memory, ref TMachine machine, in NotifierRange range) =>
+        memory.UnmapRange(ref machine, in range);
+
+    /// <summary>Gives back all that a dead VM has.</summary>
+    public virtual ReleaseReport Release(ref GuestMemory<TFormat, TMachine> memory, ref TMachine machine) =>
+        memory.Release(ref machine);
+
+    /// <summary>A VM's number after its death: given on at once where it was invalidated as a whole.</summary>
+    public virtual void RetireVmid(ref VmidAllocator vmids, ref VmidLease lease, bool isInvalidated)
+    {
+        if (isInvalidated)
+        {
+            vmids.Retire(ref lease);
+        }
+        else
+        {
+            VmidAllocator.Abandon(ref lease);
+        }
+    }
+
+    /// <summary>Overwrites a part of a dirty chunk, before the chunk passes for clean.</summary>
+    public virtual void ZeroPart(ref TMachine machine, ref readonly ScrubJob job) => job.Zero(ref machine);
+
+    /// <summary>A PE has loaded a VM's VTTBR_EL2, with this VMID.</summary>
+    public virtual void Entered(ref TMachine machine, Vmid vmid)
+    {
+    }
+
+    /// <summary>A dirty log was read, and what it named is copied.</summary>
+    public virtual void Copied(ref TMachine machine)
+    {
+    }
+}

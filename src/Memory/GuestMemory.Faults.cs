@@ -349,9 +349,10 @@ public partial struct GuestMemory<TFormat, TMachine>
     private FaultResult Permit(ref TMachine machine, Ipa start, int level, LeafAttributes permissions)
     {
         var cursor = new RangeCursor(start, Stage2Geometry.LevelBytes<TFormat>(level));
-        MaintenanceDebt debt = _table.ChangePermissions(ref machine, ref cursor, permissions, PartialBlock.TakeWhole);
+        Stage2Result result = _table.ChangePermissions(
+            ref machine, ref cursor, permissions, PartialBlock.TakeWhole, out MaintenanceDebt debt);
         _table.Settle(ref machine, ref debt);
-        return FromStage2ForFault(ref machine, cursor.Result);
+        return FromStage2ForFault(ref machine, result);
     }
 
     /// <summary>Patch 6's retry: a table becomes a block, and the small pages go by the policy.</summary>

@@ -14,8 +14,8 @@ public sealed class HostileGuestTests
 {
     private static readonly string[] _tests =
     [
-        "badhvc", "psci", "smc", "sysregs", "mmio", "outside", "idregs", "zero", "sgi", "setway", "wfx", "selfmod",
-        "uncached", "timers",
+        "badhvc", "psci", "smc", "mmio", "outside", "idregs", "zero", "sgi", "setway", "wfx", "selfmod", "uncached",
+        "timers",
     ];
 
     public static TheoryData<string, string> Tests()

@@ -6,7 +6,7 @@ using Quietus.Stage2;
 namespace Quietus.Oracle.Tests;
 
 /// <summary>A host, or a monitor, that breaks one of its contracts: what drives the engine is wrong.</summary>
-internal sealed class DefectiveHost(Defect defect) : HostContract<Arm4K, DefectiveMachine>
+internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>, DefectiveMachine>
 {
     private const int EntryShift = 3;
     private const int BlockShift = 21;
@@ -39,7 +39,7 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm4K, Defecti
     }
 
     public override MemoryResult Unmap(
-        ref GuestMemory<Arm4K, DefectiveMachine> memory, ref DefectiveMachine machine, in NotifierRange range)
+        ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory, ref DefectiveMachine machine, in NotifierRange range)
     {
         if (defect == Defect.ReplacedWithoutBreak && TryMoveBlock(ref memory, ref machine, range.Start))
         {
@@ -56,7 +56,7 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm4K, Defecti
     public override void Copied(ref DefectiveMachine machine) => machine.IssuePutOff();
 
     public override ReleaseReport Release(
-        ref GuestMemory<Arm4K, DefectiveMachine> memory, ref DefectiveMachine machine)
+        ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory, ref DefectiveMachine machine)
     {
         var root = new Pa(memory.Vttbr & AddressMask);
         if (defect == Defect.PartialRangeDropsTable && !machine.IsDyingLate)
@@ -110,7 +110,7 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm4K, Defecti
     /// The monitor moves a block that is mapped: the new descriptor over the old one, and the invalidation after it.
     /// </summary>
     private static bool TryMoveBlock(
-        ref GuestMemory<Arm4K, DefectiveMachine> memory, ref DefectiveMachine machine, Ipa ipa)
+        ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory, ref DefectiveMachine machine, Ipa ipa)
     {
         Translation there = memory.Translate(ref machine, ipa);
         if (!there.IsMapped || there.Level != 2 || !machine.Pool.Contains(there.Output)
@@ -127,7 +127,7 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm4K, Defecti
         ulong old = machine.ReadEntry(address);
         machine.WriteEntry(address, (old & ~(AddressMask & ~(BlockBytes - 1))) | block.Value);
         machine.DsbInnerShareableStores();
-        machine.InvalidateIpa(memory.Vmid, new TlbiIpa(ipa, 0, 1));
+        machine.InvalidateIpa(memory.Vmid, new TlbiIpa(ipa, 0, 12));
         machine.DsbInnerShareable();
         machine.InvalidateCombined(memory.Vmid);
         machine.DsbInnerShareable();

@@ -161,11 +161,11 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
     {
         if (_memo.LevelOfUnlinked != 0)
         {
-            ipa = HasLevelHint ? new TlbiIpa(ipa.Ipa, _memo.LevelOfUnlinked, 1) : ipa;
+            ipa = HasLevelHint ? new TlbiIpa(ipa.Ipa, _memo.LevelOfUnlinked, 12) : ipa;
             _memo.LevelOfUnlinked = 0;
         }
 
-        Issue(new Invalidation(TlbiKind.Ipa, vmid, ipa, default), ipa.Ipa, 1UL << Arm4K.GranuleShift);
+        Issue(new Invalidation(TlbiKind.Ipa, vmid, ipa, default), ipa.Ipa, 1UL << Arm<Granule4K>.GranuleShift);
     }
 
     public void InvalidateIpaRange(Vmid vmid, TlbiRange range)
@@ -179,7 +179,7 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
         {
             // With FEAT_LPA2 a TTL of level 0 is a level. This format has no LPA2, where it means none; level 1, at
             // which nothing is mapped either, stands for it.
-            range = TlbiRange.Greatest(range.Start, range.Bytes, 1, 1);
+            range = TlbiRange.Greatest(range.Start, range.Bytes, 1, 12);
         }
 
         Issue(new Invalidation(TlbiKind.Ipa, vmid, default, range), range.Start, range.Bytes);
@@ -223,10 +223,10 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
             return;
         }
 
-        ulong granule = 1UL << Arm4K.GranuleShift;
+        ulong granule = 1UL << Arm<Granule4K>.GranuleShift;
         for (Ipa ipa = late.Start; ipa < late.End; ipa += granule)
         {
-            _inner.InvalidateIpa(late.Vmid, new TlbiIpa(ipa, 0, 1));
+            _inner.InvalidateIpa(late.Vmid, new TlbiIpa(ipa, 0, 12));
         }
 
         _inner.DsbInnerShareable();

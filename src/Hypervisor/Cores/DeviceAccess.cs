@@ -35,7 +35,7 @@ internal static unsafe class DeviceAccess
             context.SetRegister(abort.GeneralRegister, abort.Extend(value));
         }
 
-        context.ProgramCounter += VcpuContext.InstructionBytes;
+        context.StepOver();
         return true;
     }
 

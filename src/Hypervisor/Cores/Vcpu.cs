@@ -27,6 +27,9 @@ internal unsafe struct Vcpu
 
     internal VcpuCounters Counters;
 
+    /// <summary>Its registers of self-hosted debug; all zero until the guest uses them.</summary>
+    internal DebugRegisters Debug;
+
     /// <summary>What the core does not know of its EL1 physical timer.</summary>
     internal PhysicalTimer Timer;
 

@@ -151,7 +151,8 @@ internal static unsafe class VcpuLoop
         vcpu->Context.ProcessorState = ResetProcessorState;
         vcpu->Context.X[0] = context;
         vcpu->Timer = default;
-        Instructions.ResetGuestRegisters(ResetSystemControl);
+        GuestDebug.Reset(vcpu);
+        Instructions.ResetGuestRegisters(ResetSystemControl, 0);
         VcpuInterrupts.Reset(vcpu);
     }
 
@@ -174,8 +175,8 @@ internal static unsafe class VcpuLoop
         Instructions.WriteVmpidr(MpidrResOne | (uint)vcpu->Index);
         Instructions.WriteCnthctl(VcpuTimers.Traps);
         Instructions.WriteCntvoff(vm->CounterOffset);
-        Instructions.ResetGuestRegisters(ResetSystemControl);
         Instructions.InvalidateLocalGuestContext();
+        Instructions.ResetGuestRegisters(ResetSystemControl, 0);
         VcpuInterrupts.Reset(vcpu);
         PhysicalGic.SetPrivateEnabled(core->Redistributor, VcpuTimers.Interrupts, enabled: true);
     }
@@ -184,10 +185,14 @@ internal static unsafe class VcpuLoop
     private static void Unload(Core* core, Vcpu* vcpu)
     {
         VcpuInterrupts.Forget(core, vcpu);
+        GuestDebug.Reset(vcpu);
+
+        // Before Stage-2 goes: a walk of the guest's stage 1 without it would take what the guest wrote for physical
+        // addresses.
+        CoreSetup.ParkGuestRegisters();
         Instructions.WriteHcr(CoreSetup.HostHcr);
         Instructions.WriteVttbr(0);
         Instructions.WriteCptr(CoreSetup.HostCptr);
-        Instructions.ResetGuestRegisters(ResetSystemControl);
         Platform.Vmids.Leave((int)core->Index);
         vcpu->Core = null;
     }

@@ -66,7 +66,7 @@ internal unsafe struct Vm
     internal SpinLock MemoryLock;
     internal SpinLock DeviceLock;
     internal El2MachineState MachineState;
-    internal GuestMemory<Arm4K, El2Machine> Memory;
+    internal GuestMemory<Arm<Granule4K>, El2Machine> Memory;
     internal VmidLease Lease;
     internal VirtualGic Gic;
     internal VirtualPl011 Uart;

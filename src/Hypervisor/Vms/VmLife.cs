@@ -217,7 +217,7 @@ internal static unsafe class VmLife
         int self = (int)Core.Current->Index;
         Platform.Vmids.Enter(self, ref vm->Lease, ref machine);
         Platform.Vmids.Leave(self);
-        MemoryResult result = GuestMemory<Arm4K, El2Machine>.Create(
+        MemoryResult result = GuestMemory<Arm<Granule4K>, El2Machine>.Create(
             ref machine,
             ref vm->Memory,
             new GuestMemoryOptions(VmTable.Geometry, options.Policy)

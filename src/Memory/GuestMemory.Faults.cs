@@ -206,15 +206,6 @@ public partial struct GuestMemory<TFormat, TMachine>
         return isBlock ? Stage2Geometry.LevelBytes<TFormat>(level) : GranuleBytes;
     }
 
-    /// <summary>Ends a fault without mapping anything; a pool page goes back.</summary>
-    public readonly void AbandonFault(ref TMachine machine, ref FaultTicket ticket)
-    {
-        if (Exists)
-        {
-            GiveBack(ref machine, ref ticket);
-        }
-    }
-
     /// <summary>A fault on an address that has a leaf: it lacks the access flag or a permission, or nothing.</summary>
     private FaultResult PrepareMapped(
         ref TMachine machine, ref MemorySlot slot, in Translation now, in FaultTicket ticket)

@@ -33,12 +33,13 @@ public partial struct GuestMemory<TFormat, TMachine>
             result = ContinueInvalidation(ref machine, in range, ref cursor);
         }
 
-        if (result is MemoryResult.Ok or MemoryResult.Defect)
+        if (result is not (MemoryResult.Ok or MemoryResult.Defect))
         {
-            EndInvalidation();
+            return result;
         }
 
-        return result;
+        MemoryResult ended = EndInvalidation();
+        return result == MemoryResult.Ok ? ended : result;
     }
 
     /// <summary>

@@ -121,14 +121,11 @@ public class InvalidationTests
     }
 
     [Fact]
-    public void An_abandoned_fault_and_a_removed_slot_give_the_frame_back()
+    public void A_removed_slot_gives_the_frame_of_a_fault_under_way_back()
     {
         Vm<Arm<Granule4K>> vm = Ram();
         ulong used = vm.UsedFrames;
         Prepare(vm, Base, out FaultTicket ticket);
-        vm.Memory.AbandonFault(ref vm.Machine, ref ticket);
-        vm.UsedFrames.ShouldBe(used);
-        Prepare(vm, Base, out ticket);
         vm.Memory.RemoveSlot(ref vm.Machine, 0).ShouldBe(MemoryResult.Ok);
         Commit(vm, ref ticket).ShouldBe(FaultResult.Retry);
         vm.UsedFrames.ShouldBe(used);
@@ -142,7 +139,7 @@ public class InvalidationTests
         Prepare(vm, Base, out FaultTicket ticket);
         vm.Release();
         Commit(vm, ref ticket).ShouldBe(FaultResult.NoMemory);
-        vm.Memory.AbandonFault(ref vm.Machine, ref ticket);
+        Commit(vm, ref ticket).ShouldBe(FaultResult.NoMemory);
         vm.World.Pool.RefusedFrees.ShouldBe(0UL);
         vm.World.Pool.Usage.OwnedChunks.ShouldBe(0);
     }

@@ -56,11 +56,11 @@ public class SlotTests
         SlotOptions ram = SlotOptions.Ram(PageSizing.Pages);
         vm.Memory.AddSlot(new Ipa(0x10_0000), 0x1000, ram, out _).ShouldBe(MemoryResult.TooManySlots);
         vm.Memory.RemoveSlot(ref vm.Machine, 7).ShouldBe(MemoryResult.Ok);
-        vm.Memory.FindSlot(new Ipa(0x7000)).ShouldBe(SlotTable.None);
+        vm.Fault(0x7000).ShouldBe(FaultResult.NoSlot);
         vm.Memory.AddSlot(new Ipa(0x10_0000), 0x1000, ram, out int number).ShouldBe(MemoryResult.Ok);
         number.ShouldBe(7);
-        vm.Memory.FindSlot(new Ipa(0x10_0FFF)).ShouldBe(7);
-        vm.Memory.FindSlot(new Ipa(0x10_1000)).ShouldBe(SlotTable.None);
+        vm.Fault(0x10_0FFF).ShouldBe(FaultResult.Mapped);
+        vm.Fault(0x10_1000).ShouldBe(FaultResult.NoSlot);
     }
 
     [Theory]

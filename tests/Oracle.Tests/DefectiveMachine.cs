@@ -29,8 +29,6 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
 
     public BreakBeforeMakeSupport BreakBeforeMakeSupport => _inner.BreakBeforeMakeSupport;
 
-    public uint DataCacheLineBytes => 64;
-
     /// <summary>Whether the VM dies while PEs still have its VTTBR.</summary>
     public bool IsDyingLate => port.Current == Operation.KillLate;
 
@@ -245,8 +243,6 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
             _inner.CleanInvalidateToPoC(start, bytes);
         }
     }
-
-    public void CleanToPoC(Pa start, ulong bytes) => _inner.CleanToPoC(start, bytes);
 
     public void InvalidateInstructionCache(Pa start, ulong bytes)
     {

@@ -8,6 +8,7 @@ using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Monitor;
 using Quietus.Hypervisor.Vms;
 using Quietus.Memory;
+using Quietus.Wire;
 
 namespace Quietus.Hypervisor.Boot;
 

@@ -2,7 +2,6 @@ using System.Runtime.CompilerServices;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Machine;
-using Quietus.Hypervisor.Monitor;
 using Quietus.Hypervisor.Vms;
 using Quietus.Memory;
 using Quietus.Stage2;

@@ -4,6 +4,7 @@ using Quietus.Hypervisor.Boot;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Vms;
+using Quietus.Memory;
 using Quietus.Stage2;
 
 namespace Quietus.Hypervisor.Cores;
@@ -161,7 +162,12 @@ internal static unsafe class VcpuLoop
         Vm* vm = vcpu->Vm;
         vm->MemoryLock.Enter();
         El2Machine machine = vm->Machine;
-        Platform.Vmids.Enter((int)core->Index, ref vm->Lease, ref machine);
+        if (Platform.Vmids.Enter((int)core->Index, ref vm->Lease, ref machine) != VmidResult.Ok)
+        {
+            // More cores run guests than there are VMIDs. The stop is seen before the guest is entered.
+            vm->RequestStop("no VMID is left"u8);
+        }
+
         vm->Memory.Vmid = Platform.Vmids.VmidOf(in vm->Lease);
         ulong root = vm->Memory.Vttbr;
         vm->MemoryLock.Leave();

@@ -1,7 +1,6 @@
 using System;
 using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
-using Quietus.Hypervisor.Monitor;
 
 namespace Quietus.Hypervisor.DeviceTrees;
 
@@ -176,7 +175,7 @@ public struct MachineDescription
             return false;
         }
 
-        int options = Ascii.IndexOf(path, (byte)':');
+        int options = path.IndexOf((byte)':');
         return tree.TryFindPath(options < 0 ? path : path.Slice(0, options), out uart)
             && tree.IsCompatible(uart, "arm,pl011"u8)
             && tree.IsAvailable(uart);
@@ -315,7 +314,7 @@ public struct MachineDescription
             // status "disabled" means here that the CPU waits to be started (Devicetree Specification 3.8.1).
             if (!tree.IsOfType(node, "cpu"u8)
                 || (tree.TryGetText(node, "status"u8, out ReadOnlySpan<byte> status)
-                    && Ascii.StartsWith(status, "fail"u8)))
+                    && status.StartsWith("fail"u8)))
             {
                 continue;
             }
@@ -367,8 +366,8 @@ public struct MachineDescription
             return MachineError.BadPsciMethod;
         }
 
-        PsciConduit = Ascii.Equal(method, "smc"u8) ? PsciConduit.Smc
-            : Ascii.Equal(method, "hvc"u8) ? PsciConduit.Hvc
+        PsciConduit = method.SequenceEqual("smc"u8) ? PsciConduit.Smc
+            : method.SequenceEqual("hvc"u8) ? PsciConduit.Hvc
             : PsciConduit.None;
         return PsciConduit == PsciConduit.None ? MachineError.BadPsciMethod : MachineError.None;
     }

@@ -6,7 +6,6 @@ using Quietus.Hypervisor.Cores;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Machine;
-using Quietus.Hypervisor.Monitor;
 using Quietus.Memory;
 using Quietus.Stage2;
 

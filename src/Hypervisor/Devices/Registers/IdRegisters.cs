@@ -91,6 +91,7 @@ public struct GuestIdRegisters
 
     private const int FloatingPointShift = 16;
     private const int AdvancedSimdShift = 20;
+    private const int Granule16KShift = 20;
     private const int Granule64KShift = 24;
     private const int Granule4KShift = 28;
     private const ulong NotImplemented = 0xF;
@@ -116,6 +117,15 @@ public struct GuestIdRegisters
 
     /// <summary>The guest has PSTATE.SSBS (FEAT_SSBS).</summary>
     public readonly bool HasSpeculativeStoreBypass => ((pfr1 >> 4) & 0xF) != 0;
+
+    /// <summary>Whether the guest's MMU has pages of this size: 4096, 16384 or 65536 bytes.</summary>
+    public readonly bool HasGranule(uint bytes) => bytes switch
+    {
+        4096 => ((mmfr0 >> Granule4KShift) & 0xF) != NotImplemented,
+        16384 => ((mmfr0 >> Granule16KShift) & 0xF) != 0,
+        65536 => ((mmfr0 >> Granule64KShift) & 0xF) != NotImplemented,
+        _ => false,
+    };
 
     /// <summary>Breakpoints that the guest has: 2 to 16.</summary>
     public readonly int Breakpoints => (int)((dfr0 >> 12) & 0xF) + 1;

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Quietus.Wire;
 
 namespace Quietus.Hypervisor.Devices;
 

@@ -354,6 +354,7 @@ internal static unsafe class Commands
         reply.Field("chunks_dirty"u8, (ulong)usage.DirtyChunks);
         reply.Field("refused_frees"u8, Platform.Pool.RefusedFrees);
         reply.Field("misplaced_chunks"u8, (ulong)MisplacedChunks());
+        reply.Field("vmid_rollovers"u8, Platform.Vmids.Rollovers);
         Scrubber.Figures.Write(ref reply);
     }
 

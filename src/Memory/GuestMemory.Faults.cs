@@ -196,6 +196,15 @@ public partial struct GuestMemory<TFormat, TMachine>
         return FromStage2ForFault(ref machine, mapped);
     }
 
+    /// <summary>Ends a fault without mapping anything; a pool page goes back.</summary>
+    public readonly void AbandonFault(ref TMachine machine, ref FaultTicket ticket)
+    {
+        if (Exists)
+        {
+            GiveBack(ref machine, ref ticket);
+        }
+    }
+
     /// <summary>
     /// Bytes of the leaf that a fault would map. A level that the format has no leaf at is refused later: a granule.
     /// </summary>

@@ -7,37 +7,37 @@ using Xunit;
 namespace Quietus.Memory.Tests;
 
 /// <summary>
-/// Memory is promised when a VM is made: what one VM was promised, no other can take, and a VM within its own size never
-/// finds the pool empty.
+/// Memory is promised when a VM is made: what one VM was promised, no other can take, and a VM within its own size
+/// never finds the pool empty.
 /// </summary>
 public class PromiseTests
 {
     private const ulong Mb = 1UL << 20;
-    private const ulong Base = Vm<Arm4K>.RamStart;
+    private const ulong Base = Vm<Arm<Granule4K>>.RamStart;
 
     [Fact]
     public void A_VM_that_cannot_be_promised_its_memory_is_refused_when_it_is_made_and_not_when_it_runs()
     {
         var world = new World(8);
-        var first = new Vm<Arm4K>(world, MaintenancePolicy.Fate, promise: 5);
+        var first = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate, promise: 5);
         first.Created.ShouldBe(MemoryResult.Ok);
         world.Pool.Usage.AvailableChunks.ShouldBe(3);
-        var second = new Vm<Arm4K>(world, MaintenancePolicy.Fate, promise: 4);
+        var second = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate, promise: 4);
         second.Created.ShouldBe(MemoryResult.OutOfMemory);
         second.Memory.Exists.ShouldBeFalse();
         world.Pool.Usage.AvailableChunks.ShouldBe(3, "a refusal changes nothing");
         first.Release();
         world.Pool.Usage.AvailableChunks.ShouldBe(8);
-        new Vm<Arm4K>(world, MaintenancePolicy.Fate, promise: 8).Created.ShouldBe(MemoryResult.Ok);
+        new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate, promise: 8).Created.ShouldBe(MemoryResult.Ok);
     }
 
     [Fact]
     public void A_VM_without_a_promise_pays_for_the_end_of_the_pool_and_one_within_its_promise_does_not()
     {
         var world = new World(8);
-        var promised = new Vm<Arm4K>(world, MaintenancePolicy.Fate, promise: 5);
+        var promised = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate, promise: 5);
         promised.AddRam(8 * Mb);
-        var greedy = new Vm<Arm4K>(world, MaintenancePolicy.Fate);
+        var greedy = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate);
         greedy.AddRam(64 * Mb);
         FillUp(greedy).ShouldBe(FaultResult.OutOfMemory);
         greedy.Frames.ChunkCount.ShouldBe(3);
@@ -58,13 +58,14 @@ public class PromiseTests
     public void Beyond_its_promise_a_VM_takes_what_is_promised_to_no_other_up_to_its_limit()
     {
         var world = new World(8);
-        var vm = new Vm<Arm4K>(world, MaintenancePolicy.Fate, promise: 2, most: 4);
+        var vm = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate, promise: 2, most: 4);
         vm.AddRam(64 * Mb);
         FillUp(vm).ShouldBe(FaultResult.OutOfMemory);
         vm.Frames.ChunkCount.ShouldBe(4);
         world.Pool.Usage.AvailableChunks.ShouldBe(4);
-        new Vm<Arm4K>(world, MaintenancePolicy.Fate, promise: 3, most: 2).Created.ShouldBe(MemoryResult.BadArgument);
-        new Vm<Arm4K>(world, MaintenancePolicy.Fate, promise: -1).Created.ShouldBe(MemoryResult.BadArgument);
+        new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate, promise: 3, most: 2).Created
+            .ShouldBe(MemoryResult.BadArgument);
+        new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate, promise: -1).Created.ShouldBe(MemoryResult.BadArgument);
         vm.Release();
         world.Pool.Usage.AvailableChunks.ShouldBe(8);
     }
@@ -75,7 +76,7 @@ public class PromiseTests
     public void While_the_last_chunk_is_scrubbed_a_fault_is_taken_again_and_its_VM_not_stopped(PageSizing sizing)
     {
         var world = new World(3);
-        var vm = new Vm<Arm4K>(world, MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate);
         vm.AddRam(64 * Mb, sizing);
         vm.Fault(Base).ShouldBe(FaultResult.Mapped);
         while (world.Pool.Usage.DirtyChunks > 1)
@@ -96,7 +97,7 @@ public class PromiseTests
     public void A_chunk_that_is_scrubbed_is_kept_for_the_VM_that_it_is_promised_to()
     {
         var world = new World(2);
-        var promised = new Vm<Arm4K>(world, MaintenancePolicy.Fate, promise: 1);
+        var promised = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate, promise: 1);
         promised.AddRam(2 * Mb);
         ScrubJob job = default;
         job.TryBegin(ref promised.Machine).ShouldBeTrue();
@@ -104,10 +105,10 @@ public class PromiseTests
         job.Abandon(ref promised.Machine);
         promised.Release();
 
-        promised = new Vm<Arm4K>(world, MaintenancePolicy.Fate, promise: 2);
+        promised = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate, promise: 2);
         promised.AddRam(2 * Mb);
         job.TryBegin(ref promised.Machine).ShouldBeTrue();
-        var other = new Vm<Arm4K>(world, MaintenancePolicy.Fate);
+        var other = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate);
         other.Created.ShouldBe(MemoryResult.OutOfMemory, "the one that is being scrubbed is promised, too");
         FillUp(promised).ShouldBe(FaultResult.Retry);
         job.Abandon(ref promised.Machine);
@@ -118,7 +119,7 @@ public class PromiseTests
     public void The_last_chunk_faulted_on_by_two_vCPUs_serves_both()
     {
         var world = new World(2);
-        var vm = new Vm<Arm4K>(world, MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate);
         vm.AddRam(2 * Mb, PageSizing.Blocks);
         Prepare(vm, Base, out FaultTicket first).ShouldBe(FaultResult.Prepared);
         Prepare(vm, Base + 0x1000, out _).ShouldBe(FaultResult.Retry, "the other may map what it asks for");
@@ -140,12 +141,12 @@ public class PromiseTests
     public void A_block_is_filled_in_steps_that_leave_off_where_they_are_told()
     {
         var world = new World(2);
-        var vm = new Vm<Arm4K>(world, MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate);
         vm.AddRam(2 * Mb, PageSizing.Blocks);
         Prepare(vm, Base, out FaultTicket ticket).ShouldBe(FaultResult.Prepared);
         world.Counts = new Counts();
         vm.Memory.FillStep(ref vm.Machine, ref ticket).ShouldBeFalse();
-        world.Counts.ZeroedBytes.ShouldBe((long)GuestMemory<Arm4K, TestMachine>.FillStepBytes);
+        world.Counts.ZeroedBytes.ShouldBe((long)GuestMemory<Arm<Granule4K>, TestMachine>.FillStepBytes);
         vm.Memory.AbandonFault(ref vm.Machine, ref ticket);
         vm.UsedFrames.ShouldBe(vm.Memory.TablePages);
 
@@ -177,9 +178,9 @@ public class PromiseTests
     {
         foreach (PageSizing sizing in Enum.GetValues<PageSizing>())
         {
-            IsEnough<Arm4K>(startMb * Mb, sizeMb * Mb, sizing);
-            IsEnough<Arm16K>(startMb * Mb, sizeMb * Mb, sizing);
-            IsEnough<Arm64K>(startMb * Mb, sizeMb * Mb, sizing);
+            IsEnough<Arm<Granule4K>>(startMb * Mb, sizeMb * Mb, sizing);
+            IsEnough<Arm<Granule16K>>(startMb * Mb, sizeMb * Mb, sizing);
+            IsEnough<Arm<Granule64K>>(startMb * Mb, sizeMb * Mb, sizing);
         }
     }
 
@@ -191,8 +192,8 @@ public class PromiseTests
     public void Tables_take_a_five_hundredth_by_pages_and_next_to_nothing_by_blocks(
         PageSizing sizing, ulong bytes, ulong chunks)
     {
-        Stage2Geometry.TryCreate<Arm4K>(40, 44, out Stage2Geometry geometry).ShouldBeTrue();
-        ulong bound = MemoryBound.Chunks<Arm4K>(geometry, new Ipa(1UL << 30), bytes, sizing);
+        Stage2Geometry.TryCreate<Arm<Granule4K>>(40, 44, out Stage2Geometry geometry).ShouldBeTrue();
+        ulong bound = MemoryBound.Chunks<Arm<Granule4K>>(geometry, new Ipa(1UL << 30), bytes, sizing);
         (bound - (bytes >> FramePool.ChunkShift)).ShouldBe(chunks + 1);
     }
 
@@ -201,11 +202,11 @@ public class PromiseTests
     {
         var world = new World(4);
         LastStamp(ref world.Pool) = ulong.MaxValue / 2 - 2;
-        var last = new Vm<Arm4K>(world, MaintenancePolicy.Fate);
-        var witness = new Vm<Arm4K>(world, MaintenancePolicy.Fate);
+        var last = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate);
+        var witness = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate);
         witness.AddRam(2 * Mb);
         witness.Fault(Base).ShouldBe(FaultResult.Mapped);
-        new Vm<Arm4K>(world, MaintenancePolicy.Fate).Created.ShouldBe(MemoryResult.BadArgument);
+        new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate).Created.ShouldBe(MemoryResult.BadArgument);
         ulong frame = witness.Translate(Base).Output.Value;
         world.Pool.Owns(in witness.Frames, new Pa(frame)).ShouldBeTrue();
         world.Pool.Owns(in last.Frames, new Pa(frame)).ShouldBeFalse();
@@ -237,7 +238,7 @@ public class PromiseTests
         vm.Release();
     }
 
-    private static FaultResult FillUp(Vm<Arm4K> vm)
+    private static FaultResult FillUp(Vm<Arm<Granule4K>> vm)
     {
         FaultResult result = FaultResult.Mapped;
         for (ulong at = Base; result == FaultResult.Mapped; at += 4096)
@@ -248,7 +249,7 @@ public class PromiseTests
         return result;
     }
 
-    private static ulong NextFree(Vm<Arm4K> vm)
+    private static ulong NextFree(Vm<Arm<Granule4K>> vm)
     {
         ulong at = Base;
         while (vm.Translate(at).IsMapped)
@@ -259,10 +260,10 @@ public class PromiseTests
         return at;
     }
 
-    private static FaultResult Prepare(Vm<Arm4K> vm, ulong ipa, out FaultTicket ticket) =>
+    private static FaultResult Prepare(Vm<Arm<Granule4K>> vm, ulong ipa, out FaultTicket ticket) =>
         vm.Memory.PrepareFault(ref vm.Machine, new Ipa(ipa), AccessKind.Write, out ticket);
 
-    private static FaultResult Commit(Vm<Arm4K> vm, ref FaultTicket ticket) =>
+    private static FaultResult Commit(Vm<Arm<Granule4K>> vm, ref FaultTicket ticket) =>
         vm.Memory.CommitFault(ref vm.Machine, ref ticket);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_lastStamp")]

@@ -23,7 +23,10 @@ internal sealed class Vm<TFormat>
         World = world;
         Machine = new TestMachine(world, _record);
         Stage2Geometry.TryCreate<TFormat>(ipaBits, 40, out Stage2Geometry geometry).ShouldBeTrue();
-        var options = new GuestMemoryOptions(geometry, policy, uncached) { PromisedChunks = promise, MostChunks = most };
+        var options = new GuestMemoryOptions(geometry, policy, uncached)
+        {
+            PromisedChunks = promise, MostChunks = most,
+        };
         Created = GuestMemory<TFormat, TestMachine>.Create(ref Machine, ref Memory, options, new Vmid(vmid));
     }
 

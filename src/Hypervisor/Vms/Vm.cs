@@ -33,7 +33,7 @@ internal struct VmOptions
     internal PageSizing Sizing;
     internal MaintenancePolicy Policy;
 
-    /// <summary>Its memory is not set aside: it takes what is there when it touches it, and is stopped if none is.</summary>
+    /// <summary>No memory is set aside: it takes what is there when it touches it, and is stopped if none is.</summary>
     internal bool Overcommits;
 }
 

@@ -62,7 +62,7 @@ internal static unsafe class VmLife
     /// <summary>
     /// Chunks that a VM's memory can come to, with its tables. Its size has been checked, or is that of a refusal.
     /// </summary>
-    internal static int NeededChunks(in VmOptions options) => (int)MemoryBound.Chunks<Arm4K>(
+    internal static int NeededChunks(in VmOptions options) => (int)MemoryBound.Chunks<Arm<Granule4K>>(
         VmTable.Geometry, new Ipa(GuestMemoryMap.MemoryStart), options.MemoryBytes, options.Sizing);
 
     /// <summary>Gives each vCPU a core; vCPU 0 begins at the guest's entry, the others wait for PSCI CPU_ON.</summary>

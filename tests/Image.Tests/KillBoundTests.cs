@@ -40,7 +40,7 @@ public sealed class KillBoundTests(ITestOutputHelper output)
         bool fills = !life.Contains("then=", StringComparison.Ordinal);
         TestVm first = await machine.CreateAsync(life, Memory, cpus: Vcpus, pages: pages);
         KeyValueLine death = await machine.AskAsync(
-            $"start vm={first.Number} for={(fills ? 200_000_000 : 10_000_000)}");
+            $"start vm={first.Number} for={(fills ? 200_000_000 : 60_000_000)}");
         long entered = death.Number("first_entry_virtual_ns");
         long filled = death.Number("fill_virtual_ns");
         filled.ShouldBeGreaterThan(0);

@@ -67,7 +67,7 @@ public sealed class MonitorFuzzTests(ITestOutputHelper output)
         }
 
         output.WriteLine($"{done} of {Commands} commands done, {last} VMs made");
-        done.ShouldBeGreaterThan(Commands / 10);
+        done.ShouldBeGreaterThan(Commands / 40);
         last.ShouldBeGreaterThan(Commands / 100);
         for (long vm = 1; vm <= last; vm++)
         {

@@ -34,8 +34,8 @@ public partial struct GuestMemory<TFormat, TMachine>
     }
 
     /// <summary>
-    /// A part of <see cref="FillFault"/>, so that a PE can look for orders in between: a block takes 512 times as long as
-    /// a page. False while there is more to do. Abandon the fault to leave off.
+    /// A part of <see cref="FillFault"/>, so that a PE can look for orders in between: a block takes 512 times as long
+    /// as a page. False while there is more to do. Abandon the fault to leave off.
     /// </summary>
     public readonly bool FillStep(ref TMachine machine, ref FaultTicket ticket)
     {

@@ -43,8 +43,10 @@ public sealed class KillBoundTests(ITestOutputHelper output)
             $"start vm={first.Number} for={(fills ? 200_000_000 : 60_000_000)}");
         long entered = death.Number("first_entry_virtual_ns");
         long filled = death.Number("fill_virtual_ns");
-        filled.ShouldBeGreaterThan(0);
-        long begin = fills ? entered + (filled / 4) : entered + filled + 200_000;
+
+        // In a storm vCPU 0 may be late, or never come to it: QEMU lets one vCPU run for long under icount.
+        (entered > 0 && (filled > 0 || !fills)).ShouldBeTrue(death.Text);
+        long begin = entered + (fills ? filled / 4 : 20_000_000);
         long step = fills ? filled / 2 / Moments : 4_999;
 
         long[] costs = new long[Moments];

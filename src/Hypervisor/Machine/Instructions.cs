@@ -303,6 +303,11 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "write_list_registers"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteListRegisters(ulong* values, int count);
 
+    // ---- the end ----
+    /// <summary>See Boot/LastWords.cs. Does not return.</summary>
+    [RuntimeImport("*", "last_words"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void SayLastWords(void* text, long length, ulong uart, int kind, int shift, int conduit);
+
     // ---- guests ----
     /// <summary>Runs a vCPU until <c>quietus_guest_exit</c> answers that it must not go on.</summary>
     [RuntimeImport("*", "vcpu_run"), MethodImpl(MethodImplOptions.InternalCall)]
@@ -383,4 +388,5 @@ internal enum ImageBoundary
     BootStackBottom,
     Filler,
     FillerEnd,
+    LastWords,
 }

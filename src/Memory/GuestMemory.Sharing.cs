@@ -162,7 +162,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         if (result != Stage2Result.Done)
         {
             machine.Pool.FreeData(ref machine.Frames, page);
-            return FromStage2ForFault(result);
+            return FromStage2ForFault(ref machine, result);
         }
 
         LogWrite(ref slot, ipa, AccessKind.Write);

@@ -34,8 +34,8 @@ public class SpecificationTests
     }
 
     [Fact]
-    public void The_specification_names_tests() => Regex.Matches(
-        File.ReadAllText(Path.Combine(Repository.Root, "SPECIFICATION.md")), Name).Count.ShouldBeGreaterThan(20);
+    public void The_specification_names_tests() => Regex.Count(
+        File.ReadAllText(Path.Combine(Repository.Root, "SPECIFICATION.md")), Name).ShouldBeGreaterThan(20);
 
     private static bool Exists(string type, string method) =>
         _suites.TryGetValue(type, out string? text)

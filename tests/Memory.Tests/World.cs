@@ -205,6 +205,8 @@ internal readonly struct TestMachine(World world, VmRecord vm) : IMemoryMachine
         VmTables.Return(ref self, table);
     }
 
+    public static bool CanFork => true;
+
     public bool IsShared(Pa memory)
     {
         TestMachine self = this;

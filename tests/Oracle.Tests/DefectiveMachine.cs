@@ -124,6 +124,8 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
         }
     }
 
+    public static bool CanFork => true;
+
     public bool IsShared(Pa memory) => _inner.IsShared(memory);
 
     public void CopyTable(Pa target, Pa source) => _inner.CopyTable(target, source);

@@ -35,6 +35,8 @@ public readonly struct FakeMachine(FakeWorld world, int vm = 0) : IStage2Machine
 
     public Pa TakeTable() => new(world.Take(vm));
 
+    public static bool CanFork => true;
+
     public bool IsShared(Pa memory) => world.OwnerOf(memory.Value) != vm;
 
     public void CopyTable(Pa target, Pa source) => world.Copy(target.Value, source.Value);

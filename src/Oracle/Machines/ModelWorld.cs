@@ -230,6 +230,8 @@ public readonly struct ModelMachine(ModelWorld world, ModelVm vm, MachineFeature
         VmTables.Return(ref self, table);
     }
 
+    public static bool CanFork => true;
+
     public bool IsShared(Pa memory)
     {
         ModelMachine self = this;

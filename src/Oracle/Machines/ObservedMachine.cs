@@ -84,6 +84,8 @@ public struct ObservedMachine<TMachine, TObserver> : IMemoryMachine
         _inner.ReturnTable(table);
     }
 
+    public static bool CanFork => TMachine.CanFork;
+
     public bool IsShared(Pa memory) => _inner.IsShared(memory);
 
     public void CopyTable(Pa target, Pa source)

@@ -96,6 +96,9 @@ public readonly struct SimulatedMachine : IMemoryMachine
     }
 
     /// <inheritdoc/>
+    public static bool CanFork => true;
+
+    /// <inheritdoc/>
     public bool IsShared(Pa memory)
     {
         SimulatedMachine self = this;

@@ -35,7 +35,7 @@ public partial struct PageTable<TFormat, TMachine>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Stage2Result MapNewPage(ref TMachine machine, Ipa ipa, ulong leaf)
     {
-        if (_isFork && OwnPath(ref machine, ipa, Stage2Geometry.LastLevel) != Stage2Result.Done)
+        if (IsFork && OwnPath(ref machine, ipa, Stage2Geometry.LastLevel) != Stage2Result.Done)
         {
             return Stage2Result.OutOfTables;
         }
@@ -93,7 +93,7 @@ public partial struct PageTable<TFormat, TMachine>
         }
 
         Stage2Result plan = PlanRange(ref machine, ipa, output, bytes, options, out uint tables);
-        if (plan == Stage2Result.Done && _isFork)
+        if (plan == Stage2Result.Done && IsFork)
         {
             plan = OwnRange(ref machine, ipa, ipa + bytes, Stage2Geometry.LastLevel);
         }
@@ -149,7 +149,7 @@ public partial struct PageTable<TFormat, TMachine>
             return validity;
         }
 
-        if (_isFork)
+        if (IsFork)
         {
             if (OwnPath(ref machine, ipa, level) != Stage2Result.Done)
             {
@@ -191,7 +191,7 @@ public partial struct PageTable<TFormat, TMachine>
             return validity;
         }
 
-        if (_isFork && OwnPath(ref machine, ipa, level) != Stage2Result.Done)
+        if (IsFork && OwnPath(ref machine, ipa, level) != Stage2Result.Done)
         {
             return Stage2Result.OutOfTables;
         }

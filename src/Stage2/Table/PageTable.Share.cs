@@ -35,7 +35,7 @@ public partial struct PageTable<TFormat, TMachine>
     }
 
     /// <summary>Whether tables of another VM may hang below this root: <see cref="Fork"/> made it.</summary>
-    public readonly bool IsFork => _isFork;
+    public readonly bool IsFork => TMachine.CanFork && _isFork;
 
     /// <summary>
     /// Makes the leaves of a range ready to be shared: none may be written, all have the access flag, so that
@@ -202,7 +202,7 @@ public partial struct PageTable<TFormat, TMachine>
     /// <returns>Done; OutOfRange; OutOfTables.</returns>
     public Stage2Result OwnForUnmap(ref TMachine machine, Ipa start, Ipa end) =>
         !Exists || end < start || end > _geometry.IpaLimit ? Stage2Result.OutOfRange
-            : _isFork ? OwnRange(ref machine, start, end, BatchLevel) : Stage2Result.Done;
+            : IsFork ? OwnRange(ref machine, start, end, BatchLevel) : Stage2Result.Done;
 
     /// <summary>
     /// <see cref="OwnPath"/> for all the tables, down to those of a level, that a range touches; and, below them, for
@@ -276,7 +276,7 @@ public partial struct PageTable<TFormat, TMachine>
         while (level < towards && TFormat.IsValid(entry) && TFormat.IsTable(entry, AboveLastLevel))
         {
             Pa table = TFormat.TableAddress(entry);
-            top = top < 0 && _isFork && machine.IsShared(table) ? level : top;
+            top = top < 0 && IsFork && machine.IsShared(table) ? level : top;
             level++;
             address = EntryIn(table, ipa, level);
             entry = machine.ReadEntry(address);
@@ -418,7 +418,7 @@ public partial struct PageTable<TFormat, TMachine>
                 continue;
             }
 
-            if (run.Level == Stage2Geometry.LastLevel && !_isFork)
+            if (run.Level == Stage2Geometry.LastLevel && !IsFork)
             {
                 WalkLeaves(ref machine, run.Address, run.Entries, ipa, true, false, ref none);
                 ipa += run.Entries << LevelShift(run.Level);
@@ -439,7 +439,7 @@ public partial struct PageTable<TFormat, TMachine>
                 }
 
                 Pa output = TFormat.OutputAddress(entry, run.Level);
-                if (!TFormat.IsDevice(entry, _forcedWriteBack) && !(_isFork && machine.IsShared(output)))
+                if (!TFormat.IsDevice(entry, _forcedWriteBack) && !(IsFork && machine.IsShared(output)))
                 {
                     machine.CleanInvalidateToPoC(output, LevelBytes(run.Level));
                 }
@@ -450,7 +450,7 @@ public partial struct PageTable<TFormat, TMachine>
     }
 
     /// <summary>Whether the table that an entry lies in is another VM's. The root is always the VM's own.</summary>
-    private readonly bool IsSharedTable(ref TMachine machine, Pa entry) => _isFork && machine.IsShared(entry);
+    private readonly bool IsSharedTable(ref TMachine machine, Pa entry) => IsFork && machine.IsShared(entry);
 
     /// <summary>Frees a table that was unlinked and paid for, where it is the VM's own.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

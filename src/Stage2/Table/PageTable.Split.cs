@@ -27,7 +27,7 @@ public partial struct PageTable<TFormat, TMachine>
             return Stage2Result.NotMapped;
         }
 
-        if (_isFork && OwnPath(ref machine, ipa, level) != Stage2Result.Done)
+        if (IsFork && OwnPath(ref machine, ipa, level) != Stage2Result.Done)
         {
             return Stage2Result.OutOfTables;
         }
@@ -53,7 +53,7 @@ public partial struct PageTable<TFormat, TMachine>
         ref TMachine machine, ref RangeCursor cursor, PartialBlock partial, int removesFrom)
     {
         Stage2Result validity = Validate(ref cursor);
-        if (validity == Stage2Result.Done && _isFork && removesFrom != RemovesNothing)
+        if (validity == Stage2Result.Done && IsFork && removesFrom != RemovesNothing)
         {
             validity = OwnRange(ref machine, cursor.Next, cursor.End, removesFrom);
         }
@@ -120,7 +120,7 @@ public partial struct PageTable<TFormat, TMachine>
         bool isInRun = TFormat.IsContiguous(entry)
             && !edge.IsAlignedTo(LevelBytes(level) << TFormat.ContiguousShift(level));
         bool needed = isInRun || (toLevel > level && partial == PartialBlock.Split);
-        if (needed && _isFork)
+        if (needed && IsFork)
         {
             WalkShared(ref machine, edge, level, out SharedPath path);
             tables += (uint)(path.Level - path.Top);
@@ -132,7 +132,7 @@ public partial struct PageTable<TFormat, TMachine>
     private void IsolateEdge(ref TMachine machine, Ipa edge, PartialBlock partial)
     {
         _ = Descend(ref machine, edge, Stage2Geometry.LastLevel, out int level, out _);
-        if (_isFork)
+        if (IsFork)
         {
             // The tables are reserved.
             WalkShared(ref machine, edge, level, out SharedPath path);

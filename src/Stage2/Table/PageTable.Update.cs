@@ -79,7 +79,7 @@ public partial struct PageTable<TFormat, TMachine>
             return Stage2Result.Done;
         }
 
-        if (_isFork)
+        if (IsFork)
         {
             if (OwnPath(ref machine, ipa, level) != Stage2Result.Done)
             {
@@ -188,6 +188,6 @@ public partial struct PageTable<TFormat, TMachine>
         where TUpdate : struct, ILeafUpdate
     {
         ulong next = update.Apply(leaf);
-        return _isFork && machine.IsShared(TFormat.OutputAddress(leaf, level)) ? TFormat.WithoutWrite(next) : next;
+        return IsFork && machine.IsShared(TFormat.OutputAddress(leaf, level)) ? TFormat.WithoutWrite(next) : next;
     }
 }

@@ -67,6 +67,11 @@ public interface IStage2Machine
     void ReturnTable(Pa table);
 
     /// <summary>
+    /// Whether tables may be forked on this machine at all. A constant: where it is false, forks cost a table nothing.
+    /// </summary>
+    static abstract bool CanFork { get; }
+
+    /// <summary>
     /// Whether a table page, or a page of guest memory, belongs to another VM: the template that this one was forked
     /// from, or one that the template was forked from. Asked for forks only.
     /// </summary>

@@ -35,7 +35,11 @@ public partial struct PageTable<TFormat, TMachine>
     }
 
     /// <summary>Whether tables of another VM may hang below this root: <see cref="Fork"/> made it.</summary>
-    public readonly bool IsFork => TMachine.CanFork && _isFork;
+    public readonly bool IsFork
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => TMachine.CanFork && _isFork;
+    }
 
     /// <summary>
     /// Makes the leaves of a range ready to be shared: none may be written, all have the access flag, so that
@@ -174,6 +178,7 @@ public partial struct PageTable<TFormat, TMachine>
     /// nothing to do.
     /// </summary>
     /// <returns>Done; OutOfTables, and then nothing was changed.</returns>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private Stage2Result OwnPath(ref TMachine machine, Ipa ipa, int level)
     {
         WalkShared(ref machine, ipa, level, out SharedPath path);
@@ -450,6 +455,7 @@ public partial struct PageTable<TFormat, TMachine>
     }
 
     /// <summary>Whether the table that an entry lies in is another VM's. The root is always the VM's own.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly bool IsSharedTable(ref TMachine machine, Pa entry) => IsFork && machine.IsShared(entry);
 
     /// <summary>Frees a table that was unlinked and paid for, where it is the VM's own.</summary>

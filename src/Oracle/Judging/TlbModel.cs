@@ -311,11 +311,24 @@ internal sealed partial class TlbModel(
         frames.Clear();
         foreach ((ulong frame, ulong bytes) in vm.Watch)
         {
-            if (pages.Use(pages.Of(frame)).Mappings == 0)
+            if (IsUnmapped(frame, bytes))
             {
                 frames.Add((frame, bytes));
             }
         }
+    }
+
+    private bool IsUnmapped(ulong frame, ulong bytes)
+    {
+        foreach (ref readonly PageUse use in pages.Uses(pages.Of(frame), pages.PagesWithin(frame, bytes, out _)))
+        {
+            if (use.Mappings != 0)
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     /// <summary>Whether any frames are to be asked after.</summary>

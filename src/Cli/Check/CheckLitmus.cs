@@ -121,8 +121,8 @@ internal static class CheckLitmus
         TextTable.Write(
             Console.Out,
             [
-                new TextColumn<LitmusRow>("result", 14, true, row => Word(row.Result)),
-                new TextColumn<LitmusRow>("trace", Math.Min(width, 54), true, row => Printable.Line(row.Name)),
+                new TextColumn<LitmusRow>("result", 15, true, row => Word(row.Result)),
+                new TextColumn<LitmusRow>("trace", Math.Min(width, 38), true, row => Printable.Line(row.Name)),
                 new TextColumn<LitmusRow>("the oracle says", 24, true, row => Printable.Line(row.Outcome)),
             ],
             rows);

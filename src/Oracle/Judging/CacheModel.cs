@@ -55,14 +55,20 @@ internal sealed class CacheModel(
     /// <param name="pe">The hypervisor's PE whose DSB makes it visible; -1 where it is visible.</param>
     public void Write(int page, int count, int writer, int owner, bool isCached, int pe)
     {
-        byte writerPe = (byte)(pe + 1);
-        for (; count > 0; count--, page++)
+        foreach (ref PageUse use in pages.Uses(page, count))
         {
-            ref PageState state = ref _states[page];
+            use.WriterPe = (byte)(pe + 1);
+        }
+
+        foreach (ref PageState state in _states.AsSpan(page, count))
+        {
             ulong version = Version.Of(clock.Tick(), writer, owner);
-            pages.Use(page).WriterPe = writerPe;
             state.Latest = version;
-            state.Copied = writer == Judge.Hypervisor ? 0 : state.Copied;
+            if (writer == Judge.Hypervisor)
+            {
+                state.Copied = 0;
+            }
+
             if (isCached)
             {
                 // The line is this version or, written back, so is memory: a coherent reader sees nothing else.

@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.CompilerServices;
 using Quietus.Oracle.Machines;
 
 namespace Quietus.Oracle.Judging;
@@ -27,7 +28,11 @@ internal sealed class TableModel(
                     $"{Broken.Hex(address)} becomes a table, and a VM's tables lead there already");
             }
 
-            tlbs.Freed(address, 1UL << pages.GranuleShift, isTable: false);
+            if (tlbs.HasStale)
+            {
+                tlbs.Freed(address, 1UL << pages.GranuleShift, isTable: false);
+            }
+
             store.Take(page, address);
             caches.Write(page, 1, Judge.Hypervisor, Judge.Hypervisor, isCached: true, pe);
         }
@@ -160,8 +165,17 @@ internal sealed class TableModel(
         UnreadUpdate = entry;
     }
 
-    /// <summary>Software reads an entry: it must be one.</summary>
+    /// <summary>Software reads an entry: it must be one. Most events are reads, and most of them of one table.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Read(int pe, ulong entry)
+    {
+        if (!store.WasRead(entry) || UnreadUpdate != 0 || tlbs.HasUnseenOfOthers(pe))
+        {
+            ReadWithCare(pe, entry);
+        }
+    }
+
+    private void ReadWithCare(int pe, ulong entry)
     {
         if (UnreadUpdate == entry)
         {
@@ -431,12 +445,13 @@ internal sealed class TableModel(
             return;
         }
 
+        bool mayBeReached = isPool && tlbs.HasStale;
         for (int page = first; page < first + count; page++)
         {
             ref PageUse use = ref pages.Use(page);
             if (isPool)
             {
-                Own(vm, page, ref use, leaf);
+                Own(vm, page, ref use, leaf, mayBeReached);
             }
 
             // Where the guest could fetch before the call, what was written since is the writer's to make visible.
@@ -447,7 +462,7 @@ internal sealed class TableModel(
         }
     }
 
-    private void Own(JudgedVm vm, int page, ref PageUse use, ulong leaf)
+    private void Own(JudgedVm vm, int page, ref PageUse use, ulong leaf, bool mayBeReached)
     {
         if (use.IsShared)
         {
@@ -469,7 +484,11 @@ internal sealed class TableModel(
 
         if (use.Owner != vm.Party)
         {
-            tlbs.Freed(pages.AddressOf(page), 1UL << pages.GranuleShift, isTable: false);
+            if (mayBeReached)
+            {
+                tlbs.Freed(pages.AddressOf(page), 1UL << pages.GranuleShift, isTable: false);
+            }
+
             caches.ForgetCopy(page);
             use.Owner = (ushort)vm.Party;
         }

@@ -47,9 +47,12 @@ internal sealed class TableStore(PageMap pages)
 
     public TablePage? Find(ulong address) => At(pages.Of(address));
 
-    /// <summary>Whether an entry lies in a table.</summary>
+    /// <summary>Whether an entry lies in the table that was read last.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public bool Has(ulong entry) => (entry ^ _lastRead) >> pages.GranuleShift == 0 || Look(entry);
+    public bool WasRead(ulong entry) => (entry ^ _lastRead) >> pages.GranuleShift == 0;
+
+    /// <summary>Whether an entry lies in a table.</summary>
+    public bool Has(ulong entry) => WasRead(entry) || Look(entry);
 
     public TablePage Take(int page, ulong address)
     {

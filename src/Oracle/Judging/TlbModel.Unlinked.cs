@@ -23,7 +23,7 @@ internal sealed partial class TlbModel
                 if (Descriptor.IsValid(old) && Find(tag, location, old, ipa) is >= 0 and int overwritten)
                 {
                     tag.Stale.Unsee(overwritten, pe);
-                    _unseenWriters |= 1U << pe;
+                    Unsee(pe, location);
                 }
 
                 Reach(pe, tag, walk.Stage2Pes, table.Level, ipa, location, table.Entries[index]);

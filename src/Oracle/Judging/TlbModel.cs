@@ -19,6 +19,10 @@ internal sealed partial class TlbModel(
     /// <summary>PEs with an overwrite that is not seen.</summary>
     private uint _unseenWriters;
 
+    /// <summary>Where those are, and what was overwritten anew: from the lowest address to the highest.</summary>
+    private ulong _lowestUnseen = ulong.MaxValue;
+    private ulong _highestUnseen;
+
     /// <summary>PEs that read another one's overwrite before it was seen.</summary>
     private uint _observers;
 
@@ -26,6 +30,23 @@ internal sealed partial class TlbModel(
 
     /// <summary>Whether a write of some PE is not seen, apart from one's own.</summary>
     public bool HasUnseenOfOthers(int pe) => (_unseenWriters & ~(1U << pe)) != 0;
+
+    /// <summary>Whether a PE may hold, or come to hold, anything that the tables do not say.</summary>
+    public bool HasStale
+    {
+        get
+        {
+            foreach (TlbTag tag in _tags)
+            {
+                if (!tag.Stale.IsEmpty)
+                {
+                    return true;
+                }
+            }
+
+            return false;
+        }
+    }
 
     public bool IsSettled
     {
@@ -121,7 +142,14 @@ internal sealed partial class TlbModel(
         }
 
         Watch(vm, item);
+        Unsee(pe, location);
+    }
+
+    private void Unsee(int pe, ulong location)
+    {
         _unseenWriters |= 1U << pe;
+        _lowestUnseen = Math.Min(_lowestUnseen, location);
+        _highestUnseen = Math.Max(_highestUnseen, location);
     }
 
     /// <summary>
@@ -155,6 +183,11 @@ internal sealed partial class TlbModel(
     /// </summary>
     public void Observe(int pe, ulong location)
     {
+        if (location < _lowestUnseen || location > _highestUnseen)
+        {
+            return;
+        }
+
         foreach (TlbTag tag in _tags)
         {
             for (int number = tag.Stale.FirstUnseen; number < tag.Stale.Count && tag.Stale.Unseen != 0; number++)
@@ -189,6 +222,11 @@ internal sealed partial class TlbModel(
             }
         }
 
+        if (isAllSeen)
+        {
+            (_lowestUnseen, _highestUnseen) = (ulong.MaxValue, 0);
+        }
+
         _unseenWriters = isAllSeen ? 0 : _unseenWriters & ~bit;
         _observers = isAllSeen ? 0 : _observers & ~(countsReads ? bit : 0);
     }
@@ -198,6 +236,11 @@ internal sealed partial class TlbModel(
     {
         foreach (TlbTag tag in _tags)
         {
+            if (tag.Stale.IsEmpty)
+            {
+                continue;
+            }
+
             if (tag.Vm.Watch.Count != 0)
             {
                 tag.Vm.Watch.RemoveAll(watched => watched.Frame - start < bytes);

@@ -47,8 +47,8 @@ public sealed class ModelWorld
     internal ref ulong Entry(Pa address)
     {
         ulong offset = address.Value - PoolStart;
-        ref ulong[]? table = ref _entries[offset >> _granuleShift];
-        table ??= new ulong[(1 << _granuleShift) / sizeof(ulong)];
+        ulong[] table = _entries[offset >> _granuleShift]
+            ?? (_entries[offset >> _granuleShift] = new ulong[(1 << _granuleShift) / sizeof(ulong)]);
         return ref table[(offset & ((1UL << _granuleShift) - 1)) / sizeof(ulong)];
     }
 

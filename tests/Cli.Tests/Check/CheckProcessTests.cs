@@ -129,6 +129,10 @@ public sealed class CheckProcessTests
     [InlineData("--scenario good_unmap --export-casemate no/such/folder", "'no/such/folder' cannot be written")]
     [InlineData("--record no/such/folder", "'no/such/folder' cannot be written")]
     [InlineData("--record same --export-casemate ./same", "both write to")]
+    [InlineData("--litmus no/such/folder", "'no/such/folder' cannot be read")]
+    [InlineData("--litmus /dev", "'/dev' has no file that ends in .trace")]
+    [InlineData("--litmus /dev --seed 3", "--seed says nothing to --litmus")]
+    [InlineData("--json x", "--json goes with --litmus only")]
     public void What_cannot_be_read_or_written_or_meant_is_an_error(string arguments, string problem)
     {
         using var cli = new Cli();
@@ -156,6 +160,28 @@ public sealed class CheckProcessTests
             Cli.Outcome judged = cli.Run("check", "--trace", trace);
             judged.Code.ShouldBe(1, judged.Errors);
             judged.Output.ShouldContain(broken);
+        }
+    }
+
+    [Theory]
+    [InlineData("FORBIDDEN.", 0, "1 agree, 0 stricter, 0 unsound, 0 not expressible")]
+    [InlineData("ALLOWED. with a remark", 1, "0 agree, 0 stricter, 1 unsound, 0 not expressible")]
+    [InlineData("?", 0, "0 agree, 0 stricter, 0 unsound, 1 not expressible")]
+    [InlineData("PERHAPS", 2, "line 2: the head's verdict is none of")]
+    public void A_folder_of_traces_is_held_against_its_heads(string head, int code, string says)
+    {
+        using var cli = new Cli();
+        string trace = cli.PathOf("recorded");
+        cli.Run("check", "--steps", "1000", "--policies", "fate", "--record", trace).Code.ShouldBe(0);
+        string[] lines = File.ReadAllText(trace).Split('\n', 2);
+        string folder = Directory.CreateDirectory(cli.PathOf("litmus")).FullName;
+        File.WriteAllText(Path.Combine(folder, "one.trace"), $"{lines[0]}\n# published: {head}\n{lines[1]}");
+        Cli.Outcome outcome = cli.Run("check", "--litmus", folder);
+        outcome.Code.ShouldBe(code, outcome.Errors);
+        (code == 2 ? outcome.Errors : outcome.Output).ShouldContain(says);
+        if (code != 2)
+        {
+            cli.Run("check", "--litmus", folder, "--json", "-").Output.ShouldContain("\"quietus.litmus/1\"");
         }
     }
 

@@ -63,6 +63,11 @@
     write_register physical_timer_compare, cntp_cval_el0
     read_register hypervisor_timer_control, cnthp_ctl_el2
 
+// ulong read_random(): RNDR sets Z, and gives 0, when it has no number.
+function read_random
+    mrs     x0, s3_3_c2_c4_0
+    ret
+
 // void start_hypervisor_timer(ulong ticks), void stop_hypervisor_timer()
 function start_hypervisor_timer
     msr     cnthp_tval_el2, x0

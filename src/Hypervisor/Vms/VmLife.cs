@@ -225,6 +225,11 @@ internal static unsafe class VmLife
 
         vm->Gic.Reset(options.VcpuCount, VcpuTimers.Interrupts);
         vm->Uart.Reset();
+        if (!options.IsRepeatable)
+        {
+            MachineRandom.TrySeed(ref vm->Random);
+        }
+
         VmError error = GuestLoader.Load(vm, arguments, out ulong entry, out ulong deviceTree);
         if (error == VmError.None)
         {

@@ -22,7 +22,21 @@ internal static unsafe class VcpuInterrupts
     /// <summary>ICH_VMCR_EL2.VBPR1, which can never be 0 (IHI 0069, ICV_BPR1_EL1).</summary>
     private const ulong BinaryPoint1 = 7UL << 18;
 
-    private static int ListRegisterCount => (int)(Instructions.ReadIchVtr() & 0x1F) + 1;
+    private static int _listRegisterCount;
+
+    /// <summary>List registers of a core; read once, as all cores are taken to be alike.</summary>
+    private static int ListRegisterCount
+    {
+        get
+        {
+            if (_listRegisterCount == 0)
+            {
+                _listRegisterCount = (int)(Instructions.ReadIchVtr() & 0x1F) + 1;
+            }
+
+            return _listRegisterCount;
+        }
+    }
 
     /// <summary>The virtual CPU interface as after a reset, before the vCPU's first instruction on this core.</summary>
     internal static void Reset(Vcpu* vcpu)
@@ -38,6 +52,7 @@ internal static unsafe class VcpuInterrupts
         ulong preemptionBits = ((Instructions.ReadIchVtr() >> 26) & 7) + 1;
         Instructions.ClearActivePriorities(preemptionBits);
         Instructions.WriteIchVmcr(0);
+        vcpu->ListRegisters = 0;
         vcpu->InterruptControl = Enable;
         Instructions.WriteIchHcr(Enable);
     }
@@ -133,24 +148,30 @@ internal static unsafe class VcpuInterrupts
     private static void Sync(Vcpu* vcpu)
     {
         ref VirtualGic gic = ref vcpu->Vm->Gic;
-        ulong ended = Instructions.ReadIchHcr() >> EndCountShift;
-        if (ended != 0)
+        uint kicked = 0;
+
+        // Only when something found no room (UIE) there can be an interrupt to end that is in no list register.
+        if ((vcpu->InterruptControl & UnderflowInterrupt) != 0)
         {
-            vcpu->Vm->KickVcpus(gic.EndUnlisted(vcpu->Index, (uint)ended));
-            Instructions.WriteIchHcr(vcpu->InterruptControl);
+            ulong ended = Instructions.ReadIchHcr() >> EndCountShift;
+            if (ended != 0)
+            {
+                kicked = gic.EndUnlisted(vcpu->Index, (uint)ended);
+                Instructions.WriteIchHcr(vcpu->InterruptControl);
+            }
         }
 
-        uint kicked = 0;
-        if (gic.ListRegistersInUse(vcpu->Index) != 0)
+        int used = gic.ListRegistersInUse(vcpu->Index);
+        if (used != 0)
         {
             Span<ulong> registers = stackalloc ulong[ListRegister.Maximum];
             fixed (ulong* first = &registers[0])
             {
                 // Invariant: the array holds as many as the architecture can have.
-                Instructions.ReadListRegisters(first, ListRegisterCount);
+                Instructions.ReadListRegisters(first, used);
             }
 
-            kicked = gic.Sync(vcpu->Index, registers.Slice(0, ListRegisterCount));
+            kicked |= gic.Sync(vcpu->Index, registers.Slice(0, used));
         }
 
         uint active = gic.ActiveHardware(vcpu->Index);
@@ -167,19 +188,24 @@ internal static unsafe class VcpuInterrupts
         ref VirtualGic gic = ref vcpu->Vm->Gic;
         Deactivate(gic.TakeReleasedHardware(vcpu->Index));
         Span<ulong> registers = stackalloc ulong[ListRegister.Maximum];
-        gic.Fill(vcpu->Index, registers.Slice(0, ListRegisterCount), out bool more);
-        fixed (ulong* first = &registers[0])
+        int used = gic.Fill(vcpu->Index, registers.Slice(0, ListRegisterCount), out bool more);
+
+        // Each register that is read or written costs: on QEMU a lock of the whole machine. So only those that hold
+        // something, and those that did.
+        int changed = Math.Max(used, vcpu->ListRegisters);
+        if (changed != 0)
         {
-            // Invariant: the array holds as many as the architecture can have.
-            Instructions.WriteListRegisters(first, ListRegisterCount);
+            fixed (ulong* first = &registers[0])
+            {
+                // Invariant: the array holds as many as the architecture can have.
+                Instructions.WriteListRegisters(first, changed);
+            }
         }
 
-        // QEMU (7.2 to 10.0) keeps the low 3 bits of what a guest writes to ICC_BPR1_EL1 after it has raised all of it
-        // to the least value: 8 becomes 0, and the next interrupt aborts QEMU. Written back, 0 becomes the least value.
-        ulong interfaceControl = Instructions.ReadIchVmcr();
-        if ((interfaceControl & BinaryPoint1) == 0)
+        vcpu->ListRegisters = used;
+        if (used != 0)
         {
-            Instructions.WriteIchVmcr(interfaceControl);
+            KeepBinaryPoint();
         }
 
         ulong control = Enable | (more ? UnderflowInterrupt : 0);
@@ -187,6 +213,19 @@ internal static unsafe class VcpuInterrupts
         {
             vcpu->InterruptControl = control;
             Instructions.WriteIchHcr(control);
+        }
+    }
+
+    /// <summary>
+    /// QEMU (7.2 to 10.0) keeps the low 3 bits of what a guest writes to ICC_BPR1_EL1 after it has raised all of it to
+    /// the least value: 8 becomes 0, and the next interrupt aborts QEMU. Written back, 0 becomes the least value.
+    /// </summary>
+    private static void KeepBinaryPoint()
+    {
+        ulong interfaceControl = Instructions.ReadIchVmcr();
+        if ((interfaceControl & BinaryPoint1) == 0)
+        {
+            Instructions.WriteIchVmcr(interfaceControl);
         }
     }
 

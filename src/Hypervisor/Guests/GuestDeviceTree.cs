@@ -5,8 +5,8 @@ namespace Quietus.Hypervisor.Guests;
 
 /// <summary>
 /// The device tree that a guest gets: its memory, vCPUs, PSCI, interrupt controller, timer and UART, at the addresses
-/// of <see cref="GuestMemoryMap"/>. Nothing is reserved in it. Nothing is random but the seed that is handed over: without one, the same
-/// VM gets the same bytes.
+/// of <see cref="GuestMemoryMap"/>. Nothing is reserved in it. Nothing is random but the seed that is handed over:
+/// without one, the same VM gets the same bytes.
 /// </summary>
 public struct GuestDeviceTree
 {
@@ -43,8 +43,8 @@ public struct GuestDeviceTree
     /// <param name="blob">Where; 4 KB are enough for 8 vCPUs and 1 KB of arguments.</param>
     /// <param name="arguments">The kernel's command line.</param>
     /// <param name="seed">
-    /// <see cref="SeedBytes"/> random bytes: what the kernel places itself by (/chosen's <c>kaslr-seed</c>), and what it
-    /// stirs into its random numbers (<c>rng-seed</c>). Empty for no such properties.
+    /// <see cref="SeedBytes"/> random bytes: what the kernel places itself by (/chosen's <c>kaslr-seed</c>), and what
+    /// it stirs into its random numbers (<c>rng-seed</c>). Empty for no such properties.
     /// </param>
     /// <param name="length">The tree's length in bytes; 0 when it does not fit.</param>
     public readonly DeviceTreeError Write(

@@ -6,9 +6,9 @@ using Quietus.Hypervisor.Random;
 namespace Quietus.Hypervisor.Machine;
 
 /// <summary>
-/// The machine's random numbers, from which each VM's generator is seeded: what the boot loader put into the device tree
-/// (rng-seed and kaslr-seed in /chosen; QEMU takes them from the host's getrandom), and RNDR where the CPUs have it.
-/// Without either there are none, and that is said; nothing constant stands in.
+/// The machine's random numbers, from which each VM's generator is seeded: what the boot loader put into the device
+/// tree (rng-seed and kaslr-seed in /chosen; QEMU takes them from the host's getrandom), and RNDR where the CPUs have
+/// it. Without either there are none, and that is said; nothing constant stands in.
 /// </summary>
 internal static class MachineRandom
 {

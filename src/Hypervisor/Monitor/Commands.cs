@@ -395,8 +395,8 @@ internal static unsafe class Commands
         if (TryFindVm(in command, ref reply, out Vm* vm))
         {
             command.TryGet("text"u8, out ReadOnlySpan<byte> text);
-            VmTable.GiveInput(vm->Slot, text);
-            VmTable.GiveInput(vm->Slot, "\r"u8);
+            GuestConsole.Receive(vm->Slot, text, isCounted: false);
+            GuestConsole.Receive(vm->Slot, "\r"u8, isCounted: false);
         }
     }
 
@@ -404,7 +404,8 @@ internal static unsafe class Commands
     {
         Line("- version | machine | memory | list | help | text | off | panic"u8);
         Line("- scrub [when=idle|asked]"u8);
-        Line("- create guest=filler|linux memory=64M [cpus=1] pages=4k|2m|auto policy=NAME [append=\"...\"] [random=off]"u8);
+        Line("- create guest=filler|linux memory=64M [cpus=1] pages=4k|2m|auto policy=NAME [append=\"...\"]"u8);
+        Line("-   [random=off]"u8);
         Line("-   policies: before-series patch5 patch6 patch7 series tables-only fate"u8);
         Line("- start vm=N [for=NANOSECONDS] | kill vm=N | measure vm=N | send vm=N text=\"...\""u8);
         Line("- unmap vm=N [fate=freed|unknown]"u8);

@@ -3,7 +3,9 @@ using System.Numerics;
 
 namespace Quietus.Hypervisor.Random;
 
-/// <summary>The ChaCha20 block function (RFC 8439, 2.3): 64 bytes that nothing without the key can tell from chance.</summary>
+/// <summary>
+/// The ChaCha20 block function (RFC 8439, 2.3): 64 bytes that nothing without the key can tell from chance.
+/// </summary>
 public static class ChaCha20
 {
     /// <summary>Words of 32 bits in a key.</summary>

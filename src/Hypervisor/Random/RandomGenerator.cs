@@ -4,13 +4,14 @@ using System.Runtime.CompilerServices;
 namespace Quietus.Hypervisor.Random;
 
 /// <summary>
-/// A generator of random bytes that erases its key: each call replaces the key by bytes of its own output that are given
-/// to nothing else, so that a key that becomes known tells nothing of what was given before (D. J. Bernstein, "Fast-key-
-/// erasure random-number generators", 2017). One for the machine, and one for each VM.
+/// A generator of random bytes that erases its key: each call replaces the key by bytes of its own output that are
+/// given to nothing else, so that a key that becomes known tells nothing of what was given before (D. J. Bernstein,
+/// "Fast-key-erasure random-number generators", 2017). One for the machine, and one for each VM.
 /// </summary>
 /// <remarks>
-/// Invariant: before the first <see cref="Absorb"/> it gives nothing. What it gives is as good as the seed: 32 bytes from
-/// a real source make it good for ever. Zeroed memory is a generator without a seed. Callers bring a lock of their own.
+/// Invariant: before the first <see cref="Absorb"/> it gives nothing. What it gives is as good as the seed: 32 bytes
+/// from a real source make it good for ever. Zeroed memory is a generator without a seed. Callers bring a lock of their
+/// own.
 /// </remarks>
 public struct RandomGenerator
 {

@@ -261,7 +261,7 @@ internal static unsafe class VmLife
         ReleaseReport report = ReleaseMemory(vm);
         figures.LeakedFrames = report.LeakedFrames;
         Finish(vm, ref figures, watch, heldBefore);
-        GuestConsole.Flush(vm);
+        GuestConsole.Finish(vm);
         *vm = default;
         Scrubber.Wake();
         return figures;

@@ -70,17 +70,13 @@ internal static unsafe class VcpuInterrupts
         }
 
         Instructions.DropPriority(interrupt);
+        vcpu->NeedsAttention = true; // a kick means that there is something to look at
         if (VcpuTimers.Owns(interrupt))
         {
-            Vm* vm = vcpu->Vm;
-            vm->DeviceLock.Enter();
-            TakeBack(vcpu); // what the list registers still say of the timer's last interrupt comes before the new one
-            vm->Gic.RaiseHardware(vcpu->Index, (uint)interrupt);
-            vm->DeviceLock.Leave();
+            vcpu->RaisedTimers |= 1u << (int)interrupt;
             return true;
         }
 
-        vcpu->NeedsAttention = true; // a kick means that there is something to look at
         if (interrupt == Platform.Description.MaintenanceInterrupt)
         {
             // Its line is up as long as list registers run short (ICH_HCR_EL2.UIE): that is switched off before the
@@ -105,32 +101,36 @@ internal static unsafe class VcpuInterrupts
         vm->DeviceLock.Leave();
     }
 
-    /// <summary>Takes the list registers back and loads what is to be in them now.</summary>
-    internal static void Reload(Vcpu* vcpu)
+    /// <summary>
+    /// Takes the list registers back and loads what is to be in them now. The hardware is read before the lock and
+    /// written after it: each access takes long on an emulated machine, and the other vCPUs wait for the lock.
+    /// </summary>
+    /// <returns>Whether an interrupt waits that the vCPU could take.</returns>
+    internal static bool Reload(Vcpu* vcpu)
     {
         Vm* vm = vcpu->Vm;
+        ref VirtualGic gic = ref vm->Gic;
+        Span<ulong> registers = stackalloc ulong[ListRegister.Maximum];
+        ulong ended = ReadBack(vcpu, registers, out int used, out uint asserted);
+
         vm->DeviceLock.Enter();
-        Sync(vcpu);
-        Load(vcpu);
+        uint kicked = Merge(vcpu, ended, registers.Slice(0, used), asserted);
+        bool isPending = gic.HasPending(vcpu->Index);
+        uint released = gic.TakeReleasedHardware(vcpu->Index);
+        used = gic.Fill(vcpu->Index, registers.Slice(0, ListRegisterCount), out bool more);
         vm->DeviceLock.Leave();
+
+        vm->KickVcpus(kicked);
+        Deactivate(released);
+        Load(vcpu, registers, used, more);
+        return isPending;
     }
 
     /// <summary>Waits, as WFI does, until an interrupt could be taken: PSCI CPU_SUSPEND.</summary>
     internal static void Await(Vcpu* vcpu)
     {
-        Vm* vm = vcpu->Vm;
-        while (!vm->IsStopRequested)
+        while (!vcpu->Vm->IsStopRequested && !Reload(vcpu))
         {
-            vm->DeviceLock.Enter();
-            Sync(vcpu);
-            bool isPending = vm->Gic.HasPending(vcpu->Index);
-            Load(vcpu);
-            vm->DeviceLock.Leave();
-            if (isPending)
-            {
-                return;
-            }
-
             VcpuLoop.WaitForKick(vcpu);
         }
     }
@@ -141,57 +141,74 @@ internal static unsafe class VcpuInterrupts
     /// </summary>
     internal static void TakeBack(Vcpu* vcpu)
     {
-        Sync(vcpu);
+        Span<ulong> registers = stackalloc ulong[ListRegister.Maximum];
+        ulong ended = ReadBack(vcpu, registers, out int used, out uint asserted);
+        vcpu->Vm->KickVcpus(Merge(vcpu, ended, registers.Slice(0, used), asserted));
         vcpu->NeedsAttention = true;
     }
 
-    private static void Sync(Vcpu* vcpu)
+    /// <summary>Reads what the core's hardware says of the vCPU's interrupts. Needs no lock.</summary>
+    /// <param name="vcpu">This core's vCPU.</param>
+    /// <param name="registers">Room for every list register.</param>
+    /// <param name="used">How many of them hold something.</param>
+    /// <param name="asserted">The timers whose lines are up, where one of them has interrupted.</param>
+    /// <returns>Interrupts that the guest has ended and that were in no list register.</returns>
+    private static ulong ReadBack(Vcpu* vcpu, scoped Span<ulong> registers, out int used, out uint asserted)
     {
         ref VirtualGic gic = ref vcpu->Vm->Gic;
-        uint kicked = 0;
-
-        // Only when something found no room (UIE) there can be an interrupt to end that is in no list register.
-        if ((vcpu->InterruptControl & UnderflowInterrupt) != 0)
-        {
-            ulong ended = Instructions.ReadIchHcr() >> EndCountShift;
-            if (ended != 0)
-            {
-                kicked = gic.EndUnlisted(vcpu->Index, (uint)ended);
-                Instructions.WriteIchHcr(vcpu->InterruptControl);
-            }
-        }
-
-        int used = gic.ListRegistersInUse(vcpu->Index);
+        used = gic.ListRegistersInUse(vcpu->Index);
         if (used != 0)
         {
-            Span<ulong> registers = stackalloc ulong[ListRegister.Maximum];
             fixed (ulong* first = &registers[0])
             {
                 // Invariant: the array holds as many as the architecture can have.
                 Instructions.ReadListRegisters(first, used);
             }
-
-            kicked |= gic.Sync(vcpu->Index, registers.Slice(0, used));
         }
 
-        uint active = gic.ActiveHardware(vcpu->Index);
-        if (active != 0)
+        // Only this core makes a timer's interrupt active; others may withdraw it meanwhile.
+        asserted = (gic.ActiveHardware(vcpu->Index) | vcpu->RaisedTimers) != 0 ? VcpuTimers.Asserted() : 0;
+
+        // Only when something found no room (UIE) there can be an interrupt to end that is in no list register.
+        ulong ended = (vcpu->InterruptControl & UnderflowInterrupt) != 0
+            ? Instructions.ReadIchHcr() >> EndCountShift
+            : 0;
+        if (ended != 0)
         {
-            kicked |= gic.DropHardware(vcpu->Index, active & ~VcpuTimers.Asserted());
+            Instructions.WriteIchHcr(vcpu->InterruptControl);
         }
 
-        vcpu->Vm->KickVcpus(kicked);
+        return ended;
     }
 
-    private static void Load(Vcpu* vcpu)
+    /// <summary>
+    /// Takes over what <see cref="ReadBack"/> has read. What the list registers still say of a timer's last interrupt
+    /// comes before its new one. The device lock is held.
+    /// </summary>
+    private static uint Merge(Vcpu* vcpu, ulong ended, scoped ReadOnlySpan<ulong> registers, uint asserted)
     {
         ref VirtualGic gic = ref vcpu->Vm->Gic;
-        Deactivate(gic.TakeReleasedHardware(vcpu->Index));
-        Span<ulong> registers = stackalloc ulong[ListRegister.Maximum];
-        int used = gic.Fill(vcpu->Index, registers.Slice(0, ListRegisterCount), out bool more);
+        uint kicked = ended != 0 ? gic.EndUnlisted(vcpu->Index, (uint)ended) : 0;
+        if (registers.Length != 0)
+        {
+            kicked |= gic.Sync(vcpu->Index, registers);
+        }
 
-        // Each register that is read or written costs: on QEMU a lock of the whole machine. So only those that hold
-        // something, and those that did.
+        for (uint raised = vcpu->RaisedTimers; raised != 0; raised &= raised - 1)
+        {
+            kicked |= gic.RaiseHardware(vcpu->Index, (uint)BitOperations.TrailingZeroCount(raised));
+        }
+
+        vcpu->RaisedTimers = 0;
+        uint active = gic.ActiveHardware(vcpu->Index);
+        return active != 0 ? kicked | gic.DropHardware(vcpu->Index, active & ~asserted) : kicked;
+    }
+
+    /// <summary>
+    /// Writes the list registers that hold something, and those that did: on QEMU each takes a lock of the machine.
+    /// </summary>
+    private static void Load(Vcpu* vcpu, scoped ReadOnlySpan<ulong> registers, int used, bool more)
+    {
         int changed = Math.Max(used, vcpu->ListRegisters);
         if (changed != 0)
         {
@@ -238,7 +255,9 @@ internal static unsafe class VcpuInterrupts
         Instructions.WriteIchHcr(0);
         Vm* vm = vcpu->Vm;
         vm->DeviceLock.Enter();
-        uint active = vm->Gic.ActiveHardware(vcpu->Index) | vm->Gic.TakeReleasedHardware(vcpu->Index);
+        uint active = vm->Gic.ActiveHardware(vcpu->Index) | vm->Gic.TakeReleasedHardware(vcpu->Index)
+            | vcpu->RaisedTimers;
+        vcpu->RaisedTimers = 0;
         vm->DeviceLock.Leave();
         Deactivate(active);
         PhysicalGic.SetPrivateEnabled(core->Redistributor, VcpuTimers.Interrupts, enabled: false);

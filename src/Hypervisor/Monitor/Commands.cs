@@ -122,7 +122,7 @@ internal static unsafe class Commands
     /// </summary>
     private static bool TryFindKeys(in CommandLine command, out ReadOnlySpan<byte> keys)
     {
-        keys = command.VerbIs("create"u8) ? "guest memory cpus pages policy append"u8
+        keys = command.VerbIs("create"u8) ? "guest memory cpus pages policy append random"u8
             : command.VerbIs("start"u8) ? "vm for"u8
             : command.VerbIs("unmap"u8) ? "vm fate"u8
             : command.VerbIs("kill"u8) || command.VerbIs("measure"u8) ? "vm"u8
@@ -194,6 +194,16 @@ internal static unsafe class Commands
             return;
         }
 
+        if (command.TryGet("random"u8, out ReadOnlySpan<byte> random))
+        {
+            options.IsRepeatable = Ascii.Equal(random, "off"u8);
+            if (!options.IsRepeatable && !Ascii.Equal(random, "on"u8))
+            {
+                Fail(ref reply, "bad-argument"u8, "random=on or random=off: seeds in the guest's device tree"u8);
+                return;
+            }
+        }
+
         command.TryGet("append"u8, out ReadOnlySpan<byte> append);
         Stopwatch watch = Stopwatch.Start();
         VmError error = VmLife.Create(in options, append, out Vm* vm);
@@ -207,6 +217,7 @@ internal static unsafe class Commands
         reply.Field("vm"u8, vm->Id);
         reply.Field("slot"u8, (ulong)vm->Slot);
         reply.Field("instructions"u8, instructions);
+        reply.Field("random"u8, vm->Random.IsSeeded ? "on"u8 : options.IsRepeatable ? "off"u8 : "none"u8);
     }
 
     private static void Start(in CommandLine command, ref LineBuilder reply)
@@ -394,8 +405,8 @@ internal static unsafe class Commands
         if (TryFindVm(in command, ref reply, out Vm* vm))
         {
             command.TryGet("text"u8, out ReadOnlySpan<byte> text);
-            VmTable.GiveInput(vm->Slot, text);
-            VmTable.GiveInput(vm->Slot, "\r"u8);
+            GuestConsole.Receive(vm->Slot, text, isCounted: false);
+            GuestConsole.Receive(vm->Slot, "\r"u8, isCounted: false);
         }
     }
 
@@ -404,6 +415,7 @@ internal static unsafe class Commands
         Line("- version | machine | memory | list | help | text | off | panic"u8);
         Line("- scrub [when=idle|asked]"u8);
         Line("- create guest=filler|linux memory=64M [cpus=1] pages=4k|2m|auto policy=NAME [append=\"...\"]"u8);
+        Line("-   [random=off]"u8);
         Span<byte> buffer = stackalloc byte[LineBytes];
         LineBuilder policies = new(buffer);
         policies.Text("-   policies:"u8);

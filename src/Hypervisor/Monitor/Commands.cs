@@ -196,8 +196,8 @@ internal static unsafe class Commands
 
         if (command.TryGet("random"u8, out ReadOnlySpan<byte> random))
         {
-            options.IsRepeatable = Ascii.Equal(random, "off"u8);
-            if (!options.IsRepeatable && !Ascii.Equal(random, "on"u8))
+            options.IsRepeatable = random.SequenceEqual("off"u8);
+            if (!options.IsRepeatable && !random.SequenceEqual("on"u8))
             {
                 Fail(ref reply, "bad-argument"u8, "random=on or random=off: seeds in the guest's device tree"u8);
                 return;

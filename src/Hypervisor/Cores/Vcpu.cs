@@ -28,7 +28,7 @@ internal unsafe struct Vcpu
     /// <summary>How many list registers of its core hold something, the first ones.</summary>
     internal int ListRegisters;
 
-    /// <summary>Timers' interrupts that have been taken on its core and are not in the virtual GIC yet, as bits.</summary>
+    /// <summary>Timers' interrupts that its core has taken and the virtual GIC does not know yet, as bits.</summary>
     internal uint RaisedTimers;
 
     internal VcpuCounters Counters;

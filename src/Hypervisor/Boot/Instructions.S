@@ -156,7 +156,25 @@ function dsb_ishst
 
 function dsb_ish
     dsb     ish
+dsb_ish_end:
+    ret                             // or NOP, on cores where a broadcast TLBI and its DSB must come twice
+    tlbi    vale1is, xzr            // of no matter what
+    dsb     ish
     ret
+
+// void repeat_invalidations(): from now on each DSB ISH does so (CoreErrata.RepeatsInvalidation). While text is
+// writable: on the boot core, before EL2's final tables. A core that needs none pays nothing.
+function repeat_invalidations
+    adr     x0, dsb_ish_end
+    ldr     w1, =0xd503201f         // NOP
+    str     w1, [x0]
+    dc      cvac, x0                // to the PoC: other cores fetch it first with their caches off
+    dsb     ish
+    ic      ivau, x0
+    dsb     ish
+    isb
+    ret
+    .ltorg
 
 function dsb_sy
     dsb     sy
@@ -446,6 +464,8 @@ function open_debug_locks
     msr     osdlr_el1, xzr
     isb
     ret
+
+    read_register guest_system_control, sctlr_el1
 
 // The registers that an injected exception reads and writes: x0 = ulong[6]: ELR_EL1, SPSR_EL1, ESR_EL1, FAR_EL1,
 // VBAR_EL1, SCTLR_EL1.

@@ -93,6 +93,12 @@ internal readonly struct PlainMachine(PlainMemory memory) : IStage2Machine
 
     public void ReturnTable(Pa table) => memory.Return(table);
 
+    public static bool CanFork => false;
+
+    public bool IsShared(Pa memory) => false;
+
+    public void CopyTable(Pa target, Pa source) => throw new NotSupportedException("no benchmark forks");
+
     public bool TakeRoot(uint tables, out Pa root)
     {
         root = memory.TakeRoot(tables);

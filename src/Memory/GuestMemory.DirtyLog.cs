@@ -18,9 +18,9 @@ public partial struct GuestMemory<TFormat, TMachine>
     /// <param name="log">Memory for the log, <see cref="DirtyLogWords"/> long; the slot's until logging stops.</param>
     public MemoryResult StartDirtyLog(ref TMachine machine, int number, UnmanagedArray<ulong> log)
     {
-        if (!Exists)
+        if (!CanChange)
         {
-            return MemoryResult.NoMemory;
+            return WhyUnchangeable;
         }
 
         if (!_slots.Exists(number))

@@ -55,13 +55,15 @@ public partial struct GuestMemory<TFormat, TMachine>
         MemoryResult check = Check(in range);
         for (int i = 0; i < _slots.End && check == MemoryResult.Ok; i++)
         {
-            // Blocks that straddle an edge are split before anything is unmapped: only this can run out of memory.
+            // Blocks that straddle an edge are split, and a fork gets tables of its own, before anything is unmapped:
+            // only this can run out of memory.
             ref MemorySlot slot = ref _slots[i];
             Ipa from = new(Larger(range.Start.Value, slot.First));
             Ipa to = new(Smaller(range.End.Value, slot.First + slot.Bytes));
             if (slot.Exists && from < to)
             {
                 check = FromStage2(_table.Isolate(ref machine, from, to, PartialOf(in slot)));
+                check = check == MemoryResult.Ok ? FromStage2(_table.OwnForUnmap(ref machine, from, to)) : check;
             }
         }
 
@@ -130,9 +132,9 @@ public partial struct GuestMemory<TFormat, TMachine>
     public MemoryResult Age(ref TMachine machine, Ipa start, ulong bytes, out bool young)
     {
         young = false;
-        if (!Exists)
+        if (!CanChange)
         {
-            return MemoryResult.NoMemory;
+            return WhyUnchangeable;
         }
 
         var cursor = new RangeCursor(start, bytes);
@@ -175,9 +177,9 @@ public partial struct GuestMemory<TFormat, TMachine>
 
     private MemoryResult Check(in NotifierRange range)
     {
-        if (!Exists)
+        if (!CanChange)
         {
-            return MemoryResult.NoMemory;
+            return WhyUnchangeable;
         }
 
         if (range.Event > NotifierEvent.Exclusive || range.Fate > PageFate.StaysInPlace)

@@ -35,4 +35,10 @@ public interface IMemoryMachine : IStage2Machine, IVmidInvalidation
     /// are counted as cleaned. The caller adds the DSB.
     /// </summary>
     void ZeroFrameToPoC(Pa start, ulong bytes);
+
+    /// <summary>
+    /// Copies guest memory by cacheable loads and stores. A whole number of granules, of which the PoC and the caches
+    /// hold the same.
+    /// </summary>
+    void CopyFrame(Pa target, Pa source, ulong bytes);
 }

@@ -42,6 +42,12 @@ public enum MemoryResult : byte
     /// <summary>Nothing is mapped at the address.</summary>
     NotMapped,
 
+    /// <summary>The memory is a template's, which nothing changes.</summary>
+    Frozen,
+
+    /// <summary>The memory cannot be shared: <c>GuestMemory.Freeze</c> and <c>Fork</c> say when.</summary>
+    NotShareable,
+
     /// <summary>The VM's memory was released, or never created.</summary>
     NoMemory,
 

@@ -19,6 +19,7 @@ internal sealed class Counts
     internal int DsbSystem;
     internal int Isb;
     internal long ZeroedBytes;
+    internal long CopiedBytes;
     internal long EntryReads;
     internal long EntryWrites;
 }
@@ -99,6 +100,16 @@ internal sealed class World
         for (ulong at = start; at < start + bytes; at += 4096)
         {
             _pages[at >> 12] = new ulong[512];
+        }
+    }
+
+    internal void Copy(ulong to, ulong from, ulong bytes)
+    {
+        OnCall?.Invoke();
+        Counts.CopiedBytes += (long)bytes;
+        for (ulong at = 0; at < bytes; at += 8)
+        {
+            Write(to + at, Read(from + at));
         }
     }
 
@@ -194,6 +205,20 @@ internal readonly struct TestMachine(World world, VmRecord vm) : IMemoryMachine
         VmTables.Return(ref self, table);
     }
 
+    public static bool CanFork => true;
+
+    public bool IsShared(Pa memory)
+    {
+        TestMachine self = this;
+        return VmTables.IsShared(ref self, memory);
+    }
+
+    public void CopyTable(Pa target, Pa source)
+    {
+        TestMachine self = this;
+        VmTables.Copy(ref self, target, source);
+    }
+
     public bool TakeRoot(uint tables, out Pa root)
     {
         world.OnCall?.Invoke();
@@ -280,6 +305,8 @@ internal readonly struct TestMachine(World world, VmRecord vm) : IMemoryMachine
         world.Counts.IcBytes += (long)bytes;
         world.Log?.Add($"ic {start.Value:x}+{bytes:x}");
     }
+
+    public void CopyFrame(Pa target, Pa source, ulong bytes) => world.Copy(target.Value, source.Value, bytes);
 
     public void ZeroFrame(Pa start, ulong bytes) => world.Zero(start.Value, bytes);
 

@@ -124,6 +124,14 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
         }
     }
 
+    public static bool CanFork => true;
+
+    public bool IsShared(Pa memory) => _inner.IsShared(memory);
+
+    public void CopyTable(Pa target, Pa source) => _inner.CopyTable(target, source);
+
+    public void CopyFrame(Pa target, Pa source, ulong bytes) => _inner.CopyFrame(target, source, bytes);
+
     public bool TakeRoot(uint tables, out Pa root) => _inner.TakeRoot(tables, out root);
 
     public void ReturnRoot(Pa root, uint tables) => _inner.ReturnRoot(root, tables);

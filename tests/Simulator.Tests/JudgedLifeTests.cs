@@ -160,6 +160,8 @@ public sealed class JudgedLifeTests
             }
         }
 
+        public void Copied(Pa target, Pa source, ulong bytes) => judge.Copied(target, source, bytes);
+
         public void Zeroed(Pa start, ulong bytes)
         {
             if (defect != Defect.DoesNotScrub)

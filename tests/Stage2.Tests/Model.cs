@@ -16,6 +16,17 @@ internal sealed class Model<TFormat>(Stage2Geometry geometry)
 
     public IEnumerable<Leaf> Leaves => _leaves.Values;
 
+    public Model<TFormat> Copy()
+    {
+        Model<TFormat> copy = new(geometry);
+        foreach (Leaf leaf in _leaves.Values)
+        {
+            copy._leaves[leaf.Ipa] = leaf;
+        }
+
+        return copy;
+    }
+
     private static ulong Bytes(int level) => Stage2Geometry.LevelBytes<TFormat>(level);
 
     /// <summary>The leaf around an address, or null.</summary>

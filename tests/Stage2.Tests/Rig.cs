@@ -180,7 +180,7 @@ internal sealed class Rig<TFormat>
         }
     }
 
-    private struct Collector : ILeafVisitor
+    internal struct Collector : ILeafVisitor
     {
         public List<Leaf> Leaves;
 

@@ -5,7 +5,7 @@ namespace Quietus.Testing;
 /// <summary>
 /// The hardware boundary over a <see cref="FakeWorld"/>: tables in a dictionary, and a record of the rest.
 /// </summary>
-public readonly struct FakeMachine(FakeWorld world) : IStage2Machine
+public readonly struct FakeMachine(FakeWorld world, int vm = 0) : IStage2Machine
 {
     public FakeWorld World => world;
 
@@ -19,20 +19,33 @@ public readonly struct FakeMachine(FakeWorld world) : IStage2Machine
 
     public ulong ReadEntry(Pa entry) => world.Read(entry.Value);
 
-    public void WriteEntry(Pa entry, ulong value) => world.Write(entry.Value, value);
+    public void WriteEntry(Pa entry, ulong value)
+    {
+        MustOwn(entry);
+        world.Write(entry.Value, value);
+    }
 
-    public bool CompareExchangeEntry(Pa entry, ulong expected, ulong desired) =>
-        world.CompareExchange(entry.Value, expected, desired);
+    public bool CompareExchangeEntry(Pa entry, ulong expected, ulong desired)
+    {
+        MustOwn(entry);
+        return world.CompareExchange(entry.Value, expected, desired);
+    }
 
     public bool ReserveTables(uint count) => world.Reserve(count);
 
-    public Pa TakeTable() => new(world.Take());
+    public Pa TakeTable() => new(world.Take(vm));
 
-    public void ReturnTable(Pa table) => world.Return(table.Value);
+    public static bool CanFork => true;
+
+    public bool IsShared(Pa memory) => world.OwnerOf(memory.Value) != vm;
+
+    public void CopyTable(Pa target, Pa source) => world.Copy(target.Value, source.Value);
+
+    public void ReturnTable(Pa table) => world.Return(table.Value, vm);
 
     public bool TakeRoot(uint tables, out Pa root)
     {
-        bool taken = world.TakeRoot(tables, out ulong address);
+        bool taken = world.TakeRoot(tables, vm, out ulong address);
         root = new Pa(address);
         return taken;
     }
@@ -62,4 +75,14 @@ public readonly struct FakeMachine(FakeWorld world) : IStage2Machine
 
     public void InvalidateInstructionCache(Pa start, ulong bytes) =>
         world.Note(MachineOperation.InvalidateInstructionCache, start.Value, bytes);
+
+    /// <summary>No VM writes a table of another.</summary>
+    private void MustOwn(Pa entry)
+    {
+        if (world.OwnerOf(entry.Value) != vm)
+        {
+            throw new System.InvalidOperationException(
+                $"VM {vm} writes {entry.Value:x}, in a table of VM {world.OwnerOf(entry.Value)}.");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Linq;
 using Quietus.Stage2;
 
 namespace Quietus.Testing;
@@ -13,6 +14,7 @@ public sealed class FakeWorld(int granuleShift)
     private const ulong FirstTable = 0x10_0000_0000;
     private readonly Dictionary<ulong, ulong[]> _tables = [];
     private ulong _next = FirstTable;
+    private readonly Dictionary<ulong, int> _owners = [];
     private uint _reserved;
 
     public List<MachineEvent> Log { get; } = [];
@@ -98,7 +100,7 @@ public sealed class FakeWorld(int granuleShift)
         return true;
     }
 
-    public ulong Take()
+    public ulong Take(int vm = 0)
     {
         if (_reserved == 0)
         {
@@ -106,19 +108,24 @@ public sealed class FakeWorld(int granuleShift)
         }
 
         _reserved--;
-        ulong table = Add(1);
+        ulong table = Add(1, vm);
         Note(MachineOperation.TakeTable, table);
         return table;
     }
 
-    public void Return(ulong table)
+    public void Return(ulong table, int vm = 0)
     {
+        if (OwnerOf(table) != vm)
+        {
+            throw new InvalidOperationException($"VM {vm} frees {table:x}, a table of VM {OwnerOf(table)}.");
+        }
+
         Remove(table);
         TablesLeft++;
         Note(MachineOperation.ReturnTable, table);
     }
 
-    public bool TakeRoot(uint tables, out ulong root)
+    public bool TakeRoot(uint tables, int vm, out ulong root)
     {
         root = 0;
         if (TablesLeft < tables)
@@ -127,7 +134,7 @@ public sealed class FakeWorld(int granuleShift)
         }
 
         TablesLeft -= (int)tables;
-        root = Add(tables);
+        root = Add(tables, vm);
         Note(MachineOperation.TakeRoot, root, tables);
         return true;
     }
@@ -143,10 +150,27 @@ public sealed class FakeWorld(int granuleShift)
         Note(MachineOperation.ReturnRoot, root, tables);
     }
 
+    /// <summary>Whose a table, or a page of guest memory, is. Pages are VM 0's unless a test says otherwise.</summary>
+    public int OwnerOf(ulong address) => _owners.GetValueOrDefault(address & ~(GranuleBytes - 1));
+
+    /// <summary>Says whose a page of guest memory is.</summary>
+    public void SetOwner(ulong page, int vm) => _owners[page] = vm;
+
+    /// <summary>Tables that a VM has out, those of its root included.</summary>
+    public int TablesOf(int vm) => _tables.Keys.Count(table => _owners[table] == vm);
+
+    public void Copy(ulong to, ulong from)
+    {
+        for (ulong at = 0; at < GranuleBytes; at += sizeof(ulong))
+        {
+            Write(to + at, Read(from + at));
+        }
+    }
+
     /// <summary>Tables reserved and not taken, which no leak check may count as lost.</summary>
     public uint Reserved => _reserved;
 
-    private ulong Add(uint tables)
+    private ulong Add(uint tables, int vm)
     {
         ulong alignment = GranuleBytes * tables;
         ulong start = (_next + alignment - 1) / alignment * alignment;
@@ -154,6 +178,7 @@ public sealed class FakeWorld(int granuleShift)
         for (ulong i = 0; i < tables; i++)
         {
             _tables.Add(start + (i << granuleShift), new ulong[GranuleBytes / sizeof(ulong)]);
+            _owners[start + (i << granuleShift)] = vm;
         }
 
         return start;

@@ -4,8 +4,8 @@ using Quietus.Hypervisor.Machine;
 namespace Quietus.Hypervisor.Boot;
 
 /// <summary>
-/// Names of the image's functions, as build/symbol-table laid them at the image's end: a count (8 bytes), then pairs of
-/// 32-bit offsets (function from the image's start, name from the first name) in address order, then the names.
+/// Names of the image's functions, as build/symbol-table laid them at the image's end: a count (8 bytes), then 32-bit
+/// offsets from the image's start in address order, then the names in the same order.
 /// </summary>
 internal static unsafe class Symbols
 {
@@ -26,13 +26,13 @@ internal static unsafe class Symbols
 
         // Invariant: the linker put the whole table between the two symbols; the count and offsets are the build's own.
         uint count = *(uint*)table;
-        uint* pairs = (uint*)(table + 8);
+        uint* functions = (uint*)(table + 8);
         uint low = 0;
         uint high = count;
         while (low < high)
         {
             uint middle = (low + high) / 2;
-            if (pairs[middle * 2] <= address - start)
+            if (functions[middle] <= address - start)
             {
                 low = middle + 1;
             }
@@ -47,9 +47,13 @@ internal static unsafe class Symbols
             return default;
         }
 
-        uint* pair = pairs + ((low - 1) * 2);
-        offset = address - start - pair[0];
-        byte* name = (byte*)(pairs + (count * 2)) + pair[1];
+        offset = address - start - functions[low - 1];
+        byte* name = (byte*)(functions + count);
+        for (uint before = low - 1; before != 0 && (ulong)name < tableEnd; name++)
+        {
+            before -= *name == 0 ? 1U : 0;
+        }
+
         int length = 0;
         while ((ulong)(name + length) < tableEnd && name[length] != 0)
         {

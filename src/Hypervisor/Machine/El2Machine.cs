@@ -91,6 +91,18 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
         VmTables.Return(ref self, table);
     }
 
+    /// <summary>The monitor has no order to fork yet: the image does without the code.</summary>
+    public static bool CanFork => false;
+
+    public bool IsShared(Pa memory)
+    {
+        El2Machine self = this;
+        return VmTables.IsShared(ref self, memory);
+    }
+
+    public void CopyTable(Pa target, Pa source) =>
+        Instructions.CopyPages(target.Value, source.Value, Frames.FrameBytes);
+
     public bool TakeRoot(uint tables, out Pa root)
     {
         El2Machine self = this;
@@ -176,7 +188,9 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
     /// </summary>
     public void InvalidateInstructionCache(Pa start, ulong bytes)
     {
-        if (CpuFeatures.InstructionCacheAliases)
+        // A block has 32,768 lines, which would keep a core from its orders: all at once, as Linux does beyond a limit.
+        const ulong MostByLine = 64 * 1024;
+        if (CpuFeatures.InstructionCacheAliases || bytes > MostByLine)
         {
             Instructions.InvalidateAllInstructions();
             return;
@@ -185,6 +199,9 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
         ulong line = CpuFeatures.InstructionLineBytes;
         Instructions.InvalidateInstructionLines(start.Value, bytes / line, line);
     }
+
+    public void CopyFrame(Pa target, Pa source, ulong bytes) =>
+        Instructions.CopyPages(target.Value, source.Value, bytes);
 
     public void ZeroFrame(Pa start, ulong bytes) => CpuFeatures.Zero(start.Value, bytes);
 

@@ -228,6 +228,10 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "zero_by_stores"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void ZeroByStores(ulong address, ulong bytes);
 
+    /// <summary>LD1 and ST1 of four vectors, over a multiple of 4 KB.</summary>
+    [RuntimeImport("*", "copy_by_vectors"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void CopyPages(ulong to, ulong from, ulong bytes);
+
     /// <summary>DC ZVA and DC CIVAC on each line.</summary>
     [RuntimeImport("*", "dc_zva_civac"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void ZeroAndCleanLines(ulong address, ulong lines, ulong lineBytes);
@@ -298,6 +302,11 @@ internal static unsafe class Instructions
 
     [RuntimeImport("*", "write_list_registers"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteListRegisters(ulong* values, int count);
+
+    // ---- the end ----
+    /// <summary>See Boot/LastWords.cs. Does not return.</summary>
+    [RuntimeImport("*", "last_words"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void SayLastWords(void* text, long length, ulong uart, int kind, int shift, int conduit);
 
     // ---- guests ----
     /// <summary>Runs a vCPU until <c>quietus_guest_exit</c> answers that it must not go on.</summary>
@@ -379,4 +388,5 @@ internal enum ImageBoundary
     BootStackBottom,
     Filler,
     FillerEnd,
+    LastWords,
 }

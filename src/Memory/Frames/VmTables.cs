@@ -22,6 +22,21 @@ public static class VmTables
         where TMachine : struct, IMemoryMachine =>
         machine.Pool.FreeTable(ref machine.Frames, table);
 
+    /// <summary>See <see cref="IStage2Machine.IsShared"/>: the pool's memory, and not this VM's.</summary>
+    public static bool IsShared<TMachine>(ref TMachine machine, Pa memory)
+        where TMachine : struct, IMemoryMachine =>
+        !machine.Pool.Owns(in machine.Frames, memory) && machine.Pool.Contains(memory);
+
+    /// <summary>See <see cref="IStage2Machine.CopyTable"/>, entry by entry.</summary>
+    public static void Copy<TMachine>(ref TMachine machine, Pa to, Pa from)
+        where TMachine : struct, IMemoryMachine
+    {
+        for (ulong at = 0; at < machine.Frames.FrameBytes; at += sizeof(ulong))
+        {
+            machine.WriteEntry(to + at, machine.ReadEntry(from + at));
+        }
+    }
+
     /// <summary>See <see cref="IStage2Machine.TakeRoot"/>.</summary>
     public static bool TakeRoot<TMachine>(ref TMachine machine, uint tables, out Pa root)
         where TMachine : struct, IMemoryMachine

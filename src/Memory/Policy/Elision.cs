@@ -83,6 +83,13 @@ public static class Elision
         }
     }
 
+    /// <summary>The flags for the freezing of a template, whose pages stay in place and are read by many.</summary>
+    public static UnmapFlags AtFreeze(ElisionFacts facts) =>
+        // licence: that of any page that stays in place; a child reads through the caches or past them, as it likes.
+        MayElideCaches(UnmapOperation.NotifierRange, NotifierEvent.ProtectionPage, facts)
+            ? UnmapFlags.ElideCacheMaintenance
+            : UnmapFlags.None;
+
     private static UnmapFlags ForRelease(MaintenancePolicy policy, ElisionFacts facts)
     {
         const UnmapFlags both = UnmapFlags.ElideCacheMaintenance | UnmapFlags.ElideTlbInvalidation;

@@ -101,6 +101,16 @@ public struct SlotTable
         }
     }
 
+    /// <summary>Takes over another VM's slots; this table has none.</summary>
+    internal void CopyFrom(ref SlotTable other)
+    {
+        End = other.End;
+        for (int i = 0; i < End; i++)
+        {
+            _slots[i] = other._slots[i];
+        }
+    }
+
     /// <summary>Forgets all slots.</summary>
     internal void Clear()
     {

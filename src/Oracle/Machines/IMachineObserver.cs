@@ -68,6 +68,9 @@ public interface IMachineObserver
     /// <summary>Zeroes were written through the caches.</summary>
     void Zeroed(Pa start, ulong bytes);
 
+    /// <summary>Guest memory was copied through the caches.</summary>
+    void Copied(Pa target, Pa source, ulong bytes);
+
     /// <summary>Table pages were handed out.</summary>
     void TookTables(Pa first, uint count);
 

@@ -104,7 +104,7 @@ public sealed class ModelWorld
         WriteRing(hash, frames.Full, frames.Stamp);
     }
 
-    private void WriteRing(StateHash hash, ChunkList ring, uint stamp)
+    private void WriteRing(StateHash hash, ChunkList ring, ulong stamp)
     {
         int number = ring.First;
         for (int left = ring.Count; left > 0; left--)
@@ -230,6 +230,20 @@ public readonly struct ModelMachine(ModelWorld world, ModelVm vm, MachineFeature
         VmTables.Return(ref self, table);
     }
 
+    public static bool CanFork => true;
+
+    public bool IsShared(Pa memory)
+    {
+        ModelMachine self = this;
+        return VmTables.IsShared(ref self, memory);
+    }
+
+    public void CopyTable(Pa target, Pa source)
+    {
+        ModelMachine self = this;
+        VmTables.Copy(ref self, target, source);
+    }
+
     public bool TakeRoot(uint tables, out Pa root)
     {
         ModelMachine self = this;
@@ -283,6 +297,10 @@ public readonly struct ModelMachine(ModelWorld world, ModelVm vm, MachineFeature
     }
 
     public void InvalidateInstructionCache(Pa start, ulong bytes)
+    {
+    }
+
+    public void CopyFrame(Pa target, Pa source, ulong bytes)
     {
     }
 

@@ -84,6 +84,16 @@ public struct ObservedMachine<TMachine, TObserver> : IMemoryMachine
         _inner.ReturnTable(table);
     }
 
+    public static bool CanFork => TMachine.CanFork;
+
+    public bool IsShared(Pa memory) => _inner.IsShared(memory);
+
+    public void CopyTable(Pa target, Pa source)
+    {
+        ObservedMachine<TMachine, TObserver> self = this;
+        VmTables.Copy(ref self, target, source);
+    }
+
     public bool TakeRoot(uint tables, out Pa root)
     {
         bool taken = _inner.TakeRoot(tables, out root);
@@ -168,6 +178,12 @@ public struct ObservedMachine<TMachine, TObserver> : IMemoryMachine
     {
         _inner.InvalidateInstructionCache(start, bytes);
         _observer.Maintains(CacheKind.Instruction, start, bytes);
+    }
+
+    public void CopyFrame(Pa target, Pa source, ulong bytes)
+    {
+        _inner.CopyFrame(target, source, bytes);
+        _observer.Copied(target, source, bytes);
     }
 
     public void ZeroFrame(Pa start, ulong bytes)

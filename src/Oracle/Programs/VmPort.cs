@@ -169,6 +169,12 @@ public readonly struct JudgeObserver(VmPort port) : IMachineObserver
         port.Judge.Write(start, bytes, Judge.Hypervisor, Judge.Hypervisor, isCached: true);
     }
 
+    public void Copied(Pa target, Pa source, ulong bytes)
+    {
+        port.Settle();
+        port.Judge.Write(target, bytes, Judge.Hypervisor, Judge.Hypervisor, isCached: true);
+    }
+
     public void TookTables(Pa first, uint count)
     {
         port.Settle();

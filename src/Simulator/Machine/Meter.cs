@@ -28,6 +28,7 @@ internal sealed class Meter
     internal long TablesTaken;
     internal long TablesFreed;
     internal long PagesZeroed;
+    internal long PagesCopied;
     internal long PagesFreed;
     internal long BlocksFreed;
     internal long Faults;
@@ -96,6 +97,8 @@ internal sealed class Meter
             TableFreePicoseconds = TablesFreed * _prices.TableFree,
             HostFreePicoseconds = (PagesFreed * _prices.PageFree) + (BlocksFreed * _prices.BlockFree),
             OtherPicoseconds = (IcLines * _prices.InstructionLine) + (PagesZeroed * _prices.PageZero)
+                // An assumption: a copy reads as much as it writes, so it takes what zeroing two pages does.
+                + (PagesCopied * 2 * _prices.PageZero)
                 + (Faults * _prices.Fault) + (Ipis * _prices.Ipi) + (Calls * _prices.Call),
         });
 }

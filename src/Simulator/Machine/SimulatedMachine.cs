@@ -96,6 +96,23 @@ public readonly struct SimulatedMachine : IMemoryMachine
     }
 
     /// <inheritdoc/>
+    public static bool CanFork => true;
+
+    /// <inheritdoc/>
+    public bool IsShared(Pa memory)
+    {
+        SimulatedMachine self = this;
+        return VmTables.IsShared(ref self, memory);
+    }
+
+    /// <inheritdoc/>
+    public void CopyTable(Pa target, Pa source)
+    {
+        SimulatedMachine self = this;
+        VmTables.Copy(ref self, target, source);
+    }
+
+    /// <inheritdoc/>
     public bool TakeRoot(uint tables, out Pa root)
     {
         SimulatedMachine self = this;
@@ -187,6 +204,9 @@ public readonly struct SimulatedMachine : IMemoryMachine
         ZeroFrame(start, bytes);
         CleanInvalidateToPoC(start, bytes);
     }
+
+    /// <inheritdoc/>
+    public void CopyFrame(Pa target, Pa source, ulong bytes) => Meter.PagesCopied += (long)(bytes >> 12);
 
     /// <summary>Bit 0 of every descriptor (DDI 0487 D8.3).</summary>
     private const ulong ValidBit = 1;

@@ -64,7 +64,7 @@ public partial struct PageTable<TFormat, TMachine>
 
         ReleaseTables(ref machine, TFormat.TableAddress(entry), level + 1, ipa, (ulong)(uint)EntriesPerTable, true,
             flags, ref sink);
-        machine.ReturnTable(TFormat.TableAddress(entry));
+        ReturnTable(ref machine, TFormat.TableAddress(entry));
         _tables--;
         ulong encoded = TFormat.LeafTemplate(attributes, level, _forcedWriteBack);
         machine.WriteEntry(address, TFormat.Leaf(encoded, output));
@@ -201,7 +201,7 @@ public partial struct PageTable<TFormat, TMachine>
             {
                 if (TFormat.IsTable(entry, level))
                 {
-                    machine.ReturnTable(TFormat.TableAddress(entry));
+                    ReturnTable(ref machine, TFormat.TableAddress(entry));
                     _tables--;
                 }
                 else if (visitsLeaves)
@@ -213,7 +213,7 @@ public partial struct PageTable<TFormat, TMachine>
             ipa += LevelBytes(level);
             while (level > topLevel && ipa.IsAlignedTo(LevelBytes(level - 1)))
             {
-                machine.ReturnTable(path[level]);
+                ReturnTable(ref machine, path[level]);
                 _tables--;
                 level--;
             }

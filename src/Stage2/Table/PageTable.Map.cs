@@ -35,6 +35,11 @@ public partial struct PageTable<TFormat, TMachine>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Stage2Result MapNewPage(ref TMachine machine, Ipa ipa, ulong leaf)
     {
+        if (IsFork && OwnPath(ref machine, ipa, Stage2Geometry.LastLevel) != Stage2Result.Done)
+        {
+            return Stage2Result.OutOfTables;
+        }
+
         Pa parent = default;
         int shift = _geometry.StartShift;
         Pa address = RootEntry(ipa);
@@ -88,6 +93,11 @@ public partial struct PageTable<TFormat, TMachine>
         }
 
         Stage2Result plan = PlanRange(ref machine, ipa, output, bytes, options, out uint tables);
+        if (plan == Stage2Result.Done && IsFork)
+        {
+            plan = OwnRange(ref machine, ipa, ipa + bytes, Stage2Geometry.LastLevel);
+        }
+
         if (plan != Stage2Result.Done)
         {
             return plan;
@@ -116,7 +126,7 @@ public partial struct PageTable<TFormat, TMachine>
     /// </summary>
     /// <param name="previous">Where the leaf led before. Its memory may be reused at once, unless the TLB
     /// invalidation was elided.</param>
-    /// <returns>Done; NotMapped; Misaligned or OutOfRange for the output.</returns>
+    /// <returns>Done; NotMapped; Misaligned or OutOfRange for the output; OutOfTables, of a fork.</returns>
     public Stage2Result Replace(ref TMachine machine, Ipa ipa, Pa output, LeafAttributes attributes, UnmapFlags flags,
         out Pa previous)
     {
@@ -137,6 +147,16 @@ public partial struct PageTable<TFormat, TMachine>
         if (validity != Stage2Result.Done)
         {
             return validity;
+        }
+
+        if (IsFork)
+        {
+            if (OwnPath(ref machine, ipa, level) != Stage2Result.Done)
+            {
+                return Stage2Result.OutOfTables;
+            }
+
+            address = Descend(ref machine, ipa, level, out _, out _);
         }
 
         DissolveIfContiguous(ref machine, start, level, entry);
@@ -169,6 +189,11 @@ public partial struct PageTable<TFormat, TMachine>
         if (validity != Stage2Result.Done)
         {
             return validity;
+        }
+
+        if (IsFork && OwnPath(ref machine, ipa, level) != Stage2Result.Done)
+        {
+            return Stage2Result.OutOfTables;
         }
 
         Pa parent = default;

@@ -27,6 +27,11 @@ public partial struct PageTable<TFormat, TMachine>
             return Stage2Result.NotMapped;
         }
 
+        if (IsFork && OwnPath(ref machine, ipa, level) != Stage2Result.Done)
+        {
+            return Stage2Result.OutOfTables;
+        }
+
         if (level < toLevel && !machine.ReserveTables((uint)(toLevel - level)))
         {
             return Stage2Result.OutOfTables;
@@ -36,10 +41,23 @@ public partial struct PageTable<TFormat, TMachine>
         return Stage2Result.Done;
     }
 
-    /// <summary>Validates a range, and takes out of its way what must not be changed in part.</summary>
-    private Stage2Result PrepareRange(ref TMachine machine, ref RangeCursor cursor, PartialBlock partial)
+    private const int RemovesNothing = -1;
+
+    /// <summary>
+    /// Validates a range, makes the tables in which entries will be removed the VM's own, and takes out of the range's
+    /// way what must not be changed in part.
+    /// </summary>
+    /// <param name="removesFrom">The lowest level at which entries are removed one by one from a table that the range
+    /// covers whole; <see cref="RemovesNothing"/>.</param>
+    private Stage2Result PrepareRange(
+        ref TMachine machine, ref RangeCursor cursor, PartialBlock partial, int removesFrom)
     {
         Stage2Result validity = Validate(ref cursor);
+        if (validity == Stage2Result.Done && IsFork && removesFrom != RemovesNothing)
+        {
+            validity = OwnRange(ref machine, cursor.Next, cursor.End, removesFrom);
+        }
+
         return validity == Stage2Result.Done && cursor.Next < cursor.End
             ? Isolate(ref machine, cursor.Next, cursor.End, partial)
             : validity;
@@ -101,12 +119,26 @@ public partial struct PageTable<TFormat, TMachine>
 
         bool isInRun = TFormat.IsContiguous(entry)
             && !edge.IsAlignedTo(LevelBytes(level) << TFormat.ContiguousShift(level));
-        return isInRun || (toLevel > level && partial == PartialBlock.Split);
+        bool needed = isInRun || (toLevel > level && partial == PartialBlock.Split);
+        if (needed && IsFork)
+        {
+            WalkShared(ref machine, edge, level, out SharedPath path);
+            tables += (uint)(path.Level - path.Top);
+        }
+
+        return needed;
     }
 
     private void IsolateEdge(ref TMachine machine, Ipa edge, PartialBlock partial)
     {
-        _ = Descend(ref machine, edge, Stage2Geometry.LastLevel, out int level, out ulong entry);
+        _ = Descend(ref machine, edge, Stage2Geometry.LastLevel, out int level, out _);
+        if (IsFork)
+        {
+            // The tables are reserved.
+            WalkShared(ref machine, edge, level, out SharedPath path);
+            TakePath(ref machine, edge, in path);
+        }
+
         Split(ref machine, edge, partial == PartialBlock.Split ? LevelOfEdge(edge, level) : level);
     }
 

@@ -52,7 +52,7 @@ public partial struct PageTable<TFormat, TMachine>
         PartialBlock partial, ref TSink sink)
         where TSink : struct, ILeafSink
     {
-        Stage2Result validity = PrepareRange(ref machine, ref cursor, partial);
+        Stage2Result validity = PrepareRange(ref machine, ref cursor, partial, BatchLevel);
         if (validity != Stage2Result.Done)
         {
             return validity;
@@ -155,7 +155,8 @@ public partial struct PageTable<TFormat, TMachine>
         part.Start = from;
         part.Level = Stage2Geometry.LastLevel;
         part.Entries = (to - from) >> TFormat.GranuleShift;
-        if (part.Entries > budget)
+        // A shared table is not written: it goes whole, in one entry.
+        if (part.Entries > budget && !IsSharedTable(ref machine, part.Address))
         {
             part.Entries = StretchToContiguousEnd(ref machine, part, budget);
             to = from + (part.Entries << TFormat.GranuleShift);
@@ -254,7 +255,7 @@ public partial struct PageTable<TFormat, TMachine>
 
         for (int level = batch.Run.Level; level > _geometry.StartLevel && batch.Emptied[level].Value != 0; level--)
         {
-            machine.ReturnTable(batch.Emptied[level]);
+            ReturnTable(ref machine, batch.Emptied[level]);
         }
     }
 
@@ -300,7 +301,7 @@ public partial struct PageTable<TFormat, TMachine>
                 if (!cleans)
                 {
                     machine.WriteEntry(address, TFormat.Invalid);
-                    machine.ReturnTable(table);
+                    ReturnTable(ref machine, table);
                 }
             }
             else if (!cleans)

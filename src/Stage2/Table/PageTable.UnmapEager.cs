@@ -20,7 +20,7 @@ public partial struct PageTable<TFormat, TMachine>
         PartialBlock partial, ref TSink sink)
         where TSink : struct, ILeafSink
     {
-        Stage2Result validity = PrepareRange(ref machine, ref cursor, partial);
+        Stage2Result validity = PrepareRange(ref machine, ref cursor, partial, Stage2Geometry.LastLevel);
         if (validity != Stage2Result.Done)
         {
             return validity;

@@ -60,8 +60,8 @@ public partial struct PageTable<TFormat, TMachine>
     /// Sets the access flag of the leaf that maps an IPA, as an access flag fault asks for. Owes nothing: a leaf
     /// without it is never cached (DDI 0487 D8, the Access flag).
     /// </summary>
-    /// <returns>Done; NotMapped; OutOfRange.</returns>
-    public readonly Stage2Result MarkAccessed(ref TMachine machine, Ipa ipa)
+    /// <returns>Done; NotMapped; OutOfRange; OutOfTables, of a fork.</returns>
+    public Stage2Result MarkAccessed(ref TMachine machine, Ipa ipa)
     {
         if (!Exists || ipa >= _geometry.IpaLimit)
         {
@@ -77,6 +77,16 @@ public partial struct PageTable<TFormat, TMachine>
         if (TFormat.WithAccessed(entry, true) == entry)
         {
             return Stage2Result.Done;
+        }
+
+        if (IsFork)
+        {
+            if (OwnPath(ref machine, ipa, level) != Stage2Result.Done)
+            {
+                return Stage2Result.OutOfTables;
+            }
+
+            address = Descend(ref machine, ipa, level, out _, out _);
         }
 
         DissolveIfContiguous(ref machine, ipa, level, entry);
@@ -96,7 +106,7 @@ public partial struct PageTable<TFormat, TMachine>
     {
         debt = default;
         Stage2Result validity = partial == PartialBlock.Split
-            ? PrepareRange(ref machine, ref cursor, partial)
+            ? PrepareRange(ref machine, ref cursor, partial, RemovesNothing)
             : Validate(ref cursor);
         if (validity != Stage2Result.Done)
         {
@@ -110,6 +120,7 @@ public partial struct PageTable<TFormat, TMachine>
             Run run = RunAt(ref machine, ipa, cursor.End, budget);
             ulong step = LevelBytes(run.Level);
             ipa = run.Start;
+            bool isShared = IsSharedTable(ref machine, run.Address);
             for (ulong left = run.Entries; left != 0; left--)
             {
                 ulong entry = machine.ReadEntry(run.Address);
@@ -118,6 +129,18 @@ public partial struct PageTable<TFormat, TMachine>
                     if (TFormat.IsTable(entry, run.Level))
                     {
                         break;
+                    }
+
+                    if (isShared && Updated(ref machine, entry, run.Level, update) != entry)
+                    {
+                        if (OwnPath(ref machine, ipa, run.Level) != Stage2Result.Done)
+                        {
+                            cursor.Next = ipa;
+                            return Stage2Result.OutOfTables;
+                        }
+
+                        run.Address = Descend(ref machine, ipa, run.Level, out _, out entry);
+                        isShared = false;
                     }
 
                     if (UpdateLeaf(ref machine, run.Address, ipa, run.Level, entry, update))
@@ -143,7 +166,7 @@ public partial struct PageTable<TFormat, TMachine>
         TUpdate update)
         where TUpdate : struct, ILeafUpdate
     {
-        ulong next = update.Apply(entry);
+        ulong next = Updated(ref machine, entry, level, update);
         if (next == entry)
         {
             return false;
@@ -154,9 +177,17 @@ public partial struct PageTable<TFormat, TMachine>
         do
         {
             entry = machine.ReadEntry(address);
-            next = update.Apply(entry);
+            next = Updated(ref machine, entry, level, update);
         }
         while (!machine.CompareExchangeEntry(address, entry, next));
         return true;
+    }
+
+    /// <summary>The leaf as it is to be. Memory that is shared stays unwritable, whatever is asked for.</summary>
+    private readonly ulong Updated<TUpdate>(ref TMachine machine, ulong leaf, int level, TUpdate update)
+        where TUpdate : struct, ILeafUpdate
+    {
+        ulong next = update.Apply(leaf);
+        return IsFork && machine.IsShared(TFormat.OutputAddress(leaf, level)) ? TFormat.WithoutWrite(next) : next;
     }
 }

@@ -49,6 +49,7 @@ public partial struct PageTable<TFormat, TMachine>
     private Stage2Geometry _geometry;
     private Vmid _vmid;
     private bool _forcedWriteBack;
+    private bool _isFork;
     private LevelCounts _leaves;
     private ulong _tables;
 

@@ -67,6 +67,20 @@ public interface IStage2Machine
     void ReturnTable(Pa table);
 
     /// <summary>
+    /// Whether tables may be forked on this machine at all. A constant: where it is false, forks cost a table nothing.
+    /// </summary>
+    static abstract bool CanFork { get; }
+
+    /// <summary>
+    /// Whether a table page, or a page of guest memory, belongs to another VM: the template that this one was forked
+    /// from, or one that the template was forked from. Asked for forks only.
+    /// </summary>
+    bool IsShared(Pa memory);
+
+    /// <summary>Copies a table's entries into a table page of this VM's that nothing leads to yet.</summary>
+    void CopyTable(Pa target, Pa source);
+
+    /// <summary>
     /// A root of <paramref name="tables"/> (1 to 16, a power of two) zeroed and contiguous table pages, aligned to
     /// their whole size. False when there is none.
     /// </summary>

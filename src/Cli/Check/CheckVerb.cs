@@ -51,13 +51,14 @@ internal static partial class CheckVerb
             _policies, _seed, _steps, _limit, _jobs, _all, _exhaustive,
         };
         CheckTraces.AddTo(command);
+        CheckLitmus.AddTo(command);
         command.SetAction((result, _) => RunAsync(result, cancellation));
         return command;
     }
 
     private static async Task<int> RunAsync(ParseResult result, CancellationToken cancellation)
     {
-        if (CheckTraces.Run(result, cancellation) is int verdict)
+        if ((CheckLitmus.Run(result, cancellation) ?? CheckTraces.Run(result, cancellation)) is int verdict)
         {
             return verdict;
         }

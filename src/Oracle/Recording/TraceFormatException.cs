@@ -8,4 +8,7 @@ public sealed class TraceFormatException(int line, string problem)
     : Exception(string.Create(CultureInfo.InvariantCulture, $"line {line}: {problem}"))
 {
     public int Line { get; } = line;
+
+    /// <summary>The trace is whole, and says what its machine does not have or the judge does not model.</summary>
+    public bool IsBeyondModel { get; init; }
 }

@@ -1,0 +1,163 @@
+using System;
+using System.Collections.Generic;
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.IO;
+using System.Linq;
+using System.Threading;
+using Quietus.Cli.CommandLine;
+using Quietus.Cli.Reports;
+using Quietus.Cli.Terminals;
+using Quietus.Oracle.Recording;
+
+namespace Quietus.Cli.Check;
+
+/// <summary><c>quietus check --litmus DIR</c>: traces whose verdict is known, against the oracle's own.</summary>
+internal static class CheckLitmus
+{
+    private const string Schema = "quietus.litmus/1";
+    private const string End = ".trace";
+
+    private static readonly Option<string?> _folder = new("--litmus")
+    {
+        Description = "Judge a folder of traces against the verdicts in their heads",
+        HelpName = "dir",
+    };
+
+    private static readonly Option<string?> _json = new("--json")
+    {
+        Description = "With --litmus: write the table as JSON; - is stdout",
+        HelpName = "file",
+    };
+
+    public static void AddTo(Command command)
+    {
+        command.Add(_folder);
+        command.Add(_json);
+    }
+
+    /// <summary>Judges the folder that was asked for; null where none was.</summary>
+    public static int? Run(ParseResult result, CancellationToken cancellation)
+    {
+        string? json = result.GetValue(_json);
+        if (result.GetValue(_folder) is not string folder)
+        {
+            return json is null ? null
+                : throw CliException.Usage("--json goes with --litmus only", "give --litmus DIR, or leave --json out");
+        }
+
+        OptionResult? other = result.CommandResult.Children.OfType<OptionResult>()
+            .FirstOrDefault(option => !option.Implicit && option.Option != _folder && option.Option != _json);
+        if (other is not null)
+        {
+            throw CliException.Usage(
+                $"{other.Option.Name} says nothing to --litmus", "beside --litmus only --json does");
+        }
+
+        try
+        {
+            List<LitmusRow> rows = [.. Files(folder).Select(file => Judge(file, cancellation))];
+            Write(rows, json);
+            return rows.Exists(row => row.Result == LitmusResult.Unsound) ? ExitCode.Failed : ExitCode.Ok;
+        }
+        catch (OperationCanceledException)
+        {
+            Console.WriteLine("interrupted: not all of the folder was judged, and there is no table");
+            return ExitCode.Interrupted;
+        }
+    }
+
+    private static string[] Files(string folder)
+    {
+        try
+        {
+            string[] files = Directory.GetFiles(folder, "*" + End);
+            Array.Sort(files, StringComparer.Ordinal);
+            return files.Length != 0 ? files : throw CliException.Usage(
+                Printable.Line($"'{folder}' has no file that ends in {End}"), "give a folder of traces with verdicts");
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            throw CliException.Usage(
+                Printable.Line($"'{folder}' cannot be read: {error.Message}"), "give a folder of traces with verdicts");
+        }
+    }
+
+    private static LitmusRow Judge(string file, CancellationToken cancellation)
+    {
+        try
+        {
+            using FileStream trace = File.OpenRead(file);
+            return Litmus.Judge(Path.GetFileNameWithoutExtension(file), trace, cancellation);
+        }
+        catch (TraceFormatException error)
+        {
+            throw CliException.Usage(
+                Printable.Line($"'{file}', {error.Message}"),
+                "nothing is said of the folder; docs/oracle-traces.md has the format of traces and heads");
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw CliException.Usage(
+                Printable.Line($"'{file}' cannot be read: {error.Message}"), "nothing is said of the folder");
+        }
+    }
+
+    private static void Write(List<LitmusRow> rows, string? json)
+    {
+        if (json == "-")
+        {
+            using Stream output = Console.OpenStandardOutput();
+            WriteJson(output, rows);
+            return;
+        }
+
+        if (json is not null)
+        {
+            ResultFile.Write(json, file => WriteJson(file, rows));
+        }
+
+        int width = rows.Max(row => row.Name.Length);
+        TextTable.Write(
+            Console.Out,
+            [
+                new TextColumn<LitmusRow>("result", 14, true, row => Word(row.Result)),
+                new TextColumn<LitmusRow>("trace", Math.Min(width, 54), true, row => Printable.Line(row.Name)),
+                new TextColumn<LitmusRow>("the oracle says", 24, true, row => Printable.Line(row.Outcome)),
+            ],
+            rows);
+        Console.WriteLine(string.Join(", ", Enum.GetValues<LitmusResult>().Select(
+            result => $"{rows.Count(row => row.Result == result)} {Word(result)}")));
+    }
+
+    private static void WriteJson(Stream stream, List<LitmusRow> rows) => ResultJson.Write(stream, Schema, json =>
+    {
+        json.WriteStartObject("totals");
+        foreach (LitmusResult result in Enum.GetValues<LitmusResult>())
+        {
+            json.WriteNumber(Word(result).Replace(' ', '_'), rows.Count(row => row.Result == result));
+        }
+
+        json.WriteEndObject();
+        json.WriteStartArray("traces");
+        foreach (LitmusRow row in rows)
+        {
+            json.WriteStartObject();
+            json.WriteString("name", row.Name);
+            json.WriteString("head", row.Head);
+            json.WriteString("result", Word(row.Result).Replace(' ', '_'));
+            json.WriteString("outcome", row.Outcome);
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+    });
+
+    private static string Word(LitmusResult result) => result switch
+    {
+        LitmusResult.Agree => "agree",
+        LitmusResult.Stricter => "stricter",
+        LitmusResult.Unsound => "unsound",
+        _ => "not expressible",
+    };
+}

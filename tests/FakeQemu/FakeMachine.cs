@@ -14,6 +14,7 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
     private const int LinesPerPage = 64;
     private readonly byte[] _frame = new byte[FrameFormat.MaximumFrame];
     private byte _sequence;
+    private uint _taken;
     private bool _framed;
     private bool _started;
     private long _nextVm = 1;
@@ -62,12 +63,21 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
     {
         if (FrameFormat.IsConsole(channel, out _))
         {
+            _taken += (uint)Encoding.UTF8.GetByteCount(text);
+            byte[] flow = new byte[FlowMessage.Length];
+            FlowMessage.Write(flow, 0, _taken);
+            Send(Channel.Flow, Encoding.Latin1.GetString(flow));
             Send(FrameFormat.Console(0), "echo:" + text);
             if (text.Contains("poweroff", StringComparison.Ordinal))
             {
                 Send(Channel.Event, Stopped("guest power-off"));
             }
 
+            return;
+        }
+
+        if (channel != Channel.Monitor)
+        {
             return;
         }
 

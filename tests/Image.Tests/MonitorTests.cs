@@ -101,19 +101,21 @@ public sealed class MonitorTests
     }
 
     [Fact]
-    public async Task What_is_typed_reaches_the_guest_and_what_it_does_not_read_is_dropped()
+    public async Task What_is_typed_waits_for_the_guest_and_goes_when_it_dies()
     {
         await using TestMachine machine = await TestMachine.BootAsync();
         TestVm vm = await machine.RunAsync("fill=1M then=spin");
         await vm.DirtiedAsync();
+        Task typed = vm.TypeAsync(new string('x', 10_000));
         for (int i = 0; i < 20; i++)
         {
-            await vm.TypeAsync(new string('x', 500));
             await machine.AskAsync($"send vm={vm.Number} text=\"{new string('y', 500)}\"");
         }
 
+        typed.IsCompleted.ShouldBeFalse();
         await vm.KillAsync();
-        await vm.TypeAsync("nobody is there");
+        await typed.WaitAsync(TestMachine.Patience, TestMachine.Cancellation);
+        await vm.TypeAsync("no guest is there").WaitAsync(TestMachine.Patience, TestMachine.Cancellation);
         await machine.ShouldBeUnharmedAsync();
     }
 

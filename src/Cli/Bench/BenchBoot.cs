@@ -50,7 +50,10 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
                 $"fill={FillBytes(what.MemoryBytes)}")
             : "console=ttyAMA0 quiet nokaslr init_on_alloc=0 quietus.fill=90% quietus.then=idle";
         var order = new GuestOrder(
-            what.Guest.Name, what.MemoryBytes, plan.Cpus, what.Pages, what.Policy.Name, append);
+            what.Guest.Name, what.MemoryBytes, plan.Cpus, what.Pages, what.Policy.Name, append)
+        {
+            IsRepeatable = true,
+        };
         try
         {
             (long vm, _) = await StartDirtyAsync(order, cancellation).ConfigureAwait(false);
@@ -103,7 +106,10 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
             Cpus: 1,
             Pages: "4k",
             Policy: "series",
-            string.Create(CultureInfo.InvariantCulture, $"measure=all fill={PrimitivesMemory / 2}"));
+            string.Create(CultureInfo.InvariantCulture, $"measure=all fill={PrimitivesMemory / 2}"))
+        {
+            IsRepeatable = true,
+        };
         try
         {
             (long vm, Reports reports) = await StartDirtyAsync(order, cancellation).ConfigureAwait(false);

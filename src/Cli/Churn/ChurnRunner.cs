@@ -97,7 +97,10 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
         string lifetime = Lifetime.Of(plan.Lifetime, number);
         var order = new GuestOrder(
             GuestPayload.Filler, memory, Cpus: 1, pages, Policy: "fate",
-            string.Create(CultureInfo.InvariantCulture, $"fill={memory / 2} touch=page check=zero"));
+            string.Create(CultureInfo.InvariantCulture, $"fill={memory / 2} touch=page check=zero"))
+        {
+            IsRepeatable = true,
+        };
         while (monitor.Messages.TryRead(out _))
         {
         }

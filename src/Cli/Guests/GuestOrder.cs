@@ -10,6 +10,9 @@ internal sealed record GuestOrder(string Guest, long MemoryBytes, int Cpus, stri
     /// <summary>The longest kernel command line that fits beside the rest of the command, in bytes.</summary>
     public const int MostAppend = 800;
 
+    /// <summary>The guest gets no random seeds, so that what is measured repeats.</summary>
+    public bool IsRepeatable { get; init; }
+
     public string Command
     {
         get
@@ -18,6 +21,11 @@ internal sealed record GuestOrder(string Guest, long MemoryBytes, int Cpus, stri
             command.Append(
                 CultureInfo.InvariantCulture,
                 $"create guest={Guest} memory={MemoryBytes} cpus={Cpus} pages={Pages} policy={Policy}");
+            if (IsRepeatable)
+            {
+                command.Append(" random=off");
+            }
+
             if (Append.Length > 0)
             {
                 // Always quoted: a kernel command line has equals signs and spaces of its own.

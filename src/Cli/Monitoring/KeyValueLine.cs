@@ -80,6 +80,10 @@ internal sealed class KeyValueLine
 
     public long? TryNumber(ReadOnlySpan<byte> key) => TryNumber(Encoding.ASCII.GetString(key));
 
+    /// <summary>A number that a guest has chosen: any of 64 bits; 0 where there is none.</summary>
+    public ulong GuestNumber(string key) =>
+        ulong.TryParse(Value(key), NumberStyles.None, CultureInfo.InvariantCulture, out ulong number) ? number : 0;
+
     public long? TryNumber(string key) =>
         long.TryParse(Value(key), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number)
             ? number

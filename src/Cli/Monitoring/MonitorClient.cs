@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.IO;
 using System.Text;
@@ -28,6 +29,9 @@ internal sealed class MonitorClient : IAsyncDisposable
     /// <summary>How much text from before the first frame is kept for the error report.</summary>
     private const int MostNoise = 16 * 1024;
 
+    /// <summary>Messages that may wait to be read before a guest's reports are dropped.</summary>
+    private const int MostUnread = 10_000;
+
     private readonly Stream _toMachine;
     private readonly Stream _fromMachine;
     private readonly Func<Task<CliException>> _explainEnd;
@@ -42,6 +46,8 @@ internal sealed class MonitorClient : IAsyncDisposable
     private readonly StringBuilder _noise = new();
     private readonly StringBuilder _panic = new();
     private readonly Lock _lock = new();
+    private readonly ConsoleFlow _flow = new();
+    private readonly FlowingReader _reading;
     private readonly byte[] _frame = new byte[FrameFormat.MaximumFrame];
 
     private List<KeyValueLine> _items = [];
@@ -60,6 +66,7 @@ internal sealed class MonitorClient : IAsyncDisposable
         _toMachine = toMachine;
         _fromMachine = fromMachine;
         _explainEnd = explainEnd;
+        _reading = new FlowingReader(this);
     }
 
     /// <summary>Frames that came whole.</summary>
@@ -71,8 +78,14 @@ internal sealed class MonitorClient : IAsyncDisposable
     /// <summary>Frames that were sent and did not come, the damaged ones among them.</summary>
     public long FramesLost => _decoder.LostFrames;
 
-    /// <summary>What the machine says unasked. Ends with the error when the machine fails.</summary>
-    public ChannelReader<MachineMessage> Messages => _messages.Reader;
+    /// <summary>
+    /// What the machine says unasked. Ends with the error when the machine fails. What is not read makes a guest that
+    /// prints wait, so that no more than a window of its output is held here.
+    /// </summary>
+    public ChannelReader<MachineMessage> Messages => _reading;
+
+    /// <summary>Reports of guests that were dropped, because too many waited to be read.</summary>
+    public long ReportsDropped { get; private set; }
 
     /// <summary>Complete when the machine's output has ended, for whatever reason.</summary>
     public Task Ended => _ended.Task;
@@ -96,6 +109,11 @@ internal sealed class MonitorClient : IAsyncDisposable
             }
 
             await _ready.Task.ConfigureAwait(false);
+
+            // From now on the machine sends no more output than is read here.
+            byte[] begin = new byte[FlowMessage.Length];
+            FlowMessage.Write(begin, 0, 0);
+            await SendAsync(WireChannel.Flow, begin, timer.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
@@ -153,14 +171,27 @@ internal sealed class MonitorClient : IAsyncDisposable
         }
     }
 
-    /// <summary>Sends input to a VM's console.</summary>
+    /// <summary>Sends input to a VM's console, no faster than the guest takes it.</summary>
     public async Task SendConsoleAsync(int slot, ReadOnlyMemory<byte> bytes, CancellationToken cancellation)
     {
         while (!bytes.IsEmpty)
         {
-            int length = Math.Min(bytes.Length, FrameFormat.MaximumPayload);
+            int length = await _flow.ReserveAsync(
+                slot, Math.Min(bytes.Length, FrameFormat.MaximumPayload), cancellation).ConfigureAwait(false);
             await SendAsync(FrameFormat.Console(slot), bytes[..length], cancellation).ConfigureAwait(false);
             bytes = bytes[length..];
+        }
+    }
+
+    private async Task TellAsync(byte[] message)
+    {
+        try
+        {
+            await SendAsync(WireChannel.Flow, message, _stop.Token).ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is OperationCanceledException or ObjectDisposedException)
+        {
+            // The session has ended.
         }
     }
 
@@ -323,6 +354,12 @@ internal sealed class MonitorClient : IAsyncDisposable
             return;
         }
 
+        if (channel == WireChannel.Flow)
+        {
+            _flow.Take(payload);
+            return;
+        }
+
         string text = Encoding.UTF8.GetString(payload);
         if (channel == WireChannel.Panic)
         {
@@ -383,6 +420,12 @@ internal sealed class MonitorClient : IAsyncDisposable
             _ready.TrySetResult();
         }
 
+        if (name == "report" && _messages.Reader.Count > MostUnread)
+        {
+            ReportsDropped++;
+            return;
+        }
+
         _messages.Writer.TryWrite(new MachineEvent(name, line));
     }
 
@@ -410,4 +453,30 @@ internal sealed class MonitorClient : IAsyncDisposable
         "the hypervisor has panicked",
         "please report it with the text above and the command that led to it",
         _panic.ToString());
+
+    /// <summary>Tells the machine what output has been read.</summary>
+    private sealed class FlowingReader(MonitorClient client) : ChannelReader<MachineMessage>
+    {
+        private readonly ChannelReader<MachineMessage> _inner = client._messages.Reader;
+
+        public override Task Completion => _inner.Completion;
+
+        public override bool TryRead([MaybeNullWhen(false)] out MachineMessage item)
+        {
+            if (!_inner.TryRead(out item))
+            {
+                return false;
+            }
+
+            if (item is ConsoleOutput output && client._flow.Read(output.Slot, output.Bytes.Length) is byte[] message)
+            {
+                _ = client.TellAsync(message);
+            }
+
+            return true;
+        }
+
+        public override ValueTask<bool> WaitToReadAsync(CancellationToken cancellationToken = default) =>
+            _inner.WaitToReadAsync(cancellationToken);
+    }
 }

@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
 using System.Threading;
+using System.Threading.Channels;
 using System.Threading.Tasks;
 using Microsoft.Win32.SafeHandles;
 using Quietus.Cli.Bench;
@@ -18,7 +19,12 @@ namespace Quietus.Cli.Run;
 /// <summary>One VM with its console on our terminal, from its start to its end.</summary>
 internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : IDisposable
 {
-    private const long TestFailedReport = 3;
+    private const ulong TestFailedReport = 3;
+    private const byte EndOfInput = 0x04;
+
+    /// <summary>Pieces of up to 1 KB that are read ahead of the guest.</summary>
+    private const int MostQueued = 64;
+
     private static readonly TimeSpan _longestBoot = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan _answerLimit = TimeSpan.FromSeconds(30);
 
@@ -170,12 +176,12 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
 
     private void Report(KeyValueLine line)
     {
-        long value = line.Number("value");
-        long kind = line.Number("kind");
+        ulong value = line.GuestNumber("value");
+        ulong kind = line.GuestNumber("kind");
         _testFailed |= kind == TestFailedReport;
         Say(kind switch
         {
-            1 => $"guest: {ByteSize.FormatMegabytes(value)} dirtied",
+            1 => $"guest: {ByteSize.FormatMegabytes((long)Math.Min(value, long.MaxValue))} dirtied",
             2 => "guest: test passed",
             TestFailedReport => string.Create(CultureInfo.InvariantCulture, $"guest: test failed ({value})"),
             4 => string.Create(
@@ -206,23 +212,45 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
     private void Say(string text) => Console.Error.Write("[quietus] " + text + (_raw ? "\r\n" : "\n"));
 
     /// <summary>
-    /// Feeds the input to the guest from a thread of its own, because reading a terminal blocks. The end of the input
-    /// is only that: the VM goes on.
+    /// Feeds the input to the guest, read by a thread of its own, because reading a terminal blocks. A guest that does
+    /// not take its input must not keep the keys that are for us from being read: between the two is a queue.
     /// </summary>
     private void StartInput(MonitorClient monitor, int slot, CancellationToken cancellation)
     {
-        var thread = new Thread(() => ReadInput(monitor, slot, cancellation))
+        // A person cannot type much; a pipe waits.
+        Channel<byte[]> queue = _raw
+            ? Channel.CreateUnbounded<byte[]>()
+            : Channel.CreateBounded<byte[]>(MostQueued);
+        var thread = new Thread(() => ReadInput(queue.Writer, cancellation))
         {
             IsBackground = true,
             Name = "input",
         };
         thread.Start();
+        _ = FeedAsync(queue.Reader, monitor, slot, cancellation);
     }
 
-    private void ReadInput(MonitorClient monitor, int slot, CancellationToken cancellation)
+    private static async Task FeedAsync(
+        ChannelReader<byte[]> queue, MonitorClient monitor, int slot, CancellationToken cancellation)
+    {
+        try
+        {
+            await foreach (byte[] bytes in queue.ReadAllAsync(cancellation).ConfigureAwait(false))
+            {
+                await monitor.SendConsoleAsync(slot, bytes, cancellation).ConfigureAwait(false);
+            }
+        }
+        catch (Exception error) when (error is OperationCanceledException or ObjectDisposedException or CliException)
+        {
+            // The VM has ended.
+        }
+    }
+
+    private void ReadInput(ChannelWriter<byte[]> queue, CancellationToken cancellation)
     {
         var keys = new EscapeKeys();
         byte[] typed = new byte[1024];
+        byte last = (byte)'\n';
         List<byte> forGuest = [];
         try
         {
@@ -240,9 +268,10 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
                 else
                 {
                     forGuest.AddRange(typed.AsSpan(0, count));
+                    last = typed[count - 1];
                 }
 
-                monitor.SendConsoleAsync(slot, forGuest.ToArray(), cancellation).GetAwaiter().GetResult();
+                Queue(queue, forGuest.ToArray(), cancellation);
                 if (action == EscapeAction.End)
                 {
                     _escape.Cancel();
@@ -254,6 +283,12 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
                     Say("Ctrl-A x ends the VM, Ctrl-A h shows this, Ctrl-A Ctrl-A types Ctrl-A");
                 }
             }
+
+            if (!_raw)
+            {
+                // What a person would type then: the end of the last line, where it has none, and Ctrl-D.
+                Queue(queue, last == (byte)'\n' ? [EndOfInput] : [(byte)'\n', EndOfInput], cancellation);
+            }
         }
         catch (Exception error) when (error is IOException or OperationCanceledException
             or ObjectDisposedException or UnauthorizedAccessException or ArgumentException or CliException)
@@ -261,4 +296,7 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
             // No more input, or nobody to take it.
         }
     }
+
+    private static void Queue(ChannelWriter<byte[]> queue, byte[] bytes, CancellationToken cancellation) =>
+        queue.WriteAsync(bytes, cancellation).AsTask().GetAwaiter().GetResult();
 }

@@ -1,5 +1,7 @@
 using System;
+using System.Linq;
 using System.Text;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Terminals;
 
@@ -8,19 +10,17 @@ namespace Quietus.Cli.Terminals;
 /// </summary>
 internal static class Printable
 {
+    /// <summary>Several lines, each as <see cref="Line"/> makes it.</summary>
+    public static string Lines(string text) => string.Join('\n', text.Split('\n').Select(Line));
+
     /// <summary>The line with every control character but tab replaced by a question mark.</summary>
     public static string Line(string text)
     {
         text = text.TrimEnd('\r', '\n');
-        if (!text.AsSpan().ContainsAnyInRange('\0', '\x1f') && !text.AsSpan().ContainsAnyInRange('\x7f', '\x9f'))
-        {
-            return text;
-        }
-
         var safe = new StringBuilder(text.Length);
         foreach (char c in text)
         {
-            safe.Append(char.IsControl(c) && c != '\t' ? '?' : c);
+            safe.Append(c == '\t' || SafeText.IsSafe(c) ? c : (char)SafeText.Replacement);
         }
 
         return safe.ToString();

@@ -52,6 +52,7 @@ internal static unsafe class Entry
         Require(Platform.Gic.Initialize(Platform.Description.Distributor.Start), "the distributor is no GICv3"u8);
         Require(Platform.AddBootCore(), "the boot core has no redistributor"u8);
         Require(Platform.InitializePool(taken.Slice(0, count)), "the frame pool could not be set up"u8);
+        MachineRandom.Initialize(blob);
         Require(Platform.InitializeVmids(), "the VMID allocator could not be set up"u8);
         CoreSetup.Initialize(Core.Current);
         TimerSums.Detect();

@@ -63,6 +63,11 @@
     write_register physical_timer_compare, cntp_cval_el0
     read_register hypervisor_timer_control, cnthp_ctl_el2
 
+// ulong read_random(): RNDR sets Z, and gives 0, when it has no number.
+function read_random
+    mrs     x0, s3_3_c2_c4_0
+    ret
+
 // void start_hypervisor_timer(ulong ticks), void stop_hypervisor_timer()
 function start_hypervisor_timer
     msr     cnthp_tval_el2, x0
@@ -184,28 +189,21 @@ function wait_for_interrupt
     wfi
     ret
 
-// void lock_acquire(uint* lock): tickets, so that nobody waits for ever. Low half: who is being served; high half: the
-// next ticket. WFE waits for the release, a STLRH to the low half, to clear the exclusive monitor.
+// void lock_acquire(uint* lock): 0 is free. WFE waits for the release, whose store clears the exclusive monitor. The
+// core that finds it free gets it. With tickets all would wait for the core whose turn it is, which, where cores are
+// threads of a busy host, may not run for milliseconds (docs/architecture.md).
 function lock_acquire
-1:  ldaxr   w1, [x0]
-    add     w2, w1, #0x10000
-    stxr    w3, w2, [x0]
-    cbnz    w3, 1b
-    lsr     w2, w1, #16
-    and     w1, w1, #0xffff
-    cmp     w1, w2
-    b.eq    3f
+    mov     w2, #1
     sevl
-2:  wfe
-    ldaxrh  w1, [x0]
-    cmp     w1, w2
-    b.ne    2b
-3:  ret
+1:  wfe
+2:  ldaxr   w1, [x0]
+    cbnz    w1, 1b
+    stxr    w1, w2, [x0]
+    cbnz    w1, 2b
+    ret
 
 function lock_release
-    ldrh    w1, [x0]
-    add     w1, w1, #1
-    stlrh   w1, [x0]
+    stlr    wzr, [x0]
     ret
 
 // ---- TLB maintenance, inner shareable. The argument is the operand as the instruction takes it. ----

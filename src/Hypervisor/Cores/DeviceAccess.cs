@@ -101,17 +101,21 @@ internal static unsafe class DeviceAccess
 
     private static uint AccessUart(Vm* vm, ulong offset, int size, bool isWrite, ref ulong value)
     {
-        if (!isWrite)
+        int before = vm->Uart.InputCount;
+        bool isNews = false;
+        if (isWrite)
         {
-            value = vm->Uart.Read(offset, size);
-        }
-        else if (vm->Uart.Write(offset, size, value))
-        {
-            GuestConsole.Flush(vm);
+            isNews = vm->Uart.Write(offset, size, value);
         }
         else
         {
-            GuestConsole.FlushLater(vm);
+            value = vm->Uart.Read(offset, size);
+            isNews = vm->Uart.InputCount != before && GuestConsole.HasRoomAgain(vm);
+        }
+
+        if (isNews)
+        {
+            GuestConsole.Notice(vm);
         }
 
         return vm->Gic.SetSharedLine(GuestMemoryMap.UartInterrupt, vm->Uart.InterruptLine);

@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.CompilerServices;
 using System.Threading;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Guests;
@@ -10,77 +11,190 @@ using Quietus.Wire;
 namespace Quietus.Hypervisor.Cores;
 
 /// <summary>
-/// Between a guest's emulated PL011 and the machine's one UART: each VM's bytes on a channel of its own.
+/// Between a guest's emulated PL011 and the machine's one UART: each VM's bytes on a channel of its own, in both
+/// directions no faster than the other end takes them (<see cref="FlowMessage"/>).
 /// </summary>
-/// <remarks>Invariant: a VM's pointer is to a slot of VmTable, boot memory that is never moved or given back.</remarks>
+/// <remarks>
+/// A vCPU's core only puts bytes into its UART's ring, and wakes the monitor's core when there is something new: that
+/// one sends, a little later, so that a line is not a frame for each byte. It holds no device lock meanwhile, and sends
+/// one frame of each VM between two looks at its orders.
+/// Invariant: a VM's pointer is to a slot of VmTable, boot memory that is never moved or given back.
+/// </remarks>
 internal static unsafe class GuestConsole
 {
-    private static uint _partialLines;
+    /// <summary>The longest piece that is sent at once: what an order may have to wait for.</summary>
+    private const int PieceBytes = 256;
 
-    /// <summary>Sends on what the guest has printed and the UART has gathered. The device lock is held.</summary>
-    internal static void Flush(Vm* vm)
+    private static uint _isWaiting;
+    private static uint _isUrgent;
+    private static bool _hasFlow;
+    private static Totals _sent;
+    private static Totals _hostTook;
+    private static Totals _received;
+    private static Totals _reported;
+
+    /// <summary>Whether a guest has printed or read something since the last <see cref="Collect"/>.</summary>
+    internal static bool IsWaiting => Volatile.Read(ref _isWaiting) != 0;
+
+    /// <summary>Whether what waits is much: it is not worth waiting for more.</summary>
+    internal static bool IsUrgent => Volatile.Read(ref _isUrgent) != 0;
+
+    /// <summary>The guest has printed something, or read something. The device lock is held.</summary>
+    internal static void Notice(Vm* vm)
     {
-        Span<byte> buffer = stackalloc byte[VirtualPl011.OutputCapacity];
-        int length = vm->Uart.TakeOutput(buffer);
-        if (length == 0)
+        if (vm->Uart.OutputCount >= VirtualPl011.OutputCapacity / 2)
         {
-            return;
+            Volatile.Write(ref _isUrgent, 1u);
         }
 
-        Span<byte> prefix = stackalloc byte[24];
-        LineBuilder name = new(prefix);
-        name.Text("[vm"u8);
-        name.Number(vm->Id);
-        name.Text("] "u8);
-        Channel channel = (Channel)((int)Channel.FirstConsole + vm->Slot);
-        MachineConsole.SendConsole(channel, buffer.Slice(0, length), name.Written, vm->IsMidLine);
-        vm->IsMidLine = buffer[length - 1] != '\n';
+        Volatile.Write(ref _isWaiting, 1u);
+        Platform.CoreAt(0)->Kick();
+    }
+
+    /// <summary>There is more than the last <see cref="Collect"/> has sent.</summary>
+    internal static void GoOn() => Volatile.Write(ref _isWaiting, 1u);
+
+    /// <summary>A program has taken over the UART: both ends count from 0.</summary>
+    internal static void BeginSession()
+    {
+        _hasFlow = false;
+        _sent = default;
+        _hostTook = default;
+        _received = default;
+        _reported = default;
     }
 
     /// <summary>
-    /// The guest has printed part of a line. It is sent with the rest, or a little later by the monitor's core, so that
-    /// a prompt shows and a line is not a frame for each byte. The device lock is held.
+    /// Sends on a piece of what each guest has printed, and says what has been read. On the monitor's core. False when
+    /// there was nothing that may be sent.
     /// </summary>
-    internal static void FlushLater(Vm* vm)
+    internal static bool Collect()
     {
-        if (vm->Uart.OutputCount == 1)
-        {
-            Volatile.Write(ref _partialLines, 1u);
-            Platform.CoreAt(0)->Kick();
-        }
-    }
-
-    /// <summary>Whether somebody asked for <see cref="FlushAll"/> since the last one.</summary>
-    internal static bool HasPartialLines => Volatile.Read(ref _partialLines) != 0;
-
-    /// <summary>Sends on what every guest has printed so far. On the monitor's core.</summary>
-    internal static void FlushAll()
-    {
-        Volatile.Write(ref _partialLines, 0u);
+        Volatile.Write(ref _isWaiting, 0u);
+        Volatile.Write(ref _isUrgent, 0u);
+        bool any = false;
         for (int slot = 0; slot < VmTable.SlotCount; slot++)
         {
             Vm* vm = VmTable.At(slot);
             if (vm->State == VmState.Running)
             {
-                vm->DeviceLock.Enter();
-                Flush(vm);
-                vm->DeviceLock.Leave();
+                uint room = _hasFlow && MachineConsole.IsFramed
+                    ? FlowMessage.Room(_sent[slot], _hostTook[slot], FlowMessage.OutputWindow)
+                    : uint.MaxValue;
+                any |= SendPiece(vm, room);
+                ReportInput(slot, vm->Uart.InputCount);
             }
         }
+
+        return any;
     }
 
     /// <summary>
-    /// Gives the guest what somebody typed. What its UART has no room for is dropped, as a real one would.
+    /// The VM has ended: sends all that it has printed; what it has not read is gone. On the monitor's core.
     /// </summary>
-    internal static void Receive(Vm* vm, ReadOnlySpan<byte> input)
+    internal static void Finish(Vm* vm)
     {
+        while (SendPiece(vm, uint.MaxValue))
+        {
+        }
+
+        ReportInput(vm->Slot, 0);
+    }
+
+    /// <summary>
+    /// Gives a guest what somebody types. What its UART has no room for is dropped: a sender that heeds the flow never
+    /// sends so much.
+    /// </summary>
+    /// <param name="slot">A VM's slot; what is for none is taken and dropped.</param>
+    /// <param name="input">The bytes.</param>
+    /// <param name="isCounted">They came in a frame of the slot's channel, and belong to its flow.</param>
+    internal static void Receive(int slot, ReadOnlySpan<byte> input, bool isCounted)
+    {
+        if ((uint)slot >= VmTable.SlotCount)
+        {
+            return;
+        }
+
+        _received[slot] += isCounted ? (uint)input.Length : 0;
+        Vm* vm = VmTable.At(slot);
+        if (vm->State != VmState.Running)
+        {
+            ReportInput(slot, 0);
+            return;
+        }
+
         vm->DeviceLock.Enter();
         vm->Uart.PushInput(input);
         UpdateLine(vm);
         vm->DeviceLock.Leave();
     }
 
+    /// <summary>The host has taken so much of a slot's output. On the monitor's core.</summary>
+    internal static void TakeFlow(ReadOnlySpan<byte> payload)
+    {
+        if (!FlowMessage.TryRead(payload, out FlowMessage flow))
+        {
+            return;
+        }
+
+        _hasFlow = true;
+        if (FlowMessage.IsLater(flow.Total, _hostTook[flow.Slot]))
+        {
+            _hostTook[flow.Slot] = flow.Total;
+            Volatile.Write(ref _isWaiting, 1u);
+        }
+    }
+
+    /// <summary>Whether a read has left so little that the sender should know. The device lock is held.</summary>
+    internal static bool HasRoomAgain(Vm* vm) =>
+        vm->Uart.InputCount is 0 or VirtualPl011.InputCapacity / 4 or VirtualPl011.InputCapacity / 2;
+
     /// <summary>Takes the UART's interrupt line to the GIC. The device lock is held.</summary>
-    internal static void UpdateLine(Vm* vm) =>
+    private static void UpdateLine(Vm* vm) =>
         vm->KickVcpus(vm->Gic.SetSharedLine(GuestMemoryMap.UartInterrupt, vm->Uart.InterruptLine));
+
+    private static bool SendPiece(Vm* vm, uint room)
+    {
+        Span<byte> buffer = stackalloc byte[PieceBytes];
+        vm->DeviceLock.Enter();
+        int length = vm->Uart.TakeOutput(buffer.Slice(0, (int)Math.Min(room, PieceBytes)));
+        if (length != 0)
+        {
+            UpdateLine(vm);
+        }
+
+        vm->DeviceLock.Leave();
+        if (length == 0)
+        {
+            return false;
+        }
+
+        _sent[vm->Slot] += (uint)length;
+        Span<byte> prefix = stackalloc byte[24];
+        LineBuilder name = new(prefix);
+        name.Text("[vm"u8);
+        name.Number(vm->Id);
+        name.Text("] "u8);
+        MachineConsole.SendConsole(FrameFormat.Console(vm->Slot), buffer.Slice(0, length), name.Written, vm->IsMidLine);
+        vm->IsMidLine = buffer[length - 1] != '\n';
+        return true;
+    }
+
+    private static void ReportInput(int slot, int waiting)
+    {
+        uint taken = _received[slot] - (uint)waiting;
+        if (MachineConsole.IsFramed && FlowMessage.IsLater(taken, _reported[slot]))
+        {
+            _reported[slot] = taken;
+            Span<byte> message = stackalloc byte[FlowMessage.Length];
+            FlowMessage.Write(message, slot, taken);
+            MachineConsole.Send(Channel.Flow, message);
+        }
+    }
+
+    [InlineArray(VmTable.SlotCount)]
+    private struct Totals
+    {
+        private uint _first;
+    }
 }

@@ -1,3 +1,4 @@
+using System.Numerics;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Machine;
 
@@ -26,13 +27,19 @@ internal static unsafe class GuestDebug
         Instructions.WriteMdscr(vcpu->Debug.ControlForCore);
     }
 
-    /// <summary>The vCPU begins anew, or leaves its core: what it set is gone from both.</summary>
+    /// <summary>The vCPU begins anew: what it set is gone.</summary>
     internal static void Reset(Vcpu* vcpu)
     {
-        if (vcpu->Debug.IsUsed)
+        Unload(vcpu);
+        vcpu->Debug = default;
+    }
+
+    /// <summary>The vCPU leaves its core, whose MDSCR_EL1 is reset with the rest of EL1: its points are gone.</summary>
+    internal static void Unload(Vcpu* vcpu)
+    {
+        for (ulong left = vcpu->Debug.PointsSet; left != 0; left &= left - 1)
         {
-            vcpu->Debug = default;
-            ClearCore();
+            Instructions.WriteDebugPoint((ulong)BitOperations.TrailingZeroCount(left), 0);
         }
     }
 

@@ -4,9 +4,10 @@ using Quietus.Hypervisor.Machine;
 namespace Quietus.Hypervisor.Cores;
 
 /// <summary>
-/// A lock between cores, by tickets (Boot/Instructions.S): who came first is first. EL2 runs with interrupts masked, so
-/// a holder is never interrupted. Order where two are held: a VM's device lock, then its memory lock, then the
-/// console's.
+/// A lock between cores (Boot/Instructions.S), held for some hundred instructions, and but for the console's own never
+/// over output on the machine's UART. EL2 runs with interrupts masked, so a holder is never interrupted. A core that
+/// takes it again and again runs its guest in between, so that the others get it. Order where two are held: a VM's
+/// device lock, then its memory lock, then the console's.
 /// </summary>
 internal unsafe struct SpinLock
 {

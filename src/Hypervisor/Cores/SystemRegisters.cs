@@ -82,7 +82,9 @@ internal static unsafe class SystemRegisters
     {
         Vm* vm = vcpu->Vm;
         vm->DeviceLock.Enter();
-        VcpuInterrupts.TakeBack(vcpu);
+
+        // What this vCPU has in list registers stays there: an SGI touches the targets' banks alone, as it would if
+        // they ran on.
         uint kicked = vm->Gic.SendSgi(vcpu->Index, value, anyGroup);
         vm->DeviceLock.Leave();
         vm->KickVcpus(kicked);

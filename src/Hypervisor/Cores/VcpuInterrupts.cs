@@ -22,7 +22,21 @@ internal static unsafe class VcpuInterrupts
     /// <summary>ICH_VMCR_EL2.VBPR1, which can never be 0 (IHI 0069, ICV_BPR1_EL1).</summary>
     private const ulong BinaryPoint1 = 7UL << 18;
 
-    private static int ListRegisterCount => (int)(Instructions.ReadIchVtr() & 0x1F) + 1;
+    private static int _listRegisterCount;
+
+    /// <summary>List registers of a core; read once, as all cores are taken to be alike.</summary>
+    private static int ListRegisterCount
+    {
+        get
+        {
+            if (_listRegisterCount == 0)
+            {
+                _listRegisterCount = (int)(Instructions.ReadIchVtr() & 0x1F) + 1;
+            }
+
+            return _listRegisterCount;
+        }
+    }
 
     /// <summary>The virtual CPU interface as after a reset, before the vCPU's first instruction on this core.</summary>
     internal static void Reset(Vcpu* vcpu)
@@ -38,6 +52,7 @@ internal static unsafe class VcpuInterrupts
         ulong preemptionBits = ((Instructions.ReadIchVtr() >> 26) & 7) + 1;
         Instructions.ClearActivePriorities(preemptionBits);
         Instructions.WriteIchVmcr(0);
+        vcpu->ListRegisters = 0;
         vcpu->InterruptControl = Enable;
         Instructions.WriteIchHcr(Enable);
     }
@@ -55,17 +70,13 @@ internal static unsafe class VcpuInterrupts
         }
 
         Instructions.DropPriority(interrupt);
+        vcpu->NeedsAttention = true; // a kick means that there is something to look at
         if (VcpuTimers.Owns(interrupt))
         {
-            Vm* vm = vcpu->Vm;
-            vm->DeviceLock.Enter();
-            TakeBack(vcpu); // what the list registers still say of the timer's last interrupt comes before the new one
-            vm->Gic.RaiseHardware(vcpu->Index, (uint)interrupt);
-            vm->DeviceLock.Leave();
+            vcpu->RaisedTimers |= 1u << (int)interrupt;
             return true;
         }
 
-        vcpu->NeedsAttention = true; // a kick means that there is something to look at
         if (interrupt == Platform.Description.MaintenanceInterrupt)
         {
             // Its line is up as long as list registers run short (ICH_HCR_EL2.UIE): that is switched off before the
@@ -90,32 +101,36 @@ internal static unsafe class VcpuInterrupts
         vm->DeviceLock.Leave();
     }
 
-    /// <summary>Takes the list registers back and loads what is to be in them now.</summary>
-    internal static void Reload(Vcpu* vcpu)
+    /// <summary>
+    /// Takes the list registers back and loads what is to be in them now. The hardware is read before the lock and
+    /// written after it: each access takes long on an emulated machine, and the other vCPUs wait for the lock.
+    /// </summary>
+    /// <returns>Whether an interrupt waits that the vCPU could take.</returns>
+    internal static bool Reload(Vcpu* vcpu)
     {
         Vm* vm = vcpu->Vm;
+        ref VirtualGic gic = ref vm->Gic;
+        Span<ulong> registers = stackalloc ulong[ListRegister.Maximum];
+        ulong ended = ReadBack(vcpu, registers, out int used, out uint asserted);
+
         vm->DeviceLock.Enter();
-        Sync(vcpu);
-        Load(vcpu);
+        uint kicked = Merge(vcpu, ended, registers.Slice(0, used), asserted);
+        bool isPending = gic.HasPending(vcpu->Index);
+        uint released = gic.TakeReleasedHardware(vcpu->Index);
+        used = gic.Fill(vcpu->Index, registers.Slice(0, ListRegisterCount), out bool more);
         vm->DeviceLock.Leave();
+
+        vm->KickVcpus(kicked);
+        Deactivate(released);
+        Load(vcpu, registers, used, more);
+        return isPending;
     }
 
     /// <summary>Waits, as WFI does, until an interrupt could be taken: PSCI CPU_SUSPEND.</summary>
     internal static void Await(Vcpu* vcpu)
     {
-        Vm* vm = vcpu->Vm;
-        while (!vm->IsStopRequested)
+        while (!vcpu->Vm->IsStopRequested && !Reload(vcpu))
         {
-            vm->DeviceLock.Enter();
-            Sync(vcpu);
-            bool isPending = vm->Gic.HasPending(vcpu->Index);
-            Load(vcpu);
-            vm->DeviceLock.Leave();
-            if (isPending)
-            {
-                return;
-            }
-
             VcpuLoop.WaitForKick(vcpu);
         }
     }
@@ -126,60 +141,88 @@ internal static unsafe class VcpuInterrupts
     /// </summary>
     internal static void TakeBack(Vcpu* vcpu)
     {
-        Sync(vcpu);
+        Span<ulong> registers = stackalloc ulong[ListRegister.Maximum];
+        ulong ended = ReadBack(vcpu, registers, out int used, out uint asserted);
+        vcpu->Vm->KickVcpus(Merge(vcpu, ended, registers.Slice(0, used), asserted));
         vcpu->NeedsAttention = true;
     }
 
-    private static void Sync(Vcpu* vcpu)
+    /// <summary>Reads what the core's hardware says of the vCPU's interrupts. Needs no lock.</summary>
+    /// <param name="vcpu">This core's vCPU.</param>
+    /// <param name="registers">Room for every list register.</param>
+    /// <param name="used">How many of them hold something.</param>
+    /// <param name="asserted">The timers whose lines are up, where one of them has interrupted.</param>
+    /// <returns>Interrupts that the guest has ended and that were in no list register.</returns>
+    private static ulong ReadBack(Vcpu* vcpu, scoped Span<ulong> registers, out int used, out uint asserted)
     {
         ref VirtualGic gic = ref vcpu->Vm->Gic;
-        ulong ended = Instructions.ReadIchHcr() >> EndCountShift;
-        if (ended != 0)
+        used = gic.ListRegistersInUse(vcpu->Index);
+        if (used != 0)
         {
-            vcpu->Vm->KickVcpus(gic.EndUnlisted(vcpu->Index, (uint)ended));
-            Instructions.WriteIchHcr(vcpu->InterruptControl);
-        }
-
-        uint kicked = 0;
-        if (gic.ListRegistersInUse(vcpu->Index) != 0)
-        {
-            Span<ulong> registers = stackalloc ulong[ListRegister.Maximum];
             fixed (ulong* first = &registers[0])
             {
                 // Invariant: the array holds as many as the architecture can have.
-                Instructions.ReadListRegisters(first, ListRegisterCount);
+                Instructions.ReadListRegisters(first, used);
             }
-
-            kicked = gic.Sync(vcpu->Index, registers.Slice(0, ListRegisterCount));
         }
 
-        uint active = gic.ActiveHardware(vcpu->Index);
-        if (active != 0)
+        // Only this core makes a timer's interrupt active; others may withdraw it meanwhile.
+        asserted = (gic.ActiveHardware(vcpu->Index) | vcpu->RaisedTimers) != 0 ? VcpuTimers.Asserted() : 0;
+
+        // Only when something found no room (UIE) there can be an interrupt to end that is in no list register.
+        ulong ended = (vcpu->InterruptControl & UnderflowInterrupt) != 0
+            ? Instructions.ReadIchHcr() >> EndCountShift
+            : 0;
+        if (ended != 0)
         {
-            kicked |= gic.DropHardware(vcpu->Index, active & ~VcpuTimers.Asserted());
+            Instructions.WriteIchHcr(vcpu->InterruptControl);
         }
 
-        vcpu->Vm->KickVcpus(kicked);
+        return ended;
     }
 
-    private static void Load(Vcpu* vcpu)
+    /// <summary>
+    /// Takes over what <see cref="ReadBack"/> has read. What the list registers still say of a timer's last interrupt
+    /// comes before its new one. The device lock is held.
+    /// </summary>
+    private static uint Merge(Vcpu* vcpu, ulong ended, scoped ReadOnlySpan<ulong> registers, uint asserted)
     {
         ref VirtualGic gic = ref vcpu->Vm->Gic;
-        Deactivate(gic.TakeReleasedHardware(vcpu->Index));
-        Span<ulong> registers = stackalloc ulong[ListRegister.Maximum];
-        gic.Fill(vcpu->Index, registers.Slice(0, ListRegisterCount), out bool more);
-        fixed (ulong* first = &registers[0])
+        uint kicked = ended != 0 ? gic.EndUnlisted(vcpu->Index, (uint)ended) : 0;
+        if (registers.Length != 0)
         {
-            // Invariant: the array holds as many as the architecture can have.
-            Instructions.WriteListRegisters(first, ListRegisterCount);
+            kicked |= gic.Sync(vcpu->Index, registers);
         }
 
-        // QEMU (7.2 to 10.0) keeps the low 3 bits of what a guest writes to ICC_BPR1_EL1 after it has raised all of it
-        // to the least value: 8 becomes 0, and the next interrupt aborts QEMU. Written back, 0 becomes the least value.
-        ulong interfaceControl = Instructions.ReadIchVmcr();
-        if ((interfaceControl & BinaryPoint1) == 0)
+        for (uint raised = vcpu->RaisedTimers; raised != 0; raised &= raised - 1)
         {
-            Instructions.WriteIchVmcr(interfaceControl);
+            kicked |= gic.RaiseHardware(vcpu->Index, (uint)BitOperations.TrailingZeroCount(raised));
+        }
+
+        vcpu->RaisedTimers = 0;
+        uint active = gic.ActiveHardware(vcpu->Index);
+        return active != 0 ? kicked | gic.DropHardware(vcpu->Index, active & ~asserted) : kicked;
+    }
+
+    /// <summary>
+    /// Writes the list registers that hold something, and those that did: on QEMU each takes a lock of the machine.
+    /// </summary>
+    private static void Load(Vcpu* vcpu, scoped ReadOnlySpan<ulong> registers, int used, bool more)
+    {
+        int changed = Math.Max(used, vcpu->ListRegisters);
+        if (changed != 0)
+        {
+            fixed (ulong* first = &registers[0])
+            {
+                // Invariant: the array holds as many as the architecture can have.
+                Instructions.WriteListRegisters(first, changed);
+            }
+        }
+
+        vcpu->ListRegisters = used;
+        if (used != 0)
+        {
+            KeepBinaryPoint();
         }
 
         ulong control = Enable | (more ? UnderflowInterrupt : 0);
@@ -187,6 +230,19 @@ internal static unsafe class VcpuInterrupts
         {
             vcpu->InterruptControl = control;
             Instructions.WriteIchHcr(control);
+        }
+    }
+
+    /// <summary>
+    /// QEMU (7.2 to 10.0) keeps the low 3 bits of what a guest writes to ICC_BPR1_EL1 after it has raised all of it to
+    /// the least value: 8 becomes 0, and the next interrupt aborts QEMU. Written back, 0 becomes the least value.
+    /// </summary>
+    private static void KeepBinaryPoint()
+    {
+        ulong interfaceControl = Instructions.ReadIchVmcr();
+        if ((interfaceControl & BinaryPoint1) == 0)
+        {
+            Instructions.WriteIchVmcr(interfaceControl);
         }
     }
 
@@ -199,7 +255,9 @@ internal static unsafe class VcpuInterrupts
         Instructions.WriteIchHcr(0);
         Vm* vm = vcpu->Vm;
         vm->DeviceLock.Enter();
-        uint active = vm->Gic.ActiveHardware(vcpu->Index) | vm->Gic.TakeReleasedHardware(vcpu->Index);
+        uint active = vm->Gic.ActiveHardware(vcpu->Index) | vm->Gic.TakeReleasedHardware(vcpu->Index)
+            | vcpu->RaisedTimers;
+        vcpu->RaisedTimers = 0;
         vm->DeviceLock.Leave();
         Deactivate(active);
         PhysicalGic.SetPrivateEnabled(core->Redistributor, VcpuTimers.Interrupts, enabled: false);

@@ -191,7 +191,7 @@ internal static unsafe class VcpuLoop
     private static void Unload(Core* core, Vcpu* vcpu)
     {
         VcpuInterrupts.Forget(core, vcpu);
-        GuestDebug.Reset(vcpu);
+        GuestDebug.Unload(vcpu);
 
         // Before Stage-2 goes: a walk of the guest's stage 1 without it would take what the guest wrote for physical
         // addresses.

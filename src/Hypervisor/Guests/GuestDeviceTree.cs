@@ -5,8 +5,8 @@ namespace Quietus.Hypervisor.Guests;
 
 /// <summary>
 /// The device tree that a guest gets: its memory, vCPUs, PSCI, interrupt controller, timer and UART, at the addresses
-/// of <see cref="GuestMemoryMap"/>. Nothing is reserved in it, and nothing is random unless it is asked for, so that
-/// the same VM gets the same bytes.
+/// of <see cref="GuestMemoryMap"/>. Nothing is reserved in it. Nothing is random but the seed that is handed over:
+/// without one, the same VM gets the same bytes.
 /// </summary>
 public struct GuestDeviceTree
 {
@@ -34,16 +34,21 @@ public struct GuestDeviceTree
     /// <summary>The initial ramdisk's length in bytes; 0 for none.</summary>
     public ulong RamdiskBytes;
 
-    /// <summary>
-    /// What the kernel places itself at random by (/chosen's <c>kaslr-seed</c>); 0 for no such property.
-    /// </summary>
-    public ulong PlacementSeed;
+    /// <summary>Bytes of randomness that the tree can carry on.</summary>
+    public const int SeedBytes = PlacementSeedBytes + 32;
+
+    private const int PlacementSeedBytes = 8;
 
     /// <summary>Writes the tree.</summary>
     /// <param name="blob">Where; 4 KB are enough for 8 vCPUs and 1 KB of arguments.</param>
     /// <param name="arguments">The kernel's command line.</param>
+    /// <param name="seed">
+    /// <see cref="SeedBytes"/> random bytes: what the kernel places itself by (/chosen's <c>kaslr-seed</c>), and what
+    /// it stirs into its random numbers (<c>rng-seed</c>). Empty for no such properties.
+    /// </param>
     /// <param name="length">The tree's length in bytes; 0 when it does not fit.</param>
-    public readonly DeviceTreeError Write(Span<byte> blob, scoped ReadOnlySpan<byte> arguments, out int length)
+    public readonly DeviceTreeError Write(
+        Span<byte> blob, scoped ReadOnlySpan<byte> arguments, scoped ReadOnlySpan<byte> seed, out int length)
     {
         var tree = new DeviceTreeWriter(blob);
         tree.BeginNode(default);
@@ -52,7 +57,7 @@ public struct GuestDeviceTree
         tree.Text("compatible"u8, "linux,dummy-virt"u8);
         tree.Text("model"u8, "Quietus"u8);
         tree.Cell("interrupt-parent"u8, GicHandle);
-        WriteChosen(ref tree, arguments);
+        WriteChosen(ref tree, arguments, seed);
         WriteMemory(ref tree);
         WriteCpus(ref tree);
         WritePsci(ref tree);
@@ -63,7 +68,8 @@ public struct GuestDeviceTree
         return tree.Finish(out length);
     }
 
-    private readonly void WriteChosen(ref DeviceTreeWriter tree, scoped ReadOnlySpan<byte> arguments)
+    private readonly void WriteChosen(
+        ref DeviceTreeWriter tree, scoped ReadOnlySpan<byte> arguments, scoped ReadOnlySpan<byte> seed)
     {
         tree.BeginNode("chosen"u8);
         tree.Text("bootargs"u8, arguments);
@@ -74,9 +80,10 @@ public struct GuestDeviceTree
             tree.DoubleCell("linux,initrd-end"u8, RamdiskStart + RamdiskBytes);
         }
 
-        if (PlacementSeed != 0)
+        if (seed.Length == SeedBytes)
         {
-            tree.DoubleCell("kaslr-seed"u8, PlacementSeed);
+            tree.Property("kaslr-seed"u8, seed.Slice(0, PlacementSeedBytes));
+            tree.Property("rng-seed"u8, seed.Slice(PlacementSeedBytes));
         }
 
         tree.EndNode();

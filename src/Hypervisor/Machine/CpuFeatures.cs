@@ -19,6 +19,9 @@ internal static class CpuFeatures
     /// <summary>FEAT_TLBIRANGE (ID_AA64ISAR0_EL1.TLB = 2).</summary>
     internal static bool RangeInvalidation { get; private set; }
 
+    /// <summary>FEAT_RNG (ID_AA64ISAR0_EL1.RNDR).</summary>
+    internal static bool RandomNumbers { get; private set; }
+
     /// <summary>FEAT_TTL (ID_AA64MMFR2_EL1.TTL).</summary>
     internal static bool LevelHint { get; private set; }
 
@@ -75,6 +78,7 @@ internal static class CpuFeatures
             _ => BreakBeforeMakeSupport.Level2,
         };
         RangeInvalidation = Field(Instructions.ReadIdAa64Isar0(), 56) >= 2;
+        RandomNumbers = Field(Instructions.ReadIdAa64Isar0(), 60) != 0;
         VmidBits = Field(Instructions.ReadIdAa64Mmfr1(), 4) >= 2 ? 16 : 8;
         PhysicalAddressBits = Field(Instructions.ReadIdAa64Mmfr0(), 0) switch
         {

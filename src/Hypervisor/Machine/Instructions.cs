@@ -56,6 +56,10 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "read_id_aa64mmfr2"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadIdAa64Mmfr2();
 
+    /// <summary>RNDR; 0 when it had no number. Only with FEAT_RNG.</summary>
+    [RuntimeImport("*", "read_random"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadRandom();
+
     // ---- EL2 state ----
     /// <summary>TPIDR_EL2: this core's <see cref="Core"/>.</summary>
     [RuntimeImport("*", "read_core"), MethodImpl(MethodImplOptions.InternalCall)]

@@ -14,14 +14,25 @@ internal struct PhysicalUart
     private const ulong InterruptMask = 0x38;
     private const ulong InterruptClear = 0x44;
     private const uint TransmitFull = 1 << 5;
+    private const uint TransmitEmpty = 1 << 7;
+
+    /// <summary>Bytes that an empty transmit FIFO takes (DDI 0183: 16, or 32 since revision r1p5).</summary>
+    private const int FifoBytes = 16;
     private const uint ReceiveEmpty = 1 << 4;
     private const uint Transmitting = 1 << 3;
     private const uint ReceiveAndTimeout = (1 << 4) | (1 << 6);
 
     private readonly ulong _base;
 
+    /// <summary>Bytes that the FIFO is known to have room for.</summary>
+    private int _room;
+
     /// <param name="registers">The registers' physical address, mapped as Device memory before first use.</param>
-    internal PhysicalUart(ulong registers) => _base = registers;
+    internal PhysicalUart(ulong registers)
+    {
+        _base = registers;
+        _room = 0;
+    }
 
     internal readonly bool Exists => _base != 0;
 
@@ -40,12 +51,15 @@ internal struct PhysicalUart
     }
 
     /// <summary>Waits until there is room, then sends.</summary>
-    internal readonly void Write(byte value)
+    internal void Write(byte value)
     {
-        while ((Mmio.Read32(_base + Flags) & TransmitFull) != 0)
+        while (_room == 0)
         {
+            uint flags = Mmio.Read32(_base + Flags);
+            _room = (flags & TransmitEmpty) != 0 ? FifoBytes : (flags & TransmitFull) == 0 ? 1 : 0;
         }
 
+        _room--;
         Mmio.Write32(_base + Data, value);
     }
 
@@ -60,6 +74,9 @@ internal struct PhysicalUart
         value = (byte)Mmio.Read32(_base + Data);
         return true;
     }
+
+    /// <summary>Looks at the FIFO before the next byte, as another core may have filled it.</summary>
+    internal void ForgetRoom() => _room = 0;
 
     /// <summary>Waits until the last byte has left, so that a power-off does not swallow it.</summary>
     internal readonly void Drain()

@@ -122,7 +122,7 @@ internal static unsafe class Commands
     /// </summary>
     private static bool TryFindKeys(in CommandLine command, out ReadOnlySpan<byte> keys)
     {
-        keys = command.VerbIs("create"u8) ? "guest memory cpus pages policy overcommit append"u8
+        keys = command.VerbIs("create"u8) ? "guest memory cpus pages policy overcommit append random"u8
             : command.VerbIs("start"u8) ? "vm for"u8
             : command.VerbIs("unmap"u8) ? "vm fate"u8
             : command.VerbIs("kill"u8) || command.VerbIs("measure"u8) ? "vm"u8
@@ -194,6 +194,16 @@ internal static unsafe class Commands
             return;
         }
 
+        if (command.TryGet("random"u8, out ReadOnlySpan<byte> random))
+        {
+            options.IsRepeatable = random.SequenceEqual("off"u8);
+            if (!options.IsRepeatable && !random.SequenceEqual("on"u8))
+            {
+                Fail(ref reply, "bad-argument"u8, "random=on or random=off: seeds in the guest's device tree"u8);
+                return;
+            }
+        }
+
         if (command.TryGet("overcommit"u8, out ReadOnlySpan<byte> overcommit))
         {
             options.Overcommits = overcommit.SequenceEqual("yes"u8);
@@ -223,6 +233,7 @@ internal static unsafe class Commands
         reply.Field("vm"u8, vm->Id);
         reply.Field("slot"u8, (ulong)vm->Slot);
         reply.Field("instructions"u8, instructions);
+        reply.Field("random"u8, vm->Random.IsSeeded ? "on"u8 : options.IsRepeatable ? "off"u8 : "none"u8);
     }
 
     /// <summary>Says how much the VM would need and how much there is.</summary>
@@ -433,8 +444,8 @@ internal static unsafe class Commands
         if (TryFindVm(in command, ref reply, out Vm* vm))
         {
             command.TryGet("text"u8, out ReadOnlySpan<byte> text);
-            VmTable.GiveInput(vm->Slot, text);
-            VmTable.GiveInput(vm->Slot, "\r"u8);
+            GuestConsole.Receive(vm->Slot, text, isCounted: false);
+            GuestConsole.Receive(vm->Slot, "\r"u8, isCounted: false);
         }
     }
 
@@ -443,7 +454,7 @@ internal static unsafe class Commands
         Line("- version | machine | memory | list | help | text | off | panic"u8);
         Line("- scrub [when=idle|asked]"u8);
         Line("- create guest=filler|linux memory=64M [cpus=1] pages=4k|2m|auto policy=NAME [append=\"...\"]"u8);
-        Line("-   [overcommit=no|yes]"u8);
+        Line("-   [overcommit=no|yes] [random=on|off]"u8);
         Span<byte> buffer = stackalloc byte[LineBytes];
         LineBuilder policies = new(buffer);
         policies.Text("-   policies:"u8);

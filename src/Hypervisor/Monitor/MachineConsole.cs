@@ -46,7 +46,8 @@ internal static class MachineConsole
     /// <summary>A message on a channel; in text mode a line.</summary>
     /// <param name="channel">Which stream.</param>
     /// <param name="message">At most <see cref="FrameFormat.MaximumPayload"/> bytes; what exceeds is cut off.</param>
-    internal static void Send(Channel channel, ReadOnlySpan<byte> message) => Send(channel, message, default, false);
+    internal static void Send(Channel channel, ReadOnlySpan<byte> message) =>
+        Send(channel, message, default, default, isPiece: false);
 
     /// <summary>
     /// What a guest prints, as it comes. In text mode its name stands before each piece, unless the piece goes on with
@@ -54,9 +55,10 @@ internal static class MachineConsole
     /// </summary>
     internal static void SendConsole(
         Channel channel, ReadOnlySpan<byte> message, ReadOnlySpan<byte> name, bool continuesLine) =>
-        Send(channel, message, continuesLine && _lineOf == channel ? default : name, isPiece: true);
+        Send(channel, message, continuesLine && _lineOf == channel ? default : name, name, isPiece: true);
 
-    private static void Send(Channel channel, ReadOnlySpan<byte> message, ReadOnlySpan<byte> prefix, bool isPiece)
+    private static void Send(
+        Channel channel, ReadOnlySpan<byte> message, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> name, bool isPiece)
     {
         if (!_uart.Exists)
         {
@@ -66,7 +68,7 @@ internal static class MachineConsole
         Acquire();
         if (IsFramed)
         {
-            WireSink sink = new(_uart);
+            WireSink sink = default;
             new FrameEncoder(channel, _sequence++, message).WriteTo(ref sink);
         }
         else
@@ -76,8 +78,15 @@ internal static class MachineConsole
                 WriteText("\n"u8); // somebody else's line was left open
             }
 
-            WriteText(prefix);
-            WriteText(message, isForeign: isPiece);
+            if (isPiece)
+            {
+                WriteForeign(message, prefix, name);
+            }
+            else
+            {
+                WriteText(message);
+            }
+
             bool isOpen = message.Length == 0 || message[message.Length - 1] != '\n';
             _lineOf = isOpen && isPiece ? channel : Channel.Log;
             if (isOpen && !isPiece)
@@ -103,6 +112,7 @@ internal static class MachineConsole
     internal static void Panic(ReadOnlySpan<byte> line)
     {
         _panicking = true;
+        _uart.ForgetRoom();
         if (IsFramed)
         {
             _uart.Write(FrameFormat.Delimiter); // ends whatever frame was cut in two
@@ -118,8 +128,7 @@ internal static class MachineConsole
     internal static void EnableReceive() => _uart.EnableReceive();
 
     /// <param name="text">UTF-8 with \n at line ends.</param>
-    /// <param name="isForeign">A guest's: control characters could play with the terminal of whoever reads it.</param>
-    private static void WriteText(ReadOnlySpan<byte> text, bool isForeign = false)
+    private static void WriteText(ReadOnlySpan<byte> text)
     {
         for (int i = 0; i < text.Length; i++)
         {
@@ -128,8 +137,29 @@ internal static class MachineConsole
                 _uart.Write((byte)'\r');
             }
 
-            bool isControl = text[i] is < 32 and not ((byte)'\n' or (byte)'\r' or (byte)'\t') or 127;
-            _uart.Write(isForeign && isControl ? (byte)'.' : text[i]);
+            _uart.Write(text[i]);
+        }
+    }
+
+    /// <summary>
+    /// A guest's text, its name before each line. What could play with the reader's terminal is replaced, and carriage
+    /// returns are left out: one in the middle of a line would let the guest write over its name.
+    /// </summary>
+    private static void WriteForeign(ReadOnlySpan<byte> text, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> name)
+    {
+        WriteText(prefix);
+        for (int i = 0; i < text.Length; i++)
+        {
+            byte value = text[i];
+            if (value == '\n')
+            {
+                WriteText("\n"u8);
+                WriteText(i + 1 < text.Length ? name : default);
+            }
+            else if (value != '\r')
+            {
+                _uart.Write(value == '\t' || SafeText.IsSafeByte(value) ? value : SafeText.Replacement);
+            }
         }
     }
 
@@ -149,8 +179,8 @@ internal static class MachineConsole
         }
     }
 
-    private readonly struct WireSink(PhysicalUart uart) : IByteSink
+    private readonly struct WireSink : IByteSink
     {
-        public void Write(byte value) => uart.Write(value);
+        public void Write(byte value) => _uart.Write(value);
     }
 }

@@ -22,6 +22,7 @@ internal static unsafe class MonitorLoop
     private static uint _head;
     private static uint _tail;
     private static bool _timerRuns;
+    private static bool _isTime;
 
     internal static void Run()
     {
@@ -43,9 +44,13 @@ internal static unsafe class MonitorLoop
                 Take(value);
             }
 
+            if (!_timerRuns | GuestConsole.IsUrgent && GuestConsole.IsWaiting)
+            {
+                worked |= CollectOrWait();
+            }
+
             if (!worked)
             {
-                AwaitPartialLines();
                 Instructions.WaitForInterrupt();
             }
         }
@@ -73,7 +78,7 @@ internal static unsafe class MonitorLoop
             {
                 Instructions.StopHypervisorTimer();
                 _timerRuns = false;
-                GuestConsole.FlushAll();
+                _isTime = true;
             }
 
             Instructions.DropPriority(interrupt);
@@ -90,22 +95,34 @@ internal static unsafe class MonitorLoop
     {
         for (ulong now = Stopwatch.Now; now < nanoseconds && !vm->IsStopRequested; now = Stopwatch.Now)
         {
-            // A partial line that waits for the timer goes out with this one, or with the VM.
+            // What guests print meanwhile goes out afterwards, or with the VM.
             Instructions.StartHypervisorTimer(Stopwatch.ToTicks(nanoseconds - now));
             Instructions.WaitForInterrupt();
             PollInterrupts();
         }
     }
 
-    /// <summary>Lets the rest of a line arrive before its beginning is sent.</summary>
-    private static void AwaitPartialLines()
+    /// <summary>
+    /// Sends on a piece of what guests have printed, when it is time or there is much; else lets more of it arrive.
+    /// </summary>
+    private static bool CollectOrWait()
     {
         const ulong PerSecond = 500;
-        if (!_timerRuns && GuestConsole.HasPartialLines)
+        if (_isTime || GuestConsole.IsUrgent)
         {
-            _timerRuns = true;
-            Instructions.StartHypervisorTimer(Instructions.ReadCounterFrequency() / PerSecond);
+            // As long as there is more, it goes on at once, after a look at the orders.
+            _isTime = GuestConsole.Collect();
+            if (_isTime)
+            {
+                GuestConsole.GoOn();
+            }
+
+            return true;
         }
+
+        _timerRuns = true;
+        Instructions.StartHypervisorTimer(Instructions.ReadCounterFrequency() / PerSecond);
+        return false;
     }
 
     /// <summary>
@@ -150,6 +167,7 @@ internal static unsafe class MonitorLoop
             }
 
             MachineConsole.UseFrames();
+            GuestConsole.BeginSession();
             _decoder = default;
             MachineConsole.Send(Channel.Event, "event=ready"u8);
         }
@@ -165,9 +183,13 @@ internal static unsafe class MonitorLoop
         {
             Commands.Execute(payload);
         }
+        else if (_decoder.Channel == Channel.Flow)
+        {
+            GuestConsole.TakeFlow(payload);
+        }
         else if (_decoder.Channel >= Channel.FirstConsole)
         {
-            VmTable.GiveInput((int)_decoder.Channel - (int)Channel.FirstConsole, payload);
+            GuestConsole.Receive((int)_decoder.Channel - (int)Channel.FirstConsole, payload, isCounted: true);
         }
     }
 

@@ -171,7 +171,9 @@ internal static unsafe class GuestLoader
         tree.MemoryBytes = vm->Options.MemoryBytes;
         tree.RamdiskStart = ramdiskStart;
         tree.RamdiskBytes = ramdiskBytes;
-        return tree.Write(blob, arguments, out int length) == DeviceTreeError.None
+        Span<byte> seed = stackalloc byte[GuestDeviceTree.SeedBytes];
+        bool isSeeded = vm->Random.TryFill(seed);
+        return tree.Write(blob, arguments, isSeeded ? seed : default, out int length) == DeviceTreeError.None
             && GuestWriter.Write(vm, new Ipa(at), blob.Slice(0, length));
     }
 

@@ -6,6 +6,7 @@ using Quietus.Hypervisor.Cores;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Machine;
+using Quietus.Hypervisor.Randomness;
 using Quietus.Memory;
 using Quietus.Stage2;
 
@@ -32,6 +33,9 @@ internal struct VmOptions
     internal int VcpuCount;
     internal PageSizing Sizing;
     internal MaintenancePolicy Policy;
+
+    /// <summary>The guest gets no random seeds, so that it does the same each time.</summary>
+    internal bool IsRepeatable;
 
     /// <summary>No memory is set aside: it takes what is there when it touches it, and is stopped if none is.</summary>
     internal bool Overcommits;
@@ -70,6 +74,9 @@ internal unsafe struct Vm
     internal VirtualGic Gic;
     internal VirtualPl011 Uart;
     internal VcpuPower Power;
+
+    /// <summary>The VM's own random numbers; without a seed where the machine has none, or none is wanted.</summary>
+    internal RandomGenerator Random;
 
     /// <summary>
     /// <see cref="Stopwatch.Now"/> at the start order, at the first entry of vCPU 0, and when the guest said that its

@@ -243,6 +243,11 @@ internal static unsafe class VmLife
 
         vm->Gic.Reset(options.VcpuCount, VcpuTimers.Interrupts);
         vm->Uart.Reset();
+        if (!options.IsRepeatable)
+        {
+            MachineRandom.TrySeed(ref vm->Random);
+        }
+
         VmError error = GuestLoader.Load(vm, arguments, out ulong entry, out ulong deviceTree);
         if (error == VmError.None)
         {
@@ -274,7 +279,7 @@ internal static unsafe class VmLife
         ReleaseReport report = ReleaseMemory(vm);
         figures.LeakedFrames = report.LeakedFrames;
         Finish(vm, ref figures, watch, heldBefore);
-        GuestConsole.Flush(vm);
+        GuestConsole.Finish(vm);
         *vm = default;
         Scrubber.Wake();
         return figures;

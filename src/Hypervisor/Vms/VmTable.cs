@@ -70,13 +70,4 @@ internal static unsafe class VmTable
 
         return null;
     }
-
-    /// <summary>What somebody types for a guest. Dropped where there is no such guest.</summary>
-    internal static void GiveInput(int slot, ReadOnlySpan<byte> input)
-    {
-        if ((uint)slot < SlotCount && At(slot)->State == VmState.Running)
-        {
-            GuestConsole.Receive(At(slot), input);
-        }
-    }
 }

@@ -15,6 +15,9 @@ public enum Channel : byte
     /// <summary>EL2 to host: the text of a fault report. The machine is halted after it.</summary>
     Panic = 3,
 
+    /// <summary>Both directions: console bytes of a slot that have been taken (<see cref="FlowMessage"/>).</summary>
+    Flow = 4,
+
     /// <summary>
     /// The console of the VM in slot 0, raw bytes in both directions; slot N has <c>FirstConsole + N</c>,
     /// N below <see cref="FrameFormat.ConsoleSlots"/>.

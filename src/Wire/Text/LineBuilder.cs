@@ -116,8 +116,8 @@ public ref struct LineBuilder
     }
 
     /// <summary>
-    /// Appends text in quotes, with \" and \\ escaped, and control characters shown as '?' so that they cannot end
-    /// the line. When it does not fit, its beginning with both quotes; when not even those fit, nothing.
+    /// Appends text in quotes, with \" and \\ escaped; what is not printable ASCII is shown as '?', so that it cannot
+    /// end the line. When it does not fit, its beginning with both quotes; when not even those fit, nothing.
     /// </summary>
     public void Quoted(scoped ReadOnlySpan<byte> text)
     {
@@ -145,7 +145,7 @@ public ref struct LineBuilder
                 Character((byte)'\\');
             }
 
-            Character(character is < (byte)' ' or 0x7F ? (byte)'?' : character);
+            Character(SafeText.IsSafeByte(character) ? character : SafeText.Replacement);
         }
 
         Character((byte)'"');

@@ -63,7 +63,7 @@ public sealed class KernelImageTests : IDisposable
 
     [Theory]
     [InlineData("elf", "ELF")]
-    [InlineData("gzip", "damaged")]
+    [InlineData("gzip", "truncated")]
     [InlineData("text", "text")]
     [InlineData("zeroes", "magic")]
     [InlineData("zboot", "zboot")]

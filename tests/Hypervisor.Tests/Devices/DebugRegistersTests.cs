@@ -12,7 +12,7 @@ public class DebugRegistersTests
     public void Nothing_is_set_and_nothing_is_to_be_cleared_before_the_first_write()
     {
         DebugRegisters debug = default;
-        debug.IsUsed.ShouldBeFalse();
+        debug.PointsSet.ShouldBe(0UL);
         debug.Control.ShouldBe(0UL);
         debug.ControlForCore.ShouldBe(0UL);
         debug.LockStatus.ShouldBe(8UL);
@@ -26,7 +26,6 @@ public class DebugRegistersTests
         debug.Control = Everything;
         debug.Control.ShouldBe(0xB001UL);
         debug.ControlForCore.ShouldBe(0xB001UL);
-        debug.IsUsed.ShouldBeTrue();
     }
 
     [Fact]
@@ -97,6 +96,18 @@ public class DebugRegistersTests
         debug.ClaimClear.ShouldBe(0xA5UL);
         debug.ClaimClear = 0x21;
         debug.ClaimClear.ShouldBe(0x84UL);
-        debug.IsUsed.ShouldBeTrue();
+    }
+
+    [Fact]
+    public void What_the_core_holds_is_known_point_by_point()
+    {
+        DebugRegisters debug = default;
+        debug.SetPoint(DebugPointKind.BreakpointControl, 3, 0);
+        debug.PointsSet.ShouldBe(0UL);
+        debug.SetPoint(DebugPointKind.BreakpointControl, 3, 0x1E3);
+        debug.SetPoint(DebugPointKind.WatchpointValue, 15, 8);
+        debug.PointsSet.ShouldBe((1UL << 19) | (1UL << 47));
+        debug.SetPoint(DebugPointKind.BreakpointControl, 3, 0);
+        debug.PointsSet.ShouldBe(1UL << 47);
     }
 }

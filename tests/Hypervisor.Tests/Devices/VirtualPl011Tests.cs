@@ -36,31 +36,59 @@ public class VirtualPl011Tests
     }
 
     [Fact]
-    public void Output_is_to_be_taken_when_a_line_is_complete_or_the_batch_is_full()
+    public void Output_waits_in_order_and_a_full_ring_is_a_full_FIFO()
     {
         VirtualPl011 uart = Fresh();
-        uart.Write(Dr, 1, 'h').ShouldBeFalse();
+        uart.Write(Dr, 1, 'h').ShouldBeTrue("there is something");
         uart.Write(Dr, 4, 'i').ShouldBeFalse();
-        uart.Write(Dr, 4, '\n').ShouldBeTrue();
-        uart.OutputCount.ShouldBe(3);
-        byte[] taken = new byte[2];
-        uart.TakeOutput(taken).ShouldBe(2);
-        Encoding.ASCII.GetString(taken).ShouldBe("hi");
+        byte[] taken = new byte[1];
         uart.TakeOutput(taken).ShouldBe(1);
-        taken[0].ShouldBe((byte)'\n');
-        for (int i = 0; i < VirtualPl011.OutputCapacity - 1; i++)
+        taken[0].ShouldBe((byte)'h');
+        uart.Write(Imsc, 4, 0x20);
+        for (int i = 1; i < VirtualPl011.OutputCapacity; i++)
         {
-            uart.Write(Dr, 4, 'x').ShouldBeFalse();
+            bool isNews = uart.Write(Dr, 4, (byte)i);
+            isNews.ShouldBe(i + 1 is VirtualPl011.OutputCapacity / 2 or VirtualPl011.OutputCapacity, $"{i}");
         }
 
-        uart.Write(Dr, 4, 'y').ShouldBeTrue();
+        (uart.Read(Fr, 4) & 0xA0).ShouldBe(0x20u, "full, and not empty");
+        uart.InterruptLine.ShouldBeFalse("above the trigger level");
         uart.LostOutput.ShouldBe(0UL);
         uart.Write(Dr, 4, 'z').ShouldBeTrue();
         uart.LostOutput.ShouldBe(1UL);
-        byte[] all = new byte[1000];
-        uart.TakeOutput(all).ShouldBe(VirtualPl011.OutputCapacity);
-        all[VirtualPl011.OutputCapacity - 1].ShouldBe((byte)'y');
+        uart.TakeOutput(new byte[31]).ShouldBe(31);
+        uart.InterruptLine.ShouldBeFalse();
+        (uart.Read(Fr, 4) & 0xA0).ShouldBe(0x80u);
+        uart.TakeOutput(taken).ShouldBe(1);
+        taken[0].ShouldBe((byte)31);
+        uart.InterruptLine.ShouldBeTrue("there is room for a FIFO again");
+        byte[] rest = new byte[2 * VirtualPl011.OutputCapacity];
+        uart.TakeOutput(rest).ShouldBe(VirtualPl011.OutputCapacity - 32);
+        rest[0].ShouldBe((byte)32);
         uart.OutputCount.ShouldBe(0);
+    }
+
+    /// <summary>As Linux's driver starts up (pl011_enable_interrupts), and as one does that polls.</summary>
+    [Fact]
+    public void What_came_before_the_driver_is_not_drained_by_it()
+    {
+        VirtualPl011 uart = Fresh();
+        uart.PushInput("early"u8);
+        uart.Write(Icr, 4, 0x50);
+        (uart.Read(Fr, 4) & 0x10).ShouldBe(0x10u, "the loop that drains the FIFO ends at once");
+        uart.Write(Imsc, 4, 0x50);
+        uart.InterruptLine.ShouldBeTrue();
+        foreach (byte expected in "early"u8.ToArray())
+        {
+            (uart.Read(Fr, 4) & 0x10).ShouldBe(0u);
+            uart.Read(Dr, 4).ShouldBe(expected);
+        }
+
+        VirtualPl011 polled = Fresh();
+        polled.PushInput("x"u8);
+        polled.Write(Icr, 4, 0x7FF);
+        (polled.Read(Fr, 4) & 0x10).ShouldBe(0x10u);
+        (polled.Read(Fr, 4) & 0x10).ShouldBe(0u, "a driver that polls sees it at the next look");
     }
 
     [Fact]

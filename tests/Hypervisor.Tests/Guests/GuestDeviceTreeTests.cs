@@ -87,19 +87,26 @@ public class GuestDeviceTreeTests
     [Fact]
     public void Without_a_ramdisk_and_a_seed_their_properties_are_absent()
     {
-        GuestDeviceTree guest = Guest(1);
-        string tree = Show(guest, "");
+        string tree = Show(Guest(1), "");
         tree.ShouldNotContain("initrd");
-        tree.ShouldNotContain("kaslr");
-        guest.PlacementSeed = 0x1_0000_0002;
-        Show(guest, "").ShouldContain("kaslr-seed = <0x1 0x2>");
+        tree.ShouldNotContain("seed");
+        byte[] seed = new byte[GuestDeviceTree.SeedBytes];
+        seed[3] = 1;
+        seed[7] = 2;
+        seed[11] = 3;
+        byte[] blob = new byte[8192];
+        Guest(1).Write(blob, default, seed, out int length).ShouldBe(DeviceTreeError.None);
+        FlatDeviceTree.Open(blob.AsSpan(0, length), out FlatDeviceTree seeded).ShouldBe(DeviceTreeError.None);
+        string shown = Decompiler.Show(ref seeded);
+        shown.ShouldContain("kaslr-seed = <0x1 0x2>");
+        shown.ShouldContain("rng-seed = <0x3 0x0");
     }
 
     [Fact]
     public void The_machine_description_understands_a_guests_tree_but_for_what_a_guest_has_not()
     {
         byte[] blob = new byte[4096];
-        Guest(8).Write(blob, new byte[1024], out int length).ShouldBe(DeviceTreeError.None);
+        Guest(8).Write(blob, new byte[1024], default, out int length).ShouldBe(DeviceTreeError.None);
         MachineDescription machine = default;
         MachineDescription.Read(blob.AsSpan(0, length), ref machine, out _)
             .ShouldBe(MachineError.NoMaintenanceInterrupt);
@@ -117,9 +124,9 @@ public class GuestDeviceTreeTests
     public void A_tree_that_does_not_fit_is_an_error()
     {
         byte[] blob = new byte[4096];
-        Guest(8).Write(blob, new byte[4096], out int length).ShouldBe(DeviceTreeError.NoRoom);
+        Guest(8).Write(blob, new byte[4096], default, out int length).ShouldBe(DeviceTreeError.NoRoom);
         length.ShouldBe(0);
-        Guest(8).Write(default, default, out length).ShouldBe(DeviceTreeError.NoRoom);
+        Guest(8).Write(default, default, default, out length).ShouldBe(DeviceTreeError.NoRoom);
     }
 
     private static GuestDeviceTree Guest(int vcpus) => new() { VcpuCount = vcpus, MemoryBytes = 1UL << 30 };
@@ -127,7 +134,7 @@ public class GuestDeviceTreeTests
     private static string Show(GuestDeviceTree guest, string arguments)
     {
         byte[] blob = new byte[8192];
-        guest.Write(blob, Encoding.ASCII.GetBytes(arguments), out int length).ShouldBe(DeviceTreeError.None);
+        guest.Write(blob, Encoding.ASCII.GetBytes(arguments), default, out int length).ShouldBe(DeviceTreeError.None);
         FlatDeviceTree.Open(blob.AsSpan(0, length), out FlatDeviceTree tree).ShouldBe(DeviceTreeError.None);
         return Decompiler.Show(ref tree);
     }

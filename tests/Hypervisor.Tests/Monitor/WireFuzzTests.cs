@@ -40,7 +40,8 @@ public class WireFuzzTests
                     bytes[random.Next(length - 1)] ^= (byte)(1 << random.Next(8));
                     break;
                 case 1:
-                    bytes = bytes[..random.Next(length)];
+                    // Not the last byte alone: that is the delimiter, which follows anyway.
+                    bytes = bytes[..random.Next(length - 1)];
                     break;
                 case 2:
                     bytes = new byte[random.Next(40)];

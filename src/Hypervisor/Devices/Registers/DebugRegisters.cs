@@ -47,11 +47,15 @@ public struct DebugRegisters
 
     private ulong _control;
     private ulong _claims;
+    private ulong _set;
     private bool _isLocked;
     private Points _points;
 
-    /// <summary>The guest has written something: it, and what the core holds of it, is to be cleared.</summary>
-    public bool IsUsed { get; private set; }
+    /// <summary>
+    /// The points of which the core holds anything but zero: bit kind times 16, plus the number. An operating system
+    /// that only zeroes them when it boots has none.
+    /// </summary>
+    public readonly ulong PointsSet => _set;
 
     /// <summary>
     /// MDSCR_EL1 for the core. While the OS lock is locked no debug exception but BRK's comes (DDI 0487 D2.3.1).
@@ -65,22 +69,14 @@ public struct DebugRegisters
     public ulong Control
     {
         readonly get => _control;
-        set
-        {
-            _control = value & ControlMask;
-            IsUsed = true;
-        }
+        set => _control = value & ControlMask;
     }
 
     /// <summary>DBGCLAIMSET_EL1: what it reads as, and which tags a write sets.</summary>
     public ulong ClaimSet
     {
         readonly get => ClaimTags;
-        set
-        {
-            _claims |= value & ClaimTags;
-            IsUsed = true;
-        }
+        set => _claims |= value & ClaimTags;
     }
 
     /// <summary>DBGCLAIMCLR_EL1: the tags that are set, and which ones a write clears.</summary>
@@ -91,11 +87,7 @@ public struct DebugRegisters
     }
 
     /// <summary>OSLAR_EL1.</summary>
-    public void WriteLock(ulong value)
-    {
-        _isLocked = (value & 1) != 0;
-        IsUsed = true;
-    }
+    public void WriteLock(ulong value) => _isLocked = (value & 1) != 0;
 
     /// <summary>A break- or watchpoint register.</summary>
     /// <param name="kind">Its kind.</param>
@@ -115,7 +107,8 @@ public struct DebugRegisters
             DebugPointKind.WatchpointValue => value & ~3UL,
             _ => value, // an address, or all 32 bits of a context's number
         };
-        IsUsed = true;
+        ulong bit = 1UL << Place(kind, index);
+        _set = PointForCore(kind, index) != 0 ? _set | bit : _set & ~bit;
     }
 
     /// <summary>What the core's register of that name shall hold.</summary>

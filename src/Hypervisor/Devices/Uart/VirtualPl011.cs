@@ -4,21 +4,25 @@ using System.Runtime.CompilerServices;
 namespace Quietus.Hypervisor.Devices;
 
 /// <summary>
-/// A guest's UART: a PL011 (Arm DDI 0183, revision r1p5 with FIFOs of 32) whose transmitter is infinitely fast and
-/// whose line never fails. What the guest sends collects until a line is complete; what it receives waits in a ring.
+/// A guest's UART: a PL011 (Arm DDI 0183, revision r1p5 with FIFOs of 32) whose line never fails. What the guest sends
+/// collects in a ring, and the transmitter is as fast as the ring is emptied: a full one shows as a full FIFO. What the
+/// guest receives waits in a ring of its own, from which the receive FIFO fills.
 /// All members need the VM's device lock. Zeroed memory reads as a disabled UART until <see cref="Reset"/>.
 /// </summary>
 /// <remarks>
 /// The UART sends and receives whether it is enabled in UARTCR or not, so that early consoles work that rely on
 /// firmware having enabled it.
+/// A driver that starts up empties the receive FIFO before it enables its interrupts, and what it finds there is lost
+/// (Linux, pl011_enable_interrupts). So after UARTICR has cleared a receive interrupt that is masked, the next read of
+/// UARTFR finds the FIFO empty, once: what was typed before the driver came up waits in the ring.
 /// </remarks>
 public struct VirtualPl011
 {
     /// <summary>Bytes that wait for the guest at most.</summary>
-    public const int InputCapacity = 512;
+    public const int InputCapacity = 2048;
 
     /// <summary>Bytes of the guest that are held back at most.</summary>
-    public const int OutputCapacity = 256;
+    public const int OutputCapacity = 4096;
 
     private const uint Dr = 0x000;
     private const uint Rsr = 0x004;
@@ -44,6 +48,7 @@ public struct VirtualPl011
     // UARTFR. Clear to send, data set ready and carrier are always asserted.
     private const uint FrModem = 0x007;
     private const uint FrReceiveEmpty = 1 << 4;
+    private const uint FrTransmitFull = 1 << 5;
     private const uint FrReceiveFull = 1 << 6;
     private const uint FrTransmitEmpty = 1 << 7;
 
@@ -60,8 +65,12 @@ public struct VirtualPl011
     private const uint RsrOverrun = 1 << 3;
     private const int FifoDepth = 32;
 
+    /// <summary>Bytes in the ring up to which the transmit FIFO counts as below its trigger level.</summary>
+    private const int TransmitTrigger = OutputCapacity - FifoDepth;
+
     private InputRing input;
-    private OutputBatch output;
+    private OutputRing output;
+    private int outputStart;
     private int inputStart;
     private int inputCount;
     private int outputCount;
@@ -75,12 +84,16 @@ public struct VirtualPl011
     private uint interrupts;
     private uint dma;
     private bool overrun;
+    private bool looksEmpty;
 
     /// <summary>Whether the UART's interrupt line (UARTINTR) is asserted.</summary>
     public readonly bool InterruptLine => (interrupts & interruptMask) != 0;
 
     /// <summary>Bytes that the guest has sent and that have not been taken.</summary>
     public readonly int OutputCount => outputCount;
+
+    /// <summary>Bytes that wait for the guest.</summary>
+    public readonly int InputCount => inputCount;
 
     /// <summary>Bytes that the guest sent while the output was full, and that are lost.</summary>
     public ulong LostOutput { get; private set; }
@@ -131,9 +144,7 @@ public struct VirtualPl011
             case Rsr:
                 return overrun ? RsrOverrun : 0;
             case Fr:
-                return FrModem | FrTransmitEmpty
-                    | (inputCount == 0 ? FrReceiveEmpty : 0)
-                    | (inputCount >= ((lineControl & LcrHFifoEnable) != 0 ? FifoDepth : 1) ? FrReceiveFull : 0);
+                return ReadFlags();
             case Ilpr:
                 return lowPower;
             case Ibrd:
@@ -163,7 +174,7 @@ public struct VirtualPl011
     /// <param name="offset">Byte offset in the UART's 4 KB; any value.</param>
     /// <param name="size">1, 2 or 4 bytes; 8 is ignored.</param>
     /// <param name="value">The value; bits beyond the register are ignored.</param>
-    /// <returns>True when the output should be taken now: a line is complete, or there is no more room.</returns>
+    /// <returns>True when there is output to be taken since now, or so much that it should not wait.</returns>
     public bool Write(ulong offset, int size, ulong value)
     {
         if (size > 4 || offset >= 0x1000)
@@ -198,9 +209,12 @@ public struct VirtualPl011
                 break;
             case Imsc:
                 interruptMask = (uint)value & InterruptMask;
+                looksEmpty = false;
+                interrupts |= inputCount != 0 ? InterruptTimeout : 0;
                 break;
             case Icr:
                 interrupts &= ~(uint)value;
+                looksEmpty = ((uint)value & ~interruptMask & (InterruptReceive | InterruptTimeout)) != 0;
                 break;
             case Dmacr:
                 dma = (uint)value & 7;
@@ -231,16 +245,24 @@ public struct VirtualPl011
         int taken = outputCount < destination.Length ? outputCount : destination.Length;
         for (int i = 0; i < taken; i++)
         {
-            destination[i] = output[i];
+            destination[i] = output[outputStart];
+            outputStart = (outputStart + 1) % OutputCapacity;
         }
 
-        for (int i = taken; i < outputCount; i++)
-        {
-            output[i - taken] = output[i];
-        }
-
+        bool wasAbove = outputCount > TransmitTrigger;
         outputCount -= taken;
+        interrupts |= wasAbove && outputCount <= TransmitTrigger ? InterruptTransmit : 0;
         return taken;
+    }
+
+    private uint ReadFlags()
+    {
+        bool isEmpty = inputCount == 0 || looksEmpty;
+        looksEmpty = false;
+        return FrModem
+            | (outputCount == OutputCapacity ? FrTransmitFull : FrTransmitEmpty)
+            | (isEmpty ? FrReceiveEmpty : 0)
+            | (inputCount >= ((lineControl & LcrHFifoEnable) != 0 ? FifoDepth : 1) ? FrReceiveFull : 0);
     }
 
     private static uint ReadIdentification(uint offset)
@@ -277,10 +299,9 @@ public struct VirtualPl011
 
     private bool WriteData(byte value)
     {
-        // The transmit FIFO passes its trigger level at once, as everything in it is sent at once.
-        interrupts |= InterruptTransmit;
         if ((control & CrLoopback) != 0)
         {
+            interrupts |= InterruptTransmit;
             Receive(value);
             return false;
         }
@@ -291,9 +312,12 @@ public struct VirtualPl011
             return true;
         }
 
-        output[outputCount] = value;
+        output[(outputStart + outputCount) % OutputCapacity] = value;
         outputCount++;
-        return value == (byte)'\n' || outputCount == OutputCapacity;
+
+        // Below the trigger level the FIFO has passed it at once, as what is in it counts as sent.
+        interrupts = outputCount <= TransmitTrigger ? interrupts | InterruptTransmit : interrupts & ~InterruptTransmit;
+        return outputCount is 1 or OutputCapacity / 2 or OutputCapacity;
     }
 
     private void Receive(byte value)
@@ -321,7 +345,7 @@ public struct VirtualPl011
     }
 
     [InlineArray(OutputCapacity)]
-    private struct OutputBatch
+    private struct OutputRing
     {
         private byte first;
     }

@@ -165,7 +165,7 @@ internal sealed class TableModel(
         UnreadUpdate = entry;
     }
 
-    /// <summary>Software reads an entry: it must be one. Most events are reads, and most of them of one table.</summary>
+    /// <summary>Software reads an entry: it must be one. Most events are reads, mostly of one table.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Read(int pe, ulong entry)
     {

@@ -130,6 +130,11 @@ internal static unsafe class GuestLoader
         entry = start + FlatImageOffset;
         ramdiskStart = start + Math.Min(memoryBytes / 2, MostRamdiskOffset);
         deviceTree = AlignUp(ramdiskStart + ramdiskBytes);
+        if (kernel.IsEmpty)
+        {
+            return VmError.BadKernel;
+        }
+
         LinuxImageError error = LinuxImage.Read(kernel, out LinuxImage image);
         if (error is LinuxImageError.NotAnImage or LinuxImageError.TooShort)
         {

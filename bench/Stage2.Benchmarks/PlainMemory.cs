@@ -71,8 +71,6 @@ internal readonly struct PlainMachine(PlainMemory memory) : IStage2Machine
 
     public BreakBeforeMakeSupport BreakBeforeMakeSupport => BreakBeforeMakeSupport.Level0;
 
-    public uint DataCacheLineBytes => 64;
-
     public ulong ReadEntry(Pa entry) => memory.Entry(entry);
 
     public void WriteEntry(Pa entry, ulong value) => memory.Entry(entry) = value;
@@ -122,8 +120,6 @@ internal readonly struct PlainMachine(PlainMemory memory) : IStage2Machine
     public void InvalidateVmid(Vmid vmid) => memory.Note();
 
     public void CleanInvalidateToPoC(Pa start, ulong bytes) => memory.Note();
-
-    public void CleanToPoC(Pa start, ulong bytes) => memory.Note();
 
     public void InvalidateInstructionCache(Pa start, ulong bytes) => memory.Note();
 }

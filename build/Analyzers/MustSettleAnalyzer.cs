@@ -8,9 +8,10 @@ using Microsoft.CodeAnalysis.Operations;
 namespace Quietus.Analyzers;
 
 /// <summary>
-/// QT0001: a value whose type carries <c>[MustSettle]</c> is an obligation, such as the TLB invalidation that an unmap
-/// still owes. To drop it (as a statement, into <c>_</c>, or into a local that nothing but its own properties reads) is
-/// an error.
+/// QT0001: a value whose type carries <c>[MustSettle]</c> is an obligation, such as the TLB invalidation that a change
+/// of permissions still owes; and so is a value of a type named <c>…Result</c>, which says whether a lower layer did
+/// what it was asked. To drop one (as a statement, into <c>_</c>, or into a local that nothing but its own properties
+/// reads) is an error.
 /// </summary>
 [DiagnosticAnalyzer(LanguageNames.CSharp)]
 public sealed class MustSettleAnalyzer : DiagnosticAnalyzer
@@ -20,8 +21,8 @@ public sealed class MustSettleAnalyzer : DiagnosticAnalyzer
     /// <summary>The rule.</summary>
     public static readonly DiagnosticDescriptor Rule = new(
         "QT0001",
-        "A debt must be settled or passed on",
-        "The {0} is dropped: settle it, or hand it to the caller",
+        "A debt must be settled, a result looked at, or passed on",
+        "The {0} is dropped: act on it, or hand it to the caller",
         "Quietus",
         DiagnosticSeverity.Error,
         isEnabledByDefault: true);
@@ -108,11 +109,12 @@ public sealed class MustSettleAnalyzer : DiagnosticAnalyzer
     private static bool IsLookedAt(ILocalReferenceOperation reference) =>
         reference.Parent is IPropertyReferenceOperation or IFieldReferenceOperation;
 
-    /// <summary>Whether the type carries the attribute, or is a tuple in which one does.</summary>
+    /// <summary>Whether the type carries the attribute, is a result, or is a tuple in which one is.</summary>
     private static bool MustSettle(ITypeSymbol? type) =>
         type is INamedTypeSymbol { IsTupleType: true } tuple
             ? tuple.TupleElements.Any(element => MustSettle(element.Type))
-            : type is not null && type.GetAttributes().Any(a => a.AttributeClass?.Name == AttributeName);
+            : type is not null && (type.Name.EndsWith("Result", System.StringComparison.Ordinal)
+                || type.GetAttributes().Any(a => a.AttributeClass?.Name == AttributeName));
 
     private static void Report(System.Action<Diagnostic> report, IOperation where, ITypeSymbol? type = null)
     {

@@ -1,5 +1,5 @@
 using System;
-using Quietus.Hypervisor.Monitor;
+using Quietus.Wire;
 
 namespace Quietus.KvmProbe;
 

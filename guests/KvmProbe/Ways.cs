@@ -1,8 +1,8 @@
 using System;
 using System.Runtime.InteropServices;
-using Quietus.Hypervisor.Monitor;
 using Quietus.KvmProbe.Kvm;
 using Quietus.KvmProbe.Linux;
+using Quietus.Wire;
 
 namespace Quietus.KvmProbe;
 
@@ -157,12 +157,12 @@ internal static class Ways
     {
         Span<byte> buffer = stackalloc byte[MostLine];
         LineBuilder line = Output.Begin(buffer, "row"u8);
-        line.Field("way"u8, way);
-        line.Field("mapped_pages_4k"u8, (options.FillBytes - hugeBytes) / Options.PageBytes);
-        line.Field("mapped_blocks_2m"u8, hugeBytes / Options.BlockBytes);
-        line.Field("instructions"u8, cost.Instructions);
-        line.Field("virtual_ns"u8, cost.Nanoseconds);
-        line.Field("freed_bytes"u8, freedBytes);
+        line.Field(DeathFields.Way, way);
+        line.Field(DeathFields.MappedPages4K, (options.FillBytes - hugeBytes) / Options.PageBytes);
+        line.Field(DeathFields.MappedBlocks2M, hugeBytes / Options.BlockBytes);
+        line.Field(DeathFields.Instructions, cost.Instructions);
+        line.Field(DeathFields.VirtualNanoseconds, cost.Nanoseconds);
+        line.Field(DeathFields.FreedBytes, freedBytes);
         Output.End(ref line);
     }
 }

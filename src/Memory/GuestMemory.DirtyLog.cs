@@ -44,9 +44,10 @@ public partial struct GuestMemory<TFormat, TMachine>
         slot.IsLogged = true;
         slot.OrdinaryLeaf = 0;
         var cursor = new RangeCursor(slot.Start, slot.Bytes);
-        MaintenanceDebt debt = _table.WriteProtect(ref machine, ref cursor, PartialBlock.TakeWhole);
+        Stage2Result result = _table.WriteProtect(
+            ref machine, ref cursor, PartialBlock.TakeWhole, out MaintenanceDebt debt);
         _table.Settle(ref machine, ref debt);
-        return FromStage2(cursor.Result);
+        return FromStage2(result);
     }
 
     /// <summary>
@@ -82,7 +83,7 @@ public partial struct GuestMemory<TFormat, TMachine>
             return MemoryResult.BadArgument;
         }
 
-        MaintenanceDebt owed = MaintenanceDebt.None;
+        MaintenanceDebt owed = default;
         MemoryResult result = MemoryResult.Ok;
         for (int word = 0; word < words; word++)
         {
@@ -97,9 +98,10 @@ public partial struct GuestMemory<TFormat, TMachine>
             ulong start = (ulong)word << (6 + TFormat.GranuleShift);
             ulong bytes = Smaller(64UL << TFormat.GranuleShift, slot.Bytes - start);
             var cursor = new RangeCursor(slot.Start + start, bytes);
-            MaintenanceDebt debt = _table.WriteProtect(ref machine, ref cursor, PartialBlock.TakeWhole);
-            PageTable<TFormat, TMachine>.Merge(ref machine, ref owed, ref debt);
-            result = cursor.Result == Stage2Result.Done ? result : FromStage2(cursor.Result);
+            Stage2Result protectedWord = _table.WriteProtect(
+                ref machine, ref cursor, PartialBlock.TakeWhole, out MaintenanceDebt debt);
+            owed.Add(in debt);
+            result = protectedWord == Stage2Result.Done ? result : FromStage2(protectedWord);
         }
 
         _table.Settle(ref machine, ref owed);

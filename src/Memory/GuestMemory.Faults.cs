@@ -255,15 +255,6 @@ public partial struct GuestMemory<TFormat, TMachine>
         return isBlock ? Stage2Geometry.LevelBytes<TFormat>(level) : GranuleBytes;
     }
 
-    /// <summary>Ends a fault without mapping anything; a pool page goes back.</summary>
-    public readonly void AbandonFault(ref TMachine machine, ref FaultTicket ticket)
-    {
-        if (Exists)
-        {
-            GiveBack(ref machine, ref ticket);
-        }
-    }
-
     /// <summary>A fault on an address that has a leaf: it lacks the access flag or a permission, or nothing.</summary>
     private FaultResult PrepareMapped(
         ref TMachine machine, ref MemorySlot slot, in Translation now, in FaultTicket ticket)
@@ -397,9 +388,10 @@ public partial struct GuestMemory<TFormat, TMachine>
     private FaultResult Permit(ref TMachine machine, Ipa start, int level, LeafAttributes permissions)
     {
         var cursor = new RangeCursor(start, Stage2Geometry.LevelBytes<TFormat>(level));
-        MaintenanceDebt debt = _table.ChangePermissions(ref machine, ref cursor, permissions, PartialBlock.TakeWhole);
+        Stage2Result result = _table.ChangePermissions(
+            ref machine, ref cursor, permissions, PartialBlock.TakeWhole, out MaintenanceDebt debt);
         _table.Settle(ref machine, ref debt);
-        return FromStage2ForFault(cursor.Result);
+        return FromStage2ForFault(result);
     }
 
     /// <summary>Patch 6's retry: a table becomes a block, and the small pages go by the policy.</summary>

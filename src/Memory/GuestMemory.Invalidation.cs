@@ -33,12 +33,13 @@ public partial struct GuestMemory<TFormat, TMachine>
             result = ContinueInvalidation(ref machine, in range, ref cursor);
         }
 
-        if (result is MemoryResult.Ok or MemoryResult.Defect)
+        if (result is not (MemoryResult.Ok or MemoryResult.Defect))
         {
-            EndInvalidation();
+            return result;
         }
 
-        return result;
+        MemoryResult ended = EndInvalidation();
+        return result == MemoryResult.Ok ? ended : result;
     }
 
     /// <summary>
@@ -52,15 +53,16 @@ public partial struct GuestMemory<TFormat, TMachine>
         ref TMachine machine, in NotifierRange range, ref InvalidationCursor cursor)
     {
         MemoryResult check = Check(in range);
-        if (check == MemoryResult.Ok)
+        for (int i = 0; i < _slots.End && check == MemoryResult.Ok; i++)
         {
             // Blocks that straddle an edge are split before anything is unmapped: only this can run out of memory.
-            check = SplitAt(ref machine, range.Start);
-        }
-
-        if (check == MemoryResult.Ok && range.End < Geometry.IpaLimit)
-        {
-            check = SplitAt(ref machine, range.End);
+            ref MemorySlot slot = ref _slots[i];
+            Ipa from = new(Larger(range.Start.Value, slot.First));
+            Ipa to = new(Smaller(range.End.Value, slot.First + slot.Bytes));
+            if (slot.Exists && from < to)
+            {
+                check = FromStage2(_table.Isolate(ref machine, from, to, PartialOf(in slot)));
+            }
         }
 
         if (check != MemoryResult.Ok)
@@ -98,8 +100,7 @@ public partial struct GuestMemory<TFormat, TMachine>
             if (slot.Exists && from < to)
             {
                 var next = new Ipa(from);
-                PartialBlock partial = TakesWholeBlocks(in slot) ? PartialBlock.TakeWhole : PartialBlock.Split;
-                result = UnmapSpan(ref machine, ref next, new Ipa(to), flags, partial, !range.MayBlock);
+                result = UnmapSpan(ref machine, ref next, new Ipa(to), flags, PartialOf(in slot), !range.MayBlock);
                 cursor.Next = next.Value;
                 if (result != MemoryResult.Ok)
                 {
@@ -135,10 +136,11 @@ public partial struct GuestMemory<TFormat, TMachine>
         }
 
         var cursor = new RangeCursor(start, bytes);
-        MaintenanceDebt debt = _table.Age(ref machine, ref cursor, out young);
+        Stage2Result result = _table.Age(ref machine, ref cursor, out MaintenanceDebt debt);
+        young = debt.OwesInvalidation;
         debt.Waive(DebtWaiver.AgeMayLag);
         _table.Settle(ref machine, ref debt);
-        return FromStage2(cursor.Result);
+        return FromStage2(result);
     }
 
     /// <summary>Whether any leaf of a range is marked accessed; changes nothing.</summary>
@@ -151,8 +153,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         }
 
         var cursor = new RangeCursor(start, bytes);
-        young = _table.IsYoung(ref machine, ref cursor);
-        return FromStage2(cursor.Result);
+        return FromStage2(_table.IsYoung(ref machine, ref cursor, out young));
     }
 
     /// <summary>
@@ -164,18 +165,12 @@ public partial struct GuestMemory<TFormat, TMachine>
         uint budget = isBounded ? BatchEntries : RangeCursor.Unlimited;
         var cursor = new RangeCursor(next, end - next, budget);
         var sink = new FreeingSink<TFormat, TMachine>(machine);
-        if (PolicyRules.RangeStyleOf(_policy) == RangeStyle.Eager)
-        {
-            _table.UnmapEager(ref machine, ref cursor, flags, partial, ref sink);
-        }
-        else
-        {
-            _table.UnmapSettled(ref machine, ref cursor, flags, partial, ref sink);
-        }
-
+        Stage2Result result = PolicyRules.RangeStyleOf(_policy) == RangeStyle.Eager
+            ? _table.UnmapEager(ref machine, ref cursor, flags, partial, ref sink)
+            : _table.Unmap(ref machine, ref cursor, flags, partial, ref sink);
         machine.Pool.ReturnEmptied(ref machine.Frames);
         next = cursor.Next;
-        return FromStage2(cursor.Result);
+        return FromStage2(result);
     }
 
     private MemoryResult Check(in NotifierRange range)
@@ -219,32 +214,10 @@ public partial struct GuestMemory<TFormat, TMachine>
     /// Linux 5.5 clears a block whole when the range covers a part, and lets the rest fault in again. That keeps
     /// the contents only where a host holds the pages; a block out of the pool would lose the rest.
     /// </summary>
-    private readonly bool TakesWholeBlocks(in MemorySlot slot) =>
-        slot.Slot.Backing == SlotBacking.Host && PolicyRules.RangeStyleOf(_policy) == RangeStyle.Eager;
-
-    /// <summary>Splits the block that straddles an address, if there is one and it is to be split.</summary>
-    private MemoryResult SplitAt(ref TMachine machine, Ipa edge)
-    {
-        if (edge.IsAlignedTo(Stage2Geometry.LevelBytes<TFormat>(1)))
-        {
-            return MemoryResult.Ok;
-        }
-
-        int number = _slots.Find(edge);
-        if (number == SlotTable.None || TakesWholeBlocks(in _slots[number]))
-        {
-            return MemoryResult.Ok;
-        }
-
-        Translation there = _table.Translate(ref machine, edge);
-        if (!there.IsMapped || there.Level == PageLevel
-            || edge.IsAlignedTo(Stage2Geometry.LevelBytes<TFormat>(there.Level)))
-        {
-            return MemoryResult.Ok;
-        }
-
-        return FromStage2(_table.SplitBlock(ref machine, edge, PageLevel));
-    }
+    private readonly PartialBlock PartialOf(in MemorySlot slot) =>
+        slot.Slot.Backing == SlotBacking.Host && PolicyRules.RangeStyleOf(_policy) == RangeStyle.Eager
+            ? PartialBlock.TakeWhole
+            : PartialBlock.Split;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ulong Larger(ulong a, ulong b) => a > b ? a : b;

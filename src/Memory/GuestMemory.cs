@@ -176,9 +176,6 @@ public partial struct GuestMemory<TFormat, TMachine>
         return exists;
     }
 
-    /// <summary>The number of the slot that holds an address, or <see cref="SlotTable.None"/>.</summary>
-    public int FindSlot(Ipa ipa) => _slots.Find(ipa);
-
     /// <summary>What the table says about an address: for the monitor, the fault path and tests.</summary>
     public Translation Translate(ref TMachine machine, Ipa ipa) =>
         Exists && ipa < Geometry.IpaLimit ? _table.Translate(ref machine, ipa) : default;

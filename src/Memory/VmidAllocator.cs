@@ -37,9 +37,6 @@ public interface IVmidInvalidation
 public struct VmidLease
 {
     internal ulong Tag;
-
-    /// <summary>Whether a number was ever given.</summary>
-    public readonly bool IsHeld => Tag != 0;
 }
 
 /// <summary>
@@ -147,15 +144,12 @@ public struct VmidAllocator
     }
 
     /// <summary>Says that PE <paramref name="pe"/> no longer has a guest's VTTBR_EL2 loaded.</summary>
-    public VmidResult Leave(int pe)
+    public readonly void Leave(int pe)
     {
-        if ((uint)pe >= (uint)_active.Count)
+        if ((uint)pe < (uint)_active.Count)
         {
-            return VmidResult.BadArgument;
+            Volatile.Write(ref _active[pe], Parked);
         }
-
-        Volatile.Write(ref _active[pe], Parked);
-        return VmidResult.Ok;
     }
 
     /// <summary>

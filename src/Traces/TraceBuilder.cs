@@ -218,7 +218,9 @@ internal sealed class TraceBuilder(TraceCounts counts)
                 _ipaIsProbed |= isProbe;
                 ulong level = isProbe ? Number(in line, "level"u8, what) : 0;
                 bool namesLeaf = isProbe && level <= LastLevel;
-                thread.BytesToClean = namesLeaf ? Stage2Geometry.LevelBytes<Arm4K>((int)level) : thread.BytesToClean;
+                thread.BytesToClean = namesLeaf
+                    ? Stage2Geometry.LevelBytes<Arm<Granule4K>>((int)level)
+                    : thread.BytesToClean;
                 cause.LeafTlbi += namesLeaf || !isProbe ? 1 : 0;
                 cause.TableTlbi += namesLeaf || !isProbe ? 0 : 1;
                 break;

@@ -4,7 +4,7 @@ using Xunit;
 
 namespace Quietus.Analyzers.Tests;
 
-/// <summary>QT0001: each way to drop a debt, beside the same code that does not.</summary>
+/// <summary>QT0001: each way to drop a debt or a result, beside the same code that does not.</summary>
 public class MustSettleTests
 {
     private const string Declarations = """
@@ -13,13 +13,14 @@ public class MustSettleTests
         class MustSettleAttribute : Attribute;
         [MustSettle]
         struct Debt { public int Pages; public Debt Add(Debt other) => other; }
-        struct Result;
+        enum MapResult { Done, OutOfTables }
         static class Engine
         {
             public static Debt Unmap() => default;
-            public static Result Map() => default;
+            public static MapResult Map() => default;
+            public static bool TryMap(out MapResult result) { result = default; return true; }
             public static bool TryUnmap(out Debt debt) { debt = default; return true; }
-            public static (Result Result, Debt Debt) Replace() => default;
+            public static (int Pages, Debt Debt) Replace() => default;
             public static void Settle(in Debt debt) { }
         }
 
@@ -27,9 +28,13 @@ public class MustSettleTests
 
     [Theory]
     [InlineData("Engine.Unmap(); // bad")]
-    [InlineData("Engine.Map();")]
+    [InlineData("Engine.Map(); // bad")]
     [InlineData("_ = Engine.Unmap(); // bad")]
-    [InlineData("_ = Engine.Map();")]
+    [InlineData("_ = Engine.Map(); // bad")]
+    [InlineData("MapResult result = Engine.Map(); // bad")]
+    [InlineData("MapResult result = Engine.Map(); if (result == MapResult.Done) return;")]
+    [InlineData("if (Engine.Map() != MapResult.Done) return;")]
+    [InlineData("Engine.TryMap(out _); // bad")]
     [InlineData("Debt debt = Engine.Unmap(); // bad")]
     [InlineData("Debt debt = Engine.Unmap(); Engine.Settle(debt);")]
     [InlineData("Debt debt = Engine.Unmap(); // bad\n if (debt.Pages == 0) return;")]

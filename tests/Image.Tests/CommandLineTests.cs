@@ -74,6 +74,50 @@ public sealed class CommandLineTests
         output.ShouldContain("filler: 64 MB");
     }
 
+    /// <summary>
+    /// A kernel without any header, with a RAM disk that is no archive: it prints, looks for flash, virtio and its
+    /// device tree where QEMU's virt has them, and powers off.
+    /// </summary>
+    [Fact]
+    public async Task Run_starts_a_flat_image_as_QEMU_would()
+    {
+        // Each byte of "flat: hello" to [0x9000000]; if [0] == 0, [0xa000e00] == "virt", [0xa000e08] == 0 and
+        // [x0] == d00dfeed: "flat: good", too; x0 = 0x84000008; hvc #0
+        byte[] program = Convert.FromHexString(
+            "F30300AAA1040058620300104314403863000034230000B9FDFFFF17020080D2430040B9E2030058440040B9450840B9"
+            + "060300189F00066B810100546501003543010035630240B9660200187F00066BC1000054620100504314403863000034"
+            + "230000B9FDFFFF1700020058020000D4FEFFFF17666C61743A2068656C6C6F0D0A00666C61743A20676F6F640D0A0000"
+            + "76697274D00DFEED0000000900000000000E000A000000000800008400000000");
+        string folder = Directory.CreateTempSubdirectory("quietus-flat-").FullName;
+        try
+        {
+            string kernel = Path.Combine(folder, "flat");
+            string ramdisk = Path.Combine(folder, "ramdisk");
+            await File.WriteAllBytesAsync(kernel, program, TestMachine.Cancellation);
+            await File.WriteAllTextAsync(ramdisk, "no archive", TestMachine.Cancellation);
+            string[] run = ["run", "--kernel", kernel, "--memory", "64M", "--timeout", "120"];
+            (int code, string output, string errors) = await RunAsync(
+                null, string.Empty, [.. run, "--initrd", ramdisk]);
+            code.ShouldBe(0, errors);
+            output.ShouldBe("flat: hello\r\nflat: good\r\n");
+            errors.ShouldContain("flat image at 0x40080000");
+
+            // A Linux Image for pages of 16 KB, which a Cortex-A72 does not have.
+            byte[] image = new byte[4096];
+            image[16 + 2] = 1;
+            image[24] = 2 << 1;
+            "ARM\x64"u8.CopyTo(image.AsSpan(56));
+            await File.WriteAllBytesAsync(kernel, image, TestMachine.Cancellation);
+            (code, _, errors) = await RunAsync(null, string.Empty, run);
+            code.ShouldNotBe(0);
+            errors.ShouldContain("page size");
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     [Fact]
     public async Task Run_gives_Linux_what_is_typed()
     {

@@ -14,8 +14,8 @@ public sealed class HostileGuestTests
 {
     private static readonly string[] _tests =
     [
-        "badhvc", "psci", "smc", "sysregs", "mmio", "outside", "idregs", "zero", "sgi", "setway", "wfx", "selfmod",
-        "uncached",
+        "badhvc", "psci", "smc", "mmio", "outside", "idregs", "zero", "sgi", "setway", "wfx", "selfmod", "uncached",
+        "timers",
     ];
 
     public static TheoryData<string, string> Tests()
@@ -56,6 +56,20 @@ public sealed class HostileGuestTests
         TestVm vm = await machine.RunAsync("test=aarch32 then=off", cpus: 2);
         (await vm.StoppedWellAsync()).ShouldBeOneOf(
             "guest power-off", "the guest entered AArch32 state, which it was told not to have");
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    /// <summary>
+    /// QEMU 7.2 went round for ever in its main loop when the virtual timer's deadline and CNTVOFF_EL2 wrapped.
+    /// </summary>
+    [Fact]
+    public async Task A_guest_that_parks_its_timers_does_not_silence_the_monitor()
+    {
+        await using TestMachine machine = await TestMachine.BootAsync("cortex-a72", cores: 2);
+        TestVm vm = await machine.RunAsync("test=timers then=wait");
+        await vm.PassedAsync();
+        (await machine.AskAsync("list")).Number("count").ShouldBe(1);
+        await vm.KillAsync();
         await machine.ShouldBeUnharmedAsync();
     }
 

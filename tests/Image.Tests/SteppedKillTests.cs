@@ -206,7 +206,7 @@ public sealed class SteppedKillTests(ITestOutputHelper output)
         {
             Name = GuestPayload.Linux,
             Description = "a header, and bytes",
-            Kernel = image,
+            Kernel = KernelImage.Check(image),
             Initrd = ramdisk,
             LeastMemory = Victim,
         };

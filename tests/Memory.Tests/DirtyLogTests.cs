@@ -10,14 +10,14 @@ namespace Quietus.Memory.Tests;
 public class DirtyLogTests
 {
     private const ulong Mb = 1UL << 20;
-    private const ulong Base = Vm<Arm4K>.RamStart;
+    private const ulong Base = Vm<Arm<Granule4K>>.RamStart;
 
     [Theory]
     [InlineData(PageSizing.Pages)]
     [InlineData(PageSizing.Auto)]
     public void Exactly_the_pages_written_since_the_last_call_are_reported(PageSizing sizing)
     {
-        var vm = new Vm<Arm4K>(new World(8), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(8), MaintenancePolicy.Fate);
         int slot = vm.AddRam(4 * Mb, sizing);
         vm.Dirty(Base, 4 * Mb);
         var log = new Pinned<ulong>(16);
@@ -41,7 +41,7 @@ public class DirtyLogTests
     [Fact]
     public void A_page_first_mapped_by_a_read_is_dirty_only_once_it_is_written()
     {
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.Fate);
         int slot = vm.AddRam(2 * Mb, PageSizing.Auto);
         vm.Memory.StartDirtyLog(ref vm.Machine, slot, new Pinned<ulong>(8).Array).ShouldBe(MemoryResult.Ok);
         vm.Fault(Base, AccessKind.Read).ShouldBe(FaultResult.Mapped);
@@ -56,7 +56,7 @@ public class DirtyLogTests
     [Fact]
     public void Protection_is_settled_before_the_log_is_handed_out()
     {
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.Fate);
         int slot = vm.AddRam(2 * Mb);
         vm.Dirty(Base, 2 * Mb);
         vm.World.Counts = new Counts();
@@ -73,7 +73,7 @@ public class DirtyLogTests
     [Fact]
     public void Logs_that_are_too_small_twice_started_or_not_there_are_refused()
     {
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.Fate);
         int slot = vm.AddRam(2 * Mb);
         UnmanagedArray<ulong> log = new Pinned<ulong>(8).Array;
         ulong[] out8 = new ulong[8];
@@ -87,15 +87,15 @@ public class DirtyLogTests
         vm.Memory.GetAndClearDirtyLog(ref vm.Machine, 99, out8).ShouldBe(MemoryResult.NoSuchSlot);
         vm.Memory.StopDirtyLog(99).ShouldBe(MemoryResult.NoSuchSlot);
         vm.Memory.StopDirtyLog(slot).ShouldBe(MemoryResult.Ok);
-        GuestMemory<Arm4K, TestMachine>.DirtyLogWords(4096).ShouldBe(1UL);
-        GuestMemory<Arm4K, TestMachine>.DirtyLogWords(65 * 4096).ShouldBe(2UL);
+        GuestMemory<Arm<Granule4K>, TestMachine>.DirtyLogWords(4096).ShouldBe(1UL);
+        GuestMemory<Arm<Granule4K>, TestMachine>.DirtyLogWords(65 * 4096).ShouldBe(2UL);
     }
 
     [Fact]
     public void A_split_that_logging_needs_and_cannot_have_is_out_of_memory_and_changes_nothing()
     {
         var world = new World(2);
-        var vm = new Vm<Arm4K>(world, MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate);
         int slot = vm.AddRam(2 * Mb, PageSizing.Auto);
         vm.AddRam(4 * Mb, PageSizing.Pages, Base + (4 * Mb));
         vm.Fault(Base).ShouldBe(FaultResult.Mapped);
@@ -111,17 +111,17 @@ public class DirtyLogTests
         Dirty(vm, slot).ShouldBeEmpty();
     }
 
-    private static void Touch(Vm<Arm4K> vm, ulong page)
+    private static void Touch(Vm<Arm<Granule4K>> vm, ulong page)
     {
         ulong ipa = Base + (page * 4096);
         vm.Fault(ipa).ShouldBe(FaultResult.Mapped);
         vm.Write(ipa, page);
     }
 
-    private static int[] Dirty(Vm<Arm4K> vm, int slot)
+    private static int[] Dirty(Vm<Arm<Granule4K>> vm, int slot)
     {
         vm.Memory.TryGetSlot(slot, out MemorySlot info).ShouldBeTrue();
-        ulong[] words = new ulong[GuestMemory<Arm4K, TestMachine>.DirtyLogWords(info.End - info.Start)];
+        ulong[] words = new ulong[GuestMemory<Arm<Granule4K>, TestMachine>.DirtyLogWords(info.End - info.Start)];
         vm.Memory.GetAndClearDirtyLog(ref vm.Machine, slot, words).ShouldBe(MemoryResult.Ok);
         return [.. Enumerable.Range(0, words.Length * 64).Where(page => (words[page / 64] >> (page % 64) & 1) != 0)];
     }

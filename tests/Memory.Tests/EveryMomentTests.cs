@@ -12,7 +12,7 @@ namespace Quietus.Memory.Tests;
 /// </summary>
 public class EveryMomentTests
 {
-    private const ulong Base = Vm<Arm4K>.RamStart;
+    private const ulong Base = Vm<Arm<Granule4K>>.RamStart;
     private const ulong Mb = 1 << 20;
     private const int Chunks = 14;
 
@@ -25,7 +25,7 @@ public class EveryMomentTests
     {
         int calls = 0;
         var whole = new World(Chunks) { HasForcedWriteBack = forcedWriteBack, OnCall = () => calls++ };
-        Live(new Vm<Arm4K>(whole, MaintenancePolicy.Fate));
+        Live(new Vm<Arm<Granule4K>>(whole, MaintenancePolicy.Fate));
         calls.ShouldBeGreaterThan(500);
 
         // Filling a table is a thousand calls that look alike: every moment there, then every 29th.
@@ -41,10 +41,10 @@ public class EveryMomentTests
                     throw new Killed();
                 }
             };
-            Vm<Arm4K>? vm = null;
+            Vm<Arm<Granule4K>>? vm = null;
             try
             {
-                vm = new Vm<Arm4K>(world, MaintenancePolicy.Fate);
+                vm = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate);
                 Live(vm);
             }
             catch (Killed)
@@ -57,7 +57,7 @@ public class EveryMomentTests
             {
                 vm.Release();
                 EverythingIsBack(world);
-                Live(new Vm<Arm4K>(world, MaintenancePolicy.Fate)).ShouldBeTrue();
+                Live(new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate)).ShouldBeTrue();
             }
         }
     }
@@ -68,13 +68,13 @@ public class EveryMomentTests
         for (int chunks = 1; chunks <= Chunks; chunks++)
         {
             var world = new World(chunks);
-            var vm = new Vm<Arm4K>(world, MaintenancePolicy.Fate);
+            var vm = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate);
             vm.Created.ShouldBe(MemoryResult.Ok);
             bool lived = Live(vm);
             lived.ShouldBe(chunks >= Needed(), $"{chunks} chunks");
             vm.Release();
             EverythingIsBack(world);
-            var next = new Vm<Arm4K>(world, MaintenancePolicy.Fate);
+            var next = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate);
             next.AddRam(2 * Mb);
             next.Fault(Base).ShouldBe(FaultResult.Mapped);
             next.Read(Base).ShouldBe(0UL);
@@ -90,7 +90,7 @@ public class EveryMomentTests
         for (int round = 0; round < 200; round++)
         {
             var world = new World(24);
-            var vm = new Vm<Arm4K>(world, MaintenancePolicy.Fate);
+            var vm = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate);
             vm.AddRam(40 * Mb, PageSizing.Blocks);
             var blocks = new List<ulong>();
             for (ulong at = 0; at < 20; at++)
@@ -149,7 +149,7 @@ public class EveryMomentTests
     }
 
     /// <summary>A life with everything in it; false when memory ran out on the way.</summary>
-    private static bool Live(Vm<Arm4K> vm)
+    private static bool Live(Vm<Arm<Granule4K>> vm)
     {
         int pages = vm.AddRam(4 * Mb);
         int blocks = vm.AddRam(8 * Mb, PageSizing.Blocks, Base + (16 * Mb));
@@ -172,7 +172,7 @@ public class EveryMomentTests
         return lived && vm.Memory.RemoveSlot(ref vm.Machine, blocks) == MemoryResult.Ok;
     }
 
-    private static bool Touch(Vm<Arm4K> vm, ulong ipa)
+    private static bool Touch(Vm<Arm<Granule4K>> vm, ulong ipa)
     {
         // The syndrome names a level for pages; of a block nothing is known.
         FaultResult result = vm.Fault(ipa, AccessKind.Write, ipa < Base + (16 * Mb) ? 3 : -1);
@@ -196,7 +196,7 @@ public class EveryMomentTests
     {
         for (int chunks = 1; ; chunks++)
         {
-            if (Live(new Vm<Arm4K>(new World(chunks), MaintenancePolicy.Fate)))
+            if (Live(new Vm<Arm<Granule4K>>(new World(chunks), MaintenancePolicy.Fate)))
             {
                 chunks.ShouldBeInRange(5, 7);
                 return chunks;
@@ -204,7 +204,7 @@ public class EveryMomentTests
         }
     }
 
-    private static void EveryChunkHasItsPlace(World world, Vm<Arm4K> vm)
+    private static void EveryChunkHasItsPlace(World world, Vm<Arm<Granule4K>> vm)
     {
         PoolAudit pool = world.Pool.Audit();
         PoolAudit own = world.Pool.Audit(in vm.Frames);

@@ -11,7 +11,7 @@ namespace Quietus.Memory.Tests;
 public class FaultRaceTests
 {
     private const ulong Mb = 1UL << 20;
-    private const ulong Base = Vm<Arm4K>.RamStart;
+    private const ulong Base = Vm<Arm<Granule4K>>.RamStart;
     private const ulong HostBase = 0x1000_0000;
     private const ulong HostPage = 0x9_0000_0000;
 
@@ -22,7 +22,7 @@ public class FaultRaceTests
     [InlineData(1UL, 6UL, FaultResult.Retry)]
     public void A_hosts_block_waits_for_an_invalidation_of_any_part_of_it(ulong from, ulong to, FaultResult expected)
     {
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.Fate);
         vm.AddHost(8 * Mb, HostBase, PageFate.FileBacked);
         FaultTicket ticket = LookUp(vm, HostBase + 0x3000, 2);
         NotifierRange range = Host(HostBase + (from * Mb), HostBase + (to * Mb));
@@ -36,7 +36,7 @@ public class FaultRaceTests
     public void A_page_of_a_hosts_block_waits_for_its_own_range_only()
     {
         // While writes are logged a block is mapped by its page, and the page is all that counts.
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.Fate);
         int slot = vm.AddHost(4 * Mb, HostBase, PageFate.FileBacked);
         vm.Memory.StartDirtyLog(ref vm.Machine, slot, new Pinned<ulong>(16).Array).ShouldBe(MemoryResult.Ok);
         FaultTicket ticket = LookUp(vm, HostBase + 0x3000, 2);
@@ -50,7 +50,7 @@ public class FaultRaceTests
     public void A_gigabyte_of_a_hosts_waits_for_an_invalidation_of_one_page_in_it()
     {
         const ulong Gb = 1024 * Mb;
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.Fate);
         vm.AddHost(Gb, 4 * Gb, PageFate.FileBacked);
         FaultTicket ticket = LookUp(vm, 4 * Gb, 1);
         NotifierRange range = Host((5 * Gb) - 4096, 5 * Gb);
@@ -64,7 +64,7 @@ public class FaultRaceTests
     [Fact]
     public void A_hosts_block_with_levels_that_there_are_not_is_refused_and_not_retried()
     {
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.Fate);
         vm.AddHost(4 * Mb, HostBase, PageFate.FileBacked);
         NotifierRange range = Host(HostBase + Mb, HostBase + (2 * Mb));
         Begin(vm, in range);
@@ -78,7 +78,7 @@ public class FaultRaceTests
     [Fact]
     public void A_block_of_the_pools_waits_for_an_invalidation_of_any_part_of_it_and_goes_back()
     {
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.Fate);
         vm.AddRam(4 * Mb, PageSizing.Auto);
         vm.Memory.PrepareFault(ref vm.Machine, new Ipa(Base), AccessKind.Write, out FaultTicket ticket)
             .ShouldBe(FaultResult.Prepared);
@@ -98,7 +98,7 @@ public class FaultRaceTests
     {
         // Logging dissolved the second block and is over. A bounded invalidation ends in its middle and has split it
         // there, so that nothing can fail later; the first batch has not come that far.
-        var vm = new Vm<Arm4K>(new World(8), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(8), MaintenancePolicy.Fate);
         int slot = vm.AddRam(4 * Mb, PageSizing.Auto);
         vm.Dirty(Base, 4 * Mb);
         ulong second = Base + (2 * Mb);
@@ -131,7 +131,7 @@ public class FaultRaceTests
     [Fact]
     public void A_page_that_the_host_moves_drops_the_faults_that_looked_it_up_before()
     {
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.Fate);
         vm.AddHost(2 * Mb, HostBase, PageFate.StillMappedElsewhere);
         vm.HostFault(HostBase, HostPage, 3, AccessKind.Read, writable: false).ShouldBe(FaultResult.Mapped);
         vm.Memory.PrepareFault(ref vm.Machine, new Ipa(HostBase), AccessKind.Write, out FaultTicket ticket)
@@ -170,13 +170,13 @@ public class FaultRaceTests
     private static NotifierRange Pool(ulong start, ulong end) =>
         new(new Ipa(start), new Ipa(end), NotifierEvent.Unmap, true, PageFate.AnonymousLastMappingFreed);
 
-    private static void Begin(Vm<Arm4K> vm, in NotifierRange range)
+    private static void Begin(Vm<Arm<Granule4K>> vm, in NotifierRange range)
     {
         InvalidationCursor cursor = default;
         vm.Memory.BeginInvalidation(ref vm.Machine, in range, ref cursor).ShouldBe(MemoryResult.Ok);
     }
 
-    private static FaultTicket LookUp(Vm<Arm4K> vm, ulong ipa, int level)
+    private static FaultTicket LookUp(Vm<Arm<Granule4K>> vm, ulong ipa, int level)
     {
         vm.Memory.PrepareFault(ref vm.Machine, new Ipa(ipa), AccessKind.Write, out FaultTicket ticket)
             .ShouldBe(FaultResult.NeedsHostPage);
@@ -184,6 +184,6 @@ public class FaultRaceTests
         return ticket;
     }
 
-    private static FaultResult Commit(Vm<Arm4K> vm, ref FaultTicket ticket) =>
+    private static FaultResult Commit(Vm<Arm<Granule4K>> vm, ref FaultTicket ticket) =>
         vm.Memory.CommitFault(ref vm.Machine, ref ticket);
 }

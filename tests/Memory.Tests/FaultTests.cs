@@ -10,7 +10,7 @@ namespace Quietus.Memory.Tests;
 public class FaultTests
 {
     private const ulong Mb = 1UL << 20;
-    private const ulong Base = Vm<Arm4K>.RamStart;
+    private const ulong Base = Vm<Arm<Granule4K>>.RamStart;
     private const ulong HostBase = 0x1000_0000;
     private const ulong HostPage = 0x9_0000_0000;
 
@@ -20,7 +20,7 @@ public class FaultTests
     public void A_first_touch_maps_one_zeroed_page_and_cleans_it_to_the_poc_before_it_is_visible(bool startsZero)
     {
         var world = new World(4, startsZero);
-        var vm = new Vm<Arm4K>(world, MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate);
         vm.AddRam(4 * Mb);
         world.Counts = new Counts();
         world.Log = [];
@@ -50,7 +50,7 @@ public class FaultTests
     [Fact]
     public void The_level_in_the_syndrome_spares_a_walk_and_maps_the_same()
     {
-        var vm = new Vm<Arm4K>(new World(8), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(8), MaintenancePolicy.Fate);
         vm.AddRam(8 * Mb, PageSizing.Auto);
         vm.AddRam(2 * Mb, PageSizing.Pages, Base + (8 * Mb));
         vm.Fault(Base + (8 * Mb)).ShouldBe(FaultResult.Mapped);
@@ -74,7 +74,7 @@ public class FaultTests
     [InlineData(PageSizing.Auto, 2)]
     public void A_level_that_is_out_of_date_changes_nothing_and_the_guest_tries_again(PageSizing sizing, int level)
     {
-        var vm = new Vm<Arm4K>(new World(8), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(8), MaintenancePolicy.Fate);
         vm.AddRam(8 * Mb, sizing);
         vm.Fault(Base).ShouldBe(FaultResult.Mapped);
         vm.Write(Base, 77);
@@ -92,7 +92,7 @@ public class FaultTests
         var world = new World(4);
         for (int life = 0; life < 6; life++)
         {
-            var vm = new Vm<Arm4K>(world, (MaintenancePolicy)life);
+            var vm = new Vm<Arm<Granule4K>>(world, (MaintenancePolicy)life);
             vm.AddRam(4 * Mb, life % 2 == 0 ? PageSizing.Pages : PageSizing.Auto);
             for (ulong at = 0; at < 4 * Mb; at += 4096)
             {
@@ -112,7 +112,7 @@ public class FaultTests
     [Fact]
     public void Addresses_outside_every_slot_and_writes_to_read_only_slots_are_the_callers()
     {
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.Fate);
         vm.AddRam(2 * Mb);
         var flash = new SlotOptions(
             SlotBacking.Pool, PageSizing.Pages, MemoryType.NormalWriteBack, true, PageFate.AnonymousLastMappingFreed);
@@ -133,7 +133,7 @@ public class FaultTests
     [Fact]
     public void A_fault_on_a_mapped_page_changes_nothing()
     {
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.Fate);
         vm.AddRam(2 * Mb);
         vm.Fault(Base).ShouldBe(FaultResult.Mapped);
         vm.Write(Base, 7);
@@ -153,7 +153,7 @@ public class FaultTests
     [InlineData(PageSizing.Auto, 0, 1)]
     public void Sizing_decides_between_pages_and_blocks(PageSizing sizing, int pages, int blocks)
     {
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.Fate);
         vm.AddRam(4 * Mb, sizing);
         vm.Fault(Base + (3 * Mb) + 0x5000).ShouldBe(FaultResult.Mapped);
         vm.Memory.MappedPages.ShouldBe((ulong)pages);
@@ -165,7 +165,7 @@ public class FaultTests
     [Fact]
     public void Blocks_are_mapped_only_where_the_slot_holds_them_whole_and_no_page_is_there_yet()
     {
-        var vm = new Vm<Arm4K>(new World(6), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(6), MaintenancePolicy.Fate);
         vm.AddRam(5 * Mb, PageSizing.Blocks, Base + Mb);
         vm.Fault(Base + Mb).ShouldBe(FaultResult.Mapped);
         vm.Memory.MappedBlocks.ShouldBe(0UL);
@@ -184,7 +184,7 @@ public class FaultTests
     [InlineData(PageSizing.Blocks, FaultResult.OutOfMemory)]
     public void Without_a_whole_chunk_auto_falls_back_to_pages(PageSizing sizing, FaultResult expected)
     {
-        var vm = new Vm<Arm4K>(new World(2), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(2), MaintenancePolicy.Fate);
         vm.AddRam(4 * Mb, sizing);
         vm.Fault(Base).ShouldBe(FaultResult.Mapped);
         vm.Memory.MappedBlocks.ShouldBe(1UL);
@@ -196,7 +196,7 @@ public class FaultTests
     public void Running_out_of_memory_is_an_answer_that_leaves_everything_as_it_was()
     {
         var world = new World(1);
-        var vm = new Vm<Arm4K>(world, MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate);
         vm.AddRam(4 * Mb);
         ulong mapped = 0;
         FaultResult result;
@@ -225,7 +225,7 @@ public class FaultTests
         var world = new World(1);
         VmFrames hog = FramePoolTests.Adopt(world, 12);
         world.Pool.AllocateWhole(ref hog, out _, out _).ShouldBe(PoolResult.Ok);
-        var vm = new Vm<Arm4K>(world, MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate);
         vm.Created.ShouldBe(MemoryResult.OutOfMemory);
         vm.Memory.Exists.ShouldBeFalse();
         vm.Fault(Base).ShouldBe(FaultResult.NoMemory);
@@ -238,7 +238,7 @@ public class FaultTests
         bool dic, int icBytes)
     {
         var world = new World(4) { HasInstructionCacheCoherency = dic };
-        var vm = new Vm<Arm4K>(world, MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate);
         vm.AddRam(2 * Mb);
         vm.Fault(Base).ShouldBe(FaultResult.Mapped);
         world.Counts.IcBytes.ShouldBe(0);
@@ -256,7 +256,7 @@ public class FaultTests
     [Fact]
     public void The_access_flag_is_set_again_after_aging_without_any_maintenance()
     {
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.BeforeSeries);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.BeforeSeries);
         vm.AddRam(2 * Mb);
         vm.Fault(Base).ShouldBe(FaultResult.Mapped);
         vm.World.Counts = new Counts();
@@ -279,7 +279,7 @@ public class FaultTests
     [Fact]
     public void A_hosts_slot_asks_for_the_page_and_maps_what_it_gets()
     {
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.Fate);
         vm.AddHost(4 * Mb, HostBase, PageFate.FileBacked);
         vm.Fault(HostBase).ShouldBe(FaultResult.NeedsHostPage);
         ulong used = vm.UsedFrames;
@@ -298,7 +298,7 @@ public class FaultTests
     [Fact]
     public void A_hosts_page_that_does_not_fit_is_refused()
     {
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.Fate);
         vm.AddHost(4 * Mb, HostBase + Mb, PageFate.FileBacked);
         vm.HostFault(HostBase + Mb, HostPage + 1).ShouldBe(FaultResult.BadPage);
         vm.HostFault(HostBase + Mb, World.RamBase).ShouldBe(FaultResult.BadPage, "it is the pool's");
@@ -315,7 +315,7 @@ public class FaultTests
     [Fact]
     public void Copy_on_write_brings_another_page_by_break_before_make_and_cleans_it()
     {
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.Fate);
         vm.AddHost(2 * Mb, HostBase, PageFate.StillMappedElsewhere);
         vm.HostFault(HostBase, HostPage, 3, AccessKind.Read, writable: false).ShouldBe(FaultResult.Mapped);
         vm.Translate(HostBase).Attributes.Write.ShouldBeFalse();
@@ -340,7 +340,7 @@ public class FaultTests
     public void A_block_of_the_same_memory_is_cleaned_before_it_replaces_the_pages(MaintenancePolicy policy)
     {
         // One page of the block was mapped, and cleaned. The others' contents may be in the caches only.
-        var vm = new Vm<Arm4K>(new World(4), policy);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), policy);
         vm.AddHost(2 * Mb, HostBase, PageFate.FileBacked);
         ulong page = HostBase + 0x1000;
         vm.HostFault(page, HostPage + 0x1000, 3, AccessKind.Read, writable: false).ShouldBe(FaultResult.Mapped);
@@ -360,7 +360,7 @@ public class FaultTests
     [Fact]
     public void A_replaced_host_page_keeps_its_protection()
     {
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.BeforeSeries);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.BeforeSeries);
         vm.AddHost(2 * Mb, HostBase, PageFate.Unknown);
         vm.AddRam(2 * Mb);
         vm.HostFault(HostBase, HostPage, 3, AccessKind.Read, writable: false).ShouldBe(FaultResult.Mapped);
@@ -382,7 +382,7 @@ public class FaultTests
     {
         foreach (MaintenancePolicy policy in Enum.GetValues<MaintenancePolicy>())
         {
-            var vm = new Vm<Arm4K>(new World(4), policy);
+            var vm = new Vm<Arm<Granule4K>>(new World(4), policy);
             vm.AddHost(4 * Mb, HostBase, PageFate.StaysInPlace);
             for (ulong at = 0; at < 2 * Mb; at += 4096)
             {
@@ -418,7 +418,7 @@ public class FaultTests
     public void A_host_that_copied_its_pages_into_a_block_has_the_old_ones_maintained_by_fate(
         MaintenancePolicy policy, int lines)
     {
-        var vm = new Vm<Arm4K>(new World(4), policy);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), policy);
         vm.AddHost(2 * Mb, HostBase, PageFate.StaysInPlace);
         for (ulong at = 0; at < 2 * Mb; at += 4096)
         {
@@ -436,7 +436,7 @@ public class FaultTests
     [Fact]
     public void Device_slots_are_mapped_as_devices_never_executed_and_never_cleaned()
     {
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.BeforeSeries);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.BeforeSeries);
         vm.AddHost(0x1_0000, HostBase, PageFate.Unknown, MemoryType.Device);
         vm.Fault(HostBase, AccessKind.Execute).ShouldBe(FaultResult.NotExecutable);
         vm.HostFault(HostBase, 0x0900_0000).ShouldBe(FaultResult.Mapped);
@@ -449,8 +449,8 @@ public class FaultTests
     [Fact]
     public void Other_granules_map_pages_of_their_own_size()
     {
-        MapsAndDies<Arm16K>();
-        MapsAndDies<Arm64K>();
+        MapsAndDies<Arm<Granule16K>>();
+        MapsAndDies<Arm<Granule64K>>();
     }
 
     private static void MapsAndDies<TFormat>()

@@ -92,7 +92,7 @@ public class FramePoolTests
         foreach (ulong frame in given)
         {
             vm.ChunkCount.ShouldBe(1);
-            world.Pool.FreeData(ref vm, new Pa(frame)).ShouldBe(PoolResult.Ok);
+            world.Pool.FreeData(ref vm, new Pa(frame));
         }
 
         vm.ChunkCount.ShouldBe(0);
@@ -111,20 +111,20 @@ public class FramePoolTests
         world.Pool.AllocateWhole(ref vm, out Pa block, out _);
         world.Pool.AllocateData(ref vm, 0, out Pa kept, out _);
 
-        world.Pool.FreeData(ref other, data).ShouldBe(PoolResult.Foreign);
-        world.Pool.FreeWhole(ref other, block).ShouldBe(PoolResult.Foreign);
-        world.Pool.FreeData(ref vm, new Pa(0x1000)).ShouldBe(PoolResult.Foreign);
-        world.Pool.FreeData(ref vm, new Pa(ulong.MaxValue)).ShouldBe(PoolResult.Foreign);
-        world.Pool.FreeData(ref vm, data + 8).ShouldBe(PoolResult.Foreign);
-        world.Pool.FreeData(ref vm, table).ShouldBe(PoolResult.WrongKind);
-        world.Pool.FreeTable(ref vm, data).ShouldBe(PoolResult.WrongKind);
-        world.Pool.FreeTable(ref vm, block).ShouldBe(PoolResult.WrongKind);
-        world.Pool.FreeWhole(ref vm, new Pa(data.Value & ~(Chunk - 1))).ShouldBe(PoolResult.WrongKind);
-        world.Pool.FreeData(ref vm, kept + 4096).ShouldBe(PoolResult.NotAllocated);
-        world.Pool.FreeData(ref vm, data).ShouldBe(PoolResult.Ok);
-        world.Pool.FreeData(ref vm, data).ShouldBe(PoolResult.NotAllocated);
-        world.Pool.FreeWhole(ref vm, block).ShouldBe(PoolResult.Ok);
-        world.Pool.FreeWhole(ref vm, block).ShouldBe(PoolResult.Foreign);
+        world.Pool.FreeData(ref other, data);
+        world.Pool.FreeWhole(ref other, block);
+        world.Pool.FreeData(ref vm, new Pa(0x1000));
+        world.Pool.FreeData(ref vm, new Pa(ulong.MaxValue));
+        world.Pool.FreeData(ref vm, data + 8);
+        world.Pool.FreeData(ref vm, table);
+        world.Pool.FreeTable(ref vm, data);
+        world.Pool.FreeTable(ref vm, block);
+        world.Pool.FreeWhole(ref vm, new Pa(data.Value & ~(Chunk - 1)));
+        world.Pool.FreeData(ref vm, kept + 4096);
+        world.Pool.FreeData(ref vm, data);
+        world.Pool.FreeData(ref vm, data);
+        world.Pool.FreeWhole(ref vm, block);
+        world.Pool.FreeWhole(ref vm, block);
         world.Pool.RefusedFrees.ShouldBe(12UL);
         world.Pool.CountUsed(in vm).ShouldBe(2UL);
     }
@@ -137,14 +137,15 @@ public class FramePoolTests
         world.Pool.AllocateData(ref vm, 0, out Pa data, out _);
         world.Pool.AllocateWhole(ref vm, out Pa block, out _);
         world.Pool.ReturnAll(ref vm).ShouldBe(2);
-        world.Pool.FreeData(ref vm, data).ShouldBe(PoolResult.Foreign);
-        world.Pool.FreeWhole(ref vm, block).ShouldBe(PoolResult.Foreign);
+        world.Pool.FreeData(ref vm, data);
+        world.Pool.FreeWhole(ref vm, block);
         world.Pool.AllocateData(ref vm, 0, out _, out _).ShouldBe(PoolResult.OutOfMemory);
         world.Pool.AllocateWhole(ref vm, out _, out _).ShouldBe(PoolResult.OutOfMemory);
         world.Pool.Owns(in vm, data).ShouldBeFalse();
 
         VmFrames next = Adopt(world, 12);
-        world.Pool.FreeData(ref next, data).ShouldBe(PoolResult.Foreign);
+        world.Pool.FreeData(ref next, data);
+        world.Pool.RefusedFrees.ShouldBe(3UL);
         world.Pool.Usage.DirtyChunks.ShouldBe(2);
     }
 
@@ -169,7 +170,7 @@ public class FramePoolTests
 
             for (int i = 0; i < count; i++)
             {
-                world.Pool.FreeTable(ref vm, first + ((ulong)i << shift)).ShouldBe(PoolResult.Ok);
+                world.Pool.FreeTable(ref vm, first + ((ulong)i << shift));
             }
 
             world.Pool.CountUsed(in vm).ShouldBe(21UL);
@@ -187,11 +188,12 @@ public class FramePoolTests
         world.Pool.IsWhole(in vm, block + 0x1F_F000).ShouldBeTrue();
         for (ulong offset = 0; offset < Chunk; offset += 4096)
         {
-            world.Pool.FreeData(ref vm, block + offset).ShouldBe(PoolResult.Ok);
+            world.Pool.FreeData(ref vm, block + offset);
             world.Pool.IsWhole(in vm, block).ShouldBeFalse();
-            world.Pool.FreeData(ref vm, block + offset).ShouldNotBe(PoolResult.Ok);
+            world.Pool.FreeData(ref vm, block + offset);
         }
 
+        world.Pool.RefusedFrees.ShouldBe(Chunk / 4096);
         world.Pool.Usage.DirtyChunks.ShouldBe(1);
     }
 
@@ -224,9 +226,11 @@ public class FramePoolTests
         VmFrames vm = Adopt(world, 12);
         world.Pool.AllocateData(ref vm, 0, out _, out _).ShouldBe(PoolResult.OutOfMemory);
         world.Pool.Usage.ScrubbingChunks.ShouldBe(1);
-        world.Pool.EndScrub(chunk + Chunk).ShouldBe(PoolResult.NotAllocated);
-        world.Pool.EndScrub(chunk).ShouldBe(PoolResult.Ok);
-        world.Pool.EndScrub(chunk).ShouldBe(PoolResult.NotAllocated);
+        world.Pool.EndScrub(chunk + Chunk);
+        world.Pool.EndScrub(chunk);
+        world.Pool.RefusedFrees.ShouldBe(1UL);
+        world.Pool.EndScrub(chunk);
+        world.Pool.RefusedFrees.ShouldBe(2UL);
         world.Pool.AllocateData(ref vm, 0, out _, out bool isZero).ShouldBe(PoolResult.Ok);
         isZero.ShouldBeTrue();
     }
@@ -239,7 +243,7 @@ public class FramePoolTests
         VmFrames other = Adopt(world, 16);
         world.Pool.AllocateData(ref vm, 0, out Pa only, out _);
         world.Pool.ReserveTables(ref vm, 32).ShouldBe(PoolResult.Ok);
-        world.Pool.FreeData(ref vm, only).ShouldBe(PoolResult.Ok);
+        world.Pool.FreeData(ref vm, only);
         world.Pool.AllocateWhole(ref other, out _, out _).ShouldBe(PoolResult.OutOfMemory);
         for (int i = 0; i < 32; i++)
         {
@@ -301,7 +305,7 @@ public class FramePoolTests
         pool.Overlaps(new Pa(0), 0x4000_0001).ShouldBeTrue();
         foreach (Pa block in blocks)
         {
-            pool.FreeWhole(ref vm, block).ShouldBe(PoolResult.Ok);
+            pool.FreeWhole(ref vm, block);
         }
 
         pool.Usage.DirtyChunks.ShouldBe(4);

@@ -16,15 +16,15 @@ public class GuestMemoryModelTests
 {
     [Fact]
     public void Random_programs_with_4K_granules_agree_with_the_model() =>
-        Programs.Check(100, 120, program => new Model<Arm4K>(16, 36).Run(program));
+        Programs.Check(100, 120, program => new Model<Arm<Granule4K>>(16, 36).Run(program));
 
     [Fact]
     public void Random_programs_with_16K_granules_agree_with_the_model() =>
-        Programs.Check(40, 100, program => new Model<Arm16K>(16, 40).Run(program));
+        Programs.Check(40, 100, program => new Model<Arm<Granule16K>>(16, 40).Run(program));
 
     [Fact]
     public void Random_programs_with_64K_granules_agree_with_the_model() =>
-        Programs.Check(40, 100, program => new Model<Arm64K>(16, 40).Run(program));
+        Programs.Check(40, 100, program => new Model<Arm<Granule64K>>(16, 40).Run(program));
 
     [Fact]
     public void Random_programs_with_a_format_that_no_machine_has_agree_with_the_model() =>
@@ -32,7 +32,7 @@ public class GuestMemoryModelTests
 
     [Fact]
     public void Random_programs_short_of_memory_agree_with_the_model() =>
-        Programs.Check(70, 120, program => new Model<Arm4K>(3, 36).Run(program));
+        Programs.Check(70, 120, program => new Model<Arm<Granule4K>>(3, 36).Run(program));
 
     private sealed class Slot
     {

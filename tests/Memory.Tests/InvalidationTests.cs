@@ -9,13 +9,13 @@ namespace Quietus.Memory.Tests;
 public class InvalidationTests
 {
     private const ulong Mb = 1UL << 20;
-    private const ulong Base = Vm<Arm4K>.RamStart;
+    private const ulong Base = Vm<Arm<Granule4K>>.RamStart;
     private const ulong HostBase = 0x1000_0000;
 
     [Fact]
     public void A_fault_is_dropped_when_an_invalidation_of_its_page_ran_since_its_look_up()
     {
-        Vm<Arm4K> vm = Ram();
+        Vm<Arm<Granule4K>> vm = Ram();
         Prepare(vm, Base + 0x1000, out FaultTicket ticket);
         ulong used = vm.UsedFrames;
         vm.Unmap(Base, 0x2000).ShouldBe(MemoryResult.Ok);
@@ -28,7 +28,7 @@ public class InvalidationTests
     [Fact]
     public void Any_invalidation_that_ended_since_drops_the_fault_wherever_it_was()
     {
-        Vm<Arm4K> vm = Ram();
+        Vm<Arm<Granule4K>> vm = Ram();
         Prepare(vm, Base + 0x1000, out FaultTicket ticket);
         vm.Unmap(Base + Mb, 0x1000).ShouldBe(MemoryResult.Ok);
         Commit(vm, ref ticket).ShouldBe(FaultResult.Retry);
@@ -41,7 +41,7 @@ public class InvalidationTests
     [InlineData(0x3000UL, true)]
     public void While_an_invalidation_is_in_progress_only_its_span_retries(ulong offset, bool maps)
     {
-        Vm<Arm4K> vm = Ram();
+        Vm<Arm<Granule4K>> vm = Ram();
         NotifierRange range = Range(Base + 0x1000, Base + 0x3000);
         InvalidationCursor cursor = default;
         vm.Memory.BeginInvalidation(ref vm.Machine, in range, ref cursor).ShouldBe(MemoryResult.Ok);
@@ -54,7 +54,7 @@ public class InvalidationTests
     [Fact]
     public void Overlapping_invalidations_hold_their_common_span_until_the_last_ends()
     {
-        Vm<Arm4K> vm = Ram();
+        Vm<Arm<Granule4K>> vm = Ram();
         NotifierRange low = Range(Base, Base + 0x1000);
         NotifierRange high = Range(Base + 0x4000, Base + 0x5000);
         InvalidationCursor cursor = default;
@@ -71,7 +71,7 @@ public class InvalidationTests
     [Fact]
     public void An_invalidation_during_zeroing_drops_the_fault_in_one_call_too()
     {
-        Vm<Arm4K> vm = Ram();
+        Vm<Arm<Granule4K>> vm = Ram();
         vm.Fault(Base).ShouldBe(FaultResult.Mapped);
         bool once = true;
         vm.World.OnZero = () =>
@@ -90,7 +90,7 @@ public class InvalidationTests
     [Fact]
     public void Two_vcpus_that_fault_on_one_page_map_it_once()
     {
-        Vm<Arm4K> vm = Ram();
+        Vm<Arm<Granule4K>> vm = Ram();
         Prepare(vm, Base, out FaultTicket first);
         Prepare(vm, Base, out FaultTicket second);
         Commit(vm, ref first).ShouldBe(FaultResult.Mapped);
@@ -104,7 +104,7 @@ public class InvalidationTests
     [Fact]
     public void A_block_that_loses_to_a_page_goes_back_whole()
     {
-        var vm = new Vm<Arm4K>(new World(6), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(6), MaintenancePolicy.Fate);
         int slot = vm.AddRam(4 * Mb, PageSizing.Auto);
         Prepare(vm, Base, out FaultTicket block);
         var log = new Pinned<ulong>(64);
@@ -121,14 +121,11 @@ public class InvalidationTests
     }
 
     [Fact]
-    public void An_abandoned_fault_and_a_removed_slot_give_the_frame_back()
+    public void A_removed_slot_gives_the_frame_of_a_fault_under_way_back()
     {
-        Vm<Arm4K> vm = Ram();
+        Vm<Arm<Granule4K>> vm = Ram();
         ulong used = vm.UsedFrames;
         Prepare(vm, Base, out FaultTicket ticket);
-        vm.Memory.AbandonFault(ref vm.Machine, ref ticket);
-        vm.UsedFrames.ShouldBe(used);
-        Prepare(vm, Base, out ticket);
         vm.Memory.RemoveSlot(ref vm.Machine, 0).ShouldBe(MemoryResult.Ok);
         Commit(vm, ref ticket).ShouldBe(FaultResult.Retry);
         vm.UsedFrames.ShouldBe(used);
@@ -138,11 +135,11 @@ public class InvalidationTests
     [Fact]
     public void A_ticket_that_outlives_its_vm_maps_nothing_and_frees_nothing_twice()
     {
-        Vm<Arm4K> vm = Ram();
+        Vm<Arm<Granule4K>> vm = Ram();
         Prepare(vm, Base, out FaultTicket ticket);
         vm.Release();
         Commit(vm, ref ticket).ShouldBe(FaultResult.NoMemory);
-        vm.Memory.AbandonFault(ref vm.Machine, ref ticket);
+        Commit(vm, ref ticket).ShouldBe(FaultResult.NoMemory);
         vm.World.Pool.RefusedFrees.ShouldBe(0UL);
         vm.World.Pool.Usage.OwnedChunks.ShouldBe(0);
     }
@@ -152,7 +149,7 @@ public class InvalidationTests
     [InlineData(MaintenancePolicy.BeforeSeries)]
     public void What_may_not_block_is_done_in_bounded_parts(MaintenancePolicy policy)
     {
-        var vm = new Vm<Arm4K>(new World(8), policy);
+        var vm = new Vm<Arm<Granule4K>>(new World(8), policy);
         vm.AddRam(8 * Mb);
         vm.Dirty(Base, 8 * Mb);
         var range = new NotifierRange(
@@ -180,7 +177,7 @@ public class InvalidationTests
     [Fact]
     public void A_release_in_the_middle_ends_an_invalidation()
     {
-        var vm = new Vm<Arm4K>(new World(8), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(8), MaintenancePolicy.Fate);
         vm.AddRam(8 * Mb);
         vm.Dirty(Base, 8 * Mb);
         var range = new NotifierRange(
@@ -201,7 +198,7 @@ public class InvalidationTests
     [InlineData(0x0UL, 1UL << 36, MemoryResult.Ok)]
     public void Hostile_ranges_are_refused_and_begin_nothing(ulong start, ulong end, MemoryResult expected)
     {
-        Vm<Arm4K> vm = Ram();
+        Vm<Arm<Granule4K>> vm = Ram();
         NotifierRange range = Range(start, end);
         vm.Memory.UnmapRange(ref vm.Machine, in range).ShouldBe(expected);
         vm.Memory.InvalidationsInProgress.ShouldBe(0u);
@@ -217,7 +214,7 @@ public class InvalidationTests
     [InlineData(NotifierEvent.SoftDirty, PageFate.Unknown)]
     public void Pool_memory_cannot_have_another_life_than_this_vms(NotifierEvent why, PageFate fate)
     {
-        Vm<Arm4K> vm = Ram();
+        Vm<Arm<Granule4K>> vm = Ram();
         vm.Fault(Base).ShouldBe(FaultResult.Mapped);
         vm.Unmap(Base, 0x1000, why, fate).ShouldBe(MemoryResult.FateNeedsHostBacking);
         vm.Memory.MappedPages.ShouldBe(1UL);
@@ -229,7 +226,7 @@ public class InvalidationTests
     {
         foreach (MaintenancePolicy policy in Enum.GetValues<MaintenancePolicy>())
         {
-            var vm = new Vm<Arm4K>(new World(4), policy);
+            var vm = new Vm<Arm<Granule4K>>(new World(4), policy);
             vm.AddHost(2 * Mb, HostBase, PageFate.FileBacked);
             foreach (NotifierEvent why in Enum.GetValues<NotifierEvent>())
             {
@@ -248,7 +245,7 @@ public class InvalidationTests
     [InlineData(MaintenancePolicy.BeforeSeries)]
     public void Part_of_a_pool_block_goes_and_the_rest_keeps_its_contents(MaintenancePolicy policy)
     {
-        var vm = new Vm<Arm4K>(new World(4), policy);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), policy);
         vm.AddRam(4 * Mb, PageSizing.Auto);
         vm.Fault(Base).ShouldBe(FaultResult.Mapped);
         vm.Write(Base + 0x3000, 3);
@@ -269,7 +266,7 @@ public class InvalidationTests
     public void Part_of_a_hosts_block_splits_it_by_fate_and_takes_it_whole_as_linux_5_5_did(
         MaintenancePolicy policy, int left)
     {
-        var vm = new Vm<Arm4K>(new World(4), policy);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), policy);
         vm.AddHost(4 * Mb, HostBase, PageFate.FileBacked);
         vm.HostFault(HostBase, 0x9_0000_0000, 2).ShouldBe(FaultResult.Mapped);
         vm.Unmap(HostBase + 0x4000, 0x1000, NotifierEvent.ProtectionPage, PageFate.StaysInPlace)
@@ -283,7 +280,7 @@ public class InvalidationTests
     public void A_split_without_a_table_page_is_refused_before_anything_is_unmapped()
     {
         var world = new World(2);
-        var vm = new Vm<Arm4K>(world, MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(world, MaintenancePolicy.Fate);
         vm.AddRam(2 * Mb, PageSizing.Auto);
         vm.AddRam(4 * Mb, PageSizing.Pages, Base + (4 * Mb));
         vm.Fault(Base).ShouldBe(FaultResult.Mapped);
@@ -302,9 +299,9 @@ public class InvalidationTests
         vm.Memory.MappedBlocks.ShouldBe(0UL);
     }
 
-    private static Vm<Arm4K> Ram()
+    private static Vm<Arm<Granule4K>> Ram()
     {
-        var vm = new Vm<Arm4K>(new World(4), MaintenancePolicy.Fate);
+        var vm = new Vm<Arm<Granule4K>>(new World(4), MaintenancePolicy.Fate);
         vm.AddRam(2 * Mb);
         return vm;
     }
@@ -312,13 +309,13 @@ public class InvalidationTests
     private static NotifierRange Range(ulong start, ulong end) =>
         new(new Ipa(start), new Ipa(end), NotifierEvent.Unmap, true, PageFate.AnonymousLastMappingFreed);
 
-    private static void Prepare(Vm<Arm4K> vm, ulong ipa, out FaultTicket ticket)
+    private static void Prepare(Vm<Arm<Granule4K>> vm, ulong ipa, out FaultTicket ticket)
     {
         vm.Memory.PrepareFault(ref vm.Machine, new Ipa(ipa), AccessKind.Write, out ticket)
             .ShouldBe(FaultResult.Prepared);
         vm.Memory.FillFault(ref vm.Machine, ref ticket);
     }
 
-    private static FaultResult Commit(Vm<Arm4K> vm, ref FaultTicket ticket) =>
+    private static FaultResult Commit(Vm<Arm<Granule4K>> vm, ref FaultTicket ticket) =>
         vm.Memory.CommitFault(ref vm.Machine, ref ticket);
 }

@@ -11,7 +11,7 @@ namespace Quietus.Memory.Tests;
 public class PolicyTests
 {
     private const ulong Mb = 1UL << 20;
-    private const ulong Base = Vm<Arm4K>.RamStart;
+    private const ulong Base = Vm<Arm<Granule4K>>.RamStart;
 
     public static TheoryData<MaintenancePolicy> Policies => [.. Enum.GetValues<MaintenancePolicy>()];
 
@@ -21,7 +21,7 @@ public class PolicyTests
     [InlineData(MaintenancePolicy.Patch7)]
     public void Death_leaf_by_leaf_costs_64_lines_and_one_ipa_tlbi_with_vmalle1_for_each_page(MaintenancePolicy policy)
     {
-        Vm<Arm4K> vm = Dirty4K(policy, 8);
+        Vm<Arm<Granule4K>> vm = Dirty4K(policy, 8);
         ReleaseReport report = Measure(vm, out Counts counts);
         int pages = 2048;
         report.MappedPages.ShouldBe((ulong)pages);
@@ -46,7 +46,7 @@ public class PolicyTests
     [InlineData(MaintenancePolicy.Series)]
     public void Death_as_posted_cleans_nothing_and_invalidates_the_vmid_once(MaintenancePolicy policy)
     {
-        Vm<Arm4K> vm = Dirty4K(policy, 8);
+        Vm<Arm<Granule4K>> vm = Dirty4K(policy, 8);
         ReleaseReport report = Measure(vm, out Counts counts);
         report.MappedPages.ShouldBe(2048UL);
         report.LeakedFrames.ShouldBe(0UL);
@@ -65,7 +65,7 @@ public class PolicyTests
     [InlineData(64)]
     public void Death_by_fate_invalidates_the_vmid_once_and_looks_at_no_entry_however_big_the_vm(int megabytes)
     {
-        Vm<Arm4K> vm = Dirty4K(MaintenancePolicy.Fate, (ulong)megabytes);
+        Vm<Arm<Granule4K>> vm = Dirty4K(MaintenancePolicy.Fate, (ulong)megabytes);
         ReleaseReport report = Measure(vm, out Counts counts);
         report.MappedPages.ShouldBe((ulong)megabytes * 256);
         report.VmidIsInvalidated.ShouldBeTrue();
@@ -83,7 +83,7 @@ public class PolicyTests
     [InlineData(64)]
     public void Death_by_tables_reads_the_entries_that_lead_to_tables_and_no_leaf(int megabytes)
     {
-        Vm<Arm4K> vm = Dirty4K(MaintenancePolicy.TablesOnly, (ulong)megabytes);
+        Vm<Arm<Granule4K>> vm = Dirty4K(MaintenancePolicy.TablesOnly, (ulong)megabytes);
         ulong tables = vm.Memory.TablePages;
         var used = new List<ulong>();
         vm.World.OnDsb = () => used.Add(vm.UsedFrames);
@@ -109,7 +109,7 @@ public class PolicyTests
     {
         var world = new World(40);
         PoolUsage before = world.Pool.Usage;
-        var vm = new Vm<Arm4K>(world, policy);
+        var vm = new Vm<Arm<Granule4K>>(world, policy);
         vm.AddRam(32 * Mb, PageSizing.Auto);
         for (ulong at = 0; at < 32 * Mb; at += 2 * Mb)
         {
@@ -134,7 +134,7 @@ public class PolicyTests
         foreach (MaintenancePolicy policy in Enum.GetValues<MaintenancePolicy>())
         {
             var world = new World(8) { HasForcedWriteBack = true };
-            var vm = new Vm<Arm4K>(world, policy);
+            var vm = new Vm<Arm<Granule4K>>(world, policy);
             vm.AddRam(4 * Mb);
             vm.Dirty(Base, 4 * Mb);
             vm.Unmap(Base, 2 * Mb, fate: PageFate.Unknown).ShouldBe(MemoryResult.Ok);
@@ -151,7 +151,7 @@ public class PolicyTests
     [InlineData(MaintenancePolicy.Series, 0)]
     public void Unmapping_alive_is_eager_and_only_patch_7_spares_the_lines(MaintenancePolicy policy, int linesPerPage)
     {
-        Vm<Arm4K> vm = Dirty4K(policy, 4);
+        Vm<Arm<Granule4K>> vm = Dirty4K(policy, 4);
         vm.World.Counts = new Counts();
         vm.Unmap(Base, 4 * Mb).ShouldBe(MemoryResult.Ok);
         Counts counts = vm.World.Counts;
@@ -168,7 +168,7 @@ public class PolicyTests
     {
         foreach (MaintenancePolicy policy in new[] { MaintenancePolicy.Patch7, MaintenancePolicy.Series })
         {
-            Vm<Arm4K> vm = Dirty4K(policy, 2);
+            Vm<Arm<Granule4K>> vm = Dirty4K(policy, 2);
             vm.World.Counts = new Counts();
             vm.Unmap(Base, 2 * Mb, NotifierEvent.Clear).ShouldBe(MemoryResult.Ok);
             vm.World.Counts.DcLines.ShouldBe(512 * 64);
@@ -182,7 +182,7 @@ public class PolicyTests
     public void Unmapping_by_fate_settles_once_for_all_tables_of_a_table(
         bool rangeTlbi, PageFate fate, int linesOrRanges, int ranges, int ipas, int vmids)
     {
-        Vm<Arm4K> vm = Dirty4K(MaintenancePolicy.Fate, 4, slotMegabytes: 8);
+        Vm<Arm<Granule4K>> vm = Dirty4K(MaintenancePolicy.Fate, 4, slotMegabytes: 8);
         vm.Fault(Base + (6 * Mb)).ShouldBe(FaultResult.Mapped);
         vm.World.HasRangeInvalidation = rangeTlbi;
         vm.World.Counts = new Counts();
@@ -203,7 +203,7 @@ public class PolicyTests
     [Fact]
     public void By_fate_no_frame_is_free_before_its_invalidation_is_complete()
     {
-        Vm<Arm4K> vm = Dirty4K(MaintenancePolicy.Fate, 4);
+        Vm<Arm<Granule4K>> vm = Dirty4K(MaintenancePolicy.Fate, 4);
         var used = new List<ulong>();
         vm.World.OnDsb = () => used.Add(vm.UsedFrames);
         ulong before = vm.UsedFrames;
@@ -216,7 +216,7 @@ public class PolicyTests
     [Fact]
     public void Eager_unmapping_frees_each_frame_after_its_own_invalidation()
     {
-        Vm<Arm4K> vm = Dirty4K(MaintenancePolicy.BeforeSeries, 2);
+        Vm<Arm<Granule4K>> vm = Dirty4K(MaintenancePolicy.BeforeSeries, 2);
         ulong before = vm.UsedFrames;
         ulong completed = 0;
         vm.World.OnDsb = () =>
@@ -232,7 +232,7 @@ public class PolicyTests
     [Fact]
     public void The_sequence_of_one_eager_page_is_linux_5_5s()
     {
-        Vm<Arm4K> vm = Dirty4K(MaintenancePolicy.BeforeSeries, 2);
+        Vm<Arm<Granule4K>> vm = Dirty4K(MaintenancePolicy.BeforeSeries, 2);
         ulong page = vm.Translate(Base + 0x5000).Output.Value;
         vm.World.Log = [];
         vm.Unmap(Base + 0x5000, 4096).ShouldBe(MemoryResult.Ok);
@@ -248,7 +248,7 @@ public class PolicyTests
     public void Removing_a_slot_gives_its_frames_back_and_keeps_the_others(MaintenancePolicy policy)
     {
         var world = new World(16);
-        var vm = new Vm<Arm4K>(world, policy);
+        var vm = new Vm<Arm<Granule4K>>(world, policy);
         int first = vm.AddRam(4 * Mb);
         vm.AddRam(2 * Mb, PageSizing.Auto, Base + (16 * Mb));
         vm.Dirty(Base, 4 * Mb);
@@ -278,7 +278,7 @@ public class PolicyTests
         MaintenancePolicy policy, int lines)
     {
         var world = new World(8);
-        var vm = new Vm<Arm4K>(world, policy);
+        var vm = new Vm<Arm<Granule4K>>(world, policy);
         int slot = vm.AddRam(4 * Mb, PageSizing.Auto);
         vm.Fault(Base).ShouldBe(FaultResult.Mapped);
         vm.Write(Base + 0x1000, 42);
@@ -314,7 +314,7 @@ public class PolicyTests
         foreach (MaintenancePolicy policy in Enum.GetValues<MaintenancePolicy>())
         {
             var world = new World(8);
-            var vm = new Vm<Arm4K>(world, policy);
+            var vm = new Vm<Arm<Granule4K>>(world, policy);
             vm.AddRam(2 * Mb);
             vm.AddHost(64 * 1024, 0x1000_0000, PageFate.FileBacked);
             vm.AddHost(64 * 1024, 0x2000_0000, PageFate.AnonymousLastMappingFreed);
@@ -350,7 +350,7 @@ public class PolicyTests
         string? first = null;
         for (int life = 0; life < 50; life++)
         {
-            var vm = new Vm<Arm4K>(world, policy);
+            var vm = new Vm<Arm<Granule4K>>(world, policy);
             vm.AddRam(4 * Mb, life % 2 == 0 ? PageSizing.Pages : PageSizing.Auto);
             vm.Dirty(Base, 4 * Mb);
             Measure(vm, out Counts counts);
@@ -368,7 +368,7 @@ public class PolicyTests
     [Fact]
     public void A_released_memory_answers_nothing_more_and_can_be_made_again()
     {
-        Vm<Arm4K> vm = Dirty4K(MaintenancePolicy.Fate, 2);
+        Vm<Arm<Granule4K>> vm = Dirty4K(MaintenancePolicy.Fate, 2);
         vm.Release().Result.ShouldBe(MemoryResult.Ok);
         vm.Release().Result.ShouldBe(MemoryResult.NoMemory);
         vm.Fault(Base).ShouldBe(FaultResult.NoMemory);
@@ -383,20 +383,20 @@ public class PolicyTests
     [Fact]
     public void Policies_can_change_during_a_life_and_unknown_ones_are_refused()
     {
-        Vm<Arm4K> vm = Dirty4K(MaintenancePolicy.BeforeSeries, 2);
+        Vm<Arm<Granule4K>> vm = Dirty4K(MaintenancePolicy.BeforeSeries, 2);
         vm.Memory.Policy = (MaintenancePolicy)77;
         vm.Memory.Policy.ShouldBe(MaintenancePolicy.BeforeSeries);
         vm.Memory.Policy = MaintenancePolicy.Fate;
         vm.World.Counts = new Counts();
         vm.Release();
         vm.World.Counts.DcLines.ShouldBe(0);
-        new Vm<Arm4K>(vm.World, (MaintenancePolicy)7).Created.ShouldBe(MemoryResult.BadArgument);
+        new Vm<Arm<Granule4K>>(vm.World, (MaintenancePolicy)7).Created.ShouldBe(MemoryResult.BadArgument);
     }
 
-    private static Vm<Arm4K> Dirty4K(
+    private static Vm<Arm<Granule4K>> Dirty4K(
         MaintenancePolicy policy, ulong megabytes, World? world = null, ulong slotMegabytes = 0)
     {
-        var vm = new Vm<Arm4K>(world ?? new World((int)(megabytes / 2) + 4), policy);
+        var vm = new Vm<Arm<Granule4K>>(world ?? new World((int)(megabytes / 2) + 4), policy);
         vm.Created.ShouldBe(MemoryResult.Ok);
         vm.AddRam((slotMegabytes == 0 ? megabytes : slotMegabytes) * Mb);
         vm.Dirty(Base, megabytes * Mb);
@@ -404,7 +404,7 @@ public class PolicyTests
         return vm;
     }
 
-    private static ReleaseReport Measure(Vm<Arm4K> vm, out Counts counts)
+    private static ReleaseReport Measure(Vm<Arm<Granule4K>> vm, out Counts counts)
     {
         vm.World.Counts = new Counts();
         ReleaseReport report = vm.Release();
@@ -413,7 +413,7 @@ public class PolicyTests
         return report;
     }
 
-    private static void AllIsBack(Vm<Arm4K> vm)
+    private static void AllIsBack(Vm<Arm<Granule4K>> vm)
     {
         PoolUsage usage = vm.World.Pool.Usage;
         usage.OwnedChunks.ShouldBe(0);

@@ -13,7 +13,6 @@ internal sealed class Counts
     internal int TlbiVmid;
     internal int TlbiAll;
     internal long DcLines;
-    internal long CleanOnlyLines;
     internal long IcBytes;
     internal int DsbInnerShareable;
     internal int DsbStores;
@@ -149,8 +148,6 @@ internal readonly struct TestMachine(World world, VmRecord vm) : IMemoryMachine
 
     public BreakBeforeMakeSupport BreakBeforeMakeSupport => BreakBeforeMakeSupport.Level0;
 
-    public uint DataCacheLineBytes => 64;
-
     public ulong ReadEntry(Pa entry)
     {
         world.OnCall?.Invoke();
@@ -277,8 +274,6 @@ internal readonly struct TestMachine(World world, VmRecord vm) : IMemoryMachine
         world.Counts.DcLines += World.Lines(start.Value, bytes);
         world.Log?.Add($"dc civac {start.Value:x}+{bytes:x}");
     }
-
-    public void CleanToPoC(Pa start, ulong bytes) => world.Counts.CleanOnlyLines += World.Lines(start.Value, bytes);
 
     public void InvalidateInstructionCache(Pa start, ulong bytes)
     {

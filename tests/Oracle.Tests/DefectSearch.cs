@@ -83,11 +83,11 @@ internal static class DefectSearch
     }
 
     /// <summary>The engine with a defect; on a machine with the erratum where the defect is about that.</summary>
-    public static Subject SubjectWith(Defect defect) => new Subject<Arm4K, DefectiveMachine>(
+    public static Subject SubjectWith(Defect defect) => new Subject<Arm<Granule4K>, DefectiveMachine>(
         options =>
         {
             var host = new DefectiveHost(defect);
-            return new Host<Arm4K, DefectiveMachine>(
+            return new Host<Arm<Granule4K>, DefectiveMachine>(
                 options with
                 {
                     Features = options.Features with

@@ -8,7 +8,7 @@ using Quietus.Stage2;
 namespace Quietus.Oracle.Tests;
 
 /// <summary>A host, or a monitor, that breaks one of its contracts: what drives the engine is wrong.</summary>
-internal sealed class DefectiveHost(Defect defect) : HostContract<Arm4K, DefectiveMachine>
+internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>, DefectiveMachine>
 {
     private const int EntryShift = 3;
     private const int BlockShift = 21;
@@ -46,7 +46,7 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm4K, Defecti
     }
 
     public override MemoryResult Unmap(
-        ref GuestMemory<Arm4K, DefectiveMachine> memory, ref DefectiveMachine machine, in NotifierRange range)
+        ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory, ref DefectiveMachine machine, in NotifierRange range)
     {
         if (defect == Defect.CopiedBehindGuest && range.Fate == PageFate.CopiedToNewFrame)
         {
@@ -67,7 +67,7 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm4K, Defecti
     }
 
     public override FaultResult Commit(
-        ref GuestMemory<Arm4K, DefectiveMachine> memory, ref DefectiveMachine machine, ref FaultTicket ticket)
+        ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory, ref DefectiveMachine machine, ref FaultTicket ticket)
     {
         ref InvalidationState state = ref InvalidationOf(ref memory);
         if (defect != Defect.FaultComparesAddress || state.IsInProgress(ticket.Ipa, 1))
@@ -85,7 +85,7 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm4K, Defecti
     }
 
     public override Vmid TakeVmid(
-        ref VmidAllocator vmids, int pe, ref VmidLease lease, ref GuestMemory<Arm4K, DefectiveMachine> memory,
+        ref VmidAllocator vmids, int pe, ref VmidLease lease, ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory,
         ref DefectiveMachine machine)
     {
         Vmid before = memory.Vmid;
@@ -121,7 +121,7 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm4K, Defecti
     public override void Copied(ref DefectiveMachine machine) => machine.IssuePutOff();
 
     public override ReleaseReport Release(
-        ref GuestMemory<Arm4K, DefectiveMachine> memory, ref DefectiveMachine machine)
+        ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory, ref DefectiveMachine machine)
     {
         var root = new Pa(memory.Vttbr & AddressMask);
         if (defect == Defect.PartialRangeDropsTable && !machine.IsDyingLate)
@@ -151,7 +151,7 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm4K, Defecti
     /// number: it gets a second one, and its maintenance names that one from now on.
     /// </summary>
     private Vmid TakeNewVmid(
-        ref VmidAllocator vmids, int pe, ref VmidLease lease, ref GuestMemory<Arm4K, DefectiveMachine> memory,
+        ref VmidAllocator vmids, int pe, ref VmidLease lease, ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory,
         ref DefectiveMachine machine)
     {
         ref UnmanagedArray<ulong> reserved = ref ReservedOf(ref vmids);
@@ -175,7 +175,7 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm4K, Defecti
     }
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_invalidation")]
-    private static extern ref InvalidationState InvalidationOf(ref GuestMemory<Arm4K, DefectiveMachine> memory);
+    private static extern ref InvalidationState InvalidationOf(ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_inProgress")]
     private static extern ref uint InProgressOf(ref InvalidationState state);
@@ -221,7 +221,7 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm4K, Defecti
     /// The monitor moves a block that is mapped: the new descriptor over the old one, and the invalidation after it.
     /// </summary>
     private static bool TryMoveBlock(
-        ref GuestMemory<Arm4K, DefectiveMachine> memory, ref DefectiveMachine machine, Ipa ipa)
+        ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory, ref DefectiveMachine machine, Ipa ipa)
     {
         Translation there = memory.Translate(ref machine, ipa);
         if (!there.IsMapped || there.Level != 2 || !machine.Pool.Contains(there.Output)
@@ -238,7 +238,7 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm4K, Defecti
         ulong old = machine.ReadEntry(address);
         machine.WriteEntry(address, (old & ~(AddressMask & ~(BlockBytes - 1))) | block.Value);
         machine.DsbInnerShareableStores();
-        machine.InvalidateIpa(memory.Vmid, new TlbiIpa(ipa, 0, 1));
+        machine.InvalidateIpa(memory.Vmid, new TlbiIpa(ipa, 0, 12));
         machine.DsbInnerShareable();
         machine.InvalidateCombined(memory.Vmid);
         machine.DsbInnerShareable();

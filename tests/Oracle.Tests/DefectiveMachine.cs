@@ -31,8 +31,6 @@ internal struct DefectiveMachine(
 
     public BreakBeforeMakeSupport BreakBeforeMakeSupport => _inner.BreakBeforeMakeSupport;
 
-    public uint DataCacheLineBytes => 64;
-
     /// <summary>Whether the VM dies while PEs still have its VTTBR.</summary>
     public bool IsDyingLate => port.Current == Operation.KillLate;
 
@@ -167,11 +165,11 @@ internal struct DefectiveMachine(
     {
         if (_memo.LevelOfUnlinked != 0)
         {
-            ipa = HasLevelHint ? new TlbiIpa(ipa.Ipa, _memo.LevelOfUnlinked, 1) : ipa;
+            ipa = HasLevelHint ? new TlbiIpa(ipa.Ipa, _memo.LevelOfUnlinked, 12) : ipa;
             _memo.LevelOfUnlinked = 0;
         }
 
-        Issue(new Invalidation(TlbiKind.Ipa, vmid, ipa, default), ipa.Ipa, 1UL << Arm4K.GranuleShift);
+        Issue(new Invalidation(TlbiKind.Ipa, vmid, ipa, default), ipa.Ipa, 1UL << Arm<Granule4K>.GranuleShift);
     }
 
     public void InvalidateIpaRange(Vmid vmid, TlbiRange range)
@@ -185,7 +183,7 @@ internal struct DefectiveMachine(
         {
             // With FEAT_LPA2 a TTL of level 0 is a level. This format has no LPA2, where it means none; level 1, at
             // which nothing is mapped either, stands for it.
-            range = TlbiRange.Greatest(range.Start, range.Bytes, 1, 1);
+            range = TlbiRange.Greatest(range.Start, range.Bytes, 1, 12);
         }
 
         Issue(new Invalidation(TlbiKind.Ipa, vmid, default, range), range.Start, range.Bytes);
@@ -231,10 +229,10 @@ internal struct DefectiveMachine(
             return;
         }
 
-        ulong granule = 1UL << Arm4K.GranuleShift;
+        ulong granule = 1UL << Arm<Granule4K>.GranuleShift;
         for (Ipa ipa = late.Start; ipa < late.End; ipa += granule)
         {
-            _inner.InvalidateIpa(late.Vmid, new TlbiIpa(ipa, 0, 1));
+            _inner.InvalidateIpa(late.Vmid, new TlbiIpa(ipa, 0, 12));
         }
 
         _inner.DsbInnerShareable();
@@ -260,8 +258,6 @@ internal struct DefectiveMachine(
             _inner.CleanInvalidateToPoC(start, bytes);
         }
     }
-
-    public void CleanToPoC(Pa start, ulong bytes) => _inner.CleanToPoC(start, bytes);
 
     public void InvalidateInstructionCache(Pa start, ulong bytes)
     {

@@ -18,7 +18,7 @@ public class EngineDefectTests
     [Fact]
     public void A_free_that_the_pool_refuses_is_a_violation()
     {
-        var subject = new Subject<Arm4K, Machine>(options => new Host<Arm4K, Machine>(
+        var subject = new Subject<Arm<Granule4K>, Machine>(options => new Host<Arm<Granule4K>, Machine>(
             options, static (machine, _) => machine, new FreesTwice()));
         Finding found = new RandomSearch(subject, [MaintenancePolicy.Fate])
             .Run(1, 10, 1, CancellationToken.None).Findings.ShouldHaveSingleItem();
@@ -27,10 +27,10 @@ public class EngineDefectTests
     }
 
     /// <summary>Each unmap frees the pool's first frame twice as well.</summary>
-    private sealed class FreesTwice : HostContract<Arm4K, Machine>
+    private sealed class FreesTwice : HostContract<Arm<Granule4K>, Machine>
     {
         public override MemoryResult Unmap(
-            ref GuestMemory<Arm4K, Machine> memory, ref Machine machine, in NotifierRange range)
+            ref GuestMemory<Arm<Granule4K>, Machine> memory, ref Machine machine, in NotifierRange range)
         {
             MemoryResult result = base.Unmap(ref memory, ref machine, in range);
             machine.Pool.FreeData(ref machine.Frames, new Pa(ModelWorld.PoolStart));

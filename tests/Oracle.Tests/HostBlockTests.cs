@@ -96,15 +96,16 @@ public class HostBlockTests(ITestOutputHelper output)
 
         // Code that is there when the page is mapped anew is owed.
         ProgramStep[] anew = [.. steps[..3], new(Operation.MunmapFile, 0, 0, 64, 0, 0), .. steps[4..]];
-        Outcome outcome = new Subject<Arm4K, Machine>(each => new Host<Arm4K, Machine>(each, (machine, port) =>
+        var leavesOut = new Subject<Arm<Granule4K>, Machine>(each => new(each, (machine, port) =>
         {
             port.LeavesOut = (kind, _, _) => kind == CacheKind.Instruction;
             return machine;
-        })).Run(options, anew);
+        }));
+        Outcome outcome = leavesOut.Run(options, anew);
         outcome.Violation.ShouldNotBeNull().Kind.ShouldBe(ViolationKind.StaleInstructions);
     }
 
-    private static Subject<Arm4K, Machine> SubjectWith(Fault fault) => new(options => new Host<Arm4K, Machine>(
+    private static Subject<Arm<Granule4K>, Machine> SubjectWith(Fault fault) => new(options => new(
         options,
         (machine, port) =>
         {
@@ -118,7 +119,7 @@ public class HostBlockTests(ITestOutputHelper output)
         },
         new EarlyEnd(fault != Fault.EndsEarly)));
 
-    private sealed class EarlyEnd(bool goesOn) : HostContract<Arm4K, Machine>
+    private sealed class EarlyEnd(bool goesOn) : HostContract<Arm<Granule4K>, Machine>
     {
         public override bool GoesOn => goesOn;
     }

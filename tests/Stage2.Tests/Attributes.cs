@@ -1,4 +1,5 @@
 using System.Collections.Generic;
+using Quietus.Testing;
 
 namespace Quietus.Stage2.Tests;
 

@@ -11,16 +11,16 @@ public sealed class BreakBeforeMakeTests
     private static readonly BreakBeforeMakeSupport[] Supports = Enum.GetValues<BreakBeforeMakeSupport>();
 
     [Fact]
-    public void Every_pair_of_4K_descriptors_is_judged_by_the_manuals_list() => EveryPair<Arm4K>(2);
+    public void Every_pair_of_4K_descriptors_is_judged_by_the_manuals_list() => EveryPair<Arm<Granule4K>>(2);
 
     [Fact]
-    public void Every_pair_of_4K_pages_is_judged_by_the_manuals_list() => EveryPair<Arm4K>(3);
+    public void Every_pair_of_4K_pages_is_judged_by_the_manuals_list() => EveryPair<Arm<Granule4K>>(3);
 
     [Fact]
-    public void Every_pair_of_16K_descriptors_is_judged_by_the_manuals_list() => EveryPair<Arm16K>(2);
+    public void Every_pair_of_16K_descriptors_is_judged_by_the_manuals_list() => EveryPair<Arm<Granule16K>>(2);
 
     [Fact]
-    public void Every_pair_of_64K_descriptors_is_judged_by_the_manuals_list() => EveryPair<Arm64K>(2);
+    public void Every_pair_of_64K_descriptors_is_judged_by_the_manuals_list() => EveryPair<Arm<Granule64K>>(2);
 
     [Fact]
     public void Every_pair_of_alien_descriptors_is_judged_by_the_same_list() => EveryPair<AlienFormat>(1);

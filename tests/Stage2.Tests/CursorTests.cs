@@ -12,10 +12,10 @@ public sealed class CursorTests
     private const ulong Pa = 0x10_0000_0000;
 
     [Fact]
-    public void Every_budget_unmaps_the_same_of_a_4K_table() => EveryBudget<Arm4K>();
+    public void Every_budget_unmaps_the_same_of_a_4K_table() => EveryBudget<Arm<Granule4K>>();
 
     [Fact]
-    public void Every_budget_unmaps_the_same_of_a_16K_table() => EveryBudget<Arm16K>();
+    public void Every_budget_unmaps_the_same_of_a_16K_table() => EveryBudget<Arm<Granule16K>>();
 
     [Fact]
     public void Every_budget_unmaps_the_same_of_an_alien_table() => EveryBudget<AlienFormat>();
@@ -23,7 +23,7 @@ public sealed class CursorTests
     [Fact]
     public void A_call_reads_no_more_entries_than_its_budget_and_the_walk_to_them()
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.MapRange(0, Pa, 0x20_0000, MapOptions.PagesOnly).ShouldBe(Stage2Result.Done);
         RangeCursor cursor = new(new Ipa(0), 0x20_0000, 10);
         NoSink sink = default;
@@ -38,13 +38,12 @@ public sealed class CursorTests
     [Fact]
     public void A_budget_that_ends_inside_a_contiguous_run_is_stretched_to_its_end()
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.MapRange(0, Pa, 48 * 0x1000, MapOptions.PagesOnly | MapOptions.Contiguous).ShouldBe(Stage2Result.Done);
         RangeCursor cursor = new(new Ipa(0), 48 * 0x1000, 20);
         NoSink sink = default;
-        MaintenanceDebt debt = rig.Table.Unmap(ref rig.Machine, ref cursor, UnmapFlags.None, PartialBlock.TakeWhole,
-            ref sink);
-        rig.Table.Settle(ref rig.Machine, ref debt);
+        rig.Table.Unmap(ref rig.Machine, ref cursor, UnmapFlags.None, PartialBlock.TakeWhole, ref sink)
+            .ShouldBe(Stage2Result.Again);
         cursor.Next.Value.ShouldBe(32 * 0x1000UL);
         rig.Audit().Count.ShouldBe(16);
     }
@@ -52,7 +51,7 @@ public sealed class CursorTests
     [Fact]
     public void A_finished_cursor_stays_finished_and_changes_nothing()
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.Map(0, Pa).ShouldBe(Stage2Result.Done);
         RangeCursor cursor = new(new Ipa(0), 0x1000);
         NoSink sink = default;
@@ -82,24 +81,17 @@ public sealed class CursorTests
                 rig.MapRange(block - (3 * page), Pa + block - (3 * page), block + (20 * page), MapOptions.Contiguous)
                     .ShouldBe(Stage2Result.Done);
                 rig.Map(5 * block, Pa).ShouldBe(Stage2Result.Done);
-                ListSink sink = new() { Unlinked = [] };
+                ListSink<TFormat> sink = new() { Unlinked = [] };
                 RangeCursor cursor = new(new Ipa(0), 8 * block, budget);
                 ulong last = 0;
+                Stage2Result result;
                 do
                 {
-                    MaintenanceDebt debt = default;
-                    if (eager)
-                    {
-                        _ = rig.Table.UnmapEager(ref rig.Machine, ref cursor, UnmapFlags.None, PartialBlock.TakeWhole,
+                    result = eager
+                        ? rig.Table.UnmapEager(ref rig.Machine, ref cursor, UnmapFlags.None, PartialBlock.TakeWhole,
+                            ref sink)
+                        : rig.Table.Unmap(ref rig.Machine, ref cursor, UnmapFlags.None, PartialBlock.TakeWhole,
                             ref sink);
-                    }
-                    else
-                    {
-                        debt = rig.Table.Unmap(ref rig.Machine, ref cursor, UnmapFlags.None, PartialBlock.TakeWhole,
-                            ref sink);
-                    }
-
-                    rig.Table.Settle(ref rig.Machine, ref debt);
                     cursor.Next.Value.ShouldBeGreaterThan(last);
                     last = cursor.Next.Value;
                     if (budget % 7 == 0)
@@ -107,7 +99,7 @@ public sealed class CursorTests
                         rig.Audit();
                     }
                 }
-                while (cursor.IsUnfinished);
+                while (result == Stage2Result.Again);
 
                 reference ??= sink.Unlinked;
                 sink.Unlinked.SequenceEqual(reference).ShouldBeTrue();

@@ -15,9 +15,9 @@ public sealed class DestroyTests
     [Fact]
     public void Before_the_series_every_page_costs_its_invalidation_and_its_lines()
     {
-        Rig<Arm4K> rig = FourTables();
+        Rig<Arm<Granule4K>> rig = FourTables();
         RangeCursor cursor = rig.Table.WholeRange();
-        ListSink sink = new() { Unlinked = [] };
+        ListSink<Arm<Granule4K>> sink = new() { Unlinked = [] };
         rig.Table.DestroyEager(ref rig.Machine, ref cursor, UnmapFlags.None, ref sink).ShouldBe(Stage2Result.Done);
         sink.Unlinked.Count.ShouldBe(2048);
         rig.World.Count(MachineOperation.CleanInvalidateToPoC).ShouldBe(2048);
@@ -32,9 +32,9 @@ public sealed class DestroyTests
     [Fact]
     public void Patch_5_as_posted_frees_tables_in_the_walk_and_invalidates_once_after_the_root_was_dropped()
     {
-        Rig<Arm4K> rig = FourTables();
+        Rig<Arm<Granule4K>> rig = FourTables();
         RangeCursor cursor = rig.Table.WholeRange();
-        ListSink sink = new() { Unlinked = [] };
+        ListSink<Arm<Granule4K>> sink = new() { Unlinked = [] };
         rig.Table.DestroyAsPosted(ref rig.Machine, ref cursor, ref sink).ShouldBe(Stage2Result.Done);
         sink.Unlinked.Count.ShouldBe(2048);
         rig.World.Count(MachineOperation.CleanInvalidateToPoC).ShouldBe(0);
@@ -42,17 +42,17 @@ public sealed class DestroyTests
         List<MachineOperation> order = [.. rig.World.Log.Select(e => e.Operation)];
         order.FindLastIndex(o => o == MachineOperation.ReturnTable).ShouldBe(order.Count - 6);
         order[^5..].ShouldBe(
-            [.. Rig<Arm4K>.InvalidationOfVmid().Select(e => e.Operation), MachineOperation.ReturnRoot]);
+            [.. Rig<Arm<Granule4K>>.InvalidationOfVmid().Select(e => e.Operation), MachineOperation.ReturnRoot]);
         Gone(rig);
     }
 
     [Fact]
     public void By_fate_the_one_invalidation_comes_first_and_no_leaf_is_looked_at()
     {
-        Rig<Arm4K> rig = FourTables();
+        Rig<Arm<Granule4K>> rig = FourTables();
         long reads = rig.World.Reads;
         rig.Table.Destroy(ref rig.Machine);
-        rig.World.Log.Take(4).ShouldBe(Rig<Arm4K>.InvalidationOfVmid());
+        rig.World.Log.Take(4).ShouldBe(Rig<Arm<Granule4K>>.InvalidationOfVmid());
         rig.World.Log.Skip(4).Select(e => e.Operation).ShouldBe(
             [.. Enumerable.Repeat(MachineOperation.ReturnTable, 5), MachineOperation.ReturnRoot]);
         // Two concatenated roots and one table of level 2; none of the four of level 3.
@@ -63,10 +63,10 @@ public sealed class DestroyTests
     [Fact]
     public void By_owner_nothing_is_read_or_freed_and_the_one_invalidation_is_all()
     {
-        Rig<Arm4K> rig = FourTables();
+        Rig<Arm<Granule4K>> rig = FourTables();
         long reads = rig.World.Reads;
         rig.Table.DestroyByOwner(ref rig.Machine);
-        rig.World.Log.ShouldBe(Rig<Arm4K>.InvalidationOfVmid());
+        rig.World.Log.ShouldBe(Rig<Arm<Granule4K>>.InvalidationOfVmid());
         rig.World.Reads.ShouldBe(reads);
         rig.Table.Exists.ShouldBeFalse();
         rig.Table.TableCount.ShouldBe(0UL);
@@ -76,7 +76,7 @@ public sealed class DestroyTests
     [Fact]
     public void A_concatenated_root_is_aligned_to_all_of_it_and_given_back_whole()
     {
-        Rig<Arm4K> rig = new(43);
+        Rig<Arm<Granule4K>> rig = new(43);
         rig.Table.Geometry.RootTables.ShouldBe(16u);
         (rig.Table.Root.Value % 0x10000).ShouldBe(0UL);
         rig.Map((1UL << 43) - 0x1000, Pa).ShouldBe(Stage2Result.Done);
@@ -86,7 +86,7 @@ public sealed class DestroyTests
         Gone(rig);
     }
 
-    private static void Gone(Rig<Arm4K> rig)
+    private static void Gone(Rig<Arm<Granule4K>> rig)
     {
         rig.Table.Exists.ShouldBeFalse();
         rig.Table.TableCount.ShouldBe(0UL);
@@ -98,9 +98,9 @@ public sealed class DestroyTests
         rig.World.TablesOut.ShouldBe(0);
     }
 
-    private static Rig<Arm4K> FourTables()
+    private static Rig<Arm<Granule4K>> FourTables()
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.MapRange(0x4000_0000, Pa, 4 * TwoMegabytes, MapOptions.PagesOnly).ShouldBe(Stage2Result.Done);
         rig.World.Log.Clear();
         return rig;

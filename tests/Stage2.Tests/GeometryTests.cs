@@ -10,13 +10,13 @@ public sealed class GeometryTests
     private static readonly int[] PaSizes = [32, 36, 40, 42, 44, 48, 52];
 
     [Fact]
-    public void Every_4K_geometry_follows_the_architectures_rules() => EveryGeometry<Arm4K>();
+    public void Every_4K_geometry_follows_the_architectures_rules() => EveryGeometry<Arm<Granule4K>>();
 
     [Fact]
-    public void Every_16K_geometry_follows_the_architectures_rules() => EveryGeometry<Arm16K>();
+    public void Every_16K_geometry_follows_the_architectures_rules() => EveryGeometry<Arm<Granule16K>>();
 
     [Fact]
-    public void Every_64K_geometry_follows_the_architectures_rules() => EveryGeometry<Arm64K>();
+    public void Every_64K_geometry_follows_the_architectures_rules() => EveryGeometry<Arm<Granule64K>>();
 
     [Fact]
     public void Every_alien_geometry_follows_the_same_rules() => EveryGeometry<AlienFormat>();
@@ -32,7 +32,7 @@ public sealed class GeometryTests
     [InlineData(44, 0, 1)]
     [InlineData(48, 0, 1)]
     public void The_4K_root_is_where_the_manual_has_it(int ipaBits, int level, int tables) =>
-        RootIs<Arm4K>(ipaBits, level, tables);
+        RootIs<Arm<Granule4K>>(ipaBits, level, tables);
 
     [Theory]
     [InlineData(32, 2, 1)]
@@ -43,7 +43,7 @@ public sealed class GeometryTests
     [InlineData(47, 1, 1)]
     [InlineData(48, 1, 2)]
     public void The_16K_root_is_where_the_manual_has_it(int ipaBits, int level, int tables) =>
-        RootIs<Arm16K>(ipaBits, level, tables);
+        RootIs<Arm<Granule16K>>(ipaBits, level, tables);
 
     [Theory]
     [InlineData(32, 3, 8)]
@@ -55,7 +55,7 @@ public sealed class GeometryTests
     [InlineData(47, 1, 1)]
     [InlineData(48, 1, 1)]
     public void The_64K_root_is_where_the_manual_has_it(int ipaBits, int level, int tables) =>
-        RootIs<Arm64K>(ipaBits, level, tables);
+        RootIs<Arm<Granule64K>>(ipaBits, level, tables);
 
     [Theory]
     [InlineData(31)]
@@ -65,32 +65,32 @@ public sealed class GeometryTests
     [InlineData(int.MaxValue)]
     public void Input_sizes_outside_32_to_48_bits_are_refused(int ipaBits)
     {
-        Stage2Geometry.TryCreate<Arm4K>(ipaBits, 52, out _).ShouldBeFalse();
-        Stage2Geometry.TryCreate<Arm4K>(ipaBits, 52, 1, out _).ShouldBeFalse();
+        Stage2Geometry.TryCreate<Arm<Granule4K>>(ipaBits, 52, out _).ShouldBeFalse();
+        Stage2Geometry.TryCreate<Arm<Granule4K>>(ipaBits, 52, 1, out _).ShouldBeFalse();
     }
 
     [Fact]
     public void An_input_larger_than_the_physical_size_is_refused()
     {
-        Stage2Geometry.TryCreate<Arm4K>(41, 40, out _).ShouldBeFalse();
-        Stage2Geometry.TryCreate<Arm4K>(40, 40, out _).ShouldBeTrue();
+        Stage2Geometry.TryCreate<Arm<Granule4K>>(41, 40, out _).ShouldBeFalse();
+        Stage2Geometry.TryCreate<Arm<Granule4K>>(40, 40, out _).ShouldBeTrue();
     }
 
     [Fact]
     public void The_topmost_level_needs_the_physical_size_that_the_manual_names()
     {
-        Stage2Geometry.TryCreate<Arm4K>(40, 42, 0, out _).ShouldBeFalse();
-        Stage2Geometry.TryCreate<Arm4K>(40, 44, 0, out _).ShouldBeTrue();
-        Stage2Geometry.TryCreate<Arm16K>(40, 40, 1, out _).ShouldBeFalse();
-        Stage2Geometry.TryCreate<Arm16K>(40, 42, 1, out _).ShouldBeTrue();
-        Stage2Geometry.TryCreate<Arm64K>(42, 42, 1, out _).ShouldBeFalse();
-        Stage2Geometry.TryCreate<Arm64K>(44, 44, 1, out _).ShouldBeTrue();
+        Stage2Geometry.TryCreate<Arm<Granule4K>>(40, 42, 0, out _).ShouldBeFalse();
+        Stage2Geometry.TryCreate<Arm<Granule4K>>(40, 44, 0, out _).ShouldBeTrue();
+        Stage2Geometry.TryCreate<Arm<Granule16K>>(40, 40, 1, out _).ShouldBeFalse();
+        Stage2Geometry.TryCreate<Arm<Granule16K>>(40, 42, 1, out _).ShouldBeTrue();
+        Stage2Geometry.TryCreate<Arm<Granule64K>>(42, 42, 1, out _).ShouldBeFalse();
+        Stage2Geometry.TryCreate<Arm<Granule64K>>(44, 44, 1, out _).ShouldBeTrue();
     }
 
     [Fact]
     public void A_physical_size_of_52_bits_leaves_48_to_descriptors_of_48()
     {
-        Stage2Geometry.TryCreate<Arm64K>(40, 52, out Stage2Geometry geometry).ShouldBeTrue();
+        Stage2Geometry.TryCreate<Arm<Granule64K>>(40, 52, out Stage2Geometry geometry).ShouldBeTrue();
         geometry.OutputBits.ShouldBe(48);
         geometry.OutputLimit.Value.ShouldBe(1UL << 48);
     }
@@ -148,7 +148,7 @@ public sealed class GeometryTests
         int below = ((3 - level) * stride) + TFormat.GranuleShift;
         bool reserved = (TFormat.GranuleShift, level) switch
         {
-            (12, 0) or (13, 0) => paBits < 44,
+            (12, 0) => paBits < 44,
             (14, 1) => paBits <= 40,
             (16, 1) => paBits <= 42,
             (14, 0) or (16, 0) => true,

@@ -28,7 +28,7 @@ public sealed class HostileArgumentTests
     [InlineData(0, 0, int.MaxValue, Stage2Result.IllegalLevel)]
     public void A_leaf_that_cannot_be_is_refused(ulong ipa, ulong pa, int level, Stage2Result expected)
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.Map(ipa, pa, level).ShouldBe(expected);
         Replacements(rig, ipa, pa, level).ShouldBe(expected);
         rig.World.Log.ShouldBeEmpty();
@@ -46,7 +46,7 @@ public sealed class HostileArgumentTests
     [InlineData(0, 0xFFFF_FFFF_FFFF_F000, 2 * Page, Stage2Result.OutOfRange)]
     public void A_range_that_cannot_be_mapped_is_refused(ulong ipa, ulong pa, ulong bytes, Stage2Result expected)
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.MapRange(ipa, pa, bytes).ShouldBe(expected);
         rig.World.Log.ShouldBeEmpty();
     }
@@ -63,7 +63,7 @@ public sealed class HostileArgumentTests
     public void A_range_that_cannot_be_walked_is_refused_by_every_walk(ulong ipa, ulong bytes, uint budget,
         Stage2Result expected)
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.Map(0, 0).ShouldBe(Stage2Result.Done);
         rig.Map(Limit - Page, 0).ShouldBe(Stage2Result.Done);
         rig.World.Log.Clear();
@@ -76,19 +76,15 @@ public sealed class HostileArgumentTests
             rig.Table.DestroyEager(ref rig.Machine, ref cursor, UnmapFlags.None, ref sink).ShouldBe(expected);
             rig.Table.DestroyAsPosted(ref rig.Machine, ref cursor, ref sink).ShouldBe(expected);
             rig.Table.Visit(ref rig.Machine, ref cursor, ref visitor).ShouldBe(expected);
-            MaintenanceDebt debt = rig.Table.Unmap(ref rig.Machine, ref cursor, UnmapFlags.None, partial, ref sink);
-            debt.IsNone.ShouldBeTrue();
-            cursor.Result.ShouldBe(expected);
-            debt = rig.Table.WriteProtect(ref rig.Machine, ref cursor, partial);
-            debt.IsNone.ShouldBeTrue();
-            cursor.Result.ShouldBe(expected);
-            debt = rig.Table.ChangePermissions(ref rig.Machine, ref cursor, default, partial);
-            debt.IsNone.ShouldBeTrue();
-            debt = rig.Table.Age(ref rig.Machine, ref cursor, out bool young);
-            debt.IsNone.ShouldBeTrue();
+            rig.Table.Unmap(ref rig.Machine, ref cursor, UnmapFlags.None, partial, ref sink).ShouldBe(expected);
+            rig.Table.WriteProtect(ref rig.Machine, ref cursor, partial, out MaintenanceDebt debt).ShouldBe(expected);
+            debt.OwesInvalidation.ShouldBeFalse();
+            rig.Table.ChangePermissions(ref rig.Machine, ref cursor, default, partial, out debt).ShouldBe(expected);
+            debt.OwesInvalidation.ShouldBeFalse();
+            rig.Table.Age(ref rig.Machine, ref cursor, out debt).ShouldBe(expected);
+            debt.OwesInvalidation.ShouldBeFalse();
+            rig.Table.IsYoung(ref rig.Machine, ref cursor, out bool young).ShouldBe(expected);
             young.ShouldBeFalse();
-            rig.Table.IsYoung(ref rig.Machine, ref cursor).ShouldBeFalse();
-            cursor.Result.ShouldBe(expected);
         }
 
         rig.World.Log.ShouldBeEmpty();
@@ -100,7 +96,7 @@ public sealed class HostileArgumentTests
     [InlineData(ulong.MaxValue)]
     public void An_address_beyond_the_input_size_maps_nothing(ulong ipa)
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.Translate(ipa).IsMapped.ShouldBeFalse();
         rig.Translate(ipa).Level.ShouldBe((sbyte)0);
         rig.Table.SplitBlock(ref rig.Machine, new Ipa(ipa), 3).ShouldBe(Stage2Result.OutOfRange);
@@ -112,7 +108,7 @@ public sealed class HostileArgumentTests
     [Fact]
     public void Nothing_can_be_done_with_a_table_that_does_not_exist()
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.Table.Destroy(ref rig.Machine);
         rig.World.Log.Clear();
         rig.Map(0, 0).ShouldBe(Stage2Result.OutOfRange);
@@ -124,7 +120,7 @@ public sealed class HostileArgumentTests
         rig.Table.DestroyByOwner(ref rig.Machine);
         rig.World.Log.ShouldBeEmpty();
 
-        PageTable<Arm4K, FakeMachine> zeroed = default;
+        PageTable<Arm<Granule4K>, FakeMachine> zeroed = default;
         zeroed.Map(ref rig.Machine, default, default, 3, LeafAttributes.GuestMemory)
             .ShouldBe(Stage2Result.OutOfRange);
     }
@@ -135,7 +131,7 @@ public sealed class HostileArgumentTests
     [InlineData(4)]
     public void A_block_cannot_be_split_to_a_level_without_leaves(int level)
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.Map(0, 0, 1).ShouldBe(Stage2Result.Done);
         rig.Table.SplitBlock(ref rig.Machine, default, level).ShouldBe(Stage2Result.IllegalLevel);
     }
@@ -144,15 +140,17 @@ public sealed class HostileArgumentTests
     public void A_geometry_of_another_format_makes_no_table()
     {
         FakeMachine machine = new(new FakeWorld(12));
-        Stage2Geometry.TryCreate<Arm16K>(40, 48, out Stage2Geometry geometry).ShouldBeTrue();
-        PageTable<Arm4K, FakeMachine>.Create(ref machine, geometry, default, out _).ShouldBe(Stage2Result.IllegalLevel);
-        PageTable<Arm4K, FakeMachine>.Create(ref machine, default, default, out _).ShouldBe(Stage2Result.IllegalLevel);
+        Stage2Geometry.TryCreate<Arm<Granule16K>>(40, 48, out Stage2Geometry geometry).ShouldBeTrue();
+        PageTable<Arm<Granule4K>, FakeMachine>.Create(ref machine, geometry, default, out _)
+            .ShouldBe(Stage2Result.IllegalLevel);
+        PageTable<Arm<Granule4K>, FakeMachine>.Create(ref machine, default, default, out _)
+            .ShouldBe(Stage2Result.IllegalLevel);
     }
 
     [Fact]
     public void Only_a_cursor_over_everything_can_end_the_table()
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.Map(0, 0).ShouldBe(Stage2Result.Done);
         rig.Map(Limit - Page, 0).ShouldBe(Stage2Result.Done);
         NoSink sink = default;
@@ -162,7 +160,7 @@ public sealed class HostileArgumentTests
         rig.Audit().Count.ShouldBe(1);
     }
 
-    private static Stage2Result Replacements(Rig<Arm4K> rig, ulong ipa, ulong pa, int level)
+    private static Stage2Result Replacements(Rig<Arm<Granule4K>> rig, ulong ipa, ulong pa, int level)
     {
         NoSink sink = default;
         Stage2Result eager = rig.Table.ReplaceTableByBlockEager(ref rig.Machine, new Ipa(ipa), new Pa(pa), level,

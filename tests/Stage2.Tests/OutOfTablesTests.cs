@@ -13,13 +13,13 @@ public sealed class OutOfTablesTests
     private const ulong Pa = 0x10_0000_0000;
 
     [Fact]
-    public void A_4K_table_is_unchanged_wherever_the_table_pages_run_out() => EachOperation<Arm4K>(48);
+    public void A_4K_table_is_unchanged_wherever_the_table_pages_run_out() => EachOperation<Arm<Granule4K>>(48);
 
     [Fact]
-    public void A_16K_table_is_unchanged_wherever_the_table_pages_run_out() => EachOperation<Arm16K>(48);
+    public void A_16K_table_is_unchanged_wherever_the_table_pages_run_out() => EachOperation<Arm<Granule16K>>(48);
 
     [Fact]
-    public void A_64K_table_is_unchanged_wherever_the_table_pages_run_out() => EachOperation<Arm64K>(42);
+    public void A_64K_table_is_unchanged_wherever_the_table_pages_run_out() => EachOperation<Arm<Granule64K>>(42);
 
     [Fact]
     public void An_alien_table_is_unchanged_wherever_the_table_pages_run_out() => EachOperation<AlienFormat>(45);
@@ -28,9 +28,9 @@ public sealed class OutOfTablesTests
     public void No_root_is_an_error_and_no_table()
     {
         FakeMachine machine = new(new FakeWorld(12) { TablesLeft = 1 });
-        Stage2Geometry.TryCreate<Arm4K>(40, 48, out Stage2Geometry geometry).ShouldBeTrue();
-        PageTable<Arm4K, FakeMachine> table;
-        PageTable<Arm4K, FakeMachine>.Create(ref machine, geometry, new Vmid(1), out table)
+        Stage2Geometry.TryCreate<Arm<Granule4K>>(40, 48, out Stage2Geometry geometry).ShouldBeTrue();
+        PageTable<Arm<Granule4K>, FakeMachine> table;
+        PageTable<Arm<Granule4K>, FakeMachine>.Create(ref machine, geometry, new Vmid(1), out table)
             .ShouldBe(Stage2Result.OutOfTables);
         table.Exists.ShouldBeFalse();
         machine.World.TablesOut.ShouldBe(0);
@@ -56,9 +56,10 @@ public sealed class OutOfTablesTests
         Each<TFormat>(ipaBits, rig =>
         {
             RangeCursor cursor = new(new Ipa(page), inner);
-            MaintenanceDebt debt = rig.Table.WriteProtect(ref rig.Machine, ref cursor, PartialBlock.Split);
+            Stage2Result result = rig.Table.WriteProtect(ref rig.Machine, ref cursor, PartialBlock.Split,
+                out MaintenanceDebt debt);
             rig.Table.Settle(ref rig.Machine, ref debt);
-            return cursor.Result;
+            return result;
         });
     }
 

@@ -7,8 +7,7 @@ namespace Quietus.Stage2.Tests;
 
 /// <summary>
 /// Runs instructions, each a number that says what to do and where, on a table and on the model, and compares: results,
-/// leaves, translations, what the sink was told, and that all that was unlinked was invalidated before it counted as
-/// free.
+/// leaves, translations, what the sink was told, and that all that was unlinked was invalidated and cleaned.
 /// </summary>
 internal sealed class Program<TFormat>
     where TFormat : struct, IDescriptorFormat
@@ -93,7 +92,7 @@ internal sealed class Program<TFormat>
         Probe();
         if (_steps % (Entries > 512 ? 8 : 1) == 0)
         {
-            Compare(_rig.Audit(detachedTables: null));
+            Compare(_rig.Audit());
         }
     }
 
@@ -128,29 +127,23 @@ internal sealed class Program<TFormat>
         PartialBlock partial = (PartialBlock)Take(2);
         UnmapFlags flags = (UnmapFlags)Take(4);
         RangeCursor cursor = new(new Ipa(start), end - start, AnyBudget());
-        ListSink sink = new() { Unlinked = [] };
+        ListSink<TFormat> sink = new() { Unlinked = [] };
         List<Leaf> expected = _model.Unmap(start, end, partial == PartialBlock.Split);
-        if ((flags & UnmapFlags.ElideTlbInvalidation) != 0 || eager)
+        if ((flags & UnmapFlags.ElideTlbInvalidation) != 0)
         {
-            // The licence of the elision, and of an eager free: nothing else is outstanding.
+            // The licence of the elision: nothing else is outstanding.
             SettleOnly();
         }
 
+        Stage2Result result;
         do
         {
-            if (eager)
-            {
-                _ = _rig.Table.UnmapEager(ref _rig.Machine, ref cursor, flags, partial, ref sink);
-            }
-            else
-            {
-                MaintenanceDebt debt = _rig.Table.Unmap(ref _rig.Machine, ref cursor, flags, partial, ref sink);
-                PageTable<TFormat, FakeMachine>.Merge(ref _rig.Machine, ref _debt, ref debt);
-                debt.IsNone.ShouldBeTrue();
-            }
+            result = eager
+                ? _rig.Table.UnmapEager(ref _rig.Machine, ref cursor, flags, partial, ref sink)
+                : _rig.Table.Unmap(ref _rig.Machine, ref cursor, flags, partial, ref sink);
         }
-        while (cursor.IsUnfinished);
-        cursor.Result.ShouldBe(Stage2Result.Done);
+        while (result == Stage2Result.Again);
+        result.ShouldBe(Stage2Result.Done);
         if ((flags & UnmapFlags.ElideTlbInvalidation) != 0)
         {
             _rig.Table.InvalidateVmid(ref _rig.Machine);
@@ -172,16 +165,17 @@ internal sealed class Program<TFormat>
             ? new LeafAttributes(bits).WithWrite(false).Bits
             : new LeafAttributes(bits).WithPermissionsOf(permissions).Bits);
         bool owed = false;
+        Stage2Result result;
         do
         {
-            MaintenanceDebt debt = protects
-                ? _rig.Table.WriteProtect(ref _rig.Machine, ref cursor, partial)
-                : _rig.Table.ChangePermissions(ref _rig.Machine, ref cursor, permissions, partial);
+            result = protects
+                ? _rig.Table.WriteProtect(ref _rig.Machine, ref cursor, partial, out MaintenanceDebt debt)
+                : _rig.Table.ChangePermissions(ref _rig.Machine, ref cursor, permissions, partial, out debt);
             owed |= debt.OwesInvalidation;
-            PageTable<TFormat, FakeMachine>.Merge(ref _rig.Machine, ref _debt, ref debt);
+            _debt.Add(in debt);
         }
-        while (cursor.IsUnfinished);
-        cursor.Result.ShouldBe(Stage2Result.Done);
+        while (result == Stage2Result.Again);
+        result.ShouldBe(Stage2Result.Done);
         owed.ShouldBe(changed);
     }
 
@@ -190,16 +184,16 @@ internal sealed class Program<TFormat>
         (ulong start, ulong end) = AnyRange();
         bool anyYoung = _model.Overlapping(start, end).Any(leaf => new LeafAttributes(leaf.Attributes).Accessed);
         RangeCursor look = new(new Ipa(start), end - start);
-        _rig.Table.IsYoung(ref _rig.Machine, ref look).ShouldBe(anyYoung);
+        _rig.Table.IsYoung(ref _rig.Machine, ref look, out bool young).ShouldBe(Stage2Result.Done);
+        young.ShouldBe(anyYoung);
         if (Take(2) == 0)
         {
             RangeCursor cursor = new(new Ipa(start), end - start);
             _ = _model.Update(start, end, false, bits => new LeafAttributes(bits).WithAccessed(false).Bits);
-            MaintenanceDebt debt = _rig.Table.Age(ref _rig.Machine, ref cursor, out bool young);
-            young.ShouldBe(anyYoung);
+            _rig.Table.Age(ref _rig.Machine, ref cursor, out MaintenanceDebt debt).ShouldBe(Stage2Result.Done);
             debt.OwesInvalidation.ShouldBe(anyYoung);
             debt.Waive(DebtWaiver.AgeMayLag);
-            debt.IsNone.ShouldBeTrue();
+            debt.OwesInvalidation.ShouldBeFalse();
             return;
         }
 
@@ -238,7 +232,7 @@ internal sealed class Program<TFormat>
         }
 
         SettleOnly();
-        ListSink sink = new() { Unlinked = [] };
+        ListSink<TFormat> sink = new() { Unlinked = [] };
         Stage2Result result = eager
             ? _rig.Table.ReplaceTableByBlockEager(ref _rig.Machine, new Ipa(ipa), new Pa(output), level, attributes,
                 flags, ref sink)
@@ -273,7 +267,7 @@ internal sealed class Program<TFormat>
     private void SettleOnly()
     {
         _rig.Table.Settle(ref _rig.Machine, ref _debt);
-        _debt.IsNone.ShouldBeTrue();
+        _debt.OwesInvalidation.ShouldBeFalse();
     }
 
     private void SettleAndCheck()
@@ -294,15 +288,24 @@ internal sealed class Program<TFormat>
     private void CheckCleaning(List<Leaf> gone, UnmapFlags flags)
     {
         HashSet<ulong> cleaned = [.. _rig.World.Log.Where(e => e.Operation == MachineOperation.CleanInvalidateToPoC)
-            .Select(e => e.Address)];
+            .SelectMany(Granules)];
         bool owed = (flags & UnmapFlags.ElideCacheMaintenance) == 0 && !_rig.World.HasForcedWriteBack;
         foreach (Leaf leaf in gone)
         {
             bool device = new LeafAttributes(leaf.Attributes).Type == MemoryType.Device;
             if (owed && !device)
             {
-                cleaned.Contains(leaf.Output).ShouldBeTrue($"{leaf} was not cleaned");
+                Granules(new(MachineOperation.CleanInvalidateToPoC, leaf.Output, Rig<TFormat>.Bytes(leaf.Level)))
+                    .All(cleaned.Contains).ShouldBeTrue($"{leaf} was not cleaned");
             }
+        }
+    }
+
+    private static IEnumerable<ulong> Granules(MachineEvent cleaning)
+    {
+        for (ulong done = 0; done < cleaning.Value; done += Granule)
+        {
+            yield return cleaning.Address + done;
         }
     }
 
@@ -310,7 +313,7 @@ internal sealed class Program<TFormat>
     {
         _rig.World.Log.Clear();
         RangeCursor cursor = _rig.Table.WholeRange(7);
-        ListSink sink = new() { Unlinked = [] };
+        ListSink<TFormat> sink = new() { Unlinked = [] };
         switch (_steps % 3)
         {
             case 0:
@@ -363,7 +366,7 @@ internal sealed class Program<TFormat>
         }
     }
 
-    private static void CompareSink(ListSink sink, List<Leaf> gone)
+    private static void CompareSink(ListSink<TFormat> sink, List<Leaf> gone)
     {
         IEnumerable<(ulong, ulong, int)> expected = gone.Select(leaf => (leaf.Ipa, leaf.Output, leaf.Level));
         if (!sink.Unlinked.SequenceEqual(expected))

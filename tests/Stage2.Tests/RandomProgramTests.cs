@@ -20,18 +20,18 @@ public sealed class RandomProgramTests
     [InlineData(35)]
     [InlineData(40)]
     [InlineData(48)]
-    public void Tables_of_4K_do_what_the_model_does(int ipaBits) => Check<Arm4K>(ipaBits, Programs, 70);
+    public void Tables_of_4K_do_what_the_model_does(int ipaBits) => Check<Arm<Granule4K>>(ipaBits, Programs, 70);
 
     [Theory]
     [InlineData(32)]
     [InlineData(36)]
     [InlineData(47)]
-    public void Tables_of_16K_do_what_the_model_does(int ipaBits) => Check<Arm16K>(ipaBits, Programs / 2, 50);
+    public void Tables_of_16K_do_what_the_model_does(int ipaBits) => Check<Arm<Granule16K>>(ipaBits, Programs / 2, 50);
 
     [Theory]
     [InlineData(32)]
     [InlineData(42)]
-    public void Tables_of_64K_do_what_the_model_does(int ipaBits) => Check<Arm64K>(ipaBits, Programs / 6, 30);
+    public void Tables_of_64K_do_what_the_model_does(int ipaBits) => Check<Arm<Granule64K>>(ipaBits, Programs / 6, 30);
 
     [Theory]
     [InlineData(32)]

@@ -21,18 +21,18 @@ public sealed class SequenceTests
     [Fact]
     public void One_4K_page_is_unmapped_as_Linux_5_5_did()
     {
-        Rig<Arm4K> rig = TwoPages(out ulong entry, out ulong parent);
+        Rig<Arm<Granule4K>> rig = TwoPages(out ulong entry, out ulong parent);
         rig.UnmapEager(Ipa, 0x1000).ShouldBe(Stage2Result.Done);
         rig.World.Log.ShouldBe(
         [
             new(MachineOperation.WriteEntry, entry, 0),
             StoresSeen,
-            .. Rig<Arm4K>.InvalidationByIpa(Ipa),
+            .. Rig<Arm<Granule4K>>.InvalidationByIpa(Ipa),
             new(MachineOperation.CleanInvalidateToPoC, Pa, 0x1000),
             new(MachineOperation.DsbFullSystem),
             new(MachineOperation.WriteEntry, parent, rig.World.Peek(parent)),
         ]);
-        Arm4K.TableCount(rig.World.Peek(parent)).ShouldBe(1);
+        Arm<Granule4K>.TableCount(rig.World.Peek(parent)).ShouldBe(1);
     }
 
     [Theory]
@@ -41,7 +41,7 @@ public sealed class SequenceTests
     [InlineData(UnmapFlags.ElideCacheMaintenance | UnmapFlags.ElideTlbInvalidation, 0, 0)]
     public void Each_flag_takes_exactly_its_part_out_of_the_5_5_sequence(UnmapFlags flags, int tlb, int cache)
     {
-        Rig<Arm4K> rig = TwoPages(out ulong entry, out ulong parent);
+        Rig<Arm<Granule4K>> rig = TwoPages(out ulong entry, out ulong parent);
         rig.UnmapEager(Ipa, 0x1000, flags).ShouldBe(Stage2Result.Done);
         MachineEvent[] clean =
             [new(MachineOperation.CleanInvalidateToPoC, Pa, 0x1000), new(MachineOperation.DsbFullSystem)];
@@ -49,7 +49,7 @@ public sealed class SequenceTests
         [
             new(MachineOperation.WriteEntry, entry, 0),
             StoresSeen,
-            .. Rig<Arm4K>.InvalidationByIpa(Ipa).Take(tlb),
+            .. Rig<Arm<Granule4K>>.InvalidationByIpa(Ipa).Take(tlb),
             .. clean.Take(cache),
             new(MachineOperation.WriteEntry, parent, rig.World.Peek(parent)),
         ]);
@@ -58,14 +58,14 @@ public sealed class SequenceTests
     [Fact]
     public void A_block_is_unmapped_as_Linux_5_5_did_without_the_barrier_that_only_pages_had()
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.Map(Ipa, Pa, 2).ShouldBe(Stage2Result.Done);
         rig.Map(Ipa + TwoMegabytes, Pa, 2).ShouldBe(Stage2Result.Done);
         rig.World.Log.Clear();
         rig.UnmapEager(Ipa, 0x1000).ShouldBe(Stage2Result.Done);
         rig.World.Log.Skip(1).Take(8).ShouldBe(
         [
-            .. Rig<Arm4K>.InvalidationByIpa(Ipa),
+            .. Rig<Arm<Granule4K>>.InvalidationByIpa(Ipa),
             new(MachineOperation.CleanInvalidateToPoC, Pa, TwoMegabytes),
             new(MachineOperation.DsbFullSystem),
         ]);
@@ -74,14 +74,14 @@ public sealed class SequenceTests
     [Fact]
     public void Devices_and_forced_write_back_need_no_cache_maintenance()
     {
-        Rig<Arm4K> device = new();
+        Rig<Arm<Granule4K>> device = new();
         device.Map(Ipa, Pa, 3, LeafAttributes.DeviceMemory).ShouldBe(Stage2Result.Done);
         device.UnmapEager(Ipa, 0x1000).ShouldBe(Stage2Result.Done);
         device.Map(Ipa, Pa, 3, LeafAttributes.DeviceMemory).ShouldBe(Stage2Result.Done);
         device.Unmap(Ipa, 0x1000).ShouldBe(Stage2Result.Done);
         device.World.Count(MachineOperation.CleanInvalidateToPoC).ShouldBe(0);
 
-        Rig<Arm4K> forced = new(40, world => world.HasForcedWriteBack = true);
+        Rig<Arm<Granule4K>> forced = new(40, world => world.HasForcedWriteBack = true);
         forced.Map(Ipa, Pa).ShouldBe(Stage2Result.Done);
         forced.UnmapEager(Ipa, 0x1000).ShouldBe(Stage2Result.Done);
         forced.Map(Ipa, Pa).ShouldBe(Stage2Result.Done);
@@ -93,7 +93,7 @@ public sealed class SequenceTests
     [Fact]
     public void An_empty_table_is_cleared_invalidated_and_freed_and_so_are_those_above_it()
     {
-        Rig<Arm4K> rig = new(48);
+        Rig<Arm<Granule4K>> rig = new(48);
         rig.Map(Ipa, Pa).ShouldBe(Stage2Result.Done);
         rig.Table.TableCount.ShouldBe(4UL);
         rig.World.Log.Clear();
@@ -102,7 +102,7 @@ public sealed class SequenceTests
         MachineOperation[] once =
         [
             MachineOperation.WriteEntry,
-            .. Rig<Arm4K>.InvalidationByIpa(0).Select(e => e.Operation),
+            .. Rig<Arm<Granule4K>>.InvalidationByIpa(0).Select(e => e.Operation),
             MachineOperation.ReturnTable,
         ];
         after.ShouldBe([.. once, .. once, .. once]);
@@ -111,29 +111,24 @@ public sealed class SequenceTests
 
     // The order that is always right: unlink, invalidate, DSB, only then free.
     [Fact]
-    public void A_batched_unmap_of_a_table_owes_one_invalidation_and_frees_only_after_it()
+    public void A_table_is_unmapped_by_one_write_and_one_invalidation_and_freed_only_after_it()
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.MapRange(Ipa, Pa, TwoMegabytes, MapOptions.PagesOnly).ShouldBe(Stage2Result.Done);
         rig.World.Log.Clear();
         RangeCursor cursor = new(new Ipa(Ipa), TwoMegabytes);
-        ListSink sink = new() { Unlinked = [] };
-        MaintenanceDebt debt = rig.Table.Unmap(ref rig.Machine, ref cursor, UnmapFlags.ElideCacheMaintenance,
-            PartialBlock.TakeWhole, ref sink);
-        cursor.Result.ShouldBe(Stage2Result.Done);
+        ListSink<Arm<Granule4K>> sink = new() { Unlinked = [] };
+        rig.Table.Unmap(ref rig.Machine, ref cursor, UnmapFlags.ElideCacheMaintenance, PartialBlock.TakeWhole,
+            ref sink).ShouldBe(Stage2Result.Done);
         sink.Unlinked.Count.ShouldBe(512);
         sink.Unlinked[511].ShouldBe((Ipa + 0x1F_F000, Pa + 0x1F_F000, 3));
-
-        rig.World.Log.ShouldAllBe(e => e.Operation == MachineOperation.WriteEntry);
-        debt.HoldsTables.ShouldBeTrue();
-        debt.OwesInvalidation.ShouldBeTrue();
-        rig.World.Log.Clear();
-
-        rig.Table.Settle(ref rig.Machine, ref debt);
-        debt.IsNone.ShouldBeTrue();
         rig.World.Log.Select(e => e.Operation).ShouldBe(
         [
-            .. Rig<Arm4K>.InvalidationOfVmid().Select(e => e.Operation),
+            // The entry that leads to the table, and the root's that leads to the emptied one above it.
+            MachineOperation.WriteEntry,
+            MachineOperation.WriteEntry,
+            .. Rig<Arm<Granule4K>>.InvalidationOfVmid().Select(e => e.Operation),
+            MachineOperation.WriteEntry,
             MachineOperation.ReturnTable,
             MachineOperation.ReturnTable,
         ]);
@@ -143,7 +138,7 @@ public sealed class SequenceTests
     [Fact]
     public void With_range_invalidation_a_batch_costs_one_range_operation()
     {
-        Rig<Arm4K> rig = new(40, world => world.HasRangeInvalidation = true);
+        Rig<Arm<Granule4K>> rig = new(40, world => world.HasRangeInvalidation = true);
         rig.MapRange(Ipa, Pa, TwoMegabytes, MapOptions.PagesOnly).ShouldBe(Stage2Result.Done);
         rig.World.Log.Clear();
         rig.Unmap(Ipa, TwoMegabytes, UnmapFlags.ElideCacheMaintenance).ShouldBe(Stage2Result.Done);
@@ -163,43 +158,46 @@ public sealed class SequenceTests
     [Fact]
     public void A_batched_unmap_invalidates_the_TLB_before_it_cleans_any_page()
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.MapRange(Ipa, Pa, 16 * 0x1000, MapOptions.PagesOnly).ShouldBe(Stage2Result.Done);
         rig.World.Log.Clear();
         rig.Unmap(Ipa, 16 * 0x1000).ShouldBe(Stage2Result.Done);
-        List<MachineOperation> order = [.. rig.World.Log.Select(e => e.Operation)];
-        order.IndexOf(MachineOperation.InvalidateVmid).ShouldBe(17);
-        order.IndexOf(MachineOperation.DsbInnerShareable).ShouldBe(18);
-        order.IndexOf(MachineOperation.CleanInvalidateToPoC).ShouldBe(20);
-        rig.World.Count(MachineOperation.CleanInvalidateToPoC).ShouldBe(16);
-        order.IndexOf(MachineOperation.DsbFullSystem).ShouldBeGreaterThan(
-            order.LastIndexOf(MachineOperation.CleanInvalidateToPoC));
-        rig.World.Count(MachineOperation.DsbFullSystem).ShouldBe(1);
+        rig.World.Log.Select(e => e.Operation).Take(20).ShouldBe(
+        [
+            // The pages, and the two tables that they empty.
+            .. Enumerable.Repeat(MachineOperation.WriteEntry, 18),
+            MachineOperation.DsbInnerShareableStores,
+            MachineOperation.InvalidateVmid,
+        ]);
+        rig.World.Log.Where(e => e.Operation is MachineOperation.CleanInvalidateToPoC or MachineOperation.DsbFullSystem)
+            .ShouldBe(
+            [
+                new(MachineOperation.CleanInvalidateToPoC, Pa, 16 * 0x1000),
+                new(MachineOperation.DsbFullSystem),
+            ]);
+        rig.World.Log.FindIndex(e => e.Operation == MachineOperation.CleanInvalidateToPoC).ShouldBeGreaterThan(
+            rig.World.Log.FindIndex(e => e.Operation == MachineOperation.DsbInnerShareable));
         rig.Audit().ShouldBeEmpty();
     }
 
     [Fact]
-    public void A_batched_unmap_with_the_invalidation_elided_owes_nothing_but_its_tables()
+    public void A_batched_unmap_with_both_elided_only_writes_entries_and_frees_tables()
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.Map(Ipa, Pa).ShouldBe(Stage2Result.Done);
-        RangeCursor cursor = new(new Ipa(Ipa), 0x1000);
-        NoSink sink = default;
-        MaintenanceDebt debt = rig.Table.Unmap(ref rig.Machine, ref cursor,
-            UnmapFlags.ElideTlbInvalidation | UnmapFlags.ElideCacheMaintenance, PartialBlock.TakeWhole, ref sink);
-        debt.OwesInvalidation.ShouldBeFalse();
-        debt.HoldsTables.ShouldBeTrue();
-        rig.Audit(detachedTables: 2).ShouldBeEmpty();
         rig.World.Log.Clear();
-        rig.Table.Settle(ref rig.Machine, ref debt);
-        rig.World.Log.ShouldAllBe(e => e.Operation == MachineOperation.ReturnTable);
+        rig.Unmap(Ipa, 0x1000, UnmapFlags.ElideTlbInvalidation | UnmapFlags.ElideCacheMaintenance)
+            .ShouldBe(Stage2Result.Done);
+        rig.World.Log.ShouldAllBe(
+            e => e.Operation == MachineOperation.WriteEntry || e.Operation == MachineOperation.ReturnTable);
+        rig.World.Count(MachineOperation.ReturnTable).ShouldBe(2);
         rig.Audit().ShouldBeEmpty();
     }
 
     [Fact]
     public void A_mapped_page_is_written_and_made_visible_and_nothing_else()
     {
-        Rig<Arm4K> rig = TwoPages(out _, out ulong parent);
+        Rig<Arm<Granule4K>> rig = TwoPages(out _, out ulong parent);
         rig.World.Log.Clear();
         rig.Map(Next + 0x1000, Pa).ShouldBe(Stage2Result.Done);
         rig.World.Log.Select(e => e.Operation).ShouldBe(
@@ -210,7 +208,7 @@ public sealed class SequenceTests
     [Fact]
     public void New_tables_are_complete_and_visible_before_anything_leads_to_them()
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.Map(Ipa, Pa).ShouldBe(Stage2Result.Done);
         rig.World.Log.Select(e => e.Operation).ShouldBe(
         [
@@ -226,19 +224,19 @@ public sealed class SequenceTests
     [Fact]
     public void Permissions_are_changed_in_place_and_a_new_memory_type_by_break_before_make()
     {
-        Rig<Arm4K> rig = TwoPages(out ulong entry, out _);
+        Rig<Arm<Granule4K>> rig = TwoPages(out ulong entry, out _);
         rig.Map(Ipa, Pa, 3, LeafAttributes.ReadOnlyGuestMemory).ShouldBe(Stage2Result.Done);
         rig.World.Log.ShouldBe(
         [
             new(MachineOperation.WriteEntry, entry, rig.World.Peek(entry)),
-            .. Rig<Arm4K>.InvalidationByIpa(Ipa),
+            .. Rig<Arm<Granule4K>>.InvalidationByIpa(Ipa),
         ]);
         rig.World.Log.Clear();
         rig.Map(Ipa, Pa, 3, LeafAttributes.DeviceMemory).ShouldBe(Stage2Result.Done);
         rig.World.Log.ShouldBe(
         [
             new(MachineOperation.WriteEntry, entry, 0),
-            .. Rig<Arm4K>.InvalidationByIpa(Ipa),
+            .. Rig<Arm<Granule4K>>.InvalidationByIpa(Ipa),
             new(MachineOperation.WriteEntry, entry, rig.World.Peek(entry)),
             StoresSeen,
         ]);
@@ -250,13 +248,13 @@ public sealed class SequenceTests
     [Fact]
     public void A_block_is_split_by_break_before_make()
     {
-        Rig<Arm4K> rig = new(40, world => world.HasLevelHint = true);
+        Rig<Arm<Granule4K>> rig = new(40, world => world.HasLevelHint = true);
         rig.Map(Ipa, Pa, 2).ShouldBe(Stage2Result.Done);
         rig.World.Log.Clear();
         rig.Table.SplitBlock(ref rig.Machine, new Ipa(Ipa), 3).ShouldBe(Stage2Result.Done);
         List<MachineEvent> ending = [.. rig.World.Log.Skip(1 + 512)];
         ending.Take(1).Select(e => e.Value).ShouldBe([0UL]);
-        ending.Skip(1).Take(6).ShouldBe(Rig<Arm4K>.InvalidationByIpa(Ipa, hint: 2));
+        ending.Skip(1).Take(6).ShouldBe(Rig<Arm<Granule4K>>.InvalidationByIpa(Ipa, hint: 2));
         ending.Skip(7).Select(e => e.Operation).ShouldBe([MachineOperation.WriteEntry, StoresSeen.Operation]);
         rig.Audit().Count.ShouldBe(512);
     }
@@ -264,7 +262,7 @@ public sealed class SequenceTests
     [Fact]
     public void A_machine_that_never_aborts_on_a_size_change_is_not_made_to_break()
     {
-        Rig<Arm4K> rig = new(40,
+        Rig<Arm<Granule4K>> rig = new(40,
             world => world.BreakBeforeMakeSupport = BreakBeforeMakeSupport.Level2WithoutAbort);
         rig.Map(Ipa, Pa, 2).ShouldBe(Stage2Result.Done);
         rig.World.Log.Clear();
@@ -273,7 +271,7 @@ public sealed class SequenceTests
         [
             MachineOperation.DsbInnerShareableStores,
             MachineOperation.WriteEntry,
-            .. Rig<Arm4K>.InvalidationByIpa(Ipa).Select(e => e.Operation),
+            .. Rig<Arm<Granule4K>>.InvalidationByIpa(Ipa).Select(e => e.Operation),
         ]);
         rig.Audit().Count.ShouldBe(512);
     }
@@ -281,17 +279,17 @@ public sealed class SequenceTests
     [Fact]
     public void A_table_is_replaced_by_unlinking_it_invalidating_once_and_only_then_freeing()
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.MapRange(Ipa, Pa, TwoMegabytes, MapOptions.PagesOnly).ShouldBe(Stage2Result.Done);
         rig.Map(Ipa + TwoMegabytes, Pa, 2).ShouldBe(Stage2Result.Done);
         rig.World.Log.Clear();
-        ListSink sink = new() { Unlinked = [] };
+        ListSink<Arm<Granule4K>> sink = new() { Unlinked = [] };
         rig.Table.ReplaceTableByBlock(ref rig.Machine, new Ipa(Ipa), new Pa(Pa + TwoMegabytes), 2,
             LeafAttributes.GuestMemory, UnmapFlags.ElideCacheMaintenance, ref sink).ShouldBe(Stage2Result.Done);
         rig.World.Log.Select(e => e.Operation).ShouldBe(
         [
             MachineOperation.WriteEntry,
-            .. Rig<Arm4K>.InvalidationOfVmid().Select(e => e.Operation),
+            .. Rig<Arm<Granule4K>>.InvalidationOfVmid().Select(e => e.Operation),
             MachineOperation.ReturnTable,
             MachineOperation.WriteEntry,
             MachineOperation.DsbInnerShareableStores,
@@ -306,7 +304,7 @@ public sealed class SequenceTests
     [InlineData(UnmapFlags.ElideCacheMaintenance, 0)]
     public void The_series_retry_unmaps_page_by_page_and_patch_6_elides_only_the_cleaning(UnmapFlags flags, int cleaned)
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.MapRange(Ipa, Pa, TwoMegabytes, MapOptions.PagesOnly).ShouldBe(Stage2Result.Done);
         rig.World.Log.Clear();
         NoSink sink = default;
@@ -321,14 +319,14 @@ public sealed class SequenceTests
     [Fact]
     public void Replacing_a_page_breaks_invalidates_cleans_the_old_and_makes_the_new()
     {
-        Rig<Arm4K> rig = TwoPages(out ulong entry, out _);
+        Rig<Arm<Granule4K>> rig = TwoPages(out ulong entry, out _);
         rig.Table.Replace(ref rig.Machine, new Ipa(Ipa), new Pa(Pa + 0x9000), LeafAttributes.GuestMemory,
             UnmapFlags.None, out Pa previous).ShouldBe(Stage2Result.Done);
         previous.Value.ShouldBe(Pa);
         rig.World.Log.ShouldBe(
         [
             new(MachineOperation.WriteEntry, entry, 0),
-            .. Rig<Arm4K>.InvalidationByIpa(Ipa),
+            .. Rig<Arm<Granule4K>>.InvalidationByIpa(Ipa),
             new(MachineOperation.CleanInvalidateToPoC, Pa, 0x1000),
             new(MachineOperation.DsbFullSystem),
             new(MachineOperation.WriteEntry, entry, rig.World.Peek(entry)),
@@ -340,11 +338,12 @@ public sealed class SequenceTests
     [Fact]
     public void Write_protection_of_a_table_is_in_place_and_owes_its_range()
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.MapRange(Ipa, Pa, TwoMegabytes, MapOptions.PagesOnly).ShouldBe(Stage2Result.Done);
         rig.World.Log.Clear();
         RangeCursor cursor = new(new Ipa(Ipa), TwoMegabytes);
-        MaintenanceDebt debt = rig.Table.WriteProtect(ref rig.Machine, ref cursor, PartialBlock.TakeWhole);
+        rig.Table.WriteProtect(ref rig.Machine, ref cursor, PartialBlock.TakeWhole, out MaintenanceDebt debt)
+            .ShouldBe(Stage2Result.Done);
         rig.World.Log.ShouldAllBe(e => e.Operation == MachineOperation.WriteEntry);
         rig.World.Log.Count.ShouldBe(512);
         (debt.Start.Value, debt.End.Value, debt.LevelHint).ShouldBe((Ipa, Ipa + TwoMegabytes, 3));
@@ -352,20 +351,20 @@ public sealed class SequenceTests
 
         rig.World.Log.Clear();
         cursor = new RangeCursor(new Ipa(Ipa), TwoMegabytes);
-        MaintenanceDebt again = rig.Table.WriteProtect(ref rig.Machine, ref cursor, PartialBlock.TakeWhole);
-        again.IsNone.ShouldBeTrue();
+        rig.Table.WriteProtect(ref rig.Machine, ref cursor, PartialBlock.TakeWhole, out MaintenanceDebt again)
+            .ShouldBe(Stage2Result.Done);
+        again.OwesInvalidation.ShouldBeFalse();
         rig.World.Log.ShouldBeEmpty();
     }
 
     [Fact]
     public void An_update_by_hardware_between_read_and_write_is_not_lost()
     {
-        Rig<Arm4K> rig = TwoPages(out ulong entry, out _);
+        Rig<Arm<Granule4K>> rig = TwoPages(out ulong entry, out _);
         RangeCursor cursor = new(new Ipa(Ipa), 0x1000);
-        MaintenanceDebt aged = rig.Table.Age(ref rig.Machine, ref cursor, out bool young);
-        young.ShouldBeTrue();
+        rig.Table.Age(ref rig.Machine, ref cursor, out MaintenanceDebt aged).ShouldBe(Stage2Result.Done);
+        aged.OwesInvalidation.ShouldBeTrue();
         aged.Waive(DebtWaiver.AgeMayLag);
-        aged.IsNone.ShouldBeTrue();
 
         bool raced = false;
         rig.World.BeforeCompareExchange = address =>
@@ -373,14 +372,15 @@ public sealed class SequenceTests
             if (!raced)
             {
                 raced = true;
-                rig.World.WriteByHardware(address, Arm4K.WithAccessed(rig.World.Peek(address), true));
+                rig.World.WriteByHardware(address, Arm<Granule4K>.WithAccessed(rig.World.Peek(address), true));
             }
         };
         cursor = new RangeCursor(new Ipa(Ipa), 0x1000);
-        MaintenanceDebt debt = rig.Table.WriteProtect(ref rig.Machine, ref cursor, PartialBlock.TakeWhole);
+        rig.Table.WriteProtect(ref rig.Machine, ref cursor, PartialBlock.TakeWhole, out MaintenanceDebt debt)
+            .ShouldBe(Stage2Result.Done);
         rig.Table.Settle(ref rig.Machine, ref debt);
         raced.ShouldBeTrue();
-        Arm4K.Attributes(rig.World.Peek(entry), false).Bits.ShouldBe(LeafAttributes.ReadOnlyGuestMemory.Bits);
+        Arm<Granule4K>.Attributes(rig.World.Peek(entry), false).Bits.ShouldBe(LeafAttributes.ReadOnlyGuestMemory.Bits);
     }
 
     [Fact]
@@ -388,7 +388,7 @@ public sealed class SequenceTests
     {
         foreach (bool hasHint in new[] { false, true })
         {
-            Rig<Arm4K> rig = new(40, world => world.HasLevelHint = hasHint);
+            Rig<Arm<Granule4K>> rig = new(40, world => world.HasLevelHint = hasHint);
             rig.Map(Ipa, Pa).ShouldBe(Stage2Result.Done);
             rig.Map(Next, Pa).ShouldBe(Stage2Result.Done);
             rig.Map(Ipa + TwoMegabytes, Pa).ShouldBe(Stage2Result.Done);
@@ -407,9 +407,9 @@ public sealed class SequenceTests
     }
 
     /// <summary>Two pages in one table, so that unmapping one leaves the table.</summary>
-    private static Rig<Arm4K> TwoPages(out ulong entry, out ulong parent)
+    private static Rig<Arm<Granule4K>> TwoPages(out ulong entry, out ulong parent)
     {
-        Rig<Arm4K> rig = new();
+        Rig<Arm<Granule4K>> rig = new();
         rig.Map(Ipa, Pa).ShouldBe(Stage2Result.Done);
         entry = rig.World.Log.First(e => e.Operation == MachineOperation.WriteEntry).Address;
         parent = rig.World.Log.Where(e => e.Operation == MachineOperation.WriteEntry).ElementAt(1).Address;

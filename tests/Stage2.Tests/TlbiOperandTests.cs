@@ -8,17 +8,17 @@ public sealed class TlbiOperandTests
     [Fact]
     public void An_IPA_operand_has_the_page_number_and_the_level_hint_in_their_fields()
     {
-        new TlbiIpa(new Ipa(0x1234_5678_9000), 3, 1).Operand.ShouldBe(0x0000_7001_2345_6789UL);
-        new TlbiIpa(new Ipa(0x1234_5678_9000), 2, 3).Operand.ShouldBe(0x0000_E001_2345_6789UL);
-        new TlbiIpa(new Ipa(0xFFFF_FFFF_F000), 0, 1).Operand.ShouldBe(0x0000_000F_FFFF_FFFFUL);
-        new TlbiIpa(new Ipa(0x1000), -1, 2).Operand.ShouldBe(1UL);
+        new TlbiIpa(new Ipa(0x1234_5678_9000), 3, 12).Operand.ShouldBe(0x0000_7001_2345_6789UL);
+        new TlbiIpa(new Ipa(0x1234_5678_9000), 2, 16).Operand.ShouldBe(0x0000_E001_2345_6789UL);
+        new TlbiIpa(new Ipa(0xFFFF_FFFF_F000), 0, 12).Operand.ShouldBe(0x0000_000F_FFFF_FFFFUL);
+        new TlbiIpa(new Ipa(0x1000), -1, 14).Operand.ShouldBe(1UL);
     }
 
     [Fact]
     public void A_range_operand_has_its_fields_where_the_manual_has_them()
     {
         // 512 pages from 2M: scale 1 (units of 64), NUM 7, level 3, 4K.
-        TlbiRange range = TlbiRange.Greatest(new Ipa(0x20_0000), 0x20_0000, 3, 1);
+        TlbiRange range = TlbiRange.Greatest(new Ipa(0x20_0000), 0x20_0000, 3, 12);
         range.Operand.ShouldBe((1UL << 46) | (1UL << 44) | (7UL << 39) | (3UL << 37) | 0x200);
         range.Granules.ShouldBe(512UL);
     }
@@ -35,7 +35,7 @@ public sealed class TlbiOperandTests
             int operations = 0;
             while (left > 1)
             {
-                TlbiRange range = TlbiRange.Greatest(new Ipa(at), left << 12, 0, 1);
+                TlbiRange range = TlbiRange.Greatest(new Ipa(at), left << 12, 0, 12);
                 if (range.Start.Value != at || range.Granules < 2 || range.Granules > left
                     || range.Scale > 3 || range.Operand >> 48 != 0)
                 {
@@ -58,7 +58,7 @@ public sealed class TlbiOperandTests
     [Fact]
     public void The_greatest_range_is_one_operation_and_not_an_underflow()
     {
-        TlbiRange range = TlbiRange.Greatest(new Ipa(0), 1UL << 33, 0, 1);
+        TlbiRange range = TlbiRange.Greatest(new Ipa(0), 1UL << 33, 0, 12);
         range.Scale.ShouldBe(3);
         range.Num.ShouldBe(31u);
         range.Granules.ShouldBe(1UL << 21);
@@ -66,7 +66,7 @@ public sealed class TlbiOperandTests
 
     [Fact]
     public void Beyond_the_greatest_range_one_operation_covers_the_greatest() =>
-        TlbiRange.Greatest(new Ipa(0), (1UL << 33) + 0x5000, 0, 1).Granules.ShouldBe(1UL << 21);
+        TlbiRange.Greatest(new Ipa(0), (1UL << 33) + 0x5000, 0, 12).Granules.ShouldBe(1UL << 21);
 
     [Theory]
     [InlineData(1, 12)]
@@ -74,7 +74,7 @@ public sealed class TlbiOperandTests
     [InlineData(3, 16)]
     public void The_base_counts_granules_of_the_formats_own_size(int code, int shift)
     {
-        TlbiRange range = TlbiRange.Greatest(new Ipa(5UL << shift), 2UL << shift, 0, code);
+        TlbiRange range = TlbiRange.Greatest(new Ipa(5UL << shift), 2UL << shift, 0, shift);
         (range.Operand & 0x1F_FFFF_FFFF).ShouldBe(5UL);
         range.Start.Value.ShouldBe(5UL << shift);
         range.Bytes.ShouldBe(2UL << shift);

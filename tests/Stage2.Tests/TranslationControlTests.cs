@@ -9,7 +9,7 @@ public sealed class TranslationControlTests
     public void A_40_bit_4K_table_has_the_control_value_that_the_fields_make()
     {
         // T0SZ 24, SL0 1 (level 1), write-back inner and outer, inner shareable, 4K, PS 44 bits, 8-bit VMIDs.
-        Stage2Geometry.TryCreate<Arm4K>(40, 44, out Stage2Geometry geometry).ShouldBeTrue();
+        Stage2Geometry.TryCreate<Arm<Granule4K>>(40, 44, out Stage2Geometry geometry).ShouldBeTrue();
         TranslationControl.Vtcr(geometry, vmid16: false).ShouldBe(0x8004_3558UL);
         TranslationControl.Vtcr(geometry, vmid16: true).ShouldBe(0x800C_3558UL);
     }
@@ -30,9 +30,9 @@ public sealed class TranslationControlTests
         Stage2Geometry geometry = default;
         bool made = granuleShift switch
         {
-            12 => Stage2Geometry.TryCreate<Arm4K>(ipaBits, 48, level, out geometry),
-            14 => Stage2Geometry.TryCreate<Arm16K>(ipaBits, 48, level, out geometry),
-            _ => Stage2Geometry.TryCreate<Arm64K>(ipaBits, 48, level, out geometry),
+            12 => Stage2Geometry.TryCreate<Arm<Granule4K>>(ipaBits, 48, level, out geometry),
+            14 => Stage2Geometry.TryCreate<Arm<Granule16K>>(ipaBits, 48, level, out geometry),
+            _ => Stage2Geometry.TryCreate<Arm<Granule64K>>(ipaBits, 48, level, out geometry),
         };
         made.ShouldBeTrue();
         ulong vtcr = TranslationControl.Vtcr(geometry, vmid16: false);
@@ -51,7 +51,7 @@ public sealed class TranslationControlTests
     [InlineData(52, 5)]
     public void The_physical_size_is_what_the_descriptors_and_the_PEs_both_have(int paBits, int ps)
     {
-        Stage2Geometry.TryCreate<Arm4K>(32, paBits, out Stage2Geometry geometry).ShouldBeTrue();
+        Stage2Geometry.TryCreate<Arm<Granule4K>>(32, paBits, out Stage2Geometry geometry).ShouldBeTrue();
         ((int)(TranslationControl.Vtcr(geometry, vmid16: false) >> 16) & 7).ShouldBe(ps);
     }
 

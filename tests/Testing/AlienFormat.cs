@@ -5,7 +5,8 @@ namespace Quietus.Testing;
 /// <summary>
 /// A descriptor format that no machine has, so that nothing in the engine can rely on Arm's: 8K granule, tables that
 /// use 128 of their 1024 entries, leaves at every level, page numbers at the low end and everything else above them,
-/// and each entry scrambled. An entry is valid where the scrambled "absent" bit is clear; an entry that was removed is
+/// and each entry scrambled, leaves of each level in another way: read at a wrong level, a leaf leads elsewhere, and a
+/// page is taken for a table. An entry is valid where the scrambled "absent" bit is clear; an entry that was removed is
 /// not zero.
 /// <code>
 ///   63     62      61       60       59     58    57     56     54..53 51..50 48..35     34..0
@@ -39,8 +40,6 @@ public readonly struct AlienFormat : IDescriptorFormat
 
     public static int MaximumOutputBits => 48;
 
-    public static int GranuleCode => 1;
-
     public static ulong Invalid => 0x0000_DEAD_0000_0001;
 
     public static bool HasLeafAt(int level) => level is >= 0 and <= 3;
@@ -54,7 +53,7 @@ public readonly struct AlienFormat : IDescriptorFormat
 
     public static bool IsValid(ulong entry) => ((entry ^ Key) & Absent) == 0;
 
-    public static bool IsTable(ulong entry, int level) => ((entry ^ Key) & IsTableBit) != 0;
+    public static bool IsTable(ulong entry, int level) => level < 3 && ((entry ^ Key) & IsTableBit) != 0;
 
     public static ulong Table(Pa table) => (IsTableBit | (table.Value >> GranuleShift)) ^ Key;
 
@@ -69,15 +68,16 @@ public readonly struct AlienFormat : IDescriptorFormat
 
     public static ulong LeafTemplate(LeafAttributes attributes, int level, bool forcedWriteBack) =>
         ((attributes.Read ? 0 : NoRead) | (attributes.Write ? 0 : NoWrite)
-            | (attributes.ExecuteNever ? 0 : Executable) | (attributes.Accessed ? 0 : Idle) | Solo
+            | (attributes.ExecuteNever ? 0 : Executable) | (attributes.Accessed ? 0 : Idle) | Solo | LevelKey(level)
             | ((ulong)attributes.Type << TypeShift)
             | ((ulong)attributes.Shareability << ShareabilityShift)) ^ Key;
 
     public static ulong Leaf(ulong attributes, Pa output) => attributes ^ (output.Value >> GranuleShift);
 
-    public static ulong NextPage(ulong page) => ((page ^ Key) + 1) ^ Key;
+    public static ulong NextPage(ulong page) => ((page ^ Key ^ LevelKey(3)) + 1) ^ Key ^ LevelKey(3);
 
-    public static Pa OutputAddress(ulong entry, int level) => new(((entry ^ Key) & PageMask) << GranuleShift);
+    public static Pa OutputAddress(ulong entry, int level) =>
+        new(((entry ^ Key ^ LevelKey(level)) & PageMask) << GranuleShift);
 
     public static LeafAttributes Attributes(ulong entry, bool forcedWriteBack)
     {
@@ -110,9 +110,9 @@ public readonly struct AlienFormat : IDescriptorFormat
     public static bool IsParked(ulong entry) => entry != 0 && entry != Invalid && !IsValid(entry)
         && ((entry ^ Key) & ParkedBit) != 0;
 
-    public static ulong Link(Pa table) => (Absent | (table.Value >> GranuleShift)) ^ Key;
-
-    public static Pa LinkTarget(ulong link) => new(((link ^ Key) & PageMask) << GranuleShift);
+    /// <summary>What scrambles a leaf's page number; a page has the table bit besides, as Arm's have.</summary>
+    private static ulong LevelKey(int level) =>
+        (((ulong)(uint)level + 1) * 0x1_2345_6789 & PageMask) | (level == 3 ? IsTableBit : 0);
 
     private static ulong With(ulong entry, ulong bit, bool set)
     {

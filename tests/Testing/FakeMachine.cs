@@ -17,8 +17,6 @@ public readonly struct FakeMachine(FakeWorld world) : IStage2Machine
 
     public BreakBeforeMakeSupport BreakBeforeMakeSupport => world.BreakBeforeMakeSupport;
 
-    public uint DataCacheLineBytes => 64;
-
     public ulong ReadEntry(Pa entry) => world.Read(entry.Value);
 
     public void WriteEntry(Pa entry, ulong value) => world.Write(entry.Value, value);
@@ -61,8 +59,6 @@ public readonly struct FakeMachine(FakeWorld world) : IStage2Machine
 
     public void CleanInvalidateToPoC(Pa start, ulong bytes) =>
         world.Note(MachineOperation.CleanInvalidateToPoC, start.Value, bytes);
-
-    public void CleanToPoC(Pa start, ulong bytes) => world.Note(MachineOperation.CleanToPoC, start.Value, bytes);
 
     public void InvalidateInstructionCache(Pa start, ulong bytes) =>
         world.Note(MachineOperation.InvalidateInstructionCache, start.Value, bytes);

@@ -17,7 +17,6 @@ public enum MachineOperation
     InvalidateCombined,
     InvalidateVmid,
     CleanInvalidateToPoC,
-    CleanToPoC,
     InvalidateInstructionCache,
 }
 

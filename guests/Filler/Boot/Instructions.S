@@ -28,6 +28,12 @@
     read_register virtual_timer_control, cntv_ctl_el0
     write_register virtual_timer_control, cntv_ctl_el0
     write_register virtual_timer_deadline, cntv_cval_el0
+    read_register virtual_timer_deadline, cntv_cval_el0
+    read_register physical_timer_control, cntp_ctl_el0
+    write_register physical_timer_control, cntp_ctl_el0
+    write_register physical_timer_deadline, cntp_cval_el0
+    read_register binary_point, s3_0_c12_c12_3              // ICC_BPR1_EL1
+    write_register binary_point, s3_0_c12_c12_3
     read_register interrupt_acknowledge, s3_0_c12_c12_0     // ICC_IAR1_EL1
     write_register interrupt_end, s3_0_c12_c12_1            // ICC_EOIR1_EL1
     write_register software_interrupt, s3_0_c12_c11_5       // ICC_SGI1R_EL1
@@ -35,6 +41,12 @@
 function read_counter
     isb
     mrs     x0, cntvct_el0
+    ret
+
+function read_physical_counter
+    isb
+    mrs     x0, cntpct_el0
+    isb
     ret
 
 // This core's side of the interrupt controller: group 1, no priority masked.

@@ -14,6 +14,9 @@ internal static unsafe class Board
     /// <summary>The virtual timer's PPI 11 (Arm BSA, section on PPI assignments).</summary>
     internal const uint VirtualTimerInterrupt = 27;
 
+    /// <summary>PPI 14, the EL1 physical timer's.</summary>
+    internal const uint PhysicalTimerInterrupt = 30;
+
     /// <summary>One redistributor's RD and SGI frames (IHI 0069, 12.10), no VLPI frames.</summary>
     internal const ulong RedistributorBytes = 0x20000;
 

@@ -7,7 +7,7 @@ namespace Quietus.Filler.Machine;
 /// <summary>What a core that was started does.</summary>
 internal enum CpuJob
 {
-    /// <summary>Notes that it is there, and switches itself off.</summary>
+    /// <summary>Takes what interrupts are pending, notes that it is there, and switches itself off.</summary>
     TurnOff,
 
     /// <summary>Takes interrupts, and sleeps in between.</summary>
@@ -59,6 +59,13 @@ internal static class Cpus
         {
             Interrupts.InitializeCpu(cpu);
             Instructions.UnmaskInterrupts();
+        }
+        else if (job == CpuJob.TurnOff)
+        {
+            Instructions.EnableInterruptInterface();
+            Instructions.UnmaskInterrupts();
+            Instructions.Synchronize();
+            Instructions.MaskInterrupts();
         }
 
         Interlocked.Increment(ref _starts[cpu]);

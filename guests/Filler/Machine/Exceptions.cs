@@ -32,6 +32,12 @@ internal struct ExceptionRecord
     internal ulong Syndrome;
     internal ulong FaultAddress;
 
+    /// <summary>ELR_EL1 of the last one.</summary>
+    internal ulong ProgramCounter;
+
+    /// <summary>Software steps that did not come one instruction after the last exception.</summary>
+    internal uint Leaps;
+
     /// <summary>Where to go on when there is no next instruction to skip to.</summary>
     internal ulong Resume;
 
@@ -55,6 +61,13 @@ internal static unsafe class Exceptions
     internal const uint MisalignedPc = 0x22;
     internal const uint DataAbortLower = 0x24;
     internal const uint DataAbort = 0x25;
+    internal const uint Breakpoint = 0x31;
+    internal const uint SoftwareStep = 0x33;
+    internal const uint Watchpoint = 0x35;
+
+    // SPSR_EL1.D and SS.
+    private const ulong DebugMaskBit = 1UL << 9;
+    private const ulong StepBit = 1UL << 21;
 
     /// <summary>More than any test can mean to cause at once: code has run away through memory.</summary>
     private const uint MostExpected = 4096;
@@ -104,6 +117,8 @@ internal static unsafe class Exceptions
             record.Syndrome = frame->Syndrome;
             record.FaultAddress = frame->FaultAddress;
             record.Classes |= 1UL << (int)record.Class;
+            record.Leaps += record.Count > 1 && frame->ProgramCounter != record.ProgramCounter + 4 ? 1u : 0;
+            record.ProgramCounter = frame->ProgramCounter;
             if (record.Class != Unknown)
             {
                 record.OtherSyndrome = record.Syndrome;
@@ -123,6 +138,14 @@ internal static unsafe class Exceptions
         {
             case InstructionAbort or MisalignedPc when !fromLower:
                 frame->ProgramCounter = frame->X[30];
+                break;
+
+            // The instruction itself goes on: with debug exceptions masked, or to the next step.
+            case Breakpoint or Watchpoint:
+                frame->ProcessorState |= DebugMaskBit;
+                break;
+            case SoftwareStep:
+                frame->ProcessorState |= StepBit;
                 break;
 
             // A trapped instruction, or an access that was refused.

@@ -43,6 +43,15 @@ internal static unsafe class GeneratedCode
     internal static uint Encode(uint op0, uint op1, uint crn, uint crm, uint op2) =>
         ((op0 & 3) << 14) | (op1 << 11) | (crn << 7) | (crm << 3) | op2;
 
+    /// <summary>Where an instruction lies: the first that was added is 0.</summary>
+    internal static ulong AddressOf(int index) => (ulong)(Instructions.CodePage() + index);
+
+    /// <summary>Reads a system register, by <see cref="Encode"/>'s number.</summary>
+    internal static ulong Read(uint encoding) => RunOne(SystemMove(encoding, write: false), 0);
+
+    /// <summary>Writes a system register.</summary>
+    internal static void Write(uint encoding, ulong value) => RunOne(SystemMove(encoding, write: true), value);
+
     /// <summary>Runs what was added, with a value in X0, and returns X0.</summary>
     internal static ulong Run(ulong value)
     {

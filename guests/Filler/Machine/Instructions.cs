@@ -32,6 +32,29 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "write_virtual_timer_deadline"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteVirtualTimerDeadline(ulong value);
 
+    [RuntimeImport("*", "read_virtual_timer_deadline"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadVirtualTimerDeadline();
+
+    /// <summary>CNTPCT_EL0, between two ISBs.</summary>
+    [RuntimeImport("*", "read_physical_counter"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadPhysicalCounter();
+
+    [RuntimeImport("*", "read_physical_timer_control"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadPhysicalTimerControl();
+
+    [RuntimeImport("*", "write_physical_timer_control"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WritePhysicalTimerControl(ulong value);
+
+    [RuntimeImport("*", "write_physical_timer_deadline"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WritePhysicalTimerDeadline(ulong value);
+
+    /// <summary>ICC_BPR1_EL1.</summary>
+    [RuntimeImport("*", "read_binary_point"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadBinaryPoint();
+
+    [RuntimeImport("*", "write_binary_point"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteBinaryPoint(ulong value);
+
     [RuntimeImport("*", "read_interrupt_acknowledge"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadInterruptAcknowledge();
 

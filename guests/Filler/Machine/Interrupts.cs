@@ -17,7 +17,6 @@ internal static class Interrupts
 
     private const ulong DistributorControl = 0x0000;
     private const ulong RedistributorType = 0x0008;
-    private const ulong RedistributorWaker = 0x0014;
     private const ulong PrivateGroup = 0x10080;
     private const ulong PrivateSetEnable = 0x10100;
     private const ulong PrivateClearEnable = 0x10180;
@@ -27,8 +26,6 @@ internal static class Interrupts
     private const ulong WritePending = 1UL << 31;
     private const ulong AffinityRouting = 1UL << 4;
     private const ulong EnableGroup1 = 1UL << 1;
-    private const ulong ProcessorSleep = 1UL << 1;
-    private const ulong ChildrenAsleep = 1UL << 2;
     private const ulong LastRedistributor = 1UL << 4;
 
     private static Counters _counts;
@@ -52,16 +49,20 @@ internal static class Interrupts
         }
     }
 
-    /// <summary>A core's redistributor and CPU interface, for software-generated interrupts and the timer.</summary>
+    /// <summary>This core's redistributor and CPU interface.</summary>
     internal static void InitializeCpu(int cpu)
     {
-        ulong frame = Redistributor(cpu);
-        ulong waker = Instructions.Load32(frame + RedistributorWaker);
-        Instructions.Store32(frame + RedistributorWaker, waker & ~ProcessorSleep);
-        while ((Instructions.Load32(frame + RedistributorWaker) & ChildrenAsleep) != 0)
-        {
-        }
+        InitializeRedistributor(cpu);
+        Instructions.EnableInterruptInterface();
+    }
 
+    /// <summary>
+    /// A core's redistributor, for software-generated interrupts and the timers. It is not woken (GICR_WAKER): a
+    /// guest's redistributors are awake.
+    /// </summary>
+    internal static void InitializeRedistributor(int cpu)
+    {
+        ulong frame = Redistributor(cpu);
         Instructions.Store32(frame + PrivateClearEnable, uint.MaxValue);
         Instructions.Store32(frame + PrivateClearPending, uint.MaxValue);
         Instructions.Store32(frame + PrivateGroup, uint.MaxValue);
@@ -70,8 +71,8 @@ internal static class Interrupts
             Instructions.Store32(frame + PrivatePriority + i, 0xA0A0_A0A0);
         }
 
-        Instructions.Store32(frame + PrivateSetEnable, 0xFFFF | (1UL << (int)Board.VirtualTimerInterrupt));
-        Instructions.EnableInterruptInterface();
+        const ulong Timers = (1UL << (int)Board.VirtualTimerInterrupt) | (1UL << (int)Board.PhysicalTimerInterrupt);
+        Instructions.Store32(frame + PrivateSetEnable, 0xFFFF | Timers);
     }
 
     /// <summary>A core's redistributor frames, found by the affinity in GICR_TYPER.</summary>
@@ -122,6 +123,10 @@ internal static class Interrupts
         if (interrupt == Board.VirtualTimerInterrupt)
         {
             VirtualTimer.Tick();
+        }
+        else if (interrupt == Board.PhysicalTimerInterrupt)
+        {
+            Instructions.WritePhysicalTimerControl(0);
         }
 
         Instructions.WriteInterruptEnd(interrupt);

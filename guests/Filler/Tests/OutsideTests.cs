@@ -15,8 +15,8 @@ internal static unsafe class OutsideTests
     {
         int bits = AddressBits();
         ulong end = 1UL << bits;
-        Place(ref tally, 0);
-        Place(ref tally, Board.Distributor - 0x1000);
+        Place(ref tally, 0x1000_0000); // below it a guest finds QEMU's flash and devices, absent
+        Place(ref tally, Board.Distributor + 0x1_0000);
         Place(ref tally, Board.Uart + 0x10_0000);
         Place(ref tally, Board.RamStart - 0x1000);
         Place(ref tally, Board.RamEnd);

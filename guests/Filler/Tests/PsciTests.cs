@@ -127,12 +127,17 @@ internal static class PsciTests
     private static void TurnOnAndOff(ref Tally tally, int cpu)
     {
         ulong target = Board.Affinity(cpu);
+        Interrupts.InitializeRedistributor(cpu);
         for (int i = 1; i <= Cycles; i++)
         {
+            int interrupt = i % Interrupts.SoftwareCount;
+            Interrupts.Send(cpu, interrupt);
             long answer = Cpus.Start(cpu, CpuJob.TurnOff);
             tally.Check(answer == 0, "CPU_ON"u8, (ulong)answer);
             bool runs = answer == 0 && Waits.For(new HasStarted(cpu, i), Patience);
             tally.Check(runs, "the core runs"u8, (ulong)i);
+            tally.Check(
+                Interrupts.Taken(cpu, interrupt) == 1, "what was sent to the core while it was off comes"u8, (ulong)i);
             bool isOff = runs && Waits.For(new IsOff(target), Patience);
             tally.Check(isOff, "CPU_OFF ends in the state OFF"u8, (ulong)i);
             if (!isOff)

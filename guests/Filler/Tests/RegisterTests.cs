@@ -13,14 +13,17 @@ internal static unsafe class RegisterTests
     /// <summary>With FEAT_IDST, what is not there among the ID registers has the class of a trap.</summary>
     private const ulong Undefined = (1UL << (int)Exceptions.Unknown) | (1UL << (int)Exceptions.TrappedMove);
 
+    /// <summary>What X1 holds before a read that may be undefined: a value that no register has.</summary>
+    private const ulong NotRead = 0xFFFF_FFFF_FFFF_A5A5;
+
     /// <summary>
-    /// MRS and MSR of every encoding with op0 2 or 3: each works or is undefined, and nothing hangs. Registers that the
-    /// guest stands on are only read.
+    /// MRS and MSR of every encoding with op0 2 or 3: each works or is undefined, and nothing hangs. Those that can be
+    /// read are listed with their values, before any is written. Registers that the guest stands on are only read.
     /// </summary>
     internal static void EveryRegister(ref Tally tally)
     {
         EnableHiddenFeatures();
-        Move(ref tally, write: false, 0);
+        List(ref tally);
         Move(ref tally, write: true, 0);
         Move(ref tally, write: true, ulong.MaxValue);
 
@@ -70,6 +73,51 @@ internal static unsafe class RegisterTests
         }
     }
 
+    /// <summary>Prints "reg NUMBER VALUE" for each register that can be read.</summary>
+    private static void List(ref Tally tally)
+    {
+        const uint LoadMark = 0x9282_0000 | (0x5A5A << 5) | 2;  // movn x2, #0x5a5a
+        const uint TakeMark = 0xAA02_03E1;                      // mov x1, x2
+        const uint KeepValue = 0xF800_8401;                     // str x1, [x0], #8
+        const uint BatchLength = 256;
+        ulong* values = (ulong*)FreeMemory.Find(0, out _);
+        for (uint first = FirstEncoding; first < EndOfEncodings; first += BatchLength)
+        {
+            GeneratedCode.Clear();
+            GeneratedCode.Add(LoadMark);
+            for (uint i = 0; i < BatchLength; i++)
+            {
+                GeneratedCode.Add(TakeMark);
+                GeneratedCode.Add(GeneratedCode.SystemMove(first + i, write: false) | 1);
+                GeneratedCode.Add(KeepValue);
+            }
+
+            Exceptions.Expect();
+            GeneratedCode.Run((ulong)values);
+            Judge(ref tally, ref Exceptions.Done(), BatchLength);
+            for (uint i = 0; i < BatchLength; i++)
+            {
+                if (values[i] != NotRead)
+                {
+                    Terminal.Text("reg "u8);
+                    Terminal.Hexadecimal(first + i);
+                    Terminal.Byte((byte)' ');
+                    Terminal.Hexadecimal(values[i]);
+                    Terminal.EndLine();
+                }
+            }
+        }
+    }
+
+    private static void Judge(ref Tally tally, ref ExceptionRecord record, ulong tries)
+    {
+        tally.Tried(tries);
+        tally.Check(
+            (record.Classes & ~Undefined) == 0,
+            "a system register works or is undefined, with no other syndrome"u8,
+            record.OtherSyndrome);
+    }
+
     private static void AddWrite(uint encoding) =>
         GeneratedCode.Add(GeneratedCode.SystemMove(encoding, write: true));
 
@@ -109,12 +157,7 @@ internal static unsafe class RegisterTests
 
             Exceptions.Expect();
             GeneratedCode.Run(value);
-            ref ExceptionRecord record = ref Exceptions.Done();
-            tally.Tried((ulong)GeneratedCode.Count);
-            tally.Check(
-                (record.Classes & ~Undefined) == 0,
-                "a system register works or is undefined, with no other syndrome"u8,
-                record.OtherSyndrome);
+            Judge(ref tally, ref Exceptions.Done(), (ulong)GeneratedCode.Count);
         }
     }
 

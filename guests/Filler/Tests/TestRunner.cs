@@ -24,10 +24,12 @@ internal static class TestRunner
         Wfx,
         SelfMod,
         Uncached,
+        Debug,
+        Timers,
     }
 
     private static ReadOnlySpan<byte> Names =>
-        "badhvc psci smc sysregs mmio outside idregs zero sgi setway aarch32 wfx selfmod uncached"u8;
+        "badhvc psci smc sysregs mmio outside idregs zero sgi setway aarch32 wfx selfmod uncached debug timers"u8;
 
     /// <summary>Whether there is a test of this name.</summary>
     internal static bool Has(ReadOnlySpan<byte> name) => Find(name) != Test.None;
@@ -79,6 +81,12 @@ internal static class TestRunner
                 break;
             case Test.Uncached:
                 MemoryTests.Uncached(ref tally);
+                break;
+            case Test.Debug:
+                DebugTests.Run(ref tally);
+                break;
+            case Test.Timers:
+                TimerTests.Run(ref tally);
                 break;
         }
 

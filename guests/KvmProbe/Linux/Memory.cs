@@ -1,7 +1,7 @@
 using System;
 using System.Runtime;
 using System.Runtime.CompilerServices;
-using Quietus.Hypervisor.Monitor;
+using Quietus.Wire;
 
 namespace Quietus.KvmProbe.Linux;
 

@@ -1,4 +1,5 @@
 using Quietus.Cli.Monitoring;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Guests;
 
@@ -53,18 +54,18 @@ internal sealed record DeathFigures
     /// <summary>Reads the figures out of a reply or an event.</summary>
     public static DeathFigures Read(KeyValueLine line) => new()
     {
-        MappedPages4K = line.Number("mapped_pages_4k"),
-        MappedBlocks2M = line.Number("mapped_blocks_2m"),
-        Instructions = line.Number("instructions"),
-        StopInstructions = line.Number("stop_instructions"),
-        TlbiIpa = line.Number("tlbi_ipa"),
-        TlbiRange = line.Number("tlbi_range"),
-        TlbiVmid = line.Number("tlbi_vmid"),
-        TlbiVmalle1 = line.Number("tlbi_vmalle1"),
-        DcLines = line.Number("dc_lines"),
-        Dsb = line.Number("dsb"),
-        VirtualNanoseconds = line.Number("virtual_ns"),
-        FreedBytes = line.Number("freed_bytes"),
-        LeakedFrames = line.TryNumber("leaked_frames") ?? 0,
+        MappedPages4K = line.Number(DeathFields.MappedPages4K),
+        MappedBlocks2M = line.Number(DeathFields.MappedBlocks2M),
+        Instructions = line.Number(DeathFields.Instructions),
+        StopInstructions = line.Number(DeathFields.StopInstructions),
+        TlbiIpa = line.Number(DeathFields.TlbiIpa),
+        TlbiRange = line.Number(DeathFields.TlbiRange),
+        TlbiVmid = line.Number(DeathFields.TlbiVmid),
+        TlbiVmalle1 = line.Number(DeathFields.TlbiVmalle1),
+        DcLines = line.Number(DeathFields.DcLines),
+        Dsb = line.Number(DeathFields.Dsb),
+        VirtualNanoseconds = line.Number(DeathFields.VirtualNanoseconds),
+        FreedBytes = line.Number(DeathFields.FreedBytes),
+        LeakedFrames = line.TryNumber(DeathFields.LeakedFrames) ?? 0,
     };
 }

@@ -23,7 +23,14 @@ internal sealed record GuestPayload
     /// <summary>For people: which kernel it is.</summary>
     public required string Description { get; init; }
 
-    public string? Kernel { get; init; }
+    /// <summary>The kernel; null for the filler.</summary>
+    public KernelImage? Kernel { get; init; }
+
+    /// <summary>It is the kernel and RAM disk of the cache, whose command line is ours to complete.</summary>
+    public bool IsBundled { get; init; }
+
+    /// <summary>What a person should know of files that are taken as they are; null when there is nothing.</summary>
+    public string? Note { get; init; }
 
     public string? Initrd { get; init; }
 
@@ -47,6 +54,7 @@ internal sealed record GuestPayload
     public static GuestPayload MakeLinux(string? kernel, string? initrd)
     {
         string version = kernel ?? string.Empty;
+        bool isBundled = kernel is null && initrd is null;
         if (kernel is null)
         {
             LinuxGuest cached = LinuxGuest.Cached() ?? throw CliException.NotSupported(
@@ -58,15 +66,22 @@ internal sealed record GuestPayload
         }
 
         KernelImage image = KernelImage.Check(kernel);
-        long initrdBytes = initrd is null ? 0 : InitialRamDisk.Check(initrd);
+        bool isArchive = true;
+        long initrdBytes = initrd is null ? 0 : InitialRamDisk.Check(initrd, out isArchive);
         return new GuestPayload
         {
             Name = Linux,
             Description = version,
-            Kernel = kernel,
+            Kernel = image,
+            IsBundled = isBundled,
             Initrd = initrd,
-            LeastMemory = image.MemoryBytes + (2 * initrdBytes) + LinuxWorkingMemory,
+            LeastMemory = image.IsFlat
+                ? Math.Max(16 * ByteSize.Megabyte, 2 * (image.MemoryBytes + initrdBytes + (4 * ByteSize.Megabyte)))
+                : image.MemoryBytes + (2 * initrdBytes) + LinuxWorkingMemory,
             PayloadBytes = image.FileBytes + initrdBytes,
+            Note = image.IsFlat
+                ? $"{kernel} has no Linux header: it runs as a flat image at 0x40080000"
+                : isArchive ? null : $"{initrd} is neither a cpio archive nor compressed; the guest gets it as it is",
         };
     }
 
@@ -95,7 +110,11 @@ internal sealed record GuestPayload
         {
             using FileStream file = File.Create(path);
             var archive = new CpioWriter(file);
-            archive.AddFile("linux/Image", Kernel);
+            using (Stream content = Kernel.Open())
+            {
+                archive.Add("linux/Image", content, Kernel.FileBytes);
+            }
+
             if (Initrd is not null)
             {
                 archive.AddFile("linux/initrd", Initrd);

@@ -8,26 +8,32 @@ using Quietus.Cli.CommandLine;
 
 namespace Quietus.Cli.Guests;
 
-/// <summary>Checks an initial RAM disk before a guest has to find out that it is none.</summary>
+/// <summary>Checks an initial RAM disk before a guest has to find out that it is cut off.</summary>
 internal static class InitialRamDisk
 {
     private const int NewcHeader = 110;
-    private const string Next = "give a cpio archive (newc), plain or compressed, as the kernel takes it";
+    private const string Next = "give a file that the kernel understands: for Linux a cpio archive (newc)";
 
-    /// <summary>Checks the file and returns its length; a usage error that says what is wrong.</summary>
-    public static long Check(string path)
+    /// <summary>
+    /// Checks the file and returns its length; a usage error when it is empty, or begins as an archive and is none.
+    /// Anything else is for the kernel to understand.
+    /// </summary>
+    /// <param name="path">The file.</param>
+    /// <param name="isArchive">It begins as Linux's RAM disks do: a cpio archive, plain or compressed.</param>
+    public static long Check(string path, out bool isArchive)
     {
         try
         {
             using FileStream file = File.OpenRead(path);
             byte[] magic = new byte[6];
             int have = file.ReadAtLeast(magic, magic.Length, throwOnEndOfStream: false);
-            if (have < magic.Length)
+            if (have == 0)
             {
-                throw CliException.Usage($"the initial RAM disk {path} is empty or truncated", Next);
+                throw CliException.Usage($"the initial RAM disk {path} is empty", Next);
             }
 
             file.Position = 0;
+            bool isKnown = true;
             bool whole = magic switch
             {
                 [0x30, 0x37, 0x30, 0x37, 0x30, 0x31 or 0x32] => HasTrailer(file),
@@ -35,9 +41,9 @@ internal static class InitialRamDisk
                 [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00] => file.Length % 4 == 0 && EndsWith(file, "YZ"u8),
                 [0x28, 0xb5, 0x2f, 0xfd, ..] or [0x02, 0x21, 0x4c, 0x18, ..] or [0x42, 0x5a, 0x68, ..]
                     or [0x5d, 0x00, 0x00, ..] or [0x89, 0x4c, 0x5a, 0x4f, ..] => true,
-                _ => throw CliException.Usage(
-                    $"{path} is no initial RAM disk: neither a cpio archive nor a compressed one", Next),
+                _ => !(isKnown = false),
             };
+            isArchive = isKnown;
             return whole
                 ? file.Length
                 : throw CliException.Usage(

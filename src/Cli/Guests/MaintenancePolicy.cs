@@ -1,34 +1,37 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
+using System.Text;
 using Quietus.Cli.CommandLine;
 
 namespace Quietus.Cli.Guests;
 
 /// <summary>How the hypervisor maintains TLBs and caches when a VM's memory goes: one step of the story each.</summary>
-/// <param name="Name">As the option and the protocol say it.</param>
 /// <param name="Meaning">In one line, for people.</param>
 /// <param name="Engine">The engine's own name of it.</param>
-internal sealed record MaintenancePolicy(string Name, string Meaning, Memory.MaintenancePolicy Engine)
+internal sealed record MaintenancePolicy(string Meaning, Memory.MaintenancePolicy Engine)
 {
     /// <summary>All of them, in the order of the story.</summary>
     public static readonly MaintenancePolicy[] All =
     [
-        new("before-series", "every page: TLBI by IPA, clean and invalidate to PoC (Linux 5.5)",
+        new("every page: TLBI by IPA, clean and invalidate to PoC (Linux 5.5)",
             Memory.MaintenancePolicy.BeforeSeries),
-        new("patch5", "whole-VM release: no cache maintenance, one TLBI of the VMID",
+        new("whole-VM release: no cache maintenance, one TLBI of the VMID",
             Memory.MaintenancePolicy.Patch5),
-        new("patch6", "table replaced by a block: no cache maintenance",
+        new("table replaced by a block: no cache maintenance",
             Memory.MaintenancePolicy.Patch6),
-        new("patch7", "unmap by an UNMAP event: no cache maintenance (unsound as posted)",
+        new("unmap by an UNMAP event: no cache maintenance (unsound as posted)",
             Memory.MaintenancePolicy.Patch7),
-        new("series", "all seven patches as posted",
+        new("all seven patches as posted",
             Memory.MaintenancePolicy.Series),
-        new("tables-only", "as fate, but a dead VM's tables are freed one by one",
+        new("as fate, but a dead VM's tables are freed one by one",
             Memory.MaintenancePolicy.TablesOnly),
-        new("fate", "by page fate; unlink, invalidate once, then free; leaves not visited",
+        new("by page fate; unlink, invalidate once, then free; leaves not visited",
             Memory.MaintenancePolicy.Fate),
     ];
+
+    /// <summary>As the option and the protocol say it.</summary>
+    public string Name { get; } = Encoding.ASCII.GetString(Memory.PolicyNames.NameOf(Engine));
 
     /// <summary>Reads a list of names; <c>all</c> is every one. The result is in the order of the story.</summary>
     public static IReadOnlyList<MaintenancePolicy> ParseList(IReadOnlyList<string> names)

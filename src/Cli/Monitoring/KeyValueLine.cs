@@ -68,9 +68,17 @@ internal sealed class KeyValueLine
 
     public string? Value(string key) => _values.GetValueOrDefault(key);
 
+    /// <summary>A value by a name of Quietus.Wire's.</summary>
+    public string? Value(ReadOnlySpan<byte> key) => Value(Encoding.ASCII.GetString(key));
+
     /// <summary>A number that the line has to have; an error that shows the line when it does not.</summary>
     public long Number(string key) => TryNumber(key)
         ?? throw new MonitorException($"the hypervisor's answer has no number '{key}': {Text}");
+
+    /// <summary><see cref="Number(string)"/> by a name of Quietus.Wire's.</summary>
+    public long Number(ReadOnlySpan<byte> key) => Number(Encoding.ASCII.GetString(key));
+
+    public long? TryNumber(ReadOnlySpan<byte> key) => TryNumber(Encoding.ASCII.GetString(key));
 
     public long? TryNumber(string key) =>
         long.TryParse(Value(key), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number)

@@ -141,9 +141,9 @@ internal sealed class Replayer
         ulong both = operation.Start.Value | operation.Output.Value;
         int level = Enumerable.Range(1, 3).First(candidate =>
             candidate == Stage2Geometry.LastLevel
-            || (operation.Bytes == Stage2Geometry.LevelBytes<Arm4K>(candidate)
+            || (operation.Bytes == Stage2Geometry.LevelBytes<Arm<Granule4K>>(candidate)
                 && (both & (operation.Bytes - 1)) == 0));
-        ulong step = Stage2Geometry.LevelBytes<Arm4K>(level);
+        ulong step = Stage2Geometry.LevelBytes<Arm<Granule4K>>(level);
         for (ulong offset = 0; offset < operation.Bytes; offset += step)
         {
             MakeSlot(operation.Start + offset);
@@ -163,7 +163,7 @@ internal sealed class Replayer
             return;
         }
 
-        ulong bytes = Stage2Geometry.LevelBytes<Arm4K>(now.Level);
+        ulong bytes = Stage2Geometry.LevelBytes<Arm<Granule4K>>(now.Level);
         FaultResult result = _vm.MapHostPage(
             operation.Start, new Pa(now.Output.Value & ~(bytes - 1)), now.Level, AccessOf(operation.Protection),
             (operation.Protection & TraceProtection.Write) != 0);

@@ -16,19 +16,19 @@ internal static class RunVerb
 {
     private static readonly Option<string?> _kernel = new("--kernel")
     {
-        Description = "An arm64 Linux Image of your own",
+        Description = "A kernel of your own: an arm64 Linux Image, Image.gz, or a flat image",
         HelpName = "file",
     };
 
     private static readonly Option<string?> _initrd = new("--initrd")
     {
-        Description = "Its initial RAM disk",
+        Description = "Its initial RAM disk: any file",
         HelpName = "file",
     };
 
     private static readonly Option<string?> _append = new("--append")
     {
-        Description = "Added to the guest's command line",
+        Description = "A kernel of yours gets this command line exactly; the fetched one gets it added",
         HelpName = "text",
     };
 
@@ -83,6 +83,11 @@ internal static class RunVerb
         TimeSpan? limit = CommonOptions.ReadTimeout(result.GetValue(_timeout));
         MaintenancePolicy policy = ReadPolicy(result.GetValue(_policy)!);
         GuestPayload guest = ReadGuest(result);
+        if (guest.Note is not null)
+        {
+            Console.Error.WriteLine("[quietus] " + Terminals.Printable.Line(guest.Note));
+        }
+
         guest.CheckFits(memory);
         string append = ReadAppend(result.GetValue(_append), guest);
         CommonOptions.CheckHostMemory(BenchPlan.MachineMemory(guest, memory));
@@ -135,7 +140,7 @@ internal static class RunVerb
     private static string ReadAppend(string? given, GuestPayload guest)
     {
         string append = given ?? string.Empty;
-        if (guest.Name == GuestPayload.Linux && !append.Contains("console=", StringComparison.Ordinal))
+        if (guest.IsBundled && !append.Contains("console=", StringComparison.Ordinal))
         {
             append = ("console=ttyAMA0 " + append).TrimEnd();
         }

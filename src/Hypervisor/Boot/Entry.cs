@@ -8,6 +8,7 @@ using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Monitor;
 using Quietus.Hypervisor.Vms;
 using Quietus.Memory;
+using Quietus.Wire;
 
 namespace Quietus.Hypervisor.Boot;
 
@@ -56,10 +57,12 @@ internal static unsafe class Entry
         Require(Platform.InitializePool(taken.Slice(0, count)), "the frame pool could not be set up"u8);
         Require(Platform.InitializeVmids(), "the VMID allocator could not be set up"u8);
         CoreSetup.Initialize(Core.Current);
+        TimerSums.Detect();
         StartOtherCores();
         Require(
-            Platform.Description.VirtualTimerInterrupt == GuestMemoryMap.VirtualTimerInterrupt,
-            "the virtual timer's interrupt is not PPI 27, which guests are told"u8);
+            Platform.Description.VirtualTimerInterrupt == GuestMemoryMap.VirtualTimerInterrupt
+                && Platform.Description.PhysicalTimerInterrupt == GuestMemoryMap.PhysicalTimerInterrupt,
+            "the EL1 timers' interrupts are not PPI 27 and PPI 30, which guests are told"u8);
         GuestLoader.UseBundle(Platform.Description.Initrd);
         Require(VmTable.Initialize(), "there is no memory for VM slots"u8);
         SystemRegisters.Initialize(VmTable.Geometry.IpaBits);

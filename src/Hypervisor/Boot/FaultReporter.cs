@@ -5,6 +5,7 @@ using System.Threading;
 using Quietus.Hypervisor.Cores;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Monitor;
+using Quietus.Wire;
 
 namespace Quietus.Hypervisor.Boot;
 

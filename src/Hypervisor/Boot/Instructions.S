@@ -24,6 +24,8 @@
 
 // ---- identification and EL2 state ----
     read_register midr, midr_el1
+    read_register revidr, revidr_el1
+    read_register aidr, aidr_el1
     read_register mpidr, mpidr_el1
     read_register ctr, ctr_el0
     read_register dczid, dczid_el0
@@ -55,6 +57,11 @@
     read_register counter_frequency, cntfrq_el0
     write_register virtual_timer_control, cntv_ctl_el0
     read_register virtual_timer_control, cntv_ctl_el0
+    write_register virtual_timer_compare, cntv_cval_el0
+    write_register physical_timer_control, cntp_ctl_el0
+    read_register physical_timer_control, cntp_ctl_el0
+    write_register physical_timer_compare, cntp_cval_el0
+    read_register hypervisor_timer_control, cnthp_ctl_el2
 
 // void start_hypervisor_timer(ulong ticks), void stop_hypervisor_timer()
 function start_hypervisor_timer
@@ -289,6 +296,7 @@ function read_icc_iar1
     read_register ich_hcr, s3_4_c12_c11_0
     read_register ich_vtr, s3_4_c12_c11_1
     write_register ich_vmcr, s3_4_c12_c11_7
+    read_register ich_vmcr, s3_4_c12_c11_7
 
 // void write_active_priorities(ulong preemption_bits): ICH_AP0R<n>, ICH_AP1R<n> = 0. Only those that the number of
 // preemption bits (5, 6, 7) gives exist.
@@ -340,13 +348,24 @@ function write_list_registers
 1:  ret
 
 // ---- a guest's EL1 registers ----
-// void reset_guest_registers(): every EL1 register that a guest can reach, as a reset leaves it or zero, so that
-// nothing of the guest before is left. x0 = SCTLR_EL1's reset value.
+    .equ TCR_EPD0, 1 << 7
+    .equ TCR_EPD1, 1 << 23
+
+// void reset_guest_registers(ulong sctlr, ulong tcr): every EL1 register that a guest can reach, as a reset leaves it
+// or zero, so that nothing of the guest before is left. SCTLR_EL1 and TCR_EL1 are told, for a guest that begins or for a
+// core that runs none.
+// First no walk of stage 1 can begin any more (TCR_EL1.EPD0, EPD1, with the MMU on), and only last can one again: an AT
+// that a core speculates (docs/errata.md) must not walk with half of one guest's registers and half of another's.
 function reset_guest_registers
-    msr     sctlr_el1, x0
+    mov     x2, #TCR_EPD0
+    orr     x2, x2, #TCR_EPD1
+    msr     tcr_el1, x2
+    isb
+    orr     x2, x0, #1              // SCTLR_EL1.M
+    msr     sctlr_el1, x2
+    isb
     msr     ttbr0_el1, xzr
     msr     ttbr1_el1, xzr
-    msr     tcr_el1, xzr
     msr     mair_el1, xzr
     msr     amair_el1, xzr
     msr     vbar_el1, xzr
@@ -371,8 +390,8 @@ function reset_guest_registers
     msr     cntp_ctl_el0, xzr
     msr     cntp_cval_el0, xzr
     msr     mdscr_el1, xzr
-    mrs     x1, id_aa64pfr0_el1
-    ubfx    x2, x1, #4, #4
+    mrs     x3, id_aa64pfr0_el1
+    ubfx    x2, x3, #4, #4
     cmp     x2, #2                  // EL1 could be AArch32: without that the next registers are undefined
     b.ne    1f
     msr     spsr_abt, xzr
@@ -382,15 +401,52 @@ function reset_guest_registers
     msr     dacr32_el2, xzr
     msr     ifsr32_el2, xzr
     msr     fpexc32_el2, xzr
-1:  ubfx    x2, x1, #28, #4         // RAS: with HCR_EL2.AMO a guest's DISR_EL1 is VDISR_EL2
+    msr     dbgvcr32_el2, xzr
+1:  ubfx    x2, x3, #28, #4         // RAS: with HCR_EL2.AMO a guest's DISR_EL1 is VDISR_EL2
     cbz     x2, 2f
     msr     s3_4_c12_c1_1, xzr
     msr     s3_4_c5_c2_3, xzr       // VSESR_EL2
-2:  mrs     x1, id_aa64pfr1_el1
-    ubfx    x1, x1, #24, #4         // SME: TPIDR2_EL0, which no trap covers
-    cbz     x1, 3f
+2:  mrs     x2, id_aa64pfr1_el1
+    ubfx    x2, x2, #24, #4         // SME: TPIDR2_EL0, which nothing but FEAT_FGT traps
+    cbz     x2, 3f
     msr     s3_3_c13_c0_5, xzr
 3:  isb
+    msr     sctlr_el1, x0
+    isb
+    msr     tcr_el1, x1
+    isb
+    ret
+
+// ---- a guest's debug registers ----
+    .macro write_point register, n
+    msr     \register\n\()_el1, x1
+    ret
+    .endm
+
+    .macro write_points register
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    write_point \register, \n
+    .endr
+    .endm
+
+// void write_debug_point(ulong place, ulong value): place = DebugPointKind * 16 + number, which the core must have.
+function write_debug_point
+    adr     x2, 1f
+    add     x2, x2, x0, lsl #3
+    br      x2
+1:  write_points dbgbvr
+    write_points dbgbcr
+    write_points dbgwvr
+    write_points dbgwcr
+
+    write_register mdscr, mdscr_el1
+
+// void open_debug_locks(): the OS lock is locked out of a cold reset, and no breakpoint works while it or the OS double
+// lock is.
+function open_debug_locks
+    msr     oslar_el1, xzr
+    msr     osdlr_el1, xzr
+    isb
     ret
 
 // The registers that an injected exception reads and writes: x0 = ulong[6]: ELR_EL1, SPSR_EL1, ESR_EL1, FAR_EL1,
@@ -415,6 +471,15 @@ function write_exception_registers
     msr     esr_el1, x1
     msr     far_el1, x2
     isb
+    ret
+
+// void read_translation_registers(ulong* three): TCR_EL1, TTBR0_EL1, TTBR1_EL1.
+function read_translation_registers
+    mrs     x1, tcr_el1
+    mrs     x2, ttbr0_el1
+    stp     x1, x2, [x0]
+    mrs     x1, ttbr1_el1
+    str     x1, [x0, #16]
     ret
 
 // ulong translate_guest_address(ulong va): AT S1E1R for the guest on this core; returns PAR_EL1 and keeps the guest's.

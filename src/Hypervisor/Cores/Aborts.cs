@@ -2,7 +2,6 @@ using System.Runtime.CompilerServices;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Machine;
-using Quietus.Hypervisor.Monitor;
 using Quietus.Hypervisor.Vms;
 using Quietus.Memory;
 using Quietus.Stage2;
@@ -13,7 +12,7 @@ namespace Quietus.Hypervisor.Cores;
 /// <remarks>Invariant: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.</remarks>
 internal static unsafe class Aborts
 {
-    private const int Unknown = GuestMemory<Arm4K, El2Machine>.UnknownLevel;
+    private const int Unknown = GuestMemory<Arm<Granule4K>, El2Machine>.UnknownLevel;
 
     internal static void Handle(Vcpu* vcpu)
     {
@@ -44,7 +43,7 @@ internal static unsafe class Aborts
             return;
         }
 
-        NotMapped(vcpu, abort, result);
+        NotMapped(vcpu, abort, ipa, result);
     }
 
     /// <summary>Below memory there are devices' registers, or nothing.</summary>
@@ -56,11 +55,11 @@ internal static unsafe class Aborts
         }
         else
         {
-            NotMapped(vcpu, abort, FaultResult.NoSlot);
+            NotMapped(vcpu, abort, ipa, FaultResult.NoSlot);
         }
     }
 
-    private static void NotMapped(Vcpu* vcpu, StageTwoAbort abort, FaultResult result)
+    private static void NotMapped(Vcpu* vcpu, StageTwoAbort abort, Ipa ipa, FaultResult result)
     {
         vcpu->Counters.OtherExits++;
         switch (result)
@@ -70,7 +69,7 @@ internal static unsafe class Aborts
                 break;
 
             case FaultResult.NoSlot or FaultResult.ReadOnly or FaultResult.NotExecutable:
-                Inject.ExternalAbort(vcpu, abort);
+                Inject.ExternalAbort(vcpu, abort, ipa);
                 break;
 
             case FaultResult.OutOfMemory when Platform.Pool.IsScrubbing:

@@ -15,9 +15,23 @@ internal static unsafe class CoreSetup
     /// </summary>
     internal const ulong HostCptr = 0x33FF;
 
+    /// <summary>SCTLR_EL1 on a core that runs no guest: its RES1 bits, and the MMU on.</summary>
+    private const ulong ParkedSystemControl = 0x30D0_0801;
+
+    /// <summary>TCR_EL1 there: EPD0 and EPD1, no walk by either table.</summary>
+    private const ulong ParkedTranslationControl = (1UL << 7) | (1UL << 23);
+
+    /// <summary>
+    /// EL1 of a core that runs no guest: nothing of any guest, and no walk that a core could speculate (errata 1319367,
+    /// 1319537, 1165522: docs/errata.md).
+    /// </summary>
+    internal static void ParkGuestRegisters() =>
+        Instructions.ResetGuestRegisters(ParkedSystemControl, ParkedTranslationControl);
+
     /// <summary>Once per core, before it does anything else.</summary>
     internal static void Initialize(Core* core)
     {
+        ParkGuestRegisters();
         Instructions.WriteHcr(HostHcr);
         Instructions.WriteCptr(HostCptr);
         Instructions.WriteHstr(0);
@@ -25,6 +39,8 @@ internal static unsafe class CoreSetup
         Instructions.ResetEl2Controls();
         Instructions.WriteVttbr(0);
         Instructions.WriteVirtualTimerControl(0);
+        Instructions.OpenDebugLocks();
+        GuestDebug.ClearCore();
         if (CpuFeatures.CycleCounter)
         {
             Instructions.EnableCycleCounter();

@@ -35,7 +35,7 @@ internal static unsafe class DeviceAccess
             context.SetRegister(abort.GeneralRegister, abort.Extend(value));
         }
 
-        context.ProgramCounter += VcpuContext.InstructionBytes;
+        context.StepOver();
         return true;
     }
 
@@ -43,7 +43,8 @@ internal static unsafe class DeviceAccess
         address - GuestMemoryMap.UartStart < GuestMemoryMap.UartSize
         || address - GuestMemoryMap.DistributorStart < GuestMemoryMap.DistributorSize
         || address - GuestMemoryMap.RedistributorStart
-            < GuestMemoryMap.RedistributorSize * (ulong)vm->Options.VcpuCount;
+            < GuestMemoryMap.RedistributorSize * (ulong)vm->Options.VcpuCount
+        || AbsentDevices.Contains(address);
 
     private static uint Access(Vcpu* vcpu, ulong address, int size, bool isWrite, ref ulong value)
     {
@@ -52,6 +53,12 @@ internal static unsafe class DeviceAccess
         if (offset < GuestMemoryMap.UartSize)
         {
             return AccessUart(vm, offset, size, isWrite, ref value);
+        }
+
+        if (AbsentDevices.Contains(address))
+        {
+            value = AbsentDevices.Read(address);
+            return 0;
         }
 
         VcpuInterrupts.TakeBack(vcpu);

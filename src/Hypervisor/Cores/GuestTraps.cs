@@ -13,9 +13,10 @@ internal static class GuestTraps
     private const ulong Amo = 1UL << 5;
     private const ulong Fb = 1UL << 9;      // the guest's local TLBIs are broadcast
     private const ulong BsuInner = 1UL << 10; // its barriers reach the Inner Shareable domain
+    private const ulong Tid1 = 1UL << 16;   // REVIDR_EL1, AIDR_EL1, SMIDR_EL1
     private const ulong Tid3 = 1UL << 18;   // ID registers
     private const ulong Tsc = 1UL << 19;    // SMC
-    private const ulong Tidcp = 1UL << 20;  // implementation-defined registers
+    private const ulong Tidcp = 1UL << 20;  // implementation-defined registers; QEMU 7.2 ignores it
     private const ulong Tacr = 1UL << 21;   // ACTLR_EL1
     private const ulong Rw = 1UL << 31;     // EL1 is AArch64
     private const ulong Tlor = 1UL << 35;   // LORegions
@@ -30,18 +31,21 @@ internal static class GuestTraps
     /// does.
     /// </summary>
     internal static ulong Hcr =>
-        Vm | Swio | Fmo | Imo | Amo | Fb | BsuInner | Tid3 | Tsc | Tidcp | Tacr | Rw | Tlor | Terr | Tid5
+        Vm | Swio | Fmo | Imo | Amo | Fb | BsuInner | Tid1 | Tid3 | Tsc | Tidcp | Tacr | Rw | Tlor | Terr | Tid5
         | (CpuFeatures.ForcedWriteBack ? Fwb : 0);
 
     /// <summary>
     /// MDCR_EL2 in a guest: PMU (TPM, TPMCR), debug (TDA, TDOSA, TDRA), statistical profiling (TPMS, E2PB = 0), trace
-    /// filter (TTRF) and the debug communications channel (TDCC) all trap. The guest's own debug exceptions stay at EL1
-    /// (TDE = 0).
+    /// filter (TTRF) and the debug communications channel (TDCC) all trap; of these only self-hosted debug is answered
+    /// (<see cref="GuestDebug"/>). The guest's own debug exceptions stay at EL1 (TDE = 0), so none can come at EL2.
     /// </summary>
     internal const ulong Mdcr =
         (1UL << 5) | (1UL << 6) | (1UL << 9) | (1UL << 10) | (1UL << 11) | (1UL << 14) | (1UL << 19) | (1UL << 27);
 
-    /// <summary>MDCR_EL2.HPMN stays as reset left it: all event counters.</summary>
+    /// <summary>
+    /// MDCR_EL2.HPMN stays as reset left it: all event counters are EL1's, which cannot reach them. A value beyond what
+    /// PMCR_EL0 has is CONSTRAINED UNPREDICTABLE.
+    /// </summary>
     internal const ulong MdcrKept = 0x1F;
 
     /// <summary>CPTR_EL2 in a guest: EL2's own, and trace (TTA) and activity monitors (TAM) trap.</summary>

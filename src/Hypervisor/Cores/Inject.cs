@@ -1,6 +1,7 @@
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Vms;
+using Quietus.Stage2;
 
 namespace Quietus.Hypervisor.Cores;
 
@@ -18,7 +19,10 @@ internal static unsafe class Inject
     }
 
     /// <summary>An access that reached no memory and no device.</summary>
-    internal static void ExternalAbort(Vcpu* vcpu, StageTwoAbort abort)
+    /// <param name="vcpu">The vCPU.</param>
+    /// <param name="abort">The abort.</param>
+    /// <param name="ipa">Where it led; for a table walk of the guest's own, the page only.</param>
+    internal static void ExternalAbort(Vcpu* vcpu, StageTwoAbort abort, Ipa ipa)
     {
         GuestExceptionState state = Read(vcpu);
         const ulong VectorBytes = 0x800;
@@ -28,9 +32,32 @@ internal static unsafe class Inject
             return;
         }
 
+        ulong address = Instructions.ReadFar();
+        bool isBeyond = ipa >= VmTable.Geometry.IpaLimit;
+        int level = isBeyond || abort.IsStageOneWalk
+            ? FindLevel(vcpu->Vm, state.SystemControl, address, abort.IsStageOneWalk ? ipa.Value : StageOneWalk.NoTable)
+            : ExceptionInjection.UnknownLevel;
         ExceptionInjection.InjectExternalAbort(
-            ref state, in SystemRegisters.Identity, abort, Instructions.ReadFar());
+            ref state, in SystemRegisters.Identity, abort, address, level, isBeyond);
         Write(vcpu, in state);
+    }
+
+    private static int FindLevel(Vm* vm, ulong systemControl, ulong address, ulong table)
+    {
+        ulong* registers = stackalloc ulong[3];
+        Instructions.ReadTranslationRegisters(registers);
+        StageOneRegime regime = new()
+        {
+            SystemControl = systemControl,
+            TranslationControl = registers[0],
+            LowerTable = registers[1],
+            UpperTable = registers[2],
+        };
+        GuestTables tables = new(vm);
+        vm->MemoryLock.Enter();
+        int level = StageOneWalk.FindLevel(ref tables, in regime, address, table);
+        vm->MemoryLock.Leave();
+        return level;
     }
 
     private static GuestExceptionState Read(Vcpu* vcpu)
@@ -57,5 +84,23 @@ internal static unsafe class Inject
         Instructions.WriteExceptionRegisters(registers);
         vcpu->Context.ProgramCounter = state.ProgramCounter;
         vcpu->Context.ProcessorState = state.ProcessorState;
+    }
+
+    /// <summary>
+    /// The guest's memory as far as it is mapped: a walk that hardware has just done has gone there. The memory lock is
+    /// held.
+    /// </summary>
+    private readonly struct GuestTables(Vm* vm) : IGuestMemoryReader
+    {
+        // Invariant: the VM is the loaded one.
+        private readonly Vm* _vm = vm;
+
+        public bool TryRead(ulong address, out ulong value)
+        {
+            El2Machine machine = _vm->Machine;
+            Translation translation = _vm->Memory.Translate(ref machine, new Ipa(address & ~7UL));
+            value = translation.IsMapped ? machine.ReadEntry(translation.Output) : 0;
+            return translation.IsMapped;
+        }
     }
 }

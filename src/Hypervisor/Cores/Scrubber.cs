@@ -2,6 +2,7 @@ using System.Threading;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Monitor;
 using Quietus.Memory;
+using Quietus.Wire;
 
 namespace Quietus.Hypervisor.Cores;
 

@@ -20,8 +20,11 @@ internal static unsafe class SystemRegisters
     {
         HostIdRegisters host = new()
         {
+            Revision = Instructions.ReadRevidr(),
+            Auxiliary = Instructions.ReadAidr(),
             Pfr0 = Instructions.ReadIdAa64Pfr0(),
             Pfr1 = Instructions.ReadIdAa64Pfr1(),
+            Dfr0 = Instructions.ReadIdAa64Dfr0(),
             Isar0 = Instructions.ReadIdAa64Isar0(),
             Isar1 = Instructions.ReadIdAa64Isar1(),
             Isar2 = Instructions.ReadIdAa64Isar2(),
@@ -36,7 +39,14 @@ internal static unsafe class SystemRegisters
     {
         ref VcpuContext context = ref vcpu->Context;
         SystemRegisterAccess access = SystemRegisterAccess.Decode(context.Syndrome);
-        switch (SystemRegisterTraps.Handle(access, in _identity, out ulong value))
+        if (VcpuTimers.TryAccess(vcpu, access))
+        {
+            context.StepOver();
+            return;
+        }
+
+        ulong value = context.Register(access.GeneralRegister);
+        switch (SystemRegisterTraps.Handle(access, in _identity, ref vcpu->Debug, ref value))
         {
             case SystemRegisterOutcome.Undefined:
                 Inject.Undefined(vcpu);
@@ -54,11 +64,15 @@ internal static unsafe class SystemRegisters
                 SendSgi(vcpu, context.Register(access.GeneralRegister), anyGroup: false);
                 break;
 
+            case SystemRegisterOutcome.LoadDebug:
+                GuestDebug.Load(vcpu, access.Register);
+                break;
+
             default:
                 break;
         }
 
-        context.ProgramCounter += VcpuContext.InstructionBytes;
+        context.StepOver();
     }
 
     private static void SendSgi(Vcpu* vcpu, ulong value, bool anyGroup)

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Threading;
+using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Vms;
 
 namespace Quietus.Hypervisor.Cores;
@@ -25,6 +26,12 @@ internal unsafe struct Vcpu
     internal ulong InterruptControl;
 
     internal VcpuCounters Counters;
+
+    /// <summary>Its registers of self-hosted debug; all zero until the guest uses them.</summary>
+    internal DebugRegisters Debug;
+
+    /// <summary>What the core does not know of its EL1 physical timer.</summary>
+    internal PhysicalTimer Timer;
 
     private uint _attention;
     private nuint _core;

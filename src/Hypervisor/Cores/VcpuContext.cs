@@ -12,8 +12,11 @@ namespace Quietus.Hypervisor.Cores;
 [StructLayout(LayoutKind.Explicit, Size = 800)]
 internal unsafe struct VcpuContext
 {
-    /// <summary>Every A64 instruction's size: what ELR_EL2 moves by after one was emulated.</summary>
-    internal const ulong InstructionBytes = 4;
+    /// <summary>Every A64 instruction's size.</summary>
+    private const ulong InstructionBytes = 4;
+
+    /// <summary>SPSR_EL2.SS, which an instruction that is stepped uses up, and BTYPE, which every one resets.</summary>
+    private const ulong SpentByInstruction = (1UL << 21) | (3UL << 10);
 
     [FieldOffset(0)]
     internal fixed ulong X[31];
@@ -42,6 +45,13 @@ internal unsafe struct VcpuContext
 
     /// <summary>A general register as an instruction names it: 31 is the zero register.</summary>
     internal readonly ulong Register(uint number) => number < 31 ? X[number] : 0;
+
+    /// <summary>The instruction that the guest left at has been carried out here: it goes on after it.</summary>
+    internal void StepOver()
+    {
+        ProgramCounter += InstructionBytes;
+        ProcessorState &= ~SpentByInstruction;
+    }
 
     /// <summary>Writes a general register; 31 takes nothing.</summary>
     internal void SetRegister(uint number, ulong value)

@@ -1,4 +1,4 @@
-using Quietus.Hypervisor.Monitor;
+using Quietus.Wire;
 
 namespace Quietus.Hypervisor.Cores;
 

@@ -19,9 +19,8 @@ internal static unsafe class VcpuInterrupts
     private const ulong UnderflowInterrupt = 1UL << 1;
     private const int EndCountShift = 27;
 
-    /// <summary>CNTV_CTL_EL0: ENABLE, IMASK, ISTATUS; and its value when the timer's line is up.</summary>
-    private const ulong TimerState = 7;
-    private const ulong TimerAsserted = 5;
+    /// <summary>ICH_VMCR_EL2.VBPR1, which can never be 0 (IHI 0069, ICV_BPR1_EL1).</summary>
+    private const ulong BinaryPoint1 = 7UL << 18;
 
     private static int ListRegisterCount => (int)(Instructions.ReadIchVtr() & 0x1F) + 1;
 
@@ -44,8 +43,8 @@ internal static unsafe class VcpuInterrupts
     }
 
     /// <summary>
-    /// Acknowledges the physical interrupt that ended the stay in the guest. The virtual timer's stays active until the
-    /// guest deactivates its virtual twin (ICH_LR.HW). False: none was pending.
+    /// Acknowledges the physical interrupt that ended the stay in the guest. A timer's stays active until the guest
+    /// deactivates its virtual twin (ICH_LR.HW). False: none was pending.
     /// </summary>
     internal static bool TakePhysical(Vcpu* vcpu)
     {
@@ -56,7 +55,7 @@ internal static unsafe class VcpuInterrupts
         }
 
         Instructions.DropPriority(interrupt);
-        if (interrupt == Platform.Description.VirtualTimerInterrupt)
+        if (VcpuTimers.Owns(interrupt))
         {
             Vm* vm = vcpu->Vm;
             vm->DeviceLock.Enter();
@@ -80,6 +79,15 @@ internal static unsafe class VcpuInterrupts
 
         Instructions.DeactivateInterrupt(interrupt);
         return true;
+    }
+
+    /// <summary>Takes the list registers back, before they are cleared.</summary>
+    internal static void Unload(Vcpu* vcpu)
+    {
+        Vm* vm = vcpu->Vm;
+        vm->DeviceLock.Enter();
+        TakeBack(vcpu);
+        vm->DeviceLock.Leave();
     }
 
     /// <summary>Takes the list registers back and loads what is to be in them now.</summary>
@@ -145,10 +153,10 @@ internal static unsafe class VcpuInterrupts
             kicked = gic.Sync(vcpu->Index, registers.Slice(0, ListRegisterCount));
         }
 
-        if (gic.ActiveHardware(vcpu->Index) != 0
-            && (Instructions.ReadVirtualTimerControl() & TimerState) != TimerAsserted)
+        uint active = gic.ActiveHardware(vcpu->Index);
+        if (active != 0)
         {
-            kicked |= gic.DropHardware(vcpu->Index, Platform.Description.VirtualTimerInterrupt);
+            kicked |= gic.DropHardware(vcpu->Index, active & ~VcpuTimers.Asserted());
         }
 
         vcpu->Vm->KickVcpus(kicked);
@@ -166,6 +174,14 @@ internal static unsafe class VcpuInterrupts
             Instructions.WriteListRegisters(first, ListRegisterCount);
         }
 
+        // QEMU (7.2 to 10.0) keeps the low 3 bits of what a guest writes to ICC_BPR1_EL1 after it has raised all of it
+        // to the least value: 8 becomes 0, and the next interrupt aborts QEMU. Written back, 0 becomes the least value.
+        ulong interfaceControl = Instructions.ReadIchVmcr();
+        if ((interfaceControl & BinaryPoint1) == 0)
+        {
+            Instructions.WriteIchVmcr(interfaceControl);
+        }
+
         ulong control = Enable | (more ? UnderflowInterrupt : 0);
         if (control != vcpu->InterruptControl)
         {
@@ -179,16 +195,15 @@ internal static unsafe class VcpuInterrupts
     /// </summary>
     internal static void Forget(Core* core, Vcpu* vcpu)
     {
-        Instructions.WriteVirtualTimerControl(0);
+        VcpuTimers.Stop();
         Instructions.WriteIchHcr(0);
         Vm* vm = vcpu->Vm;
         vm->DeviceLock.Enter();
         uint active = vm->Gic.ActiveHardware(vcpu->Index) | vm->Gic.TakeReleasedHardware(vcpu->Index);
         vm->DeviceLock.Leave();
         Deactivate(active);
-        uint timer = 1u << (int)Platform.Description.VirtualTimerInterrupt;
-        PhysicalGic.SetPrivateEnabled(core->Redistributor, Platform.Description.VirtualTimerInterrupt, enabled: false);
-        PhysicalGic.ForgetPrivate(core->Redistributor, timer);
+        PhysicalGic.SetPrivateEnabled(core->Redistributor, VcpuTimers.Interrupts, enabled: false);
+        PhysicalGic.ForgetPrivate(core->Redistributor, VcpuTimers.Interrupts);
     }
 
     private static void Deactivate(uint interrupts)

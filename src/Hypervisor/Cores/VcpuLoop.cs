@@ -4,6 +4,7 @@ using Quietus.Hypervisor.Boot;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Vms;
+using Quietus.Memory;
 using Quietus.Stage2;
 
 namespace Quietus.Hypervisor.Cores;
@@ -26,9 +27,6 @@ internal static unsafe class VcpuLoop
 
     /// <summary>MPIDR_EL1's RES1 bit.</summary>
     private const ulong MpidrResOne = 1UL << 31;
-
-    /// <summary>Physical counter readable, physical timer trapped (CNTHCTL_EL2.EL1PCTEN without EL1PCEN).</summary>
-    private const ulong TimerTraps = 1;
 
     internal static void Run(Core* core, Vcpu* vcpu)
     {
@@ -92,8 +90,6 @@ internal static unsafe class VcpuLoop
 
             if (vm->Power.TryTakeStart(vcpu->Index, out ulong entry, out ulong context))
             {
-                // Interrupts of its last life that are still in list registers stay pending.
-                VcpuInterrupts.Reload(vcpu);
                 Reset(vcpu, entry, context);
             }
             else
@@ -143,14 +139,21 @@ internal static unsafe class VcpuLoop
         }
     }
 
-    /// <summary>The vCPU's state after PSCI CPU_ON, or at the VM's start.</summary>
+    /// <summary>
+    /// The vCPU's state after PSCI CPU_ON, or at the VM's start. What the redistributor holds is no part of it: an SGI
+    /// that was sent to the vCPU while it was off is pending when it comes up. So list registers are taken back before
+    /// the CPU interface is cleared, and filled afterwards, when the timers are off and their interrupts withdrawn.
+    /// </summary>
     private static void Reset(Vcpu* vcpu, ulong entry, ulong context)
     {
+        VcpuInterrupts.Unload(vcpu);
         vcpu->Context = default;
         vcpu->Context.ProgramCounter = entry;
         vcpu->Context.ProcessorState = ResetProcessorState;
         vcpu->Context.X[0] = context;
-        Instructions.ResetGuestRegisters(ResetSystemControl);
+        vcpu->Timer = default;
+        GuestDebug.Reset(vcpu);
+        Instructions.ResetGuestRegisters(ResetSystemControl, 0);
         VcpuInterrupts.Reset(vcpu);
     }
 
@@ -159,7 +162,12 @@ internal static unsafe class VcpuLoop
         Vm* vm = vcpu->Vm;
         vm->MemoryLock.Enter();
         El2Machine machine = vm->Machine;
-        Platform.Vmids.Enter((int)core->Index, ref vm->Lease, ref machine);
+        if (Platform.Vmids.Enter((int)core->Index, ref vm->Lease, ref machine) != VmidResult.Ok)
+        {
+            // More cores run guests than there are VMIDs. The stop is seen before the guest is entered.
+            vm->RequestStop("no VMID is left"u8);
+        }
+
         vm->Memory.Vmid = Platform.Vmids.VmidOf(in vm->Lease);
         ulong root = vm->Memory.Vttbr;
         vm->MemoryLock.Leave();
@@ -171,22 +179,26 @@ internal static unsafe class VcpuLoop
         Instructions.WriteCptr(GuestTraps.Cptr);
         Instructions.WriteVpidr(Instructions.ReadMidr());
         Instructions.WriteVmpidr(MpidrResOne | (uint)vcpu->Index);
-        Instructions.WriteCnthctl(TimerTraps);
+        Instructions.WriteCnthctl(VcpuTimers.Traps);
         Instructions.WriteCntvoff(vm->CounterOffset);
-        Instructions.ResetGuestRegisters(ResetSystemControl);
         Instructions.InvalidateLocalGuestContext();
+        Instructions.ResetGuestRegisters(ResetSystemControl, 0);
         VcpuInterrupts.Reset(vcpu);
-        PhysicalGic.SetPrivateEnabled(core->Redistributor, Platform.Description.VirtualTimerInterrupt, enabled: true);
+        PhysicalGic.SetPrivateEnabled(core->Redistributor, VcpuTimers.Interrupts, enabled: true);
     }
 
     /// <summary>Leaves no Stage-2, no VMID, no interrupt and no register of the guest in the core.</summary>
     private static void Unload(Core* core, Vcpu* vcpu)
     {
         VcpuInterrupts.Forget(core, vcpu);
+        GuestDebug.Reset(vcpu);
+
+        // Before Stage-2 goes: a walk of the guest's stage 1 without it would take what the guest wrote for physical
+        // addresses.
+        CoreSetup.ParkGuestRegisters();
         Instructions.WriteHcr(CoreSetup.HostHcr);
         Instructions.WriteVttbr(0);
         Instructions.WriteCptr(CoreSetup.HostCptr);
-        Instructions.ResetGuestRegisters(ResetSystemControl);
         Platform.Vmids.Leave((int)core->Index);
         vcpu->Core = null;
     }

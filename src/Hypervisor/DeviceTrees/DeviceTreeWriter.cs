@@ -1,6 +1,5 @@
 using System;
 using System.Buffers.Binary;
-using Quietus.Hypervisor.Monitor;
 
 namespace Quietus.Hypervisor.DeviceTrees;
 
@@ -186,8 +185,8 @@ public ref struct DeviceTreeWriter
         Span<byte> names = Strings;
         for (int offset = 0; offset < stringsLength;)
         {
-            int length = Ascii.IndexOf(names.Slice(offset), 0);
-            if (Ascii.Equal(names.Slice(offset, length), name))
+            int length = names.Slice(offset).IndexOf((byte)0);
+            if (names.Slice(offset, length).SequenceEqual(name))
             {
                 return offset;
             }

@@ -1,6 +1,5 @@
 using System;
 using System.Buffers.Binary;
-using Quietus.Hypervisor.Monitor;
 
 namespace Quietus.Hypervisor.DeviceTrees;
 
@@ -238,7 +237,7 @@ public ref partial struct FlatDeviceTree
         int cursor = 0;
         while (TryNextProperty(node, ref cursor, out ReadOnlySpan<byte> found, out value))
         {
-            if (Ascii.Equal(found, name))
+            if (found.SequenceEqual(name))
             {
                 return true;
             }
@@ -268,7 +267,7 @@ public ref partial struct FlatDeviceTree
             return false;
         }
 
-        int end = Ascii.IndexOf(text, 0);
+        int end = text.IndexOf((byte)0);
         if (end < 0)
         {
             return false;
@@ -289,13 +288,13 @@ public ref partial struct FlatDeviceTree
 
         for (int index = 0; list.Length != 0; index++)
         {
-            int end = Ascii.IndexOf(list, 0);
+            int end = list.IndexOf((byte)0);
             if (end < 0)
             {
                 return -1;
             }
 
-            if (Ascii.Equal(list.Slice(0, end), text))
+            if (list.Slice(0, end).SequenceEqual(text))
             {
                 return index;
             }
@@ -315,12 +314,12 @@ public ref partial struct FlatDeviceTree
     /// </summary>
     public readonly bool IsAvailable(DeviceTreeNode node) =>
         !TryGetText(node, "status"u8, out ReadOnlySpan<byte> status)
-        || Ascii.Equal(status, "okay"u8)
-        || Ascii.Equal(status, "ok"u8);
+        || status.SequenceEqual("okay"u8)
+        || status.SequenceEqual("ok"u8);
 
     /// <summary>Whether a node's <c>device_type</c> is <paramref name="type"/>.</summary>
     public readonly bool IsOfType(DeviceTreeNode node, scoped ReadOnlySpan<byte> type) =>
-        TryGetText(node, "device_type"u8, out ReadOnlySpan<byte> found) && Ascii.Equal(found, type);
+        TryGetText(node, "device_type"u8, out ReadOnlySpan<byte> found) && found.SequenceEqual(type);
 
     /// <summary>The first available node that is compatible with <paramref name="compatible"/>.</summary>
     public readonly bool TryFindCompatible(scoped ReadOnlySpan<byte> compatible, out DeviceTreeNode node)
@@ -381,7 +380,7 @@ public ref partial struct FlatDeviceTree
         while (path.Length != 0)
         {
             path = path.Slice(1);
-            int end = Ascii.IndexOf(path, (byte)'/');
+            int end = path.IndexOf((byte)'/');
             ReadOnlySpan<byte> component = end < 0 ? path : path.Slice(0, end);
             path = end < 0 ? default : path.Slice(end);
             if (component.Length != 0 && !TryFindChild(node, component, out node))
@@ -396,12 +395,12 @@ public ref partial struct FlatDeviceTree
     /// <summary>A node's child by its name, with or without its unit address.</summary>
     public readonly bool TryFindChild(DeviceTreeNode parent, scoped ReadOnlySpan<byte> name, out DeviceTreeNode child)
     {
-        bool anyUnit = Ascii.IndexOf(name, (byte)'@') < 0;
+        bool anyUnit = name.IndexOf((byte)'@') < 0;
         for (bool more = TryFirstChild(parent, out child); more; more = TryNextSibling(child, out child))
         {
             ReadOnlySpan<byte> found = Name(child);
-            int unit = anyUnit ? Ascii.IndexOf(found, (byte)'@') : -1;
-            if (Ascii.Equal(unit < 0 ? found : found.Slice(0, unit), name))
+            int unit = anyUnit ? found.IndexOf((byte)'@') : -1;
+            if ((unit < 0 ? found : found.Slice(0, unit)).SequenceEqual(name))
             {
                 return true;
             }
@@ -449,7 +448,7 @@ public ref partial struct FlatDeviceTree
     private static ReadOnlySpan<byte> TextAt(ReadOnlySpan<byte> block, int offset)
     {
         ReadOnlySpan<byte> rest = block.Slice(offset);
-        int length = Ascii.IndexOf(rest, 0);
+        int length = rest.IndexOf((byte)0);
         return length < 0 ? rest : rest.Slice(0, length);
     }
 
@@ -477,7 +476,7 @@ public ref partial struct FlatDeviceTree
                         return DeviceTreeError.TooDeep;
                     }
 
-                    if (Ascii.IndexOf(structure.Slice(offset + 4), 0) < 0)
+                    if (structure.Slice(offset + 4).IndexOf((byte)0) < 0)
                     {
                         return DeviceTreeError.BadName;
                     }
@@ -540,7 +539,7 @@ public ref partial struct FlatDeviceTree
         }
 
         uint name = ReadStructure(offset + 8);
-        return name >= (uint)strings.Length || Ascii.IndexOf(strings.Slice((int)name), 0) < 0
+        return name >= (uint)strings.Length || strings.Slice((int)name).IndexOf((byte)0) < 0
             ? DeviceTreeError.BadName
             : DeviceTreeError.None;
     }

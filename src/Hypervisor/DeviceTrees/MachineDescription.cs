@@ -1,7 +1,6 @@
 using System;
 using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
-using Quietus.Hypervisor.Monitor;
 
 namespace Quietus.Hypervisor.DeviceTrees;
 
@@ -80,6 +79,9 @@ public struct MachineDescription
 
     /// <summary>The virtual timer's interrupt, a PPI (27 by the Server Base System Architecture).</summary>
     public uint VirtualTimerInterrupt { get; private set; }
+
+    /// <summary>The EL1 physical timer's interrupt, a PPI (30 by the Server Base System Architecture).</summary>
+    public uint PhysicalTimerInterrupt { get; private set; }
 
     /// <summary>The EL2 physical timer's interrupt, a PPI (26 by the Server Base System Architecture).</summary>
     public uint HypervisorTimerInterrupt { get; private set; }
@@ -173,7 +175,7 @@ public struct MachineDescription
             return false;
         }
 
-        int options = Ascii.IndexOf(path, (byte)':');
+        int options = path.IndexOf((byte)':');
         return tree.TryFindPath(options < 0 ? path : path.Slice(0, options), out uart)
             && tree.IsCompatible(uart, "arm,pl011"u8)
             && tree.IsAvailable(uart);
@@ -312,7 +314,7 @@ public struct MachineDescription
             // status "disabled" means here that the CPU waits to be started (Devicetree Specification 3.8.1).
             if (!tree.IsOfType(node, "cpu"u8)
                 || (tree.TryGetText(node, "status"u8, out ReadOnlySpan<byte> status)
-                    && Ascii.StartsWith(status, "fail"u8)))
+                    && status.StartsWith("fail"u8)))
             {
                 continue;
             }
@@ -364,8 +366,8 @@ public struct MachineDescription
             return MachineError.BadPsciMethod;
         }
 
-        PsciConduit = Ascii.Equal(method, "smc"u8) ? PsciConduit.Smc
-            : Ascii.Equal(method, "hvc"u8) ? PsciConduit.Hvc
+        PsciConduit = method.SequenceEqual("smc"u8) ? PsciConduit.Smc
+            : method.SequenceEqual("hvc"u8) ? PsciConduit.Hvc
             : PsciConduit.None;
         return PsciConduit == PsciConduit.None ? MachineError.BadPsciMethod : MachineError.None;
     }
@@ -443,9 +445,11 @@ public struct MachineDescription
         // Without names the order is: secure physical, non-secure physical, virtual, hypervisor physical.
         int virtualIndex = tree.IndexInTexts(node, "interrupt-names"u8, "virt"u8);
         int hypervisorIndex = tree.IndexInTexts(node, "interrupt-names"u8, "hyp-phys"u8);
+        int physicalIndex = tree.IndexInTexts(node, "interrupt-names"u8, "phys"u8);
         bool named = tree.TryGetProperty(node, "interrupt-names"u8, out _);
         virtualIndex = named ? virtualIndex : 2;
         hypervisorIndex = named ? hypervisorIndex : 3;
+        physicalIndex = named ? physicalIndex : 1;
         if (!TryReadInterrupt(ref tree, node, virtualIndex, out uint interrupt))
         {
             return MachineError.NoVirtualTimerInterrupt;
@@ -458,6 +462,12 @@ public struct MachineDescription
         }
 
         HypervisorTimerInterrupt = interrupt;
+        if (!TryReadInterrupt(ref tree, node, physicalIndex, out interrupt))
+        {
+            return MachineError.NoPhysicalTimerInterrupt;
+        }
+
+        PhysicalTimerInterrupt = interrupt;
         return MachineError.None;
     }
 

@@ -79,6 +79,9 @@ public enum MachineError
     /// <summary>The timer node lacks the virtual timer's interrupt.</summary>
     NoVirtualTimerInterrupt,
 
+    /// <summary>The timer node lacks the EL1 physical timer's interrupt.</summary>
+    NoPhysicalTimerInterrupt,
+
     /// <summary>The timer node lacks the hypervisor timer's interrupt.</summary>
     NoHypervisorTimerInterrupt,
 
@@ -117,6 +120,7 @@ public static class MachineErrors
             "the GIC has no maintenance interrupt (on QEMU: -M virt,virtualization=on)"u8,
         MachineError.NoTimer => "the device tree has no architected timer"u8,
         MachineError.NoVirtualTimerInterrupt => "the timer node lacks the virtual timer's interrupt"u8,
+        MachineError.NoPhysicalTimerInterrupt => "the timer node lacks the EL1 physical timer's interrupt"u8,
         MachineError.NoHypervisorTimerInterrupt => "the timer node lacks the hypervisor timer's interrupt"u8,
         _ => "the initial ramdisk's bounds in /chosen are incomplete or in the wrong order"u8,
     };

@@ -1,5 +1,4 @@
 using System;
-using Quietus.Hypervisor.Monitor;
 
 namespace Quietus.Hypervisor.Guests;
 
@@ -55,7 +54,7 @@ public static class CpioArchive
 
         // Every member is at least as long as its header, so that this ends.
         while (archive.Length >= HeaderLength
-            && (Ascii.StartsWith(archive, "070701"u8) || Ascii.StartsWith(archive, "070702"u8))
+            && (archive.StartsWith("070701"u8) || archive.StartsWith("070702"u8))
             && TryReadHexadecimal(archive.Slice(ModeOffset), out uint mode)
             && TryReadHexadecimal(archive.Slice(FileSizeOffset), out uint fileSize)
             && TryReadHexadecimal(archive.Slice(NameSizeOffset), out uint nameSize))
@@ -69,13 +68,13 @@ public static class CpioArchive
             }
 
             ReadOnlySpan<byte> member = archive.Slice(HeaderLength, (int)nameSize - 1);
-            if (Ascii.Equal(member, "TRAILER!!!"u8))
+            if (member.SequenceEqual("TRAILER!!!"u8))
             {
                 return CpioError.NotFound;
             }
 
-            member = Ascii.StartsWith(member, "./"u8) ? member.Slice(2) : member;
-            if ((mode & ModeTypeMask) == ModeRegular && Ascii.Equal(member, name))
+            member = member.StartsWith("./"u8) ? member.Slice(2) : member;
+            if ((mode & ModeTypeMask) == ModeRegular && member.SequenceEqual(name))
             {
                 data = archive.Slice((int)dataStart, (int)fileSize);
                 return CpioError.None;

@@ -134,11 +134,11 @@ public struct GuestDeviceTree
 
     private static void WriteTimer(ref DeviceTreeWriter tree)
     {
-        // The binding wants all four: secure physical, non-secure physical, virtual, hypervisor. At EL1 the virtual
-        // one is what an operating system uses.
+        // The binding wants all four: secure physical, non-secure physical, virtual, hypervisor. A guest has the second
+        // and the third.
         Span<uint> interrupts = stackalloc uint[12];
         WriteInterrupt(interrupts, Private, 13);
-        WriteInterrupt(interrupts.Slice(3), Private, 14);
+        WriteInterrupt(interrupts.Slice(3), Private, GuestMemoryMap.PhysicalTimerInterrupt - 16);
         WriteInterrupt(interrupts.Slice(6), Private, GuestMemoryMap.VirtualTimerInterrupt - 16);
         WriteInterrupt(interrupts.Slice(9), Private, 10);
         tree.BeginNode("timer"u8);

@@ -6,11 +6,16 @@ namespace Quietus.Hypervisor.Guests;
 /// </summary>
 /// <remarks>
 /// <code>
+///  0x0000_0000  flash on QEMU; here absent: reads as 0
 ///  0x0800_0000  GICv3 distributor, 64 KB
 ///  0x080A_0000  GICv3 redistributors, 128 KB for each vCPU, up to 8
 ///  0x0900_0000  PL011 UART, 4 KB
+///  0x0901_0000  clock, configuration, GPIO on QEMU, 4 KB in each 64 KB; here absent: they read as 0
+///  0x0A00_0000  32 virtio-mmio places of 512 bytes: each says that it is a virtio transport without a device
 ///  0x4000_0000  memory
 /// </code>
+/// What is absent is not in the device tree either. It reads as it does for a guest that probes fixed addresses on
+/// QEMU's machine without such a device, instead of aborting.
 /// </remarks>
 public static class GuestMemoryMap
 {
@@ -40,6 +45,27 @@ public static class GuestMemoryMap
 
     /// <summary>The virtual timer's interrupt: PPI 11.</summary>
     public const uint VirtualTimerInterrupt = 27;
+
+    /// <summary>Flash, the first 128 MB on QEMU, which no guest has here.</summary>
+    public const ulong FlashEnd = 0x0800_0000;
+
+    /// <summary>QEMU's clock (PL031), fw_cfg and GPIO (PL061), which no guest has here.</summary>
+    public const ulong AbsentStart = 0x0901_0000;
+
+    /// <summary>The address after them.</summary>
+    public const ulong AbsentEnd = 0x0904_0000;
+
+    /// <summary>The virtio-mmio transports' first byte.</summary>
+    public const ulong VirtioStart = 0x0A00_0000;
+
+    /// <summary>Bytes of one virtio-mmio transport.</summary>
+    public const ulong VirtioBytes = 0x200;
+
+    /// <summary>The address after the last of the 32 transports.</summary>
+    public const ulong VirtioEnd = VirtioStart + (32 * VirtioBytes);
+
+    /// <summary>The EL1 physical timer's interrupt: PPI 14.</summary>
+    public const uint PhysicalTimerInterrupt = 30;
 
     /// <summary>The first byte of memory.</summary>
     public const ulong MemoryStart = 0x4000_0000;

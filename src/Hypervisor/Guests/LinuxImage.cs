@@ -1,6 +1,5 @@
 using System;
 using System.Buffers.Binary;
-using Quietus.Hypervisor.Monitor;
 
 namespace Quietus.Hypervisor.Guests;
 
@@ -72,11 +71,11 @@ public struct LinuxImage
             return LinuxImageError.TooShort;
         }
 
-        if (!Ascii.Equal(file.Slice(56, 4), "ARMd"u8))
+        if (!file.Slice(56, 4).SequenceEqual("ARMd"u8))
         {
             return file[0] == 0x1F && file[1] == 0x8B ? LinuxImageError.Compressed
-                : Ascii.StartsWith(file.Slice(4), "zimg"u8) ? LinuxImageError.SelfExtracting
-                : file[0] == 0x7F && Ascii.StartsWith(file.Slice(1), "ELF"u8) ? LinuxImageError.Elf
+                : file.Slice(4).StartsWith("zimg"u8) ? LinuxImageError.SelfExtracting
+                : file[0] == 0x7F && file.Slice(1).StartsWith("ELF"u8) ? LinuxImageError.Elf
                 : LinuxImageError.NotAnImage;
         }
 

@@ -49,8 +49,6 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
 
     public BreakBeforeMakeSupport BreakBeforeMakeSupport => CpuFeatures.BreakBeforeMake;
 
-    public uint DataCacheLineBytes => CpuFeatures.DataLineBytes;
-
     public bool HasInstructionCacheCoherency => CpuFeatures.InstructionCacheCoherent;
 
     public ref FramePool Pool
@@ -171,13 +169,6 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
         ulong lines = CpuFeatures.DataLines(bytes);
         _state->Counters.DataCacheLines += lines;
         Instructions.CleanInvalidateLines(start.Value, lines, CpuFeatures.DataLineBytes);
-    }
-
-    public void CleanToPoC(Pa start, ulong bytes)
-    {
-        ulong lines = CpuFeatures.DataLines(bytes);
-        _state->Counters.DataCacheLines += lines;
-        Instructions.CleanLines(start.Value, lines, CpuFeatures.DataLineBytes);
     }
 
     /// <summary>

@@ -14,6 +14,12 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "read_midr"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadMidr();
 
+    [RuntimeImport("*", "read_revidr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadRevidr();
+
+    [RuntimeImport("*", "read_aidr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadAidr();
+
     [RuntimeImport("*", "read_mpidr"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadMpidr();
 
@@ -110,6 +116,21 @@ internal static unsafe class Instructions
 
     [RuntimeImport("*", "read_virtual_timer_control"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadVirtualTimerControl();
+
+    [RuntimeImport("*", "write_virtual_timer_compare"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteVirtualTimerCompare(ulong value);
+
+    [RuntimeImport("*", "write_physical_timer_control"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WritePhysicalTimerControl(ulong value);
+
+    [RuntimeImport("*", "read_physical_timer_control"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadPhysicalTimerControl();
+
+    [RuntimeImport("*", "write_physical_timer_compare"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WritePhysicalTimerCompare(ulong value);
+
+    [RuntimeImport("*", "read_hypervisor_timer_control"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadHypervisorTimerControl();
 
     /// <summary>The EL2 physical timer's interrupt after a number of the system counter's ticks.</summary>
     [RuntimeImport("*", "start_hypervisor_timer"), MethodImpl(MethodImplOptions.InternalCall)]
@@ -260,6 +281,9 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "write_ich_vmcr"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteIchVmcr(ulong value);
 
+    [RuntimeImport("*", "read_ich_vmcr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadIchVmcr();
+
     [RuntimeImport("*", "write_active_priorities"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void ClearActivePriorities(ulong preemptionBits);
 
@@ -274,9 +298,11 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "vcpu_run"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void RunGuest(void* context);
 
-    /// <summary>Every EL1 register that a guest can reach, to its reset value.</summary>
+    /// <summary>
+    /// Every EL1 register that a guest can reach, to its reset value; SCTLR_EL1 and TCR_EL1 to these, last.
+    /// </summary>
     [RuntimeImport("*", "reset_guest_registers"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern void ResetGuestRegisters(ulong systemControl);
+    internal static extern void ResetGuestRegisters(ulong systemControl, ulong translationControl);
 
     /// <summary>ELR, SPSR, ESR, FAR, VBAR and SCTLR of EL1, in this order.</summary>
     [RuntimeImport("*", "read_exception_registers"), MethodImpl(MethodImplOptions.InternalCall)]
@@ -285,6 +311,23 @@ internal static unsafe class Instructions
     /// <summary>ELR, SPSR, ESR and FAR of EL1, in this order.</summary>
     [RuntimeImport("*", "write_exception_registers"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteExceptionRegisters(ulong* four);
+
+    /// <summary>DBGBVR, DBGBCR, DBGWVR or DBGWCR, which the core must have.</summary>
+    /// <param name="place">The kind times 16, plus the number.</param>
+    /// <param name="value">What it shall hold.</param>
+    [RuntimeImport("*", "write_debug_point"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteDebugPoint(ulong place, ulong value);
+
+    [RuntimeImport("*", "write_mdscr"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void WriteMdscr(ulong value);
+
+    /// <summary>OSLAR_EL1 and OSDLR_EL1: unlocked.</summary>
+    [RuntimeImport("*", "open_debug_locks"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void OpenDebugLocks();
+
+    /// <summary>TCR, TTBR0 and TTBR1 of EL1, in this order.</summary>
+    [RuntimeImport("*", "read_translation_registers"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void ReadTranslationRegisters(ulong* three);
 
     /// <summary>AT S1E1R in the guest that is loaded on this core; PAR_EL1's answer.</summary>
     [RuntimeImport("*", "translate_guest_address"), MethodImpl(MethodImplOptions.InternalCall)]

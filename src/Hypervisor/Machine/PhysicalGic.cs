@@ -122,10 +122,10 @@ internal struct PhysicalGic
         Instructions.WriteIccIgrpen1(1);
     }
 
-    /// <summary>Enables one private interrupt of this core, or disables it.</summary>
-    internal static void SetPrivateEnabled(ulong redistributor, uint interrupt, bool enabled)
+    /// <summary>Enables private interrupts of this core, or disables them.</summary>
+    internal static void SetPrivateEnabled(ulong redistributor, uint interrupts, bool enabled)
     {
-        Mmio.Write32(redistributor + SgiFrame + (enabled ? SetEnable : ClearEnable), 1u << (int)interrupt);
+        Mmio.Write32(redistributor + SgiFrame + (enabled ? SetEnable : ClearEnable), interrupts);
         WaitForWrite(redistributor, RedistributorWritePending);
     }
 

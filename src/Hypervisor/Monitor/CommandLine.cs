@@ -152,14 +152,14 @@ public ref struct CommandLine
             : default;
 
     /// <summary>Whether the verb is <paramref name="verb"/>.</summary>
-    public readonly bool VerbIs(scoped ReadOnlySpan<byte> verb) => Ascii.Equal(Verb, verb);
+    public readonly bool VerbIs(scoped ReadOnlySpan<byte> verb) => Verb.SequenceEqual(verb);
 
     /// <summary>Finds an argument by its key.</summary>
     public readonly bool TryGet(scoped ReadOnlySpan<byte> key, out ReadOnlySpan<byte> value)
     {
         for (int i = 0; i < count; i++)
         {
-            if (Ascii.Equal(KeyAt(i), key))
+            if (KeyAt(i).SequenceEqual(key))
             {
                 value = ValueAt(i);
                 return true;
@@ -199,7 +199,7 @@ public ref struct CommandLine
                 end++;
             }
 
-            if (Ascii.Equal(names.Slice(start, end - start), name))
+            if (names.Slice(start, end - start).SequenceEqual(name))
             {
                 return true;
             }

@@ -186,8 +186,11 @@ internal static unsafe class Commands
         if (!command.TryGet("policy"u8, out ReadOnlySpan<byte> policy)
             || !PolicyNames.TryFind(policy, out options.Policy))
         {
-            Fail(ref reply, "bad-policy"u8,
-                "policy=before-series, patch5, patch6, patch7, series, tables-only or fate"u8);
+            Span<byte> buffer = stackalloc byte[LineBytes];
+            LineBuilder message = new(buffer);
+            message.Text("policy=NAME, one of"u8);
+            ListPolicies(ref message);
+            Fail(ref reply, "bad-policy"u8, message.Written);
             return;
         }
 
@@ -259,8 +262,15 @@ internal static unsafe class Commands
             return;
         }
 
+        VmError error = VmLife.Unmap(vm, fate, out DeathFigures figures);
+        if (error != VmError.None)
+        {
+            Fail(ref reply, VmErrors.CodeOf(error), VmErrors.Describe(error));
+            return;
+        }
+
         reply.Field("vm"u8, vm->Id);
-        VmLife.Unmap(vm, fate).Write(ref reply);
+        figures.Write(ref reply);
     }
 
     private static void List(ref LineBuilder reply)
@@ -283,9 +293,9 @@ internal static unsafe class Commands
             line.Field("state"u8, vm->State == VmState.Running ? "running"u8 : "created"u8);
             line.Field("cpus"u8, (ulong)vm->Options.VcpuCount);
             line.Field("memory_bytes"u8, vm->Options.MemoryBytes);
-            line.Field("mapped_pages_4k"u8, vm->Memory.MappedPages);
-            line.Field("mapped_blocks_2m"u8, vm->Memory.MappedBlocks);
-            line.Field("policy"u8, PolicyNames.NameOf(vm->Options.Policy));
+            line.Field(DeathFields.MappedPages4K, vm->Memory.MappedPages);
+            line.Field(DeathFields.MappedBlocks2M, vm->Memory.MappedBlocks);
+            line.Field(DeathFields.Policy, PolicyNames.NameOf(vm->Options.Policy));
             MachineConsole.Send(Channel.Monitor, line.Written);
         }
 
@@ -346,8 +356,8 @@ internal static unsafe class Commands
             return;
         }
 
-        bool isAsked = Ascii.Equal(when, "asked"u8);
-        if (!isAsked && !Ascii.Equal(when, "idle"u8))
+        bool isAsked = when.SequenceEqual("asked"u8);
+        if (!isAsked && !when.SequenceEqual("idle"u8))
         {
             Fail(ref reply, "bad-argument"u8, "when=idle or when=asked"u8);
             return;
@@ -394,9 +404,22 @@ internal static unsafe class Commands
         Line("- version | machine | memory | list | help | text | off | panic"u8);
         Line("- scrub [when=idle|asked]"u8);
         Line("- create guest=filler|linux memory=64M [cpus=1] pages=4k|2m|auto policy=NAME [append=\"...\"]"u8);
-        Line("-   policies: before-series patch5 patch6 patch7 series tables-only fate"u8);
+        Span<byte> buffer = stackalloc byte[LineBytes];
+        LineBuilder policies = new(buffer);
+        policies.Text("-   policies:"u8);
+        ListPolicies(ref policies);
+        Line(policies.Written);
         Line("- start vm=N [for=NANOSECONDS] | kill vm=N | measure vm=N | send vm=N text=\"...\""u8);
         Line("- unmap vm=N [fate=freed|unknown]"u8);
+    }
+
+    private static void ListPolicies(ref LineBuilder line)
+    {
+        for (int place = 0; place < PolicyNames.Count; place++)
+        {
+            line.Character((byte)' ');
+            line.Text(PolicyNames.NameOf(PolicyNames.At(place)));
+        }
     }
 
     private static void Line(ReadOnlySpan<byte> text) => MachineConsole.Send(Channel.Monitor, text);
@@ -419,20 +442,21 @@ internal static unsafe class Commands
 
     private static bool TryFindSizing(ReadOnlySpan<byte> name, out PageSizing sizing)
     {
-        sizing = Ascii.Equal(name, "4k"u8) ? PageSizing.Pages
-            : Ascii.Equal(name, "2m"u8) ? PageSizing.Blocks
+        sizing = name.SequenceEqual("4k"u8) ? PageSizing.Pages
+            : name.SequenceEqual("2m"u8) ? PageSizing.Blocks
             : PageSizing.Auto;
-        return sizing != PageSizing.Auto || Ascii.Equal(name, "auto"u8);
+        return sizing != PageSizing.Auto || name.SequenceEqual("auto"u8);
     }
 
     /// <summary>The fates that pages of the pool can have: no host is left that could go on using them.</summary>
     private static bool TryFindFate(ReadOnlySpan<byte> name, out PageFate fate)
     {
-        fate = Ascii.Equal(name, "freed"u8) ? PageFate.AnonymousLastMappingFreed : PageFate.Unknown;
-        return fate != PageFate.Unknown || Ascii.Equal(name, "unknown"u8);
+        fate = name.SequenceEqual("freed"u8) ? PageFate.AnonymousLastMappingFreed : PageFate.Unknown;
+        return fate != PageFate.Unknown || name.SequenceEqual("unknown"u8);
     }
 
-    private static void Fail(ref LineBuilder reply, ReadOnlySpan<byte> code, ReadOnlySpan<byte> message)
+    private static void Fail(
+        ref LineBuilder reply, scoped ReadOnlySpan<byte> code, scoped ReadOnlySpan<byte> message)
     {
         reply.Clear();
         reply.Text("error"u8);

@@ -27,7 +27,9 @@ internal static unsafe class MonitorLoop
     {
         Platform.Gic.EnableShared(Platform.Description.UartInterrupt, Core.Current->Affinity);
         PhysicalGic.SetPrivateEnabled(
-            Core.Current->Redistributor, Platform.Description.HypervisorTimerInterrupt, enabled: true);
+            Core.Current->Redistributor,
+            1u << (int)Platform.Description.HypervisorTimerInterrupt,
+            enabled: true);
         MachineConsole.EnableReceive();
         TextConsole.Greet();
         while (true)

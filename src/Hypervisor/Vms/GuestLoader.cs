@@ -1,4 +1,5 @@
 using System;
+using Quietus.Hypervisor.Cores;
 using Quietus.Hypervisor.DeviceTrees;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Machine;
@@ -12,22 +13,31 @@ internal enum GuestKind : byte
     /// <summary>guests/Filler, inside this image.</summary>
     Filler,
 
-    /// <summary>The kernel and ramdisk that the boot loader handed over (QEMU: -initrd guests.cpio).</summary>
+    /// <summary>
+    /// The kernel and ramdisk that the boot loader handed over (QEMU: -initrd guests.cpio); any flat image will do.
+    /// </summary>
     Linux,
 }
 
 /// <summary>
-/// Puts a kernel, its ramdisk and its device tree into a VM's memory, as "Booting AArch64 Linux" asks:
+/// Puts a kernel, its ramdisk and its device tree into a VM's memory. A Linux kernel gets what "Booting AArch64 Linux"
+/// asks for; any other kernel is a flat image, which finds everything where QEMU's virt machine puts it.
 /// <code>
-///  memory start + text_offset   kernel image, with the room that its header asks for
-///  next 2 MB boundary           device tree
-///  next 2 MB boundary           ramdisk, if there is one
+///  Linux                                             flat image
+///  memory start + text_offset  kernel, with the      memory start + 512 KB   kernel
+///                              room it asks for      + 128 MB, or half of the
+///  next 2 MB boundary          device tree           memory if that is less  ramdisk, if any
+///  next 2 MB boundary          ramdisk, if any       next 2 MB boundary      device tree
 /// </code>
 /// </summary>
 internal static unsafe class GuestLoader
 {
     private const ulong Alignment = 2UL << 20;
     private const int LongestArguments = 2048;
+
+    // Where QEMU's virt machine puts a kernel without a header, and a ramdisk (hw/arm/boot.c: KERNEL64_LOAD_ADDR).
+    private const ulong FlatImageOffset = 0x8_0000;
+    private const ulong MostRamdiskOffset = 128UL << 20;
 
     private static ulong _bundle;
     private static int _bundleBytes;
@@ -52,8 +62,8 @@ internal static unsafe class GuestLoader
 
     internal static bool TryFind(ReadOnlySpan<byte> name, out GuestKind kind)
     {
-        kind = Monitor.Ascii.Equal(name, "linux"u8) ? GuestKind.Linux : GuestKind.Filler;
-        return kind == GuestKind.Linux || Monitor.Ascii.Equal(name, "filler"u8);
+        kind = name.SequenceEqual("linux"u8) ? GuestKind.Linux : GuestKind.Filler;
+        return kind == GuestKind.Linux || name.SequenceEqual("filler"u8);
     }
 
     /// <summary>Loads the VM's guest.</summary>
@@ -87,30 +97,16 @@ internal static unsafe class GuestLoader
             kernel = Filler;
         }
 
-        if (LinuxImage.Read(kernel, out LinuxImage image) != LinuxImageError.None)
-        {
-            return VmError.BadKernel;
-        }
-
         if (arguments.Length > LongestArguments)
         {
             return VmError.BadArguments;
         }
 
-        ulong start = GuestMemoryMap.MemoryStart;
-        ulong end = start + vm->Options.MemoryBytes;
-        entry = start + image.TextOffset;
-        ulong room = Math.Max(image.ImageSize, (ulong)kernel.Length);
-        if (image.TextOffset > vm->Options.MemoryBytes || room > vm->Options.MemoryBytes - image.TextOffset)
+        VmError error = Place(
+            kernel, (ulong)ramdisk.Length, vm->Options.MemoryBytes, out entry, out deviceTree, out ulong ramdiskStart);
+        if (error != VmError.None)
         {
-            return VmError.DoesNotFit;
-        }
-
-        deviceTree = AlignUp(entry + room);
-        ulong ramdiskStart = deviceTree + Alignment;
-        if (ramdiskStart > end || (ulong)ramdisk.Length > end - ramdiskStart)
-        {
-            return VmError.DoesNotFit;
+            return error;
         }
 
         bool written = GuestWriter.Write(vm, new Ipa(entry), kernel)
@@ -118,6 +114,51 @@ internal static unsafe class GuestLoader
             && WriteDeviceTree(vm, arguments, deviceTree, ramdiskStart, (ulong)ramdisk.Length);
         GuestWriter.FinishCode();
         return written ? VmError.None : VmError.OutOfMemory;
+    }
+
+    /// <summary>Chooses the places; on success each piece lies in the VM's memory and none overlaps another.</summary>
+    private static VmError Place(
+        ReadOnlySpan<byte> kernel,
+        ulong ramdiskBytes,
+        ulong memoryBytes,
+        out ulong entry,
+        out ulong deviceTree,
+        out ulong ramdiskStart)
+    {
+        ulong start = GuestMemoryMap.MemoryStart;
+        ulong end = start + memoryBytes;
+        entry = start + FlatImageOffset;
+        ramdiskStart = start + Math.Min(memoryBytes / 2, MostRamdiskOffset);
+        deviceTree = AlignUp(ramdiskStart + ramdiskBytes);
+        LinuxImageError error = LinuxImage.Read(kernel, out LinuxImage image);
+        if (error is LinuxImageError.NotAnImage or LinuxImageError.TooShort)
+        {
+            // What a flat image needs beyond its file it does not say.
+            return (ulong)kernel.Length <= ramdiskStart - entry && deviceTree + Alignment <= end
+                ? VmError.None
+                : VmError.DoesNotFit;
+        }
+
+        if (error != LinuxImageError.None)
+        {
+            return VmError.BadKernel;
+        }
+
+        if (image.PageBytes != 0 && !SystemRegisters.Identity.HasGranule(image.PageBytes))
+        {
+            return VmError.NoGranule;
+        }
+
+        entry = start + image.TextOffset;
+        ulong room = Math.Max(image.ImageSize, (ulong)kernel.Length);
+        if (image.TextOffset > memoryBytes || room > memoryBytes - image.TextOffset)
+        {
+            return VmError.DoesNotFit;
+        }
+
+        deviceTree = AlignUp(entry + room);
+        ramdiskStart = deviceTree + Alignment;
+        return ramdiskStart > end || ramdiskBytes > end - ramdiskStart ? VmError.DoesNotFit : VmError.None;
     }
 
     private static bool WriteDeviceTree(

@@ -57,7 +57,7 @@ internal static unsafe class GuestWriter
         }
 
         address = now.Output.Value;
-        ulong leaf = Stage2Geometry.LevelBytes<Arm4K>(now.Level);
+        ulong leaf = Stage2Geometry.LevelBytes<Arm<Granule4K>>(now.Level);
         room = leaf - (ipa.Value & (leaf - 1));
         return true;
     }

@@ -24,7 +24,7 @@ internal static unsafe class MapMeasurement
             *state = default;
             state->Pool = Platform.PoolPointer;
             El2Machine machine = new(state);
-            if (machine.Pool.Adopt(ref machine.Frames, Arm4K.GranuleShift) != PoolResult.Ok)
+            if (machine.Pool.Adopt(ref machine.Frames, Arm<Granule4K>.GranuleShift) != PoolResult.Ok)
             {
                 return 0;
             }
@@ -37,8 +37,8 @@ internal static unsafe class MapMeasurement
 
     private static ulong Map(ref El2Machine machine)
     {
-        Stage2Result made = PageTable<Arm4K, El2Machine>.Create(
-            ref machine, VmTable.Geometry, default, out PageTable<Arm4K, El2Machine> table);
+        Stage2Result made = PageTable<Arm<Granule4K>, El2Machine>.Create(
+            ref machine, VmTable.Geometry, default, out PageTable<Arm<Granule4K>, El2Machine> table);
         if (made != Stage2Result.Done)
         {
             return 0;

@@ -6,7 +6,6 @@ using Quietus.Hypervisor.Cores;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Machine;
-using Quietus.Hypervisor.Monitor;
 using Quietus.Memory;
 using Quietus.Stage2;
 
@@ -63,7 +62,7 @@ internal unsafe struct Vm
     internal SpinLock MemoryLock;
     internal SpinLock DeviceLock;
     internal El2MachineState MachineState;
-    internal GuestMemory<Arm4K, El2Machine> Memory;
+    internal GuestMemory<Arm<Granule4K>, El2Machine> Memory;
     internal VmidLease Lease;
     internal VirtualGic Gic;
     internal VirtualPl011 Uart;

@@ -14,6 +14,7 @@ internal enum VmError : byte
     NoLinux,
     BadBundle,
     BadKernel,
+    NoGranule,
     DoesNotFit,
     BadArguments,
     NotCreated,
@@ -34,6 +35,7 @@ internal static class VmErrors
         VmError.NoLinux => "no-linux"u8,
         VmError.BadBundle => "bad-bundle"u8,
         VmError.BadKernel => "bad-kernel"u8,
+        VmError.NoGranule => "bad-page-size"u8,
         VmError.DoesNotFit => "does-not-fit"u8,
         VmError.BadArguments => "bad-append"u8,
         VmError.NotCreated => "not-created"u8,
@@ -51,7 +53,10 @@ internal static class VmErrors
         VmError.OutOfMemory => "the machine has not that much memory free"u8,
         VmError.NoLinux => "no Linux kernel was handed to the hypervisor (QEMU: -initrd guests.cpio)"u8,
         VmError.BadBundle => "what the boot loader handed over as guests.cpio is no cpio archive, or is cut off"u8,
-        VmError.BadKernel => "the kernel is no arm64 Image that can be booted"u8,
+        VmError.BadKernel =>
+            "the kernel cannot be booted: it is compressed, an ELF file, big-endian, or its header is impossible"u8,
+        VmError.NoGranule =>
+            "the kernel is built for a page size that this machine's CPUs do not have (Image header, flags 2..1)"u8,
         VmError.DoesNotFit => "kernel, ramdisk and device tree do not fit the VM's memory"u8,
         VmError.BadArguments => "the kernel arguments are too long"u8,
         VmError.NotCreated => "the VM is running already"u8,

@@ -1,5 +1,6 @@
 using System;
 using Quietus.Hypervisor.Cores;
+using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Monitor;
@@ -133,7 +134,8 @@ internal static unsafe class VmLife
     /// </summary>
     /// <param name="vm">A VM, running or not.</param>
     /// <param name="fate">What is claimed of its pages, which are the pool's: freed, or unknown.</param>
-    internal static DeathFigures Unmap(Vm* vm, PageFate fate)
+    /// <param name="figures">What it cost; to be used only without an error.</param>
+    internal static VmError Unmap(Vm* vm, PageFate fate, out DeathFigures figures)
     {
         Stopwatch watch = Stopwatch.Start();
         El2Machine machine = vm->Machine;
@@ -146,13 +148,13 @@ internal static unsafe class VmLife
             fate);
         InvalidationCursor cursor = default;
         vm->MemoryLock.Enter();
-        DeathFigures figures = Begin(vm, DeathWay.Unmap);
+        figures = Begin(vm, DeathWay.Unmap);
         ulong heldBefore = HeldBytes(vm);
-        vm->Memory.BeginInvalidation(ref machine, in range, ref cursor);
+        MemoryResult result = vm->Memory.BeginInvalidation(ref machine, in range, ref cursor);
         vm->MemoryLock.Leave();
         Finish(vm, ref figures, watch, heldBefore);
         Scrubber.Wake();
-        return figures;
+        return ErrorOf(result);
     }
 
     /// <summary>Ends VMs that asked for it themselves, and says so. True when there was one.</summary>
@@ -189,7 +191,7 @@ internal static unsafe class VmLife
     {
         vm->Options = options;
         vm->MachineState.Pool = Platform.PoolPointer;
-        vm->CounterOffset = Instructions.ReadCounter();
+        vm->CounterOffset = GuestClock.Offset(Instructions.ReadCounter(), TimerSums.Wrap);
         for (int i = 0; i < options.VcpuCount; i++)
         {
             vm->VcpuAt(i)->Vm = vm;
@@ -204,9 +206,13 @@ internal static unsafe class VmLife
 
         El2Machine machine = vm->Machine;
         int self = (int)Core.Current->Index;
-        Platform.Vmids.Enter(self, ref vm->Lease, ref machine);
+        if (Platform.Vmids.Enter(self, ref vm->Lease, ref machine) != VmidResult.Ok)
+        {
+            return VmError.Defect;
+        }
+
         Platform.Vmids.Leave(self);
-        MemoryResult result = GuestMemory<Arm4K, El2Machine>.Create(
+        MemoryResult result = GuestMemory<Arm<Granule4K>, El2Machine>.Create(
             ref machine,
             ref vm->Memory,
             new GuestMemoryOptions(VmTable.Geometry, options.Policy),
@@ -219,10 +225,10 @@ internal static unsafe class VmLife
 
         if (result != MemoryResult.Ok)
         {
-            return result == MemoryResult.OutOfMemory ? VmError.OutOfMemory : VmError.Defect;
+            return ErrorOf(result);
         }
 
-        vm->Gic.Reset(options.VcpuCount, 1u << (int)Platform.Description.VirtualTimerInterrupt);
+        vm->Gic.Reset(options.VcpuCount, VcpuTimers.Interrupts);
         vm->Uart.Reset();
         VmError error = GuestLoader.Load(vm, arguments, out ulong entry, out ulong deviceTree);
         if (error == VmError.None)
@@ -265,17 +271,20 @@ internal static unsafe class VmLife
     {
         El2Machine machine = vm->Machine;
         ReleaseReport report = vm->Memory.Release(ref machine);
-        if (report.VmidIsInvalidated)
-        {
-            Platform.Vmids.Retire(ref vm->Lease);
-        }
-        else
+        if (!report.VmidIsInvalidated || Platform.Vmids.Retire(ref vm->Lease) != VmidResult.Ok)
         {
             VmidAllocator.Abandon(ref vm->Lease);
         }
 
         return report;
     }
+
+    private static VmError ErrorOf(MemoryResult result) => result switch
+    {
+        MemoryResult.Ok => VmError.None,
+        MemoryResult.OutOfMemory => VmError.OutOfMemory,
+        _ => VmError.Defect,
+    };
 
     /// <summary>A VM that was never started, or could not be made whole.</summary>
     private static void Clear(Vm* vm)

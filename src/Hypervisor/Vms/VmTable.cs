@@ -30,7 +30,7 @@ internal static unsafe class VmTable
         int bits = Math.Min(PreferredIpaBits, CpuFeatures.PhysicalAddressBits);
         _slots = (Vm*)Platform.Memory.Take(Bytes, 64);
         return _slots != null
-            && Stage2Geometry.TryCreate<Arm4K>(bits, CpuFeatures.PhysicalAddressBits, out _geometry);
+            && Stage2Geometry.TryCreate<Arm<Granule4K>>(bits, CpuFeatures.PhysicalAddressBits, out _geometry);
     }
 
     /// <summary>The slot at an index below <see cref="SlotCount"/>, used or not.</summary>

@@ -7,7 +7,7 @@ namespace Quietus.Memory;
 /// Gives each unlinked leaf's frame back in the same step: its own invalidation is complete, or no PE can use it.
 /// Frames of a host's are left alone. Chunks that become empty wait for <see cref="FramePool.ReturnEmptied"/>.
 /// </summary>
-internal struct FreeingSink<TFormat, TMachine> : ILeafSink, IRunSink
+internal struct FreeingSink<TFormat, TMachine> : ILeafSink
     where TFormat : struct, IDescriptorFormat
     where TMachine : struct, IMemoryMachine
 {
@@ -16,29 +16,20 @@ internal struct FreeingSink<TFormat, TMachine> : ILeafSink, IRunSink
     internal FreeingSink(TMachine machine) => _machine = machine;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Unlinked(Ipa ipa, Pa output, int level)
+    public void Unlinked(Ipa ipa, Pa output, int level, ulong leaves)
     {
-        if (level == Stage2Geometry.LastLevel)
+        if (level != Stage2Geometry.LastLevel)
+        {
+            // Blocks are told one by one.
+            _machine.Pool.FreeBlock(ref _machine.Frames, output);
+        }
+        else if (leaves == 1)
         {
             _machine.Pool.FreeLeaf(ref _machine.Frames, output, TFormat.GranuleShift);
         }
         else
         {
-            _machine.Pool.FreeBlock(ref _machine.Frames, output);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Released(Ipa ipa, Pa output, int level, ulong leaves)
-    {
-        if (level == Stage2Geometry.LastLevel)
-        {
             _machine.Pool.FreeRun(ref _machine.Frames, output, leaves);
-        }
-        else
-        {
-            // Blocks are told one by one.
-            _machine.Pool.FreeBlock(ref _machine.Frames, output);
         }
     }
 }

@@ -12,11 +12,10 @@ public partial struct FramePool
     /// invalidated and completed the DSB. A frame of a whole chunk may be given back by itself, too, after
     /// its block was split.
     /// </summary>
-    public PoolResult FreeData(ref VmFrames frames, Pa frame)
+    public void FreeData(ref VmFrames frames, Pa frame)
     {
-        PoolResult result = Counted(FreeChecked(ref frames, frame, isTable: false));
+        Count(FreeChecked(ref frames, frame, isTable: false));
         ReturnEmptied(ref frames);
-        return result;
     }
 
     /// <summary>
@@ -113,19 +112,17 @@ public partial struct FramePool
     }
 
     /// <summary>Takes one table page back, under the same condition as <see cref="FreeData"/>.</summary>
-    public PoolResult FreeTable(ref VmFrames frames, Pa table)
+    public void FreeTable(ref VmFrames frames, Pa table)
     {
-        PoolResult result = Counted(FreeChecked(ref frames, table, isTable: true));
+        Count(FreeChecked(ref frames, table, isTable: true));
         ReturnEmptied(ref frames);
-        return result;
     }
 
     /// <summary>Takes a whole chunk back that <see cref="AllocateWhole"/> gave, under the same condition.</summary>
-    public PoolResult FreeWhole(ref VmFrames frames, Pa block)
+    public void FreeWhole(ref VmFrames frames, Pa block)
     {
-        PoolResult result = Counted(TryFreeWhole(ref frames, block));
+        Count(TryFreeWhole(ref frames, block));
         ReturnEmptied(ref frames);
-        return result;
     }
 
     /// <summary>
@@ -275,7 +272,7 @@ public partial struct FramePool
         PoolResult result = Free(ref frames, frame, isTable: false);
         if (result != PoolResult.Foreign)
         {
-            Counted(result);
+            Count(result);
         }
     }
 
@@ -370,14 +367,12 @@ public partial struct FramePool
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private PoolResult Counted(PoolResult result)
+    private void Count(PoolResult result)
     {
         if (result != PoolResult.Ok)
         {
             RefusedFrees++;
         }
-
-        return result;
     }
 
     /// <summary>Turns a whole chunk into one whose frames are all handed out, as guest data.</summary>

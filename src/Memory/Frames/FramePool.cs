@@ -314,10 +314,10 @@ public partial struct FramePool
     /// Puts a chunk that <see cref="BeginScrub"/> gave onto the clean list: every byte is zero now, and at the PoC
     /// where guests may go past the caches; the DSB is complete.
     /// </summary>
-    public PoolResult EndScrub(Pa chunk) => LeaveScrub(chunk, ref _clean, ChunkState.FreeClean);
+    public void EndScrub(Pa chunk) => LeaveScrub(chunk, ref _clean, ChunkState.FreeClean);
 
     /// <summary>Puts a chunk that <see cref="BeginScrub"/> gave back onto the dirty list.</summary>
-    public PoolResult AbandonScrub(Pa chunk) => LeaveScrub(chunk, ref _dirty, ChunkState.Dirty);
+    public void AbandonScrub(Pa chunk) => LeaveScrub(chunk, ref _dirty, ChunkState.Dirty);
 
     /// <summary>Whether any chunk waits to be scrubbed; it may have changed by the time it is read.</summary>
     public readonly bool HasDirty => Volatile.Read(in _dirty.Count) != 0;
@@ -325,12 +325,13 @@ public partial struct FramePool
     /// <summary>Whether any chunk is being scrubbed, likewise.</summary>
     public readonly bool IsScrubbing => Volatile.Read(in _scrubbing) != 0;
 
-    private PoolResult LeaveScrub(Pa chunk, ref ChunkList onto, ChunkState state)
+    private void LeaveScrub(Pa chunk, ref ChunkList onto, ChunkState state)
     {
         int number = ChunkOf(chunk.Value);
         if (number < 0 || _chunks[number].State != ChunkState.Scrubbing)
         {
-            return Counted(PoolResult.NotAllocated);
+            RefusedFrees++;
+            return;
         }
 
         _lock.Enter();
@@ -338,7 +339,6 @@ public partial struct FramePool
         _scrubbing--;
         PushFront(ref onto, number);
         _lock.Leave();
-        return PoolResult.Ok;
     }
 
     /// <summary>The chunk that an address lies in, or -1. The first range is nearly always the only one.</summary>

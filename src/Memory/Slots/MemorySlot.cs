@@ -114,9 +114,6 @@ public struct MemorySlot
     /// <summary>What it was made as.</summary>
     public readonly SlotOptions Options => Slot;
 
-    /// <summary>Whether writes are logged now.</summary>
-    public readonly bool IsDirtyLogged => IsLogged;
-
     internal readonly bool Exists => Bytes != 0;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

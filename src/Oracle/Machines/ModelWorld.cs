@@ -191,8 +191,6 @@ public readonly struct ModelMachine(ModelWorld world, ModelVm vm, MachineFeature
 
     public BreakBeforeMakeSupport BreakBeforeMakeSupport => features.BreakBeforeMake;
 
-    public uint DataCacheLineBytes => 64;
-
     public ulong ReadEntry(Pa entry) => world.Entry(entry);
 
     public void WriteEntry(Pa entry, ulong value)
@@ -281,10 +279,6 @@ public readonly struct ModelMachine(ModelWorld world, ModelVm vm, MachineFeature
     }
 
     public void CleanInvalidateToPoC(Pa start, ulong bytes)
-    {
-    }
-
-    public void CleanToPoC(Pa start, ulong bytes)
     {
     }
 

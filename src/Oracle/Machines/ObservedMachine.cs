@@ -44,8 +44,6 @@ public struct ObservedMachine<TMachine, TObserver> : IMemoryMachine
 
     public BreakBeforeMakeSupport BreakBeforeMakeSupport => _inner.BreakBeforeMakeSupport;
 
-    public uint DataCacheLineBytes => _inner.DataCacheLineBytes;
-
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public ulong ReadEntry(Pa entry)
     {
@@ -160,9 +158,9 @@ public struct ObservedMachine<TMachine, TObserver> : IMemoryMachine
         _observer.Maintains(CacheKind.CleanInvalidate, start, bytes);
     }
 
+    /// <summary>What only a defective machine does, where a clean and invalidate is asked for.</summary>
     public void CleanToPoC(Pa start, ulong bytes)
     {
-        _inner.CleanToPoC(start, bytes);
         _observer.Maintains(CacheKind.Clean, start, bytes);
     }
 

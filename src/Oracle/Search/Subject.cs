@@ -18,7 +18,8 @@ public readonly record struct Outcome(Violation? Violation, int Steps, long Even
 public abstract class Subject
 {
     /// <summary>The engine as it is, with the granule that a program's options say.</summary>
-    public static Subject Engine { get; } = new AnyGranule(EngineOf<Arm4K>(), EngineOf<Arm16K>(), EngineOf<Arm64K>());
+    public static Subject Engine { get; } = new AnyGranule(
+        EngineOf<Arm<Granule4K>>(), EngineOf<Arm<Granule16K>>(), EngineOf<Arm<Granule64K>>());
 
     /// <summary>Pairs of steps are tried in programs of up to so many.</summary>
     private const int MostForPairs = 32;

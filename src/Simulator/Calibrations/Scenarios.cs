@@ -46,14 +46,14 @@ internal static class Scenarios
     internal static double Rebuild(MachinePreset machine, bool cleans)
     {
         SimulatedVm vm = NewVm(machine, 20 * Gigabyte);
-        PageTable<Arm4K, SimulatedMachine> table = Filled(vm, 20 * Gigabyte, 3);
+        PageTable<Arm<Granule4K>, SimulatedMachine> table = Filled(vm, 20 * Gigabyte, 3);
         UnmapFlags flags = UnmapFlags.ElideTlbInvalidation
             | (cleans ? UnmapFlags.None : UnmapFlags.ElideCacheMaintenance);
         Bill before = vm.Bill;
         for (ulong ipa = 0; ipa < 20 * Gigabyte; ipa += Gigabyte)
         {
             var cursor = new RangeCursor(new Ipa(ipa), Gigabyte);
-            NoLeaf sink = default;
+            NoSink sink = default;
             Expect(table.UnmapEager(ref vm.Machine, ref cursor, flags, PartialBlock.TakeWhole, ref sink));
             table.InvalidateVmid(ref vm.Machine);
             Expect(table.Map(
@@ -67,7 +67,7 @@ internal static class Scenarios
     internal static double ReadEntries(MachinePreset machine)
     {
         SimulatedVm vm = NewVm(machine, 64 * Gigabyte);
-        PageTable<Arm4K, SimulatedMachine> table = Filled(vm, 64 * Gigabyte, 3);
+        PageTable<Arm<Granule4K>, SimulatedMachine> table = Filled(vm, 64 * Gigabyte, 3);
         Bill before = vm.Bill;
         var cursor = new RangeCursor(default, 64 * Gigabyte);
         NoVisit visitor = default;
@@ -88,44 +88,40 @@ internal static class Scenarios
             GuestPages.Blocks2M => 2,
             _ => 1,
         };
-        PageTable<Arm4K, SimulatedMachine> table = Filled(vm, bytes, level);
+        PageTable<Arm<Granule4K>, SimulatedMachine> table = Filled(vm, bytes, level);
         Bill before = vm.Bill;
         ulong bitmaps = 2 * (bytes / PageBytes / 8);
         vm.Meter.Calls++;
         vm.Meter.PagesZeroed += (long)(bitmaps / PageBytes);
         var cursor = new RangeCursor(default, bytes);
-        MaintenanceDebt debt = table.WriteProtect(ref vm.Machine, ref cursor, PartialBlock.TakeWhole);
-        Expect(cursor.Result);
+        Expect(table.WriteProtect(
+            ref vm.Machine, ref cursor, PartialBlock.TakeWhole, out MaintenanceDebt debt));
         table.Settle(ref vm.Machine, ref debt);
         return Nanoseconds(vm, before);
     }
 
     /// <summary>
-    /// An unmapping of so much memory by leaves of one level: eagerly, or in batches of a table that owe one range.
+    /// An unmapping as Linux does it, by leaves of one level: one invalidation for each, or one range for a table.
     /// </summary>
     internal static double Unmap(MachinePreset machine, ulong bytes, int level, bool byRange)
     {
         SimulatedVm vm = NewVm(machine, bytes);
-        PageTable<Arm4K, SimulatedMachine> table = Filled(vm, bytes, level);
+        PageTable<Arm<Granule4K>, SimulatedMachine> table = Filled(vm, bytes, level);
         Bill before = vm.Bill;
         var cursor = new RangeCursor(default, bytes, byRange ? 512 : RangeCursor.Unlimited);
-        NoLeaf sink = default;
+        NoSink sink = default;
+        Stage2Result result;
         do
         {
-            if (byRange)
-            {
-                MaintenanceDebt debt = table.Unmap(
-                    ref vm.Machine, ref cursor, UnmapFlags.None, PartialBlock.TakeWhole, ref sink);
-                table.Settle(ref vm.Machine, ref debt);
-            }
-            else
-            {
-                _ = table.UnmapEager(ref vm.Machine, ref cursor, UnmapFlags.None, PartialBlock.TakeWhole, ref sink);
-            }
+            Ipa start = cursor.Next;
+            UnmapFlags flags = byRange ? UnmapFlags.ElideTlbInvalidation : UnmapFlags.None;
+            result = table.UnmapEager(ref vm.Machine, ref cursor, flags, PartialBlock.TakeWhole, ref sink);
+            MaintenanceDebt debt = byRange ? MaintenanceDebt.Range(start, cursor.Next, level) : default;
+            table.Settle(ref vm.Machine, ref debt);
         }
-        while (cursor.IsUnfinished);
+        while (result == Stage2Result.Again);
 
-        Expect(cursor.Result);
+        Expect(result);
         return Nanoseconds(vm, before);
     }
 
@@ -173,10 +169,10 @@ internal static class Scenarios
     }
 
     /// <summary>A table that maps so much memory by leaves of one level, pages of the sockets in turn.</summary>
-    private static PageTable<Arm4K, SimulatedMachine> Filled(SimulatedVm vm, ulong bytes, int level)
+    private static PageTable<Arm<Granule4K>, SimulatedMachine> Filled(SimulatedVm vm, ulong bytes, int level)
     {
-        Expect(PageTable<Arm4K, SimulatedMachine>.Create(
-            ref vm.Machine, vm.Geometry, new Vmid(100), out PageTable<Arm4K, SimulatedMachine> table));
+        Expect(PageTable<Arm<Granule4K>, SimulatedMachine>.Create(
+            ref vm.Machine, vm.Geometry, new Vmid(100), out PageTable<Arm<Granule4K>, SimulatedMachine> table));
 
         // As large pieces as one socket's memory is contiguous in; a run costs less to map than single pages.
         ulong piece = Math.Max(BlockBytes, HostFrames.BytesOf(level));
@@ -208,13 +204,6 @@ internal static class Scenarios
         if (result != Stage2Result.Done)
         {
             throw new InvalidOperationException($"A scenario ended as {result}.");
-        }
-    }
-
-    private struct NoLeaf : ILeafSink
-    {
-        public readonly void Unlinked(Ipa ipa, Pa output, int level)
-        {
         }
     }
 

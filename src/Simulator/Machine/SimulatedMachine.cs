@@ -35,9 +35,6 @@ public readonly struct SimulatedMachine : IMemoryMachine
     /// <inheritdoc/>
     public BreakBeforeMakeSupport BreakBeforeMakeSupport => BreakBeforeMakeSupport.Level0;
 
-    /// <inheritdoc/>
-    public uint DataCacheLineBytes => _vm.Server.LineBytes;
-
     private Meter Meter
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -174,11 +171,8 @@ public readonly struct SimulatedMachine : IMemoryMachine
         _vm.Server.Lines.CleanInvalidate(Meter, start.Value, bytes);
 
     /// <inheritdoc/>
-    public void CleanToPoC(Pa start, ulong bytes) => _vm.Server.Lines.CleanOnly(Meter, start.Value, bytes);
-
-    /// <inheritdoc/>
     public void InvalidateInstructionCache(Pa start, ulong bytes) =>
-        Meter.IcLines += (long)(bytes / DataCacheLineBytes);
+        Meter.IcLines += (long)(bytes / _vm.Server.LineBytes);
 
     /// <inheritdoc/>
     public void ZeroFrame(Pa start, ulong bytes)

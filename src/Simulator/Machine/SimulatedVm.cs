@@ -36,7 +36,7 @@ public sealed class SimulatedVm
         Meter = server.MeterOf(0);
         _machine = new SimulatedMachine(this);
         const int paBits = 44;
-        if (!Stage2Geometry.TryCreate<Arm4K>(ipaBits, paBits, out Stage2Geometry geometry))
+        if (!Stage2Geometry.TryCreate<Arm<Granule4K>>(ipaBits, paBits, out Stage2Geometry geometry))
         {
             throw new SimulationException(
                 $"there is no Stage-2 table for {ipaBits} bits of guest-physical addresses", "Take 32 to 44.");

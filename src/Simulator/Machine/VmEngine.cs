@@ -10,7 +10,7 @@ namespace Quietus.Simulator;
 internal abstract class VmEngine
 {
     /// <summary>Of a fault whose level is not known.</summary>
-    internal const int UnknownLevel = GuestMemory<Arm4K, SimulatedMachine>.UnknownLevel;
+    internal const int UnknownLevel = GuestMemory<Arm<Granule4K>, SimulatedMachine>.UnknownLevel;
 
     internal abstract bool Exists { get; }
 
@@ -64,7 +64,7 @@ internal sealed class VmEngine<TMachine>(TMachine own) : VmEngine
     where TMachine : struct, IMemoryMachine
 {
     private TMachine _machine = own;
-    private GuestMemory<Arm4K, TMachine> _memory;
+    private GuestMemory<Arm<Granule4K>, TMachine> _memory;
 
     internal override bool Exists => _memory.Exists;
 
@@ -87,7 +87,7 @@ internal sealed class VmEngine<TMachine>(TMachine own) : VmEngine
     internal override ulong TablePages => _memory.TablePages;
 
     internal override MemoryResult Create(GuestMemoryOptions options, Vmid vmid) =>
-        GuestMemory<Arm4K, TMachine>.Create(ref _machine, ref _memory, options, vmid);
+        GuestMemory<Arm<Granule4K>, TMachine>.Create(ref _machine, ref _memory, options, vmid);
 
     internal override MemoryResult AddSlot(Ipa start, ulong bytes, SlotOptions options, out int number) =>
         _memory.AddSlot(start, bytes, options, out number);

@@ -4,8 +4,9 @@ namespace Quietus.Stage2;
 /// A translation table's descriptor format. All members are static, so that each format is compiled into the engine
 /// by itself. Levels are the architecture's: pages are at level 3, and tables are at 0 (some day -1) to 3.
 /// <para>
-/// Descriptors are 64 bits. Two rules bind every format: a zeroed table is a table of invalid descriptors, and a
-/// table descriptor has room, in bits that hardware ignores, for a count from 0 to the entries of one table.
+/// Descriptors are 64 bits. Three rules bind every format: a zeroed table is a table of invalid descriptors; a table
+/// descriptor has room, in bits that hardware ignores, for a count from 0 to the entries of one table; and table
+/// descriptors look alike at every level that has them. Leaves need not: they are encoded and read with their level.
 /// </para>
 /// </summary>
 public interface IDescriptorFormat
@@ -19,12 +20,6 @@ public interface IDescriptorFormat
     /// <summary>Output address bits, at most: 48 for the formats built so far.</summary>
     static abstract int MaximumOutputBits { get; }
 
-    /// <summary>
-    /// The TG field of a TLBI range operand, and the upper half of a level hint: 1 for 4K, 2 for 16K, 3 for 64K
-    /// (FEAT_TTL, FEAT_TLBIRANGE).
-    /// </summary>
-    static abstract int GranuleCode { get; }
-
     /// <summary>What the engine writes to break or remove an entry.</summary>
     static abstract ulong Invalid { get; }
 
@@ -36,7 +31,7 @@ public interface IDescriptorFormat
     /// </summary>
     static abstract int ContiguousShift(int level);
 
-    /// <summary>Whether hardware uses the descriptor at all. False for parked and link entries.</summary>
+    /// <summary>Whether hardware uses the descriptor at all. False for parked entries.</summary>
     static abstract bool IsValid(ulong entry);
 
     /// <summary>Whether a valid descriptor at <paramref name="level"/> leads to a table of the next level.</summary>
@@ -108,13 +103,4 @@ public interface IDescriptorFormat
 
     /// <summary>Whether an invalid entry of the last level is a parked leaf.</summary>
     static abstract bool IsParked(ulong entry);
-
-    /// <summary>
-    /// An invalid entry that carries the address of a table: it chains tables that are unlinked but not yet free.
-    /// Zero is the end of a chain.
-    /// </summary>
-    static abstract ulong Link(Pa table);
-
-    /// <summary>The address that a link carries.</summary>
-    static abstract Pa LinkTarget(ulong link);
 }

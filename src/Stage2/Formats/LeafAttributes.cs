@@ -65,12 +65,6 @@ public readonly struct LeafAttributes
     /// <summary>Guest memory as a VM gets it at first: readable, writable, executable, write-back, accessed.</summary>
     public static LeafAttributes GuestMemory => new(true, true, false, MemoryType.NormalWriteBack);
 
-    /// <summary>Guest memory that may not be written (read-only slots, dirty logging, sharing).</summary>
-    public static LeafAttributes ReadOnlyGuestMemory => new(true, false, false, MemoryType.NormalWriteBack);
-
-    /// <summary>A device's registers: readable, writable, never executable.</summary>
-    public static LeafAttributes DeviceMemory => new(true, true, true, MemoryType.Device);
-
     public bool Read => (Bits & ReadBit) != 0;
 
     public bool Write => (Bits & WriteBit) != 0;
@@ -88,8 +82,4 @@ public readonly struct LeafAttributes
     public LeafAttributes WithWrite(bool write) => new(write ? Bits | WriteBit : Bits & ~WriteBit);
 
     public LeafAttributes WithAccessed(bool accessed) => new(accessed ? Bits | AccessedBit : Bits & ~AccessedBit);
-
-    /// <summary>These attributes with the permissions of <paramref name="other"/>.</summary>
-    public LeafAttributes WithPermissionsOf(LeafAttributes other) =>
-        new((Bits & ~PermissionBits) | (other.Bits & PermissionBits));
 }

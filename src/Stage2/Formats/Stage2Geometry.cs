@@ -29,17 +29,17 @@ public readonly struct Stage2Geometry
     private readonly byte _outputBits;
     private readonly byte _startLevel;
     private readonly byte _rootTables;
-    private readonly byte _granuleCode;
+    private readonly byte _granuleShift;
     private readonly byte _startShift;
 
-    private Stage2Geometry(int ipaBits, int outputBits, int startLevel, int rootTables, int granuleCode,
+    private Stage2Geometry(int ipaBits, int outputBits, int startLevel, int rootTables, int granuleShift,
         int startShift)
     {
         _ipaBits = (byte)ipaBits;
         _outputBits = (byte)outputBits;
         _startLevel = (byte)startLevel;
         _rootTables = (byte)rootTables;
-        _granuleCode = (byte)granuleCode;
+        _granuleShift = (byte)granuleShift;
         _startShift = (byte)startShift;
     }
 
@@ -55,8 +55,8 @@ public readonly struct Stage2Geometry
     /// <summary>Concatenated tables at the start level: 1, 2, 4, 8 or 16.</summary>
     public uint RootTables => _rootTables;
 
-    /// <summary>The code of the granule, as in <see cref="IDescriptorFormat.GranuleCode"/>.</summary>
-    public int GranuleCode => _granuleCode;
+    /// <summary>log2 of the bytes of a page: <see cref="IDescriptorFormat.GranuleShift"/>.</summary>
+    public int GranuleShift => _granuleShift;
 
     /// <summary>log2 of the bytes that one entry of the root maps.</summary>
     public int StartShift => _startShift;
@@ -107,7 +107,7 @@ public readonly struct Stage2Geometry
         }
 
         int concatenation = firstBits > TFormat.BitsPerLevel ? firstBits - TFormat.BitsPerLevel : 0;
-        geometry = new Stage2Geometry(ipaBits, outputBits, startLevel, 1 << concatenation, TFormat.GranuleCode,
+        geometry = new Stage2Geometry(ipaBits, outputBits, startLevel, 1 << concatenation, TFormat.GranuleShift,
             LevelShift<TFormat>(startLevel));
         return true;
     }
@@ -130,13 +130,13 @@ public readonly struct Stage2Geometry
     /// </summary>
     private static int LeastPaBitsFor<TFormat>(int startLevel)
         where TFormat : struct, IDescriptorFormat =>
-        (TFormat.GranuleCode, startLevel) switch
+        (TFormat.GranuleShift, startLevel) switch
         {
-            (1, 0) => 44,
-            (2, 1) => 41,
-            (2, 0) => int.MaxValue,
-            (3, 1) => 43,
-            (3, 0) => int.MaxValue,
+            (12, 0) => 44,
+            (14, 1) => 41,
+            (14, 0) => int.MaxValue,
+            (16, 1) => 43,
+            (16, 0) => int.MaxValue,
             _ => 0,
         };
 }

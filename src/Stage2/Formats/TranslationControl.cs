@@ -37,7 +37,7 @@ public static class TranslationControl
         | (WriteBackWriteAllocate << Irgn0Shift)
         | (WriteBackWriteAllocate << Orgn0Shift)
         | (InnerShareable << Sh0Shift)
-        | (GranuleField(geometry.GranuleCode) << Tg0Shift)
+        | (GranuleField(geometry.GranuleShift) << Tg0Shift)
         | (SizeCode(geometry.OutputBits) << PsShift)
         | ((vmid16 ? 1UL : 0) << VsShift);
 
@@ -47,16 +47,16 @@ public static class TranslationControl
     /// <summary>SL0 counts down from the level below the last (4K) or from the last (16K, 64K).</summary>
     private static ulong StartLevelCode(Stage2Geometry geometry)
     {
-        int zero = geometry.GranuleCode == 1 ? Stage2Geometry.LastLevel - 1 : Stage2Geometry.LastLevel;
+        int zero = geometry.GranuleShift == 12 ? Stage2Geometry.LastLevel - 1 : Stage2Geometry.LastLevel;
         // With FEAT_TTST, 4K encodes level 3 as 0b11.
         return (ulong)(uint)(zero - geometry.StartLevel) & 3;
     }
 
     /// <summary>TG0's own order: 4K, 64K, 16K.</summary>
-    private static ulong GranuleField(int granuleCode) => granuleCode switch
+    private static ulong GranuleField(int granuleShift) => granuleShift switch
     {
-        2 => 2,
-        3 => 1,
+        14 => 2,
+        16 => 1,
         _ => 0,
     };
 

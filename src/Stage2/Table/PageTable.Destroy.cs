@@ -76,7 +76,7 @@ public partial struct PageTable<TFormat, TMachine>
     /// <summary>
     /// Ends the table as Linux 5.5 did: all of it is unmapped eagerly by the flags, then the root is dropped and freed.
     /// Where TLB invalidation was elided, the VMID is invalidated in between. To be called, with a cursor over the
-    /// <see cref="WholeRange"/>, until the cursor is finished.
+    /// <see cref="WholeRange"/>, until the answer is not Again.
     /// </summary>
     /// <returns>Done or Again; OutOfRange for another cursor, and then the root stays.</returns>
     public Stage2Result DestroyEager<TSink>(ref TMachine machine, ref RangeCursor cursor, UnmapFlags flags,
@@ -91,7 +91,7 @@ public partial struct PageTable<TFormat, TMachine>
 
         if (_tables != _geometry.RootTables || !HasNoLeaves())
         {
-            return cursor.Result = Stage2Result.OutOfRange;
+            return Stage2Result.OutOfRange;
         }
 
         Pa root = _root;
@@ -238,7 +238,7 @@ public partial struct PageTable<TFormat, TMachine>
         }
 
         _leaves[level]--;
-        sink.Unlinked(ipa, output, level);
+        sink.Unlinked(ipa, output, level, 1);
         return cleans;
     }
 }

@@ -27,14 +27,14 @@ public partial struct PageTable<TFormat, TMachine>
     /// <summary>
     /// Shows a visitor each leaf that maps some of a range. The budget bounds one call, as in all walks.
     /// </summary>
-    /// <returns>Done or Again; Misaligned, OutOfRange. The cursor says the same.</returns>
+    /// <returns>Done or Again; Misaligned, OutOfRange.</returns>
     public readonly Stage2Result Visit<TVisitor>(ref TMachine machine, ref RangeCursor cursor, ref TVisitor visitor)
         where TVisitor : struct, ILeafVisitor
     {
         Stage2Result validity = Validate(ref cursor);
         if (validity != Stage2Result.Done)
         {
-            return cursor.Result = validity;
+            return validity;
         }
 
         ulong budget = BudgetOf(in cursor);
@@ -67,13 +67,15 @@ public partial struct PageTable<TFormat, TMachine>
         return Finish(ref cursor, ipa);
     }
 
-    /// <summary>Whether any leaf of a range is marked accessed. Changes nothing.</summary>
-    /// <returns>The answer for as much as one call's budget reaches; the cursor tells how it ended.</returns>
-    public readonly bool IsYoung(ref TMachine machine, ref RangeCursor cursor)
+    /// <summary>Tells whether any leaf of a range is marked accessed. Changes nothing.</summary>
+    /// <param name="young">The answer for as much as one call's budget reaches.</param>
+    /// <returns>As <see cref="Visit"/>.</returns>
+    public readonly Stage2Result IsYoung(ref TMachine machine, ref RangeCursor cursor, out bool young)
     {
         AnyAccessed visitor = default;
-        _ = Visit(ref machine, ref cursor, ref visitor);
-        return visitor.Found;
+        Stage2Result result = Visit(ref machine, ref cursor, ref visitor);
+        young = visitor.Found;
+        return result;
     }
 
     /// <summary>A cursor over everything that the table can map.</summary>

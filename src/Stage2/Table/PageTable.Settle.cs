@@ -2,50 +2,21 @@ using System.Runtime.CompilerServices;
 
 namespace Quietus.Stage2;
 
-// Paying: TLB invalidation in its forms, and the chain of unlinked tables that waits for it.
+// Paying: TLB invalidation in its forms.
 public partial struct PageTable<TFormat, TMachine>
 {
     /// <summary>
-    /// Pays a debt: the cheapest sufficient TLB invalidation (<see cref="InvalidationPlan"/>), the DSB that completes
-    /// it, and only then the unlinked tables are freed. The debt is none afterwards.
+    /// Pays a debt: the cheapest sufficient TLB invalidation (<see cref="InvalidationPlan"/>), and the DSB that
+    /// completes it. The debt is none afterwards.
     /// </summary>
     public readonly void Settle(ref TMachine machine, ref MaintenanceDebt debt)
     {
         Pay(ref machine, in debt);
-        Pa table = debt.FirstTable;
         debt = default;
-        while (table.Value != 0)
-        {
-            Pa next = TFormat.LinkTarget(machine.ReadEntry(table));
-            machine.ReturnTable(table);
-            table = next;
-        }
-    }
-
-    /// <summary>Joins two debts of this table into the first; the second is none afterwards.</summary>
-    public static void Merge(ref TMachine machine, ref MaintenanceDebt into, ref MaintenanceDebt other)
-    {
-        into.AddInvalidation(in other);
-        if (other.HoldsTables)
-        {
-            if (into.HoldsTables)
-            {
-                machine.WriteEntry(into.LastTable, TFormat.Link(other.FirstTable));
-            }
-            else
-            {
-                into.FirstTable = other.FirstTable;
-            }
-
-            into.LastTable = other.LastTable;
-        }
-
-        other = default;
     }
 
     /// <summary>
-    /// Invalidates all that any TLB holds for the VMID, and completes it. Pays the invalidation of every debt of this
-    /// table; what holds tables is to be settled all the same.
+    /// Invalidates all that any TLB holds for the VMID, and completes it. Pays every debt of this table.
     /// </summary>
     public readonly void InvalidateVmid(ref TMachine machine)
     {
@@ -57,12 +28,6 @@ public partial struct PageTable<TFormat, TMachine>
 
     private readonly void Pay(ref TMachine machine, in MaintenanceDebt debt)
     {
-        if (debt.OwesWholeVmid)
-        {
-            InvalidateVmid(ref machine);
-            return;
-        }
-
         if (!debt.OwesInvalidation)
         {
             return;
@@ -88,7 +53,7 @@ public partial struct PageTable<TFormat, TMachine>
             int levelHint = machine.HasLevelHint ? debt.LevelHint : 0;
             for (Ipa ipa = debt.Start; ipa < debt.End; ipa += 1UL << leafShift)
             {
-                machine.InvalidateIpa(_vmid, new TlbiIpa(ipa, levelHint, TFormat.GranuleCode));
+                machine.InvalidateIpa(_vmid, new TlbiIpa(ipa, levelHint, TFormat.GranuleShift));
             }
         }
 
@@ -97,10 +62,10 @@ public partial struct PageTable<TFormat, TMachine>
 
     private readonly void InvalidateRange(ref TMachine machine, Ipa start, ulong bytes, int levelHint)
     {
-        ulong single = TlbiRange.GranuleBytes(TFormat.GranuleCode);
+        ulong single = TlbiRange.SmallestBytes(TFormat.GranuleShift);
         while (bytes > single)
         {
-            TlbiRange range = TlbiRange.Greatest(start, bytes, levelHint, TFormat.GranuleCode);
+            TlbiRange range = TlbiRange.Greatest(start, bytes, levelHint, TFormat.GranuleShift);
             machine.InvalidateIpaRange(_vmid, range);
             start += range.Bytes;
             bytes -= range.Bytes;
@@ -108,7 +73,7 @@ public partial struct PageTable<TFormat, TMachine>
 
         if (bytes != 0)
         {
-            machine.InvalidateIpa(_vmid, new TlbiIpa(start, levelHint, TFormat.GranuleCode));
+            machine.InvalidateIpa(_vmid, new TlbiIpa(start, levelHint, TFormat.GranuleShift));
         }
     }
 
@@ -120,13 +85,13 @@ public partial struct PageTable<TFormat, TMachine>
     private readonly void InvalidateIpa(ref TMachine machine, Ipa ipa, int level)
     {
         machine.DsbInnerShareableStores();
-        machine.InvalidateIpa(_vmid, new TlbiIpa(ipa, level, TFormat.GranuleCode));
+        machine.InvalidateIpa(_vmid, new TlbiIpa(ipa, level, TFormat.GranuleShift));
         CompleteByIpa(ref machine);
     }
 
     /// <summary>
-    /// Invalidation by IPA finds Stage-2 entries. Those that combine both stages are known by VA, which nobody here
-    /// knows: all of the VMID's go, once the Stage-2 entries that could refill them are gone.
+    /// Invalidation by IPA finds Stage-2 entries. Those that combine both stages are known by VA, which the engine does
+    /// not know: all of the VMID's go, once the Stage-2 entries that could refill them are gone.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly void CompleteByIpa(ref TMachine machine)
@@ -135,20 +100,5 @@ public partial struct PageTable<TFormat, TMachine>
         machine.InvalidateCombined(_vmid);
         machine.DsbInnerShareable();
         machine.Isb();
-    }
-
-    /// <summary>
-    /// Chains an unlinked table to a debt. The link is written into the table itself, as an invalid entry: a walk that
-    /// still finds the table through a cached descriptor faults, as it does on the other entries.
-    /// </summary>
-    private static void Chain(ref TMachine machine, ref MaintenanceDebt debt, Pa table)
-    {
-        machine.WriteEntry(table, debt.HoldsTables ? TFormat.Link(debt.FirstTable) : TFormat.Link(default));
-        if (!debt.HoldsTables)
-        {
-            debt.LastTable = table;
-        }
-
-        debt.FirstTable = table;
     }
 }

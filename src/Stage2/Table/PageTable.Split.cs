@@ -36,11 +36,25 @@ public partial struct PageTable<TFormat, TMachine>
         return Stage2Result.Done;
     }
 
+    /// <summary>Validates a range, and takes out of its way what must not be changed in part.</summary>
+    private Stage2Result PrepareRange(ref TMachine machine, ref RangeCursor cursor, PartialBlock partial)
+    {
+        Stage2Result validity = Validate(ref cursor);
+        return validity == Stage2Result.Done && cursor.Next < cursor.End
+            ? Isolate(ref machine, cursor.Next, cursor.End, partial)
+            : validity;
+    }
+
     /// <summary>
-    /// Splits, where it is asked for, the blocks that a range covers in part, and dissolves the contiguous runs that it
-    /// does. Nothing is changed when there are not enough tables.
+    /// Makes a range one that no leaf straddles: splits, where that is asked for, the blocks that it covers in part,
+    /// and dissolves the contiguous runs that it does. Operations on ranges do it themselves; callers that must know
+    /// beforehand whether there are tables enough do it first. Owes nothing.
     /// </summary>
-    private Stage2Result IsolateRange(ref TMachine machine, Ipa start, Ipa end, PartialBlock partial)
+    /// <param name="start">The range's start, which with its end is a multiple of the granule.</param>
+    /// <param name="end">The first address past the range.</param>
+    /// <param name="partial">What becomes of a block that is covered in part.</param>
+    /// <returns>Done; OutOfTables, and then nothing was changed.</returns>
+    public Stage2Result Isolate(ref TMachine machine, Ipa start, Ipa end, PartialBlock partial)
     {
         uint tables = 0;
         bool needed = EdgeNeeds(ref machine, start, partial, ref tables);

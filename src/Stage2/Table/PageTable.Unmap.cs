@@ -2,247 +2,194 @@ using System.Runtime.CompilerServices;
 
 namespace Quietus.Stage2;
 
-// Removing leaves, and the tables that become empty.
+// Unmapping in batches: each is parked, invalidated once, cleaned where that is due, and only then told of and freed.
 public partial struct PageTable<TFormat, TMachine>
 {
-    private const UnmapFlags ElideAll = UnmapFlags.ElideCacheMaintenance | UnmapFlags.ElideTlbInvalidation;
+    /// <summary>Entries of this level are unlinked by one write each, with the table and leaves below them.</summary>
+    private const int BatchLevel = Stage2Geometry.LastLevel - 1;
+
+    /// <summary>One batch: entries of one table, parked (invalid, address kept) until they are paid for.</summary>
+    private struct Batch
+    {
+        public Run Run;
+
+        /// <summary>The first address asked for; inside the first entry where the range begins there.</summary>
+        public Ipa From;
+
+        /// <summary>How far it came: past the last entry, or inside it.</summary>
+        public Ipa Reached;
+
+        /// <summary>The hull of what is to be invalidated; empty where nothing was mapped.</summary>
+        public Ipa Start;
+
+        public Ipa End;
+
+        /// <summary>Tables were unlinked.</summary>
+        public bool HasTables;
+
+        /// <summary>Leaves of the run's own level were.</summary>
+        public bool HasLeaves;
+
+        /// <summary>Pages were, of tables that stay.</summary>
+        public bool HasPages;
+
+        public readonly bool IsEmpty => !HasTables && !HasLeaves && !HasPages;
+
+        /// <summary>Tables that the batch has emptied from above, one of each level; 0 where there is none.</summary>
+        public TablePath Emptied;
+    }
 
     /// <summary>
-    /// Unmaps a range entry by entry as Linux 5.5 did, so that nothing is owed when it returns. For each leaf: write
-    /// the invalid entry (on pages DSB ISHST, kvm_set_pte's own); DSB ISHST, TLBI by IPA, DSB ISH, VMALLE1IS, DSB ISH,
-    /// ISB; clean and invalidate its memory to the PoC, DSB SY. For each table that becomes empty: clear the entry
-    /// that leads to it, the same invalidation, free it. The flags take their part out.
+    /// Unmaps a range in batches of up to one level-2 table each, and owes nothing when it returns. A batch parks its
+    /// entries: a whole level-3 table goes by the one entry that leads to it. Then one TLB invalidation, the cheapest
+    /// that is sufficient (<see cref="InvalidationPlan"/>), its DSB, cache maintenance with its own DSB where it is
+    /// due; and only then is the sink told of the leaves, and tables are freed.
     /// </summary>
-    /// <param name="sink">Told of each leaf after all that was done for it.</param>
-    /// <returns>Done or Again, as the cursor says too; Misaligned, OutOfRange; OutOfTables, only where a block is to be
-    /// split, and then before this call changed anything.</returns>
-    public Stage2Result UnmapEager<TSink>(ref TMachine machine, ref RangeCursor cursor, UnmapFlags flags,
+    /// <param name="sink">Told of runs of leaves, whose memory may be reused at once unless TLB invalidation is elided.
+    /// </param>
+    /// <returns>As <see cref="UnmapEager"/>.</returns>
+    public Stage2Result Unmap<TSink>(ref TMachine machine, ref RangeCursor cursor, UnmapFlags flags,
         PartialBlock partial, ref TSink sink)
         where TSink : struct, ILeafSink
     {
         Stage2Result validity = PrepareRange(ref machine, ref cursor, partial);
         if (validity != Stage2Result.Done)
         {
-            return cursor.Result = validity;
+            return validity;
         }
 
-        bool elidesAll = (flags & ElideAll) == ElideAll;
         ulong budget = BudgetOf(in cursor);
         Ipa ipa = cursor.Next;
         while (ipa < cursor.End && budget != 0)
         {
-            Run run = RunAt(ref machine, ipa, cursor.End, budget);
-            int removed;
-            if (run.Level != Stage2Geometry.LastLevel)
+            Park(ref machine, ipa, cursor.End, ref budget, out Batch batch);
+            if (!batch.IsEmpty)
             {
-                removed = UnmapRunEager(ref machine, run, run.Level, flags, ref sink, out ipa);
-            }
-            else if (!elidesAll)
-            {
-                removed = UnmapRunEager(ref machine, run, Stage2Geometry.LastLevel, flags, ref sink, out ipa);
-            }
-            else
-            {
-                removed = ClearRun(ref machine, run, Stage2Geometry.LastLevel, true, ref sink, out ipa);
+                PayForBatch(ref machine, in batch, flags);
+                ReleaseBatch(ref machine, in batch, ref sink);
             }
 
-            if (removed != 0)
-            {
-                _leaves[run.Level] -= (uint)removed;
-                DropEntriesEager(ref machine, run.Start, run.Level, removed, flags);
-            }
-
-            budget = Spend(budget, run, ipa);
+            ipa = batch.Reached;
         }
 
         return Finish(ref cursor, ipa);
     }
 
-    /// <summary>
-    /// Unmaps a range and returns what it owes, so that one invalidation can pay for many entries. The entries are
-    /// unlinked a table's worth at a time. How it ended is in the cursor, as for <see cref="UnmapEager"/>; also when
-    /// that is an error, what was returned is to be settled.
-    /// <para>
-    /// Where cache maintenance is due, the TLB must be invalidated before the lines are: a guest that still reaches
-    /// the page would dirty them again. So there the leaves of each table are parked (invalid, address kept), the
-    /// invalidation is completed, and then they are cleaned and cleared; only tables are still owed.
-    /// </para>
-    /// <para>
-    /// With <see cref="UnmapFlags.ElideTlbInvalidation"/> no invalidation is owed, but unlinked tables still are: they
-    /// are freed by <see cref="Settle"/>, after the caller's own invalidation.
-    /// </para>
-    /// </summary>
-    /// <param name="sink">Told of each leaf. Its memory is not free before the debt is settled.</param>
-    public MaintenanceDebt Unmap<TSink>(ref TMachine machine, ref RangeCursor cursor, UnmapFlags flags,
-        PartialBlock partial, ref TSink sink)
-        where TSink : struct, ILeafSink
+    /// <summary>Parks a batch's entries, takes them off their table's count, and unlinks what that empties.</summary>
+    private void Park(ref TMachine machine, Ipa ipa, Ipa end, ref ulong budget, out Batch batch)
     {
-        MaintenanceDebt debt = default;
-        Stage2Result validity = PrepareRange(ref machine, ref cursor, partial);
-        if (validity != Stage2Result.Done)
+        batch = default;
+        batch.From = ipa;
+        batch.Reached = ipa;
+        Run run = RunAt(ref machine, ipa, end, ulong.MaxValue, BatchLevel);
+        batch.Run = run;
+        Run rest = run;
+        int parked = 0;
+        while (rest.Entries != 0 && budget != 0)
         {
-            cursor.Result = validity;
-            return debt;
-        }
-
-        bool invalidates = (flags & UnmapFlags.ElideTlbInvalidation) == 0;
-        bool maintains = (flags & UnmapFlags.ElideCacheMaintenance) == 0 && !_forcedWriteBack;
-        ulong budget = BudgetOf(in cursor);
-        Ipa ipa = cursor.Next;
-        while (ipa < cursor.End && budget != 0)
-        {
-            Run run = RunAt(ref machine, ipa, cursor.End, budget);
-            Ipa reached;
-            int removed;
-            if (maintains)
+            ulong entry = machine.ReadEntry(rest.Address);
+            ulong examined = 1;
+            ulong cost;
+            if (TFormat.IsValid(entry) && TFormat.IsTable(entry, run.Level))
             {
-                removed = ParkRun(ref machine, run, out reached);
-                if (removed != 0)
+                if (run.Level != BatchLevel)
                 {
-                    CleanAndClearParked(ref machine, run, reached, invalidates, ref sink);
+                    break;
                 }
+
+                Ipa next = rest.Start + LevelBytes(BatchLevel);
+                Ipa from = rest.Start > ipa ? rest.Start : ipa;
+                Ipa to = next < end ? next : end;
+                parked += ParkTable(ref machine, rest.Address, entry, from, ref to, budget, ref batch);
+                cost = (to - from) >> TFormat.GranuleShift;
+                batch.Reached = to;
             }
             else
             {
-                // The level as a constant: pages are what there is most of.
-                removed = run.Level == Stage2Geometry.LastLevel
-                    ? ClearRun(ref machine, run, Stage2Geometry.LastLevel, false, ref sink, out reached)
-                    : ClearRun(ref machine, run, run.Level, false, ref sink, out reached);
-                if (removed != 0 && invalidates)
+                Run leaves = rest;
+                if (rest.Entries > budget)
                 {
-                    debt.AddRange(run.Start, reached, run.Level);
+                    leaves.Entries = StretchToContiguousEnd(ref machine, rest, budget);
+                }
+
+                int removed = ParkRun(ref machine, leaves, out batch.Reached);
+                examined = (batch.Reached - rest.Start) >> LevelShift(run.Level);
+                cost = examined;
+                if (removed != 0)
+                {
+                    batch.Start = batch.IsEmpty ? rest.Start : batch.Start;
+                    batch.End = batch.Reached;
+                    batch.HasLeaves = true;
+                    _leaves[run.Level] -= (uint)removed;
+                    parked += removed;
                 }
             }
 
-            if (removed != 0)
-            {
-                _leaves[run.Level] -= (uint)removed;
-                DropEntries(ref machine, run.Start, run.Level, removed, invalidates, ref debt);
-            }
-
-            budget = Spend(budget, run, reached);
-            ipa = reached;
+            budget -= cost < budget ? cost : budget;
+            rest.Address += examined << EntryShift;
+            rest.Start += examined << LevelShift(run.Level);
+            rest.Entries -= examined;
         }
 
-        _ = Finish(ref cursor, ipa);
-        return debt;
-    }
-
-    /// <summary>What is left of a budget after a run of which a part was examined.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static ulong Spend(ulong budget, in Run run, Ipa reached)
-    {
-        ulong examined = (reached - run.Start) >> LevelShift(run.Level);
-        return examined < budget ? budget - examined : 0;
-    }
-
-    /// <summary>Validates a range, and takes out of its way what must not be changed in part.</summary>
-    private Stage2Result PrepareRange(ref TMachine machine, ref RangeCursor cursor, PartialBlock partial)
-    {
-        Stage2Result validity = Validate(ref cursor);
-        return validity == Stage2Result.Done && cursor.Next < cursor.End
-            ? IsolateRange(ref machine, cursor.Next, cursor.End, partial)
-            : validity;
-    }
-
-    /// <summary>Unmaps the leaves of a run one after the other. Ends early where a table begins.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly int UnmapRunEager<TSink>(ref TMachine machine, Run run, int level, UnmapFlags flags,
-        ref TSink sink, out Ipa reached)
-        where TSink : struct, ILeafSink
-    {
-        ulong address = run.Address.Value;
-        ulong end = address + (run.Entries << EntryShift);
-        Ipa ipa = run.Start;
-        int removed = 0;
-        while (address != end)
+        int level = run.Level;
+        while (level > _geometry.StartLevel && parked != 0
+            && !Uncount(ref machine, run.Start, level, parked, out Pa table))
         {
-            ulong entry = machine.ReadEntry(new Pa(address));
-            if (TFormat.IsValid(entry))
-            {
-                if (TFormat.IsTable(entry, level))
-                {
-                    break;
-                }
-
-                DissolveIfContiguous(ref machine, ipa, level, entry);
-                UnmapLeafEager(ref machine, new Pa(address), entry, ipa, level, flags, ref sink);
-                removed++;
-            }
-
-            address += 1UL << EntryShift;
-            ipa += LevelBytes(level);
+            batch.HasTables = true;
+            batch.Emptied[level] = table;
+            level--;
+            parked = 1;
         }
-
-        reached = ipa;
-        return removed;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly void UnmapLeafEager<TSink>(ref TMachine machine, Pa address, ulong entry, Ipa ipa, int level,
-        UnmapFlags flags, ref TSink sink)
-        where TSink : struct, ILeafSink
-    {
-        machine.WriteEntry(address, TFormat.Invalid);
-        if (level == Stage2Geometry.LastLevel)
-        {
-            machine.DsbInnerShareableStores();
-        }
-
-        if ((flags & UnmapFlags.ElideTlbInvalidation) == 0)
-        {
-            InvalidateIpa(ref machine, ipa, 0);
-        }
-
-        Pa output = TFormat.OutputAddress(entry, level);
-        if (OwesCacheMaintenance(entry, flags))
-        {
-            machine.CleanInvalidateToPoC(output, LevelBytes(level));
-            machine.DsbFullSystem();
-        }
-
-        sink.Unlinked(ipa, output, level);
     }
 
     /// <summary>
-    /// The loop that unmapping without maintenance spends its time in. Ends early where a table begins.
+    /// Unlinks a table of leaves that a range covers whole, or all of whose leaves it covers; else parks those that it
+    /// does. Answers 1 when the table goes, else 0.
     /// </summary>
-    /// <param name="fenced">Whether a DSB ISHST follows each write, as in kvm_set_pte.</param>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int ClearRun<TSink>(ref TMachine machine, Run run, int level, bool fenced, ref TSink sink,
-        out Ipa reached)
-        where TSink : struct, ILeafSink
+    /// <param name="to">Where the range ends in the table; nearer where the budget does.</param>
+    private int ParkTable(ref TMachine machine, Pa address, ulong entry, Ipa from, ref Ipa to, ulong budget,
+        ref Batch batch)
     {
-        ulong address = run.Address.Value;
-        ulong end = address + (run.Entries << EntryShift);
-        ulong ipa = run.Start.Value;
-        int removed = 0;
-        while (address != end)
+        Run part;
+        part.Address = EntryIn(TFormat.TableAddress(entry), from, Stage2Geometry.LastLevel);
+        part.Start = from;
+        part.Level = Stage2Geometry.LastLevel;
+        part.Entries = (to - from) >> TFormat.GranuleShift;
+        if (part.Entries > budget)
         {
-            ulong entry = machine.ReadEntry(new Pa(address));
-            if (TFormat.IsValid(entry))
-            {
-                if (TFormat.IsTable(entry, level))
-                {
-                    break;
-                }
-
-                machine.WriteEntry(new Pa(address), TFormat.Invalid);
-                if (fenced)
-                {
-                    machine.DsbInnerShareableStores();
-                }
-
-                sink.Unlinked(new Ipa(ipa), TFormat.OutputAddress(entry, level), level);
-                removed++;
-            }
-
-            address += 1UL << EntryShift;
-            ipa += LevelBytes(level);
+            part.Entries = StretchToContiguousEnd(ref machine, part, budget);
+            to = from + (part.Entries << TFormat.GranuleShift);
         }
 
-        reached = new Ipa(ipa);
-        return removed;
+        batch.Start = batch.IsEmpty ? from : batch.Start;
+        int leaves = TFormat.TableCount(entry);
+        if (part.Entries != (ulong)(uint)EntriesPerTable)
+        {
+            int parked = ParkRun(ref machine, part, out _);
+            if (parked == 0)
+            {
+                return 0;
+            }
+
+            batch.End = to;
+            _leaves[Stage2Geometry.LastLevel] -= (uint)parked;
+            if (parked != leaves)
+            {
+                machine.WriteEntry(address, TFormat.WithTableCount(entry, leaves - parked));
+                batch.HasPages = true;
+                return 0;
+            }
+        }
+        else
+        {
+            _leaves[Stage2Geometry.LastLevel] -= (uint)leaves;
+        }
+
+        batch.End = to;
+        batch.HasTables = true;
+        _tables--;
+        machine.WriteEntry(address, TFormat.Park(entry));
+        return 1;
     }
 
     /// <summary>Parks every leaf of a run. Ends early where a table begins.</summary>
@@ -273,73 +220,151 @@ public partial struct PageTable<TFormat, TMachine>
         return parked;
     }
 
-    /// <summary>Completes the invalidation of parked leaves, then cleans the memory of each and clears it.</summary>
-    private readonly void CleanAndClearParked<TSink>(ref TMachine machine, Run run, Ipa reached, bool invalidates,
-        ref TSink sink)
+    private readonly void PayForBatch(ref TMachine machine, in Batch batch, UnmapFlags flags)
+    {
+        if ((flags & UnmapFlags.ElideTlbInvalidation) == 0)
+        {
+            // No hint where levels differ, nor for tables: walk caches may hold the entries that led to them.
+            int hint = batch.HasTables || (batch.HasLeaves && batch.HasPages) ? 0
+                : batch.HasPages ? Stage2Geometry.LastLevel : batch.Run.Level;
+            MaintenanceDebt debt = MaintenanceDebt.Range(batch.Start, batch.End, hint);
+            Pay(ref machine, in debt);
+        }
+
+        if ((flags & UnmapFlags.ElideCacheMaintenance) == 0 && !_forcedWriteBack)
+        {
+            NoSink none = default;
+            WalkBatch(ref machine, in batch, batch.Run.Level, true, ref none);
+            machine.DsbFullSystem();
+        }
+    }
+
+    private void ReleaseBatch<TSink>(ref TMachine machine, in Batch batch, ref TSink sink)
         where TSink : struct, ILeafSink
     {
-        if (invalidates)
+        // The level as a constant: it is so but for the largest blocks, and roots of pages.
+        if (batch.Run.Level == BatchLevel)
         {
-            MaintenanceDebt leaves = MaintenanceDebt.Range(run.Start, reached, run.Level);
-            Pay(ref machine, in leaves);
+            WalkBatch(ref machine, in batch, BatchLevel, false, ref sink);
+        }
+        else
+        {
+            WalkBatch(ref machine, in batch, batch.Run.Level, false, ref sink);
         }
 
-        for (Ipa ipa = run.Start; ipa < reached; ipa += LevelBytes(run.Level))
+        for (int level = batch.Run.Level; level > _geometry.StartLevel && batch.Emptied[level].Value != 0; level--)
         {
-            ulong entry = machine.ReadEntry(run.Address);
-            if (TFormat.IsParked(entry))
-            {
-                Pa output = TFormat.OutputAddress(entry, run.Level);
-                if (!TFormat.IsDevice(entry, _forcedWriteBack))
-                {
-                    machine.CleanInvalidateToPoC(output, LevelBytes(run.Level));
-                }
-
-                machine.WriteEntry(run.Address, TFormat.Invalid);
-                sink.Unlinked(ipa, output, run.Level);
-            }
-
-            run.Address += 1UL << EntryShift;
+            machine.ReturnTable(batch.Emptied[level]);
         }
-
-        machine.DsbFullSystem();
     }
 
     /// <summary>
-    /// Takes removed entries off the count of the table of a level that covers an address, and unlinks it when it is
-    /// empty, and so on upwards: clear, invalidate, free.
+    /// Goes over what a batch has parked: cleans and invalidates the leaves' memory, or tells of them, frees tables and
+    /// clears the entries.
     /// </summary>
-    private void DropEntriesEager(ref TMachine machine, Ipa ipa, int level, int removed, UnmapFlags flags)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly void WalkBatch<TSink>(ref TMachine machine, in Batch batch, int level, bool cleans,
+        ref TSink sink)
+        where TSink : struct, ILeafSink
     {
-        while (level > _geometry.StartLevel && !Uncount(ref machine, ipa, level, removed, out Pa table))
+        ulong step = LevelBytes(level);
+        Pa address = batch.Run.Address;
+        Ipa end = batch.Reached;
+        for (Ipa at = batch.Run.Start; at < end; at += step, address += 1UL << EntryShift)
         {
-            if ((flags & UnmapFlags.ElideTlbInvalidation) == 0)
+            ulong entry = machine.ReadEntry(address);
+            bool isValid = TFormat.IsValid(entry);
+            if (isValid)
             {
-                InvalidateIpa(ref machine, ipa, 0);
+                if (level == BatchLevel && TFormat.IsTable(entry, level))
+                {
+                    // An end of the range: only its part of the table has been parked.
+                    Ipa from = at > batch.From ? at : batch.From;
+                    Ipa to = at + step < end ? at + step : end;
+                    Pa first = EntryIn(TFormat.TableAddress(entry), from, Stage2Geometry.LastLevel);
+                    WalkLeaves(ref machine, first, (to - from) >> TFormat.GranuleShift, from, cleans, true, ref sink);
+                }
+
+                continue;
             }
 
-            machine.ReturnTable(table);
-            level--;
-            removed = 1;
+            if (entry == 0 || entry == TFormat.Invalid)
+            {
+                continue;
+            }
+
+            if (level == BatchLevel && TFormat.IsTable(TFormat.Unpark(entry), level))
+            {
+                Pa table = TFormat.TableAddress(TFormat.Unpark(entry));
+                WalkLeaves(ref machine, table, (ulong)(uint)EntriesPerTable, at, cleans, false, ref sink);
+                if (!cleans)
+                {
+                    machine.WriteEntry(address, TFormat.Invalid);
+                    machine.ReturnTable(table);
+                }
+            }
+            else if (!cleans)
+            {
+                machine.WriteEntry(address, TFormat.Invalid);
+                sink.Unlinked(at, TFormat.OutputAddress(entry, level), level, 1);
+            }
+            else if (!TFormat.IsDevice(entry, _forcedWriteBack))
+            {
+                machine.CleanInvalidateToPoC(TFormat.OutputAddress(entry, level), step);
+            }
         }
     }
 
-    /// <summary>As <see cref="DropEntriesEager"/>, but invalidating and freeing are added to the debt.</summary>
-    private void DropEntries(ref TMachine machine, Ipa ipa, int level, int removed, bool invalidates,
-        ref MaintenanceDebt debt)
+    /// <summary>
+    /// The leaves of a table that nothing leads to any more, or parked ones, by runs: of neighbours that lead to
+    /// neighbours with the same attributes. The loop that unmapping spends its time in.
+    /// </summary>
+    /// <param name="clears">Whether the table stays, so that its entries are cleared.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly void WalkLeaves<TSink>(ref TMachine machine, Pa first, ulong entries, Ipa start, bool cleans,
+        bool clears, ref TSink sink)
+        where TSink : struct, ILeafSink
     {
-        while (level > _geometry.StartLevel && !Uncount(ref machine, ipa, level, removed, out Pa table))
+        const int Level = Stage2Geometry.LastLevel;
+        ulong address = first.Value;
+        ulong end = address + (entries << EntryShift);
+        while (address != end)
         {
-            if (invalidates)
+            ulong entry = machine.ReadEntry(new Pa(address));
+            if (!TFormat.IsValid(entry) && !TFormat.IsParked(entry))
             {
-                // No level hint: walk caches hold the entry that led to the table.
-                Ipa granule = new(ipa.Value & ~(GranuleBytes - 1));
-                debt.AddRange(granule, granule + GranuleBytes, 0);
+                address += 1UL << EntryShift;
+                continue;
             }
 
-            Chain(ref machine, ref debt, table);
-            level--;
-            removed = 1;
+            ulong begun = address;
+            ulong expected = entry;
+            do
+            {
+                address += 1UL << EntryShift;
+                expected = TFormat.NextPage(expected);
+            }
+            while (address != end && machine.ReadEntry(new Pa(address)) == expected);
+
+            ulong leaves = (address - begun) >> EntryShift;
+            Pa output = TFormat.OutputAddress(entry, Level);
+            if (cleans)
+            {
+                if (!TFormat.IsDevice(entry, _forcedWriteBack))
+                {
+                    machine.CleanInvalidateToPoC(output, leaves << TFormat.GranuleShift);
+                }
+
+                continue;
+            }
+
+            for (ulong at = begun; clears && at != address; at += 1UL << EntryShift)
+            {
+                machine.WriteEntry(new Pa(at), TFormat.Invalid);
+            }
+
+            Ipa ipa = start + ((begun - first.Value) << (TFormat.GranuleShift - EntryShift));
+            sink.Unlinked(ipa, output, Level, leaves);
         }
     }
 

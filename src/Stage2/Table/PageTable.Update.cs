@@ -27,28 +27,34 @@ public partial struct PageTable<TFormat, TMachine>
 
     /// <summary>
     /// Gives the leaves of a range the read, write and execute-never permissions of
-    /// <paramref name="permissions"/>. How it ended is in the cursor, as for <see cref="Unmap"/>.
+    /// <paramref name="permissions"/>.
     /// </summary>
-    public MaintenanceDebt ChangePermissions(ref TMachine machine, ref RangeCursor cursor, LeafAttributes permissions,
-        PartialBlock partial)
+    /// <param name="debt">What it owes: to be settled also when this call ended in Again.</param>
+    /// <returns>As <see cref="UnmapEager"/>.</returns>
+    public Stage2Result ChangePermissions(ref TMachine machine, ref RangeCursor cursor, LeafAttributes permissions,
+        PartialBlock partial, out MaintenanceDebt debt)
     {
         SetPermissions update = new(permissions);
-        return Update(ref machine, ref cursor, partial, update, out _);
+        return Update(ref machine, ref cursor, partial, update, out debt);
     }
 
     /// <summary>
-    /// Takes write permission from the leaves of a range, so that the next write to each faults: dirty logging. How it
-    /// ended is in the cursor, as for <see cref="Unmap"/>.
+    /// Takes write permission from the leaves of a range, so that the next write to each faults: dirty logging.
     /// </summary>
-    public MaintenanceDebt WriteProtect(ref TMachine machine, ref RangeCursor cursor, PartialBlock partial) =>
-        Update(ref machine, ref cursor, partial, default(DenyWrite), out _);
+    /// <param name="debt">As for <see cref="ChangePermissions"/>.</param>
+    /// <returns>As <see cref="UnmapEager"/>.</returns>
+    public Stage2Result WriteProtect(ref TMachine machine, ref RangeCursor cursor, PartialBlock partial,
+        out MaintenanceDebt debt) =>
+        Update(ref machine, ref cursor, partial, default(DenyWrite), out debt);
 
     /// <summary>
-    /// Clears the access flags of a range, and tells whether any was set. A block counts whole. What is returned may
-    /// be waived: <see cref="DebtWaiver.AgeMayLag"/>. How it ended is in the cursor, as for <see cref="Unmap"/>.
+    /// Clears the access flags of a range; where any was set, it owes an invalidation. A block counts whole.
     /// </summary>
-    public MaintenanceDebt Age(ref TMachine machine, ref RangeCursor cursor, out bool young) =>
-        Update(ref machine, ref cursor, PartialBlock.TakeWhole, default(ClearAccessed), out young);
+    /// <param name="debt">As for <see cref="ChangePermissions"/>; may be waived: <see cref="DebtWaiver.AgeMayLag"/>.
+    /// </param>
+    /// <returns>As <see cref="UnmapEager"/>.</returns>
+    public Stage2Result Age(ref TMachine machine, ref RangeCursor cursor, out MaintenanceDebt debt) =>
+        Update(ref machine, ref cursor, PartialBlock.TakeWhole, default(ClearAccessed), out debt);
 
     /// <summary>
     /// Sets the access flag of the leaf that maps an IPA, as an access flag fault asks for. Owes nothing: a leaf
@@ -84,19 +90,17 @@ public partial struct PageTable<TFormat, TMachine>
         return Stage2Result.Done;
     }
 
-    private MaintenanceDebt Update<TUpdate>(ref TMachine machine, ref RangeCursor cursor, PartialBlock partial,
-        TUpdate update, out bool changed)
+    private Stage2Result Update<TUpdate>(ref TMachine machine, ref RangeCursor cursor, PartialBlock partial,
+        TUpdate update, out MaintenanceDebt debt)
         where TUpdate : struct, ILeafUpdate
     {
-        MaintenanceDebt debt = default;
-        changed = false;
+        debt = default;
         Stage2Result validity = partial == PartialBlock.Split
             ? PrepareRange(ref machine, ref cursor, partial)
             : Validate(ref cursor);
         if (validity != Stage2Result.Done)
         {
-            cursor.Result = validity;
-            return debt;
+            return validity;
         }
 
         ulong budget = BudgetOf(in cursor);
@@ -119,7 +123,6 @@ public partial struct PageTable<TFormat, TMachine>
                     if (UpdateLeaf(ref machine, run.Address, ipa, run.Level, entry, update))
                     {
                         debt.AddRange(ipa, ipa + step, run.Level);
-                        changed = true;
                     }
                 }
 
@@ -130,8 +133,7 @@ public partial struct PageTable<TFormat, TMachine>
             budget = Spend(budget, in run, ipa);
         }
 
-        _ = Finish(ref cursor, ipa);
-        return debt;
+        return Finish(ref cursor, ipa);
     }
 
     /// <summary>

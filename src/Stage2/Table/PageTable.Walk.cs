@@ -138,16 +138,24 @@ public partial struct PageTable<TFormat, TMachine>
         }
 
         bool isEmpty = cursor.Next.Value == cursor.End.Value;
-        return isEmpty && cursor.Result != Stage2Result.Done ? Stage2Result.OutOfRange : Stage2Result.Done;
+        return isEmpty && !cursor.IsFinished ? Stage2Result.OutOfRange : Stage2Result.Done;
     }
 
     /// <summary>Notes how far a call came: the range's end, or past it where a block was taken whole.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Stage2Result Finish(ref RangeCursor cursor, Ipa reached)
     {
-        bool isDone = reached >= cursor.End;
-        cursor.Next = isDone ? cursor.End : reached;
-        return cursor.Result = isDone ? Stage2Result.Done : Stage2Result.Again;
+        cursor.IsFinished = reached >= cursor.End;
+        cursor.Next = cursor.IsFinished ? cursor.End : reached;
+        return cursor.IsFinished ? Stage2Result.Done : Stage2Result.Again;
+    }
+
+    /// <summary>What is left of a budget after a run of which a part was examined.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong Spend(ulong budget, in Run run, Ipa reached)
+    {
+        ulong examined = (reached - run.Start) >> LevelShift(run.Level);
+        return examined < budget ? budget - examined : 0;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

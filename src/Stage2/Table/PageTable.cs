@@ -10,14 +10,33 @@ namespace Quietus.Stage2;
 /// hardware may walk the tables meanwhile.
 /// </para>
 /// <para>
-/// Two ways to unmap. <c>…Eager</c> operations do for each entry what Linux 5.5 did (virt/kvm/arm/mmu.c): clear,
-/// invalidate, maintain. The others unlink first and return the <see cref="MaintenanceDebt"/>: settle it, and only
-/// then reuse what was unlinked. Operations that break before they make owe nothing: the invalidation has to happen
-/// between the two.
+/// The tree, with the 4K granule and an IPA size of 40 bits: level 0 is left out, and two concatenated tables of level
+/// 1 are the root. A descriptor that leads to a table also holds that table's count of valid entries
+/// (<see cref="IDescriptorFormat.TableCount"/>); a table whose count falls to zero is unlinked, the root excepted.
+/// <code>
+///  root, level 1        level 2              level 3
+/// ┌──────────────┐  ┌─►┌──────────────┐  ┌─►┌──────────────┐
+/// │ table, 2   ──┼──┘  │ block of 2M  │  │  │ page of 4K   │
+/// │ invalid      │     │ table, 3   ──┼──┘  │ invalid      │
+/// │ block of 1G  │     │ invalid      │     │ page of 4K   │
+/// │ …            │     │ …            │     │ page of 4K   │
+/// └──────────────┘     └──────────────┘     └──────────────┘
+/// </code>
+/// A walk (<c>Descend</c>) takes its index into each table from the IPA, and ends at a leaf or an invalid entry:
+/// <code>
+///  39              30 29          21 20          12 11           0
+/// ┌──────────────────┬──────────────┬──────────────┬──────────────┐
+/// │ index in root    │ index in 2   │ index in 3   │ in the page  │
+/// └──────────────────┴──────────────┴──────────────┴──────────────┘
+/// </code>
+/// An operation on a range goes by runs (<c>RunAt</c>): the entries of one table, from where a walk ended to the end of
+/// the range, of the table or of the budget. It stops at an entry that leads to a table, and walks again from there.
 /// </para>
 /// <para>
-/// A table's count of valid entries is kept in the descriptor that leads to it
-/// (<see cref="IDescriptorFormat.TableCount"/>); a table whose count falls to zero is unlinked, the root excepted.
+/// Two ways to unmap. <c>…Eager</c> operations do for each entry what Linux 5.5 did (virt/kvm/arm/mmu.c): clear,
+/// invalidate, maintain. <see cref="Unmap"/> does it for a batch of entries at once. Both owe nothing afterwards, and
+/// so do the operations that break before they make: the invalidation has to happen between the two. Changes of what
+/// leaves permit hand out a <see cref="MaintenanceDebt"/>, to be settled by <see cref="Settle"/>.
 /// </para>
 /// </summary>
 public partial struct PageTable<TFormat, TMachine>
@@ -48,8 +67,8 @@ public partial struct PageTable<TFormat, TMachine>
     public readonly Stage2Geometry Geometry => _geometry;
 
     /// <summary>
-    /// The identifier that TLB operations use. Whoever changes it (a rollover) has invalidated the old one, or every
-    /// one, before.
+    /// The identifier that TLB operations use. Before a caller changes it (a rollover), it has invalidated the old one,
+    /// or every one.
     /// </summary>
     public Vmid Vmid
     {
@@ -74,7 +93,7 @@ public partial struct PageTable<TFormat, TMachine>
         out PageTable<TFormat, TMachine> table)
     {
         table = default;
-        if (geometry.RootTables == 0 || geometry.GranuleCode != TFormat.GranuleCode)
+        if (geometry.RootTables == 0 || geometry.GranuleShift != TFormat.GranuleShift)
         {
             return Stage2Result.IllegalLevel;
         }

@@ -1,16 +1,14 @@
 namespace Quietus.Stage2;
 
 /// <summary>
-/// A walk over a range of IPAs that can stop when its budget is spent and go on later. The budget is in table entries
-/// that one call examines; a call goes past it only to finish a run of contiguous entries.
+/// A walk over a range of IPAs that can stop when its budget is spent, with <see cref="Stage2Result.Again"/>, and go on
+/// by another call. The budget is in table entries that one call examines; a call goes past it only to finish a run of
+/// contiguous entries.
 /// </summary>
 public struct RangeCursor
 {
     /// <summary>A budget that never runs out.</summary>
     public const uint Unlimited = uint.MaxValue;
-
-    /// <summary>How the last call ended: <see cref="Stage2Result.Again"/> asks for another.</summary>
-    public Stage2Result Result;
 
     /// <summary>Entries that each call may examine; 0 is refused.</summary>
     public readonly uint Budget;
@@ -21,15 +19,15 @@ public struct RangeCursor
     /// <summary>The first address past the range.</summary>
     public readonly Ipa End;
 
+    /// <summary>A call has reached the end: nothing is left, and that is no error.</summary>
+    internal bool IsFinished;
+
     /// <summary>A range of whole granules. What is wrong with it, the operation that gets it says.</summary>
     public RangeCursor(Ipa start, ulong bytes, uint budget = Unlimited)
     {
         Next = start;
         End = start + bytes;
         Budget = budget;
-        Result = bytes == 0 || End.Value < start.Value ? Stage2Result.OutOfRange : Stage2Result.Again;
+        IsFinished = false;
     }
-
-    /// <summary>Whether another call is needed.</summary>
-    public readonly bool IsUnfinished => Result == Stage2Result.Again;
 }

@@ -23,8 +23,9 @@ public enum UnmapFlags : byte
     /// <summary>
     /// Do not invalidate the TLB for the leaves and tables that are unlinked (patch 4,
     /// 20191213182503.14460-5-maz@kernel.org).
-    /// <para>licence: the caller invalidates the whole VMID afterwards, completes the DSB, and only then reuses
-    /// any of the memory; or no PE has the tables loaded from before the first unlinking until then.</para>
+    /// <para>licence: no PE has the tables loaded, from before the first unlinking until the caller has invalidated the
+    /// whole VMID and completed the DSB; only then may the leaves' memory be reused. A later invalidation alone is no
+    /// licence: tables are freed as they become empty.</para>
     /// </summary>
     ElideTlbInvalidation = 2,
 }

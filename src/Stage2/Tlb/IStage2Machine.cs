@@ -39,9 +39,6 @@ public interface IStage2Machine
 
     BreakBeforeMakeSupport BreakBeforeMakeSupport { get; }
 
-    /// <summary>Bytes of the smallest data cache line (CTR_EL0.DminLine).</summary>
-    uint DataCacheLineBytes { get; }
-
     /// <summary>Reads the descriptor at a physical address, in one single-copy atomic access.</summary>
     ulong ReadEntry(Pa entry);
 
@@ -108,9 +105,6 @@ public interface IStage2Machine
 
     /// <summary>DC CIVAC on each line of a range.</summary>
     void CleanInvalidateToPoC(Pa start, ulong bytes);
-
-    /// <summary>DC CVAC on each line of a range.</summary>
-    void CleanToPoC(Pa start, ulong bytes);
 
     /// <summary>IC IVAU on each line of a range, or IC IALLUIS where the instruction cache demands it.</summary>
     void InvalidateInstructionCache(Pa start, ulong bytes);

@@ -11,20 +11,13 @@ public enum DebtWaiver : byte
     /// reclaimed is unmapped, and invalidated, all the same. Linux's clear_young notifier lives by it.</para>
     /// </summary>
     AgeMayLag,
-
-    /// <summary>
-    /// The TLBI is left to an invalidation of the whole VMID that follows.
-    /// <para>licence: that of <see cref="UnmapFlags.ElideTlbInvalidation"/>.</para>
-    /// </summary>
-    VmidIsInvalidatedNext,
 }
 
 /// <summary>
-/// What a change of the tables still owes: nothing, TLB invalidation of a range, or of the whole VMID, and table
-/// pages that are unlinked but not free. Until it is settled (<c>PageTable.Settle</c>), PEs may use what was there
-/// before, and none of that memory may be reused; the chained tables cannot be freed in any other way.
+/// What a change of the tables still owes: nothing, or TLB invalidation of a range. Until it is settled
+/// (<c>PageTable.Settle</c>), PEs may use what was there before.
 /// <para>
-/// A range is kept as its hull. The level hint lasts only while all that was unlinked were leaves of one level.
+/// A range is kept as its hull. The level hint lasts only while all of it were leaves of one level.
 /// </para>
 /// </summary>
 [MustSettle]
@@ -35,16 +28,6 @@ public struct MaintenanceDebt
     private ulong _start;
     private ulong _end;
     private sbyte _levelHint;
-    private bool _wholeVmid;
-
-    /// <summary>The first of the unlinked tables, each of which links to the next in its first entry.</summary>
-    internal Pa FirstTable;
-
-    /// <summary>The last of them, so that chains are joined in one write.</summary>
-    internal Pa LastTable;
-
-    /// <summary>No debt.</summary>
-    public static MaintenanceDebt None => default;
 
     /// <summary>The debt of leaves of one level in a range.</summary>
     /// <param name="levelHint">Their level; 0 or less when levels differ or a table was unlinked.</param>
@@ -55,26 +38,8 @@ public struct MaintenanceDebt
         return debt;
     }
 
-    /// <summary>The debt that only the invalidation of the whole VMID pays.</summary>
-    public static MaintenanceDebt WholeVmid
-    {
-        get
-        {
-            MaintenanceDebt debt = default;
-            debt._wholeVmid = true;
-            return debt;
-        }
-    }
-
-    public readonly bool IsNone => !OwesInvalidation && !HoldsTables;
-
     /// <summary>Whether TLBs may still hold what was changed.</summary>
-    public readonly bool OwesInvalidation => _wholeVmid || _end != 0;
-
-    public readonly bool OwesWholeVmid => _wholeVmid;
-
-    /// <summary>Whether unlinked tables wait to be freed.</summary>
-    public readonly bool HoldsTables => FirstTable.Value != 0;
+    public readonly bool OwesInvalidation => _end != 0;
 
     /// <summary>The first address owed; meaningful only where a range is owed.</summary>
     public readonly Ipa Start => new(_start);
@@ -85,13 +50,20 @@ public struct MaintenanceDebt
     /// <summary>The level of all the leaves owed, or 0.</summary>
     public readonly int LevelHint => _levelHint;
 
-    /// <summary>Lets the invalidation go, by name. Tables stay owed: they are freed by settling.</summary>
+    /// <summary>Lets the debt go, by name.</summary>
     public void Waive(DebtWaiver licence)
     {
         _ = licence;
-        _start = 0;
-        _end = 0;
-        _wholeVmid = false;
+        this = default;
+    }
+
+    /// <summary>Takes over another debt of the same table.</summary>
+    public void Add(in MaintenanceDebt other)
+    {
+        if (other.OwesInvalidation)
+        {
+            AddRange(other.Start, other.End, other._levelHint);
+        }
     }
 
     /// <summary>Adds a range, which widens the hull.</summary>
@@ -119,16 +91,6 @@ public struct MaintenanceDebt
         if (_levelHint != levelHint)
         {
             _levelHint = NoHint;
-        }
-    }
-
-    /// <summary>Adds what another debt's TLBs owe; its tables are the page table's to join.</summary>
-    internal void AddInvalidation(in MaintenanceDebt other)
-    {
-        _wholeVmid |= other._wholeVmid;
-        if (other._end != 0)
-        {
-            AddRange(other.Start, other.End, other._levelHint);
         }
     }
 }

@@ -23,12 +23,12 @@ public readonly struct TlbiIpa
 
     /// <param name="levelHint">The level of the only leaf that may be cached; 0 or less when it is not known, and
     /// when a table was unlinked: a hint then would leave walk caches as they are.</param>
-    /// <param name="granuleCode"><see cref="IDescriptorFormat.GranuleCode"/>.</param>
+    /// <param name="granuleShift"><see cref="IDescriptorFormat.GranuleShift"/>.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public TlbiIpa(Ipa ipa, int levelHint, int granuleCode)
+    public TlbiIpa(Ipa ipa, int levelHint, int granuleShift)
     {
         // Level 0 has an encoding of its own only with FEAT_LPA2; no hint is always right.
-        ulong ttl = levelHint > 0 ? ((ulong)(uint)granuleCode << 2) | (uint)levelHint : 0;
+        ulong ttl = levelHint > 0 ? ((ulong)(uint)TlbiRange.GranuleCode(granuleShift) << 2) | (uint)levelHint : 0;
         Operand = (ttl << TtlShift) | ((ipa.Value >> IpaUnitShift) & IpaMask);
     }
 

@@ -33,8 +33,9 @@ public readonly struct TlbiRange
     /// </summary>
     /// <param name="bytes">At least two granules: a single one is for <see cref="TlbiIpa"/>.</param>
     /// <param name="levelHint">The level of all the leaves, 1 to 3; 0 or less for none.</param>
-    public static TlbiRange Greatest(Ipa start, ulong bytes, int levelHint, int granuleCode)
+    public static TlbiRange Greatest(Ipa start, ulong bytes, int levelHint, int granuleShift)
     {
+        int granuleCode = GranuleCode(granuleShift);
         ulong granules = bytes >> PageShift(granuleCode);
 
         // The scale is sought from above, and the count is clamped: 2^21 granules are 32 units of scale 3, which a
@@ -75,9 +76,15 @@ public readonly struct TlbiRange
     /// <summary>The level named, or 0 for none.</summary>
     public int LevelHint => (int)(Operand >> TtlShift) & 3;
 
-    /// <summary>Bytes of the granule of a code.</summary>
+    /// <summary>Bytes of one unit of BaseADDR: what is too little for a range operation.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ulong GranuleBytes(int granuleCode) => 1UL << PageShift(granuleCode);
+    public static ulong SmallestBytes(int granuleShift) => 1UL << PageShift(GranuleCode(granuleShift));
+
+    /// <summary>
+    /// TG, and the upper half of TTL: 1, 2 and 3 for 4K, 16K and 64K. Another granule is counted in the next smaller.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static int GranuleCode(int granuleShift) => (granuleShift - 10) >> 1;
 
     /// <summary>log2 of the granules of one unit of a scale.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

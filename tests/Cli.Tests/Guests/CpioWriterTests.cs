@@ -55,11 +55,11 @@ public sealed class CpioWriterTests : IDisposable
     {
         byte[] archive = MakeArchive(("init", new byte[1000]), ("bin/busybox", new byte[5000]));
         File.WriteAllBytes(_path, archive);
-        InitialRamDisk.Check(_path).ShouldBe(archive.Length);
-        foreach (int length in (int[])[0, 5, 100, 1200, 5000])
+        InitialRamDisk.Check(_path, out _).ShouldBe(archive.Length);
+        foreach (int length in (int[])[0, 100, 1200, 5000])
         {
             File.WriteAllBytes(_path, archive[..length]);
-            Should.Throw<CliException>(() => InitialRamDisk.Check(_path)).ExitCode.ShouldBe(ExitCode.Usage);
+            Should.Throw<CliException>(() => InitialRamDisk.Check(_path, out _)).ExitCode.ShouldBe(ExitCode.Usage);
         }
     }
 
@@ -76,16 +76,17 @@ public sealed class CpioWriterTests : IDisposable
 
         byte[] whole = packed.ToArray();
         File.WriteAllBytes(_path, whole);
-        InitialRamDisk.Check(_path).ShouldBe(whole.Length);
+        InitialRamDisk.Check(_path, out _).ShouldBe(whole.Length);
         File.WriteAllBytes(_path, whole[..(whole.Length / 2)]);
-        Should.Throw<CliException>(() => InitialRamDisk.Check(_path)).Message.ShouldContain("truncated");
+        Should.Throw<CliException>(() => InitialRamDisk.Check(_path, out _)).Message.ShouldContain("truncated");
     }
 
     [Fact]
-    public void Something_else_is_no_RAM_disk()
+    public void Something_else_is_handed_over_as_it_is()
     {
-        File.WriteAllText(_path, "hello, this is a text");
-        Should.Throw<CliException>(() => InitialRamDisk.Check(_path)).Message.ShouldContain("no initial RAM disk");
+        File.WriteAllText(_path, "hello");
+        InitialRamDisk.Check(_path, out bool isArchive).ShouldBe(5);
+        isArchive.ShouldBeFalse();
     }
 
     private static int Hex(byte[] archive, int at) =>

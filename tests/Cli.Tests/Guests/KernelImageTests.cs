@@ -2,6 +2,7 @@ using System;
 using System.Buffers.Binary;
 using System.IO;
 using System.IO.Compression;
+using System.Text;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Shouldly;
@@ -62,8 +63,9 @@ public sealed class KernelImageTests : IDisposable
 
     [Theory]
     [InlineData("elf", "ELF")]
-    [InlineData("gzip", "gunzip")]
-    [InlineData("text", "magic")]
+    [InlineData("gzip", "damaged")]
+    [InlineData("text", "text")]
+    [InlineData("zeroes", "magic")]
     [InlineData("zboot", "zboot")]
     [InlineData("x86", "x86")]
     [InlineData("big-endian", "big-endian")]
@@ -78,16 +80,9 @@ public sealed class KernelImageTests : IDisposable
                 "ELF"u8.CopyTo(file.AsSpan(1));
                 break;
             case "gzip":
-                using (var packed = new MemoryStream())
-                {
-                    using (var gzip = new GZipStream(packed, CompressionLevel.NoCompression, leaveOpen: true))
-                    {
-                        gzip.Write(MakeImage());
-                    }
-
-                    file = packed.ToArray();
-                }
-
+                file = Pack(MakeImage())[..^4096];
+                break;
+            case "zeroes":
                 break;
             case "zboot":
                 "MZ\0\0zimg"u8.CopyTo(file);
@@ -102,12 +97,35 @@ public sealed class KernelImageTests : IDisposable
                 file = MakeImage(imageSize: long.MaxValue);
                 break;
             default:
-                "hello"u8.CopyTo(file);
+                file = Encoding.ASCII.GetBytes(new string('#', 70) + "hello");
                 break;
         }
 
         File.WriteAllBytes(_path, file);
         Should.Throw<CliException>(() => KernelImage.Check(_path)).Message.ShouldContain(says);
+    }
+
+    [Fact]
+    public void A_packed_image_is_unpacked_and_a_flat_one_taken_as_it_is()
+    {
+        byte[] image = MakeImage();
+        File.WriteAllBytes(_path, Pack(image));
+        KernelImage packed = KernelImage.Check(_path);
+        packed.FileBytes.ShouldBe(image.Length);
+        packed.IsFlat.ShouldBeFalse();
+        using var content = new MemoryStream();
+        using (Stream unpacked = packed.Open())
+        {
+            unpacked.CopyTo(content);
+        }
+
+        content.ToArray().ShouldBe(image);
+
+        // wfi; b .-4
+        File.WriteAllBytes(_path, [0x7f, 0x20, 0x03, 0xd5, 0xff, 0xff, 0xff, 0x17]);
+        KernelImage flat = KernelImage.Check(_path);
+        flat.IsFlat.ShouldBeTrue();
+        flat.MemoryBytes.ShouldBe(KernelImage.FlatOffset + 8);
     }
 
     [Fact]
@@ -132,5 +150,16 @@ public sealed class KernelImageTests : IDisposable
                 error.ExitCode.ShouldBe(ExitCode.Usage);
             }
         }
+    }
+
+    private static byte[] Pack(byte[] image)
+    {
+        using var packed = new MemoryStream();
+        using (var gzip = new GZipStream(packed, CompressionLevel.NoCompression, leaveOpen: true))
+        {
+            gzip.Write(image);
+        }
+
+        return packed.ToArray();
     }
 }

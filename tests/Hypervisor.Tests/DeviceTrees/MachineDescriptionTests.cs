@@ -33,6 +33,7 @@ public class MachineDescriptionTests
         machine.RedistributorRegionAt(0).Size.ShouldBe(0xF6_0000UL);
         machine.RedistributorStride.ShouldBe(0UL);
         machine.MaintenanceInterrupt.ShouldBe(25u);
+        machine.PhysicalTimerInterrupt.ShouldBe(30u);
         machine.VirtualTimerInterrupt.ShouldBe(27u);
         machine.HypervisorTimerInterrupt.ShouldBe(26u);
         machine.Initrd.Size.ShouldBe(0UL);
@@ -71,6 +72,7 @@ public class MachineDescriptionTests
         machine.RedistributorRegionCount.ShouldBe(2);
         machine.RedistributorRegionAt(1).Start.ShouldBe(0x2900_0000UL);
         machine.RedistributorStride.ShouldBe(0x4_0000UL);
+        machine.PhysicalTimerInterrupt.ShouldBe(30u);
         machine.VirtualTimerInterrupt.ShouldBe(27u);
         machine.HypervisorTimerInterrupt.ShouldBe(26u);
         machine.Initrd.Start.ShouldBe(0x4800_0000UL);
@@ -302,8 +304,8 @@ public class MachineDescriptionTests
             tree.Text("compatible"u8, "arm,armv8-timer"u8);
             if (NamedTimer)
             {
-                tree.Property("interrupt-names"u8, "virt\0hyp-phys\0"u8);
-                tree.Cells("interrupts"u8, [1, 11, 4, 1, 10, 4]);
+                tree.Property("interrupt-names"u8, "virt\0hyp-phys\0phys\0"u8);
+                tree.Cells("interrupts"u8, [1, 11, 4, 1, 10, 4, 1, 14, 4]);
             }
             else
             {

@@ -7,7 +7,7 @@ namespace Quietus.Hypervisor.Tests.Devices;
 /// <summary>Pending and active as the GIC architecture defines them, without list registers.</summary>
 internal sealed class GicModel
 {
-    public bool[] Enabled { get; } = new bool[96];
+    public bool[] Enabled { get; } = [.. Enumerable.Range(0, 96).Select(i => i < 16)];
     public bool[] Latch { get; } = new bool[96];
     public bool[] Level { get; } = new bool[96];
     public bool[] Edge { get; } = [.. Enumerable.Range(0, 96).Select(i => i < 16)];

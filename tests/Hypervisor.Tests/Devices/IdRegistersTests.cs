@@ -13,13 +13,19 @@ public class IdRegistersTests
         // The values are those of the core's Technical Reference Manual, r0p3.
         var host = new HostIdRegisters
         {
-            Pfr0 = 0x0100_2222, Isar0 = 0x1_1120, Mmfr0 = 0x1124,
+            Pfr0 = 0x0100_2222, Dfr0 = 0x1030_5106, Isar0 = 0x1_1120, Mmfr0 = 0x1124,
         };
         GuestIdRegisters guest = Make(host, 40);
         guest.Read(4, 0).ShouldBe(0x0100_0011UL);
-        guest.Read(5, 0).ShouldBe(0xF0_0010_1006UL);
+        guest.Read(5, 0).ShouldBe(0xF0_1030_5006UL);
+        guest.Breakpoints.ShouldBe(6);
+        guest.Watchpoints.ShouldBe(4);
         guest.Read(6, 0).ShouldBe(0x1_1120UL);
         guest.Read(7, 0).ShouldBe(0x22UL);
+        guest.HasGranule(4096).ShouldBeTrue();
+        guest.HasGranule(16384).ShouldBeFalse();
+        guest.HasGranule(65536).ShouldBeTrue();
+        guest.HasGranule(8192).ShouldBeFalse();
         guest.HasPrivilegedAccessNever.ShouldBeFalse();
         guest.HasSpeculativeStoreBypass.ShouldBeFalse();
     }

@@ -35,17 +35,22 @@ public class SystemRegisterTrapsTests
     [InlineData(3, 0, 1, 0, 1, true, SystemRegisterOutcome.Value, 0UL)]
     [InlineData(3, 0, 1, 0, 1, false, SystemRegisterOutcome.Ignored, 0UL)]
     [InlineData(2, 0, 0, 2, 2, true, SystemRegisterOutcome.Value, 0UL)]
-    [InlineData(2, 0, 0, 2, 2, false, SystemRegisterOutcome.Ignored, 0UL)]
-    [InlineData(2, 0, 1, 0, 4, false, SystemRegisterOutcome.Ignored, 0UL)]
+    [InlineData(2, 0, 0, 2, 2, false, SystemRegisterOutcome.LoadDebug, 0UL)]
+    [InlineData(2, 0, 1, 0, 4, false, SystemRegisterOutcome.LoadDebug, 0UL)]
     [InlineData(2, 0, 1, 0, 4, true, SystemRegisterOutcome.Undefined, 0UL)]
     [InlineData(2, 0, 1, 1, 4, true, SystemRegisterOutcome.Value, 8UL)]
     [InlineData(2, 0, 1, 1, 4, false, SystemRegisterOutcome.Undefined, 0UL)]
     [InlineData(2, 0, 1, 3, 4, false, SystemRegisterOutcome.Ignored, 0UL)]
-    [InlineData(2, 0, 0, 0, 5, false, SystemRegisterOutcome.Ignored, 0UL)]
+    [InlineData(2, 0, 0, 0, 5, false, SystemRegisterOutcome.LoadDebug, 0UL)]
+    [InlineData(2, 0, 7, 8, 6, true, SystemRegisterOutcome.Value, 0xFFUL)]
+    [InlineData(2, 0, 7, 14, 6, true, SystemRegisterOutcome.Value, 0xAUL)]
     [InlineData(2, 0, 0, 1, 7, true, SystemRegisterOutcome.Value, 0UL)]
     [InlineData(2, 0, 0, 2, 5, false, SystemRegisterOutcome.Undefined, 0UL)]
     [InlineData(2, 0, 0, 15, 4, false, SystemRegisterOutcome.Undefined, 0UL)]
     [InlineData(2, 3, 0, 5, 0, true, SystemRegisterOutcome.Value, 0UL)]
+    [InlineData(3, 0, 0, 0, 6, true, SystemRegisterOutcome.Value, 0x5EUL)]
+    [InlineData(3, 1, 0, 0, 7, true, SystemRegisterOutcome.Value, 0xA1UL)]
+    [InlineData(3, 1, 0, 0, 6, true, SystemRegisterOutcome.Undefined, 0UL)]
     [InlineData(2, 1, 0, 0, 1, true, SystemRegisterOutcome.Undefined, 0UL)]
     [InlineData(3, 3, 9, 12, 0, true, SystemRegisterOutcome.Undefined, 0UL)]
     [InlineData(3, 3, 9, 13, 0, true, SystemRegisterOutcome.Undefined, 0UL)]
@@ -61,7 +66,9 @@ public class SystemRegisterTrapsTests
     {
         GuestIdRegisters ids = Ids();
         var access = SystemRegisterAccess.Decode(Syndrome(op0, op1, crn, crm, op2, 3, read));
-        SystemRegisterTraps.Handle(access, in ids, out ulong got).ShouldBe(expected);
+        DebugRegisters debug = default;
+        ulong got = 0;
+        SystemRegisterTraps.Handle(access, in ids, ref debug, ref got).ShouldBe(expected);
         got.ShouldBe(value);
     }
 
@@ -69,6 +76,8 @@ public class SystemRegisterTrapsTests
     public void Of_all_registers_exactly_the_listed_ones_are_not_undefined()
     {
         GuestIdRegisters ids = Ids();
+        DebugRegisters debug = default;
+        ulong value = 0;
         int identification = 0;
         int readable = 0;
         var writable = new List<string>();
@@ -81,7 +90,10 @@ public class SystemRegisterTrapsTests
             uint op2 = encoded & 7;
             SystemRegister.Number(op0, op1, crn, crm, op2).ShouldBe(encoded);
             SystemRegisterOutcome outcome = SystemRegisterTraps.Handle(
-                SystemRegisterAccess.Decode(Syndrome(op0, op1, crn, crm, op2, 0, read: true)), in ids, out _);
+                SystemRegisterAccess.Decode(Syndrome(op0, op1, crn, crm, op2, 0, read: true)),
+                in ids,
+                ref debug,
+                ref value);
             outcome.ShouldBeOneOf(SystemRegisterOutcome.Value, SystemRegisterOutcome.Undefined);
             if (outcome == SystemRegisterOutcome.Value)
             {
@@ -93,7 +105,8 @@ public class SystemRegisterTrapsTests
             outcome = SystemRegisterTraps.Handle(
                 SystemRegisterAccess.Decode(Syndrome(op0, op1, crn, crm, op2, 0, read: false)),
                 in ids,
-                out ulong value);
+                ref debug,
+                ref value);
             outcome.ShouldNotBe(SystemRegisterOutcome.Value);
             value.ShouldBe(0UL);
             if (outcome != SystemRegisterOutcome.Undefined)
@@ -104,8 +117,9 @@ public class SystemRegisterTrapsTests
 
         identification.ShouldBe(7 * 8);
 
-        // 8 break- and watchpoint registers, 11 inert ones, 2 with a value, 6 that are read only or share a number.
-        readable.ShouldBe(8 + 11 + 2 + 6);
+        // 8 break- and watchpoint registers, 5 more of debug, 8 inert ones, ICC_SRE_EL1, 5 that are read only or share
+        // a number.
+        readable.ShouldBe(8 + 5 + 8 + 1 + 5);
         writable.ShouldBe(
             [
                 "2 0 0 0 2", "2 0 0 0 4", "2 0 0 0 5", "2 0 0 0 6", "2 0 0 0 7", "2 0 0 1 4", "2 0 0 1 5", "2 0 0 1 6",
@@ -118,7 +132,7 @@ public class SystemRegisterTrapsTests
     private static GuestIdRegisters Ids()
     {
         GuestIdRegisters ids = default;
-        ids.Reset(new HostIdRegisters { Mmfr0 = 0x1124 }, 40);
+        ids.Reset(new HostIdRegisters { Mmfr0 = 0x1124, Dfr0 = 0x10_1000, Revision = 0x5E, Auxiliary = 0xA1 }, 40);
         return ids;
     }
 

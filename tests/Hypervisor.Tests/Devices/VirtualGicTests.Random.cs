@@ -19,7 +19,7 @@ public partial class VirtualGicTests
         int taken = 0;
         for (int round = 0; round < 300; round++)
         {
-            VirtualGic gic = Awake(1);
+            VirtualGic gic = Started(1);
             var cpu = new VirtualCpu(0, listRegisters);
             var model = new GicModel();
             uint edges = (uint)random.Next() & 0x5555_5555;
@@ -95,7 +95,7 @@ public partial class VirtualGicTests
         for (int round = 0; round < 200; round++)
         {
             int vcpus = random.Next(1, 9);
-            VirtualGic gic = Awake(vcpus);
+            VirtualGic gic = Started(vcpus);
             VirtualCpu[] cpus = [.. Enumerable.Range(0, vcpus).Select(i => new VirtualCpu(i, random.Next(1, 17)))];
             var inside = new bool[vcpus];
             for (int step = 0; step < 500; step++)
@@ -130,7 +130,7 @@ public partial class VirtualGicTests
                         kick = gic.SendSgi(vcpu, sgi, random.Next(2) == 0);
                         break;
                     case 6 when !inside[vcpu]:
-                        kick = random.Next(2) == 0 ? gic.RaiseHardware(vcpu, 27) : gic.DropHardware(vcpu, 27);
+                        kick = random.Next(2) == 0 ? gic.RaiseHardware(vcpu, 27) : gic.DropHardware(vcpu, TimerLinked);
                         break;
                     default:
                         ulong offset = Offset(random);

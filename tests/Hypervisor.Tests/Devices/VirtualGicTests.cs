@@ -41,7 +41,7 @@ public partial class VirtualGicTests
         VirtualGic gic = default;
         gic.Reset(3, TimerLinked);
         gic.ReadDistributor(Ctlr, 4).ShouldBe(0x50UL);
-        gic.ReadDistributor(4, 4).ShouldBe((9UL << 19) | 2);
+        gic.ReadDistributor(4, 4).ShouldBe((1UL << 25) | (9UL << 19) | 2);
         gic.ReadDistributor(0xFFE8, 4).ShouldBe(0x3BUL);
         gic.ReadDistributor(0xFFF0, 4).ShouldBe(0x0DUL);
         gic.ReadDistributor(0xFFFC, 4).ShouldBe(0xB1UL);
@@ -72,6 +72,8 @@ public partial class VirtualGicTests
     {
         VirtualGic gic = default;
         gic.Reset(2, TimerLinked);
+        gic.WriteRedistributor(0, Sgi + Icenabler, 4, 0xFFFF);
+        gic.WriteRedistributor(1, Sgi + Icenabler, 4, 0xFFFF);
         foreach (ulong set in new[] { Isenabler, Ispendr, Isactiver })
         {
             gic.WriteDistributor(0, set + 4, 4, 0xF0F0_1234);
@@ -103,7 +105,7 @@ public partial class VirtualGicTests
         gic.WriteRedistributor(0, Sgi + Icfgr + 4, 4, 0xFFFF_FFFF);
         gic.ReadRedistributor(0, Sgi + Icfgr + 4, 4).ShouldBe(0UL);
         gic.WriteDistributor(0, Irouter + (8 * 40), 8, 0xFFFF_FFFF_FFFF_FFFF);
-        gic.ReadDistributor(Irouter + (8 * 40), 8).ShouldBe(0xFF_80FF_FFFFUL);
+        gic.ReadDistributor(Irouter + (8 * 40), 8).ShouldBe(0xFF_00FF_FFFFUL);
         gic.WriteDistributor(0, Irouter + (8 * 40), 4, 1);
         gic.ReadDistributor(Irouter + (8 * 40), 8).ShouldBe(0xFF_0000_0001UL);
         gic.WriteDistributor(0, Irouter + (8 * 40) + 4, 4, 0);
@@ -130,7 +132,7 @@ public partial class VirtualGicTests
     [Fact]
     public void A_shared_level_interrupt_is_signalled_until_its_line_falls()
     {
-        VirtualGic gic = Awake(1);
+        VirtualGic gic = Started(1);
         var cpu = new VirtualCpu(0, 4);
         gic.SetSharedLine(33, true).ShouldBe(0u);
         gic.NeedsAttention(0).ShouldBeFalse();
@@ -167,7 +169,7 @@ public partial class VirtualGicTests
     [Fact]
     public void A_line_that_falls_before_the_guest_has_acknowledged_takes_the_interrupt_back()
     {
-        VirtualGic gic = Awake(1);
+        VirtualGic gic = Started(1);
         var cpu = new VirtualCpu(0, 4);
         Enable(ref gic, 40);
         gic.SetSharedLine(40, true).ShouldBe(1u);
@@ -182,7 +184,7 @@ public partial class VirtualGicTests
     [Fact]
     public void An_edge_is_taken_once_and_an_edge_while_active_once_more()
     {
-        VirtualGic gic = Awake(1);
+        VirtualGic gic = Started(1);
         var cpu = new VirtualCpu(0, 4);
         gic.WriteDistributor(0, Icfgr + 8, 4, 0xFFFF_FFFF);
         Enable(ref gic, 34);
@@ -207,7 +209,7 @@ public partial class VirtualGicTests
     [Fact]
     public void Software_can_set_and_clear_pending_and_active_of_an_interrupt_that_is_in_a_list_register()
     {
-        VirtualGic gic = Awake(2);
+        VirtualGic gic = Started(2);
         var cpu = new VirtualCpu(1, 4);
         Enable(ref gic, 50);
         gic.WriteDistributor(0, Irouter + (8 * 50), 8, 1);
@@ -240,7 +242,7 @@ public partial class VirtualGicTests
     [Fact]
     public void Disabling_an_interrupt_or_its_group_takes_it_out_of_a_running_vcpu()
     {
-        VirtualGic gic = Awake(1);
+        VirtualGic gic = Started(1);
         var cpu = new VirtualCpu(0, 4);
         Enable(ref gic, 60);
         gic.SetSharedLine(60, true);
@@ -261,14 +263,17 @@ public partial class VirtualGicTests
     }
 
     [Fact]
-    public void A_redistributor_that_sleeps_signals_nothing()
+    public void A_redistributor_is_awake_for_a_guest_that_never_wakes_it_and_its_SGIs_are_enabled()
     {
-        VirtualGic gic = Awake(2);
+        VirtualGic gic = default;
+        gic.Reset(2, TimerLinked);
+        gic.ReadRedistributor(1, Waker, 4).ShouldBe(0UL);
+        gic.ReadRedistributor(1, Sgi + Isenabler, 4).ShouldBe(0xFFFFUL);
+        gic.WriteDistributor(0, Ctlr, 4, 2);
+        gic.SendSgi(0, 2).ShouldBe(2u);
+        gic.HasPending(1).ShouldBeTrue();
+
         gic.WriteRedistributor(1, Waker, 4, 2);
-        gic.ReadRedistributor(1, Waker, 4).ShouldBe(6UL);
-        gic.WriteRedistributor(1, Sgi + Isenabler, 4, 0xFFFF);
-        gic.SendSgi(0, 2).ShouldBe(0u);
-        gic.WriteRedistributor(1, Waker, 4, 0).ShouldBe(2u);
         gic.ReadRedistributor(1, Waker, 4).ShouldBe(0UL);
         gic.HasPending(1).ShouldBeTrue();
     }
@@ -286,7 +291,7 @@ public partial class VirtualGicTests
     [InlineData(0xFF00_0000_F300_0001UL, 0b0001u)]
     public void An_SGI_reaches_the_vcpus_that_its_value_names(ulong value, uint targets)
     {
-        VirtualGic gic = Awake(4);
+        VirtualGic gic = Started(4);
         for (int i = 0; i < 4; i++)
         {
             gic.WriteRedistributor(i, Sgi + Isenabler, 4, 0xFFFF);
@@ -302,7 +307,7 @@ public partial class VirtualGicTests
     [Fact]
     public void An_SGI_of_the_other_group_registers_reaches_group_0_only()
     {
-        VirtualGic gic = Awake(1);
+        VirtualGic gic = Started(1);
         gic.WriteRedistributor(0, Sgi + Igroupr, 4, 0xFFFF_FFFE);
         gic.WriteRedistributor(0, Sgi + Isenabler, 4, 3);
         gic.SendSgi(0, (1UL << 24) | 1, anyGroup: false).ShouldBe(0u);
@@ -317,7 +322,7 @@ public partial class VirtualGicTests
     [Fact]
     public void The_linked_timer_interrupt_is_deactivated_by_the_guest_itself()
     {
-        VirtualGic gic = Awake(1);
+        VirtualGic gic = Started(1);
         var cpu = new VirtualCpu(0, 4);
         gic.WriteRedistributor(0, Sgi + Isenabler, 4, TimerLinked);
         gic.RaiseHardware(0, 27).ShouldBe(1u);
@@ -341,13 +346,13 @@ public partial class VirtualGicTests
     [Fact]
     public void A_timer_interrupt_that_is_withdrawn_must_be_deactivated_by_the_core()
     {
-        VirtualGic gic = Awake(2);
+        VirtualGic gic = Started(2);
         var cpu = new VirtualCpu(0, 4);
         gic.WriteRedistributor(0, Sgi + Isenabler, 4, TimerLinked);
         gic.RaiseHardware(0, 27);
         cpu.Enter(ref gic);
         cpu.Exit(ref gic);
-        gic.DropHardware(0, 27).ShouldBe(1u);
+        gic.DropHardware(0, TimerLinked).ShouldBe(1u);
         gic.ActiveHardware(0).ShouldBe(TimerLinked);
         gic.HasPending(0).ShouldBeFalse();
         gic.TakeReleasedHardware(0).ShouldBe(TimerLinked);
@@ -375,7 +380,7 @@ public partial class VirtualGicTests
     [Fact]
     public void A_masked_timer_interrupt_waits_with_its_physical_interrupt_active()
     {
-        VirtualGic gic = Awake(1);
+        VirtualGic gic = Started(1);
         gic.RaiseHardware(0, 27).ShouldBe(0u);
         gic.ActiveHardware(0).ShouldBe(TimerLinked);
         gic.WriteRedistributor(0, Sgi + Isenabler, 4, TimerLinked).ShouldBe(1u);
@@ -385,7 +390,7 @@ public partial class VirtualGicTests
     [Fact]
     public void A_timer_interrupt_that_software_made_pending_is_not_linked()
     {
-        VirtualGic gic = Awake(1);
+        VirtualGic gic = Started(1);
         var cpu = new VirtualCpu(0, 4);
         gic.WriteRedistributor(0, Sgi + Isenabler, 4, TimerLinked);
         gic.WriteRedistributor(0, Sgi + Ispendr, 4, TimerLinked);
@@ -400,7 +405,7 @@ public partial class VirtualGicTests
     [Fact]
     public void Other_private_interrupts_follow_their_lines()
     {
-        VirtualGic gic = Awake(2);
+        VirtualGic gic = Started(2);
         gic.WriteRedistributor(1, Sgi + Isenabler, 4, 1 << 20);
         gic.SetPrivateLine(1, 20, true).ShouldBe(2u);
         gic.SetPrivateLine(1, 20, false).ShouldBe(0u);
@@ -416,7 +421,7 @@ public partial class VirtualGicTests
     [Fact]
     public void The_best_interrupts_are_loaded_first_and_the_rest_is_announced()
     {
-        VirtualGic gic = Awake(1);
+        VirtualGic gic = Started(1);
         var cpu = new VirtualCpu(0, 4);
         for (uint i = 0; i < 8; i++)
         {
@@ -444,7 +449,7 @@ public partial class VirtualGicTests
     [Fact]
     public void A_pending_interrupt_preempts_even_when_active_ones_would_fill_all_list_registers()
     {
-        VirtualGic gic = Awake(1);
+        VirtualGic gic = Started(1);
         var cpu = new VirtualCpu(0, 2);
         var acknowledged = new Stack<uint>();
         for (uint i = 0; i < 6; i++)
@@ -473,7 +478,7 @@ public partial class VirtualGicTests
     [Fact]
     public void Interrupts_that_end_outside_of_the_list_registers_end_by_priority()
     {
-        VirtualGic gic = Awake(1);
+        VirtualGic gic = Started(1);
         gic.WriteDistributor(0, Isactiver + 4, 4, 0b111);
         gic.WriteDistributor(0, Ipriorityr + 32, 4, 0x00_10_08_20);
         gic.EndUnlisted(0, 2);
@@ -486,7 +491,7 @@ public partial class VirtualGicTests
     [Fact]
     public void Shared_interrupts_follow_their_routes()
     {
-        VirtualGic gic = Awake(3);
+        VirtualGic gic = Started(3);
         Enable(ref gic, 33);
         gic.WriteDistributor(0, Irouter + (8 * 33), 8, 2);
         gic.SetSharedLine(33, true).ShouldBe(4u);
@@ -512,13 +517,12 @@ public partial class VirtualGicTests
         gic.HasPending(0).ShouldBeFalse();
         gic.WriteDistributor(0, Irouter + (8 * 33), 8, 3).ShouldBe(0u);
         gic.WriteDistributor(0, Irouter + (8 * 33), 8, 1UL << 31).ShouldBe(1u);
-        gic.WriteRedistributor(0, Waker, 4, 2).ShouldBe(2u);
     }
 
     [Fact]
     public void Fill_without_sync_changes_nothing()
     {
-        VirtualGic gic = Awake(1);
+        VirtualGic gic = Started(1);
         gic.WriteRedistributor(0, Sgi + Isenabler, 4, 0xFFFF);
         gic.SendSgi(0, 1);
         var registers = new ulong[4];
@@ -535,16 +539,12 @@ public partial class VirtualGicTests
         more.ShouldBeTrue();
     }
 
-    private static VirtualGic Awake(int vcpus)
+    /// <summary>A GIC whose distributor forwards group 1.</summary>
+    private static VirtualGic Started(int vcpus)
     {
         VirtualGic gic = default;
         gic.Reset(vcpus, TimerLinked);
         gic.VcpuCount.ShouldBe(vcpus);
-        for (int i = 0; i < vcpus; i++)
-        {
-            gic.WriteRedistributor(i, Waker, 4, 0);
-        }
-
         gic.WriteDistributor(0, Ctlr, 4, 2);
         return gic;
     }

@@ -1,6 +1,7 @@
 using System;
 using System.Text;
 using Quietus.Hypervisor.Monitor;
+using Quietus.Wire;
 using Shouldly;
 using Xunit;
 

@@ -3,7 +3,7 @@ using System.Globalization;
 using System.Text;
 using FsCheck;
 using FsCheck.Fluent;
-using Quietus.Hypervisor.Monitor;
+using Quietus.Wire;
 using Shouldly;
 using Xunit;
 

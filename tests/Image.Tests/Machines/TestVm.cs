@@ -33,6 +33,9 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
     /// <summary>Bytes that it has printed so far.</summary>
     internal long ConsoleBytes { get; private set; }
 
+    /// <summary>What it has printed so far, up to a limit.</summary>
+    internal string Console => _console.ToString();
+
     internal Task StartAsync() => OrderAsync("start");
 
     /// <summary>

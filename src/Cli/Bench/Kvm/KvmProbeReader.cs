@@ -5,6 +5,7 @@ using System.Text;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Monitoring;
 using Quietus.Cli.Terminals;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Bench.Kvm;
 
@@ -108,12 +109,12 @@ internal sealed class KvmProbeReader(KvmCase what)
         }
 
         KernelRelease = Printable.Line(line.Value("kernel") ?? "unknown");
-        EmptyInstructions = Number(line, "empty_instructions");
+        EmptyInstructions = Number(line, "empty_instructions"u8);
     }
 
     private KvmRow ReadRow(KeyValueLine line)
     {
-        string way = line.Value("way") ?? string.Empty;
+        string way = line.Value(DeathFields.Way) ?? string.Empty;
         if (KernelRelease.Length == 0 || !KvmWay.All.Contains(way) || _rows.Exists(row => row.Way == way))
         {
             throw Nonsense(line.Text);
@@ -123,11 +124,11 @@ internal sealed class KvmProbeReader(KvmCase what)
         {
             Case = what,
             Way = way,
-            MappedPages4K = Number(line, "mapped_pages_4k"),
-            MappedBlocks2M = Number(line, "mapped_blocks_2m"),
-            Instructions = Number(line, "instructions"),
-            VirtualNanoseconds = Number(line, "virtual_ns"),
-            FreedBytes = Number(line, "freed_bytes"),
+            MappedPages4K = Number(line, DeathFields.MappedPages4K),
+            MappedBlocks2M = Number(line, DeathFields.MappedBlocks2M),
+            Instructions = Number(line, DeathFields.Instructions),
+            VirtualNanoseconds = Number(line, DeathFields.VirtualNanoseconds),
+            FreedBytes = Number(line, DeathFields.FreedBytes),
         };
         long most = what.FillBytes / 4096;
         if (row.MappedPages4K > most || row.MappedBlocks2M > most || row.Entries == 0 || row.Instructions == 0)
@@ -178,7 +179,7 @@ internal sealed class KvmProbeReader(KvmCase what)
         };
     }
 
-    private long Number(KeyValueLine line, string key) =>
+    private long Number(KeyValueLine line, ReadOnlySpan<byte> key) =>
         line.TryNumber(key) is long number and >= 0 ? number : throw Nonsense(line.Text);
 
     private CliException Nonsense(string text) => new(

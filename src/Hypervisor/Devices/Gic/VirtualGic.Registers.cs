@@ -6,6 +6,10 @@ namespace Quietus.Hypervisor.Devices;
 /// The GIC's registers in memory, by their offsets in IHI 0069 chapter 12. Registers that do not exist here, sizes
 /// that a register does not allow, and misaligned accesses read as zero and ignore writes.
 /// </summary>
+/// <remarks>
+/// GICR_WAKER is among them, as in KVM: a redistributor is always awake, for guests that never wake it as for those
+/// that do, and one that is told to sleep does not. docs/guests.md has the whole list beside KVM's.
+/// </remarks>
 public partial struct VirtualGic
 {
     // The distributor's frame.
@@ -30,7 +34,6 @@ public partial struct VirtualGic
     // A redistributor's RD frame; its SGI frame follows.
     private const uint RedistributorIidr = 0x0004;
     private const uint RedistributorTyper = 0x0008;
-    private const uint Waker = 0x0014;
     private const uint SgiFrame = 0x1_0000;
 
     /// <summary>GICD_PIDR2 and GICR_PIDR2.</summary>
@@ -45,8 +48,11 @@ public partial struct VirtualGic
     /// <summary>GICD_CTLR's EnableGrp0 and EnableGrp1.</summary>
     private const uint CtlrGroups = 3;
 
-    /// <summary>GICD_TYPER: INTIDs of 10 bits (19..23), no LPIs, no message-based SPIs, 96 INTIDs (0..4).</summary>
-    private const uint TyperValue = (9 << 19) | ((InterruptCount / 32) - 1);
+    /// <summary>
+    /// GICD_TYPER: an SPI goes to the one vCPU that it is routed to, never to any of several (No1N, bit 25); INTIDs of
+    /// 10 bits (19..23), no LPIs, no message-based SPIs, 96 INTIDs (0..4).
+    /// </summary>
+    private const uint TyperValue = (1 << 25) | (9 << 19) | ((InterruptCount / 32) - 1);
 
     /// <summary>GICD_IIDR and GICR_IIDR: product 'Q', no JEP106 implementer.</summary>
     private const uint IidrValue = 'Q' << 24;
@@ -57,18 +63,13 @@ public partial struct VirtualGic
     /// <summary>CIDR0 to CIDR3, a byte each: a component of class 0xF.</summary>
     private const uint CidrValue = 0xB105_F00D;
 
-    /// <summary>GICR_WAKER: ProcessorSleep (bit 1) and ChildrenAsleep (bit 2).</summary>
-    private const uint WakerProcessorSleep = 2;
-    private const uint WakerChildrenAsleep = 4;
-
     /// <summary>Five bits of priority, as the least that a virtual CPU interface has (ICH_VTR_EL2.PRIbits).</summary>
     private const byte PriorityMask = 0xF8;
 
-    /// <summary>GICD_IROUTER's Interrupt_Routing_Mode: any participating PE.</summary>
-    private const ulong RouterAny = 1UL << 31;
-
-    /// <summary>GICD_IROUTER's bits that can be written: Aff3, IRM, Aff2, Aff1, Aff0.</summary>
-    private const ulong RouterMask = 0xFF_80FF_FFFF;
+    /// <summary>
+    /// GICD_IROUTER's bits that can be written: Aff3, Aff2, Aff1, Aff0. IRM is reserved with GICD_TYPER.No1N.
+    /// </summary>
+    private const ulong RouterMask = 0xFF_00FF_FFFF;
 
     /// <summary>Reads the distributor.</summary>
     /// <param name="offset">Byte offset in its frame; any value.</param>
@@ -182,8 +183,6 @@ public partial struct VirtualGic
                 return (uint)typer;
             case RedistributorTyper + 4 when size == 4:
                 return typer >> 32;
-            case Waker when size == 4:
-                return vcpus[frame].Asleep ? WakerProcessorSleep | WakerChildrenAsleep : 0;
             default:
                 return ReadIdentification(offset, size);
         }
@@ -199,17 +198,6 @@ public partial struct VirtualGic
         if ((uint)frame >= (uint)count || !IsAligned(offset, size))
         {
             return 0;
-        }
-
-        if (offset == Waker && size == 4)
-        {
-            vcpus[frame].Asleep = (value & WakerProcessorSleep) != 0;
-            for (int i = 0; i < SharedBanks * 32; i++)
-            {
-                Route(i);
-            }
-
-            return RefreshAll();
         }
 
         if (offset < SgiFrame)

@@ -38,6 +38,9 @@ public partial struct VirtualGic
     private const int SharedBanks = 2;
     private const uint FirstShared = 32;
 
+    /// <summary>INTID 0 to 15 of a vCPU's own bank.</summary>
+    private const uint SoftwareGenerated = 0xFFFF;
+
     /// <summary>Summary: an interrupt waits that the vCPU could take.</summary>
     private const uint SummaryPending = 1;
 
@@ -59,8 +62,9 @@ public partial struct VirtualGic
     public readonly int VcpuCount => count;
 
     /// <summary>
-    /// Puts the GIC into its state after power-on: everything disabled, all SPIs routed to vCPU 0, all redistributors
-    /// asleep.
+    /// Puts the GIC into its state after power-on, where the architecture leaves a choice as KVM's: SGIs are enabled,
+    /// everything else is disabled and level-sensitive, all is of group 1 and of the highest priority, SPIs are routed
+    /// to vCPU 0, and redistributors are awake.
     /// </summary>
     /// <param name="vcpuCount">1 to 8; what is beyond counts as the nearer of them.</param>
     /// <param name="hardwareLinked">
@@ -75,9 +79,9 @@ public partial struct VirtualGic
         for (int i = 0; i < count; i++)
         {
             ref VcpuInterface vcpu = ref vcpus[i];
-            vcpu.Asleep = true;
             vcpu.Private.Group1 = uint.MaxValue;
-            vcpu.Private.EdgeTriggered = 0xFFFF;
+            vcpu.Private.EdgeTriggered = SoftwareGenerated;
+            vcpu.Private.Enabled = SoftwareGenerated;
             vcpu.Private.HardwareLinked = hardwareLinked & 0xFFFF_0000;
         }
 
@@ -160,18 +164,15 @@ public partial struct VirtualGic
     }
 
     /// <summary>
-    /// The source of a linked interrupt is no longer asserted (the guest moved its timer on): a pending interrupt that
-    /// the guest has not acknowledged is withdrawn.
+    /// The sources of linked interrupts are no longer asserted (the guest moved its timer on): pending interrupts that
+    /// the guest has not acknowledged are withdrawn.
     /// </summary>
-    public uint DropHardware(int vcpu, uint interrupt)
+    /// <param name="vcpu">The vCPU.</param>
+    /// <param name="interrupts">A bit for each of its private interrupts; others than linked ones do nothing.</param>
+    public uint DropHardware(int vcpu, uint interrupts)
     {
-        if (!IsPeripheral(vcpu, interrupt))
-        {
-            return 0;
-        }
-
         ref InterruptBank bank = ref vcpus[vcpu].Private;
-        bank.ClearPending((1U << (int)interrupt) & bank.HardwareLinked & bank.HardwareActive);
+        bank.ClearPending(interrupts & bank.HardwareLinked & bank.HardwareActive);
         return Refresh(vcpu);
     }
 
@@ -258,11 +259,6 @@ public partial struct VirtualGic
         ref VcpuInterface self = ref vcpus[vcpu];
         ref InterruptBank bank = ref Bank(ref this, vcpu, index);
         uint allowed = bank.Pending & bank.Enabled & GroupMask(ref bank);
-        if (self.Asleep)
-        {
-            return 0;
-        }
-
         if (index == 0)
         {
             return allowed;
@@ -330,26 +326,12 @@ public partial struct VirtualGic
     /// <summary>Works out by GICD_IROUTER which vCPU a shared interrupt goes to.</summary>
     private void Route(int index)
     {
-        ulong router = routers[index];
-        int target = -1;
-        if ((router & RouterAny) != 0)
-        {
-            // Any one of the participating vCPUs: the first that is awake.
-            for (int vcpu = count - 1; vcpu >= 0; vcpu--)
-            {
-                target = vcpus[vcpu].Asleep ? target : vcpu;
-            }
-        }
-        else if (router < (ulong)count)
-        {
-            target = (int)router;
-        }
-
+        ulong target = routers[index];
         uint bit = 1U << (index % 32);
         for (int vcpu = 0; vcpu < count; vcpu++)
         {
             ref uint routed = ref vcpus[vcpu].Routed[index / 32];
-            routed = vcpu == target ? routed | bit : routed & ~bit;
+            routed = (ulong)vcpu == target ? routed | bit : routed & ~bit;
         }
     }
 
@@ -362,9 +344,6 @@ public partial struct VirtualGic
 
         /// <summary>The list registers in use.</summary>
         public int Used;
-
-        /// <summary>GICR_WAKER.ProcessorSleep: no interrupt is signalled.</summary>
-        public bool Asleep;
 
         /// <summary>The INTID in each list register.</summary>
         public LoadedInterrupts LoadedInterrupts;

@@ -43,6 +43,9 @@ public static class ExceptionInjection
     /// <summary>Fault status: synchronous external abort, not on a table walk. What a wild access deserves.</summary>
     public const uint ExternalAbort = 0x10;
 
+    /// <summary>Of a stage-1 walk whose level is not known.</summary>
+    public const int UnknownLevel = -1;
+
     private const ulong ClassUnknown = 0x00;
     private const ulong ClassInstructionAbort = 0x20;
     private const ulong ClassDataAbort = 0x24;
@@ -53,7 +56,6 @@ public static class ExceptionInjection
 
     /// <summary>ESR_ELx.IL: the instruction has 32 bits.</summary>
     private const ulong InstructionLength = 1 << 25;
-    private const ulong WriteNotRead = 1 << 6;
 
     // PSTATE as SPSR_EL2 holds it.
     private const ulong ModeMask = 0x1F;
@@ -66,9 +68,6 @@ public static class ExceptionInjection
     private const ulong DataIndependentTiming = 1 << 24;
     private const ulong PrivilegedAccessNever = 1 << 22;
     private const ulong SpeculativeStoreBypass = 1 << 12;
-
-    /// <summary>CPSR.DIT, which SPSR_EL2 holds elsewhere for AArch32.</summary>
-    private const ulong DataIndependentTiming32 = 1 << 21;
 
     /// <summary>SCTLR_EL1.SPAN: exceptions leave PSTATE.PAN alone.</summary>
     private const ulong KeepPrivilegedAccessNever = 1 << 23;
@@ -85,8 +84,8 @@ public static class ExceptionInjection
     /// <summary>Fault status: synchronous external abort on a table walk at a level, 0 to 3.</summary>
     public static uint ExternalAbortOnWalk(int level) => 0x14U | ((uint)level & 3);
 
-    /// <summary>Fault status: translation fault at a level, 0 to 3.</summary>
-    public static uint TranslationFault(int level) => 0x04U | ((uint)level & 3);
+    /// <summary>Fault status: address size fault at a level, 0 to 3.</summary>
+    public static uint AddressSizeFault(int level) => (uint)level & 3;
 
     /// <summary>The instruction does not exist.</summary>
     public static void InjectUndefined(ref GuestExceptionState state, in GuestIdRegisters ids)
@@ -96,48 +95,40 @@ public static class ExceptionInjection
         Enter(ref state, in ids);
     }
 
-    /// <summary>A load or store fails.</summary>
-    /// <param name="state">The guest's state.</param>
-    /// <param name="ids">The guest's ID registers: which parts of PSTATE it has.</param>
-    /// <param name="address">The virtual address (FAR_EL2).</param>
-    /// <param name="faultStatus">One of the fault status values of this class.</param>
-    /// <param name="isWrite">The access was a write.</param>
-    public static void InjectDataAbort(
-        ref GuestExceptionState state, in GuestIdRegisters ids, ulong address, uint faultStatus, bool isWrite) =>
-        InjectAbort(ref state, in ids, ClassDataAbort, address, faultStatus | (isWrite ? WriteNotRead : 0));
-
-    /// <summary>An instruction fetch fails.</summary>
-    /// <param name="state">The guest's state.</param>
-    /// <param name="ids">The guest's ID registers: which parts of PSTATE it has.</param>
-    /// <param name="address">The virtual address (FAR_EL2).</param>
-    /// <param name="faultStatus">One of the fault status values of this class.</param>
-    public static void InjectInstructionAbort(
-        ref GuestExceptionState state, in GuestIdRegisters ids, ulong address, uint faultStatus) =>
-        InjectAbort(ref state, in ids, ClassInstructionAbort, address, faultStatus);
-
     /// <summary>
-    /// What an abort deserves that hits no memory and no device: an external abort, on the guest's table walk when it
-    /// was one.
+    /// What an abort deserves that hits no memory and no device: an external abort, on the guest's own table walk when
+    /// it was one; beyond the guest's physical addresses, the address size fault of its stage 1 that a machine of that
+    /// size would have taken.
     /// </summary>
+    /// <param name="state">The guest's state.</param>
+    /// <param name="ids">The guest's ID registers: which parts of PSTATE it has.</param>
+    /// <param name="abort">The abort at EL2, from which the kind of access is passed on.</param>
+    /// <param name="address">The virtual address (FAR_EL2).</param>
+    /// <param name="level">
+    /// The level of stage 1: of the entry that the walk could not read, or of the one that maps the address; or
+    /// <see cref="UnknownLevel"/>. ESR_EL2 has Stage-2's level.
+    /// </param>
+    /// <param name="isBeyond">The address is beyond what ID_AA64MMFR0_EL1.PARange says.</param>
     public static void InjectExternalAbort(
-        ref GuestExceptionState state, in GuestIdRegisters ids, StageTwoAbort abort, ulong address)
+        ref GuestExceptionState state,
+        in GuestIdRegisters ids,
+        StageTwoAbort abort,
+        ulong address,
+        int level,
+        bool isBeyond)
     {
-        uint status = abort.IsStageOneWalk ? ExternalAbortOnWalk(abort.Level) : ExternalAbort;
-        if (abort.IsFetch)
-        {
-            InjectInstructionAbort(ref state, in ids, address, status);
-        }
-        else
-        {
-            InjectDataAbort(ref state, in ids, address, status, abort.IsWrite);
-        }
-    }
+        int known = level < 0 ? 0 : level;
 
-    private static void InjectAbort(
-        ref GuestExceptionState state, in GuestIdRegisters ids, ulong exceptionClass, ulong address, ulong specific)
-    {
+        // A table's address is that of the entry above, or of TTBR, whose faults count as level 0's.
+        bool isWalk = abort.IsStageOneWalk;
+        uint status = isBeyond ? AddressSizeFault(isWalk && known > 0 ? known - 1 : known)
+            : isWalk ? ExternalAbortOnWalk(known)
+            : ExternalAbort;
         ulong sameLevel = FromEl0(state.ProcessorState) ? 0 : ClassSameLevel;
-        state.Syndrome = ((exceptionClass | sameLevel) << ClassShift) | InstructionLength | specific;
+        ulong exceptionClass = abort.IsFetch ? ClassInstructionAbort : ClassDataAbort;
+
+        // At EL1 an abort never describes the instruction: ISV and all that hangs on it are zero, and IL is one.
+        state.Syndrome = ((exceptionClass | sameLevel) << ClassShift) | InstructionLength | abort.KindOfAccess | status;
         state.FaultAddress = address;
         state.HasFaultAddress = true;
         Enter(ref state, in ids);
@@ -157,11 +148,10 @@ public static class ExceptionInjection
             : VectorCurrentSp0;
 
         // Kept: NZCV and DIT. Cleared with the rest: UAO, SS, IL, BTYPE. Set: D, A, I, F.
-        bool timing = (old & (from32 ? DataIndependentTiming32 : DataIndependentTiming)) != 0;
-        ulong entered = (old & ConditionFlags) | (timing ? DataIndependentTiming : 0) | Masks | ModeEl1h;
+        // SPSR_EL2 has them, and PAN, at the same places for both states.
+        ulong entered = (old & (ConditionFlags | DataIndependentTiming)) | Masks | ModeEl1h;
         if (ids.HasPrivilegedAccessNever)
         {
-            // PSTATE.PAN has the same place in both states.
             entered |= (state.SystemControl & KeepPrivilegedAccessNever) == 0
                 ? PrivilegedAccessNever
                 : old & PrivilegedAccessNever;

@@ -5,11 +5,20 @@ namespace Quietus.Hypervisor.Devices;
 /// <summary>The ID registers of the machine's cores, as read at EL2, from which a guest's are made.</summary>
 public struct HostIdRegisters
 {
+    /// <summary>REVIDR_EL1.</summary>
+    public ulong Revision;
+
+    /// <summary>AIDR_EL1.</summary>
+    public ulong Auxiliary;
+
     /// <summary>ID_AA64PFR0_EL1.</summary>
     public ulong Pfr0;
 
     /// <summary>ID_AA64PFR1_EL1.</summary>
     public ulong Pfr1;
+
+    /// <summary>ID_AA64DFR0_EL1.</summary>
+    public ulong Dfr0;
 
     /// <summary>ID_AA64ISAR0_EL1.</summary>
     public ulong Isar0;
@@ -71,20 +80,25 @@ public struct GuestIdRegisters
     /// <summary>E0PD, BBM level 2, TTL, LSE2, small tables, CCIDX, 52-bit VAs, UAO, CnP.</summary>
     private const ulong Mmfr2Maximum = 0x1021_0001_1011_0011;
 
+    /// <summary>ID_AA64DFR0_EL1: Armv8 debug (bits 3..0), no double lock (39..36). No PMU, trace, SPE, BRBE.</summary>
+    private const ulong Dfr0Fixed = 0x0000_00F0_0000_0006;
+
     /// <summary>
-    /// ID_AA64DFR0_EL1: the least debug that the architecture allows: Armv8 debug (bits 3..0), 2 breakpoints (15..12),
-    /// 2 watchpoints (23..20), 1 context-aware (31..28), no double lock (39..36). No PMU, trace, SPE, BRBE.
+    /// The machine's numbers of breakpoints (15..12), watchpoints (23..20) and context-aware breakpoints (31..28), each
+    /// less one.
     /// </summary>
-    private const ulong Dfr0Value = 0x0000_00F0_0010_1006;
+    private const ulong Dfr0FromMachine = 0xF0F0_F000;
 
     private const int FloatingPointShift = 16;
     private const int AdvancedSimdShift = 20;
+    private const int Granule16KShift = 20;
     private const int Granule64KShift = 24;
     private const int Granule4KShift = 28;
     private const ulong NotImplemented = 0xF;
 
     private ulong pfr0;
     private ulong pfr1;
+    private ulong dfr0;
     private ulong isar0;
     private ulong isar1;
     private ulong isar2;
@@ -92,21 +106,45 @@ public struct GuestIdRegisters
     private ulong mmfr1;
     private ulong mmfr2;
 
+    /// <summary>REVIDR_EL1: the machine's, as MIDR_EL1 is. It says which errata of that core are mended.</summary>
+    public ulong Revision { readonly get; private set; }
+
+    /// <summary>AIDR_EL1: the machine's.</summary>
+    public ulong Auxiliary { readonly get; private set; }
+
     /// <summary>The guest has PSTATE.PAN (FEAT_PAN).</summary>
     public readonly bool HasPrivilegedAccessNever => ((mmfr1 >> 20) & 0xF) != 0;
 
     /// <summary>The guest has PSTATE.SSBS (FEAT_SSBS).</summary>
     public readonly bool HasSpeculativeStoreBypass => ((pfr1 >> 4) & 0xF) != 0;
 
+    /// <summary>Whether the guest's MMU has pages of this size: 4096, 16384 or 65536 bytes.</summary>
+    public readonly bool HasGranule(uint bytes) => bytes switch
+    {
+        4096 => ((mmfr0 >> Granule4KShift) & 0xF) != NotImplemented,
+        16384 => ((mmfr0 >> Granule16KShift) & 0xF) != 0,
+        65536 => ((mmfr0 >> Granule64KShift) & 0xF) != NotImplemented,
+        _ => false,
+    };
+
+    /// <summary>Breakpoints that the guest has: 2 to 16.</summary>
+    public readonly int Breakpoints => (int)((dfr0 >> 12) & 0xF) + 1;
+
+    /// <summary>Watchpoints that the guest has: 2 to 16.</summary>
+    public readonly int Watchpoints => (int)((dfr0 >> 20) & 0xF) + 1;
+
     /// <summary>Works the guest's registers out.</summary>
     /// <param name="host">The machine's.</param>
     /// <param name="ipaBits">The size of the guest's IPA space in bits; PARange says at most that.</param>
     public void Reset(in HostIdRegisters host, int ipaBits)
     {
+        Revision = host.Revision;
+        Auxiliary = host.Auxiliary;
         pfr0 = Least(host.Pfr0, Pfr0Maximum) | 0x11
             | FloatingPoint(host.Pfr0, FloatingPointShift)
             | FloatingPoint(host.Pfr0, AdvancedSimdShift);
         pfr1 = Least(host.Pfr1, Pfr1Maximum);
+        dfr0 = Dfr0Fixed | (host.Dfr0 & Dfr0FromMachine);
         isar0 = Least(host.Isar0, Isar0Maximum);
         isar1 = Least(host.Isar1, Isar1Maximum);
         isar2 = Least(host.Isar2, Isar2Maximum);
@@ -128,7 +166,7 @@ public struct GuestIdRegisters
     {
         (4 << 3) | 0 => pfr0,
         (4 << 3) | 1 => pfr1,
-        (5 << 3) | 0 => Dfr0Value,
+        (5 << 3) | 0 => dfr0,
         (6 << 3) | 0 => isar0,
         (6 << 3) | 1 => isar1,
         (6 << 3) | 2 => isar2,

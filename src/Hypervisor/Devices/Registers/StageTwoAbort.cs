@@ -91,6 +91,12 @@ public readonly struct StageTwoAbort
             : !IsFetch && !IsCacheMaintenance && (syndrome & (1 << 6)) != 0;
     }
 
+    /// <summary>
+    /// WnR and CM, at their places: what the guest's own handler asks of an abort. Maintenance and address translation
+    /// instructions have both. A fetch has neither.
+    /// </summary>
+    public ulong KindOfAccess => IsFetch ? 0 : syndrome & ((1 << 6) | (1 << 8));
+
     /// <summary>FAR_EL2 holds the address (FnV is clear).</summary>
     public bool HasFaultAddress => (syndrome & (1 << 10)) == 0;
 

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Quietus.Wire;
 
 namespace Quietus.Hypervisor.Devices;
 
@@ -58,13 +59,18 @@ public enum SystemRegisterOutcome
 
     /// <summary>The write sends an SGI of group 0 (ICC_SGI0R_EL1, ICC_ASGI1R_EL1).</summary>
     SendGroup0Sgi,
+
+    /// <summary>
+    /// The write has changed the vCPU's <see cref="DebugRegisters"/>: the core loads what they have for it of
+    /// MDSCR_EL1, and of the break- or watchpoint register if the access named one.
+    /// </summary>
+    LoadDebug,
 }
 
 /// <summary>
-/// The system registers that are emulated, as an allow-list: ID registers, the least of debug that lets an operating
-/// system boot, and SGIs. Everything else that traps is undefined, as if it did not exist: PMU, statistical
-/// profiling, trace, AMU, pointer authentication keys, SVE and SME controls, LORegions, RAS, implementation defined
-/// registers.
+/// The system registers that are emulated, as an allow-list: ID registers, self-hosted debug, and SGIs. Everything else
+/// that traps is undefined, as if it did not exist: PMU, statistical profiling, trace, AMU, pointer authentication
+/// keys, SVE and SME controls, LORegions, RAS, implementation defined registers.
 /// </summary>
 public static class SystemRegisterTraps
 {
@@ -98,11 +104,10 @@ public static class SystemRegisterTraps
     /// <summary>Break- and watchpoint registers: Op0 = 2, Op1 = 0, CRn = 0, CRm = their number, Op2 = 4 to 7.</summary>
     private const uint DebugPoints = 2 << 14;
 
-    /// <summary>As many as ID_AA64DFR0_EL1 promises of each.</summary>
-    private const uint DebugPointCount = 2;
-
-    /// <summary>OSLSR_EL1: the OS lock exists (OSLM = 0b10) and is open.</summary>
-    private const ulong LockExists = 1 << 3;
+    /// <summary>
+    /// DBGAUTHSTATUS_EL1.NSNID and NSID: external debug exists and is not allowed. 0 would say that the PE is secure.
+    /// </summary>
+    private const ulong ExternalDebugDisabled = 0xA;
 
     /// <summary>ICC_SRE_EL1: system registers are in use, and legacy bypass is off. It cannot be otherwise.</summary>
     private const ulong SystemRegistersInUse = 7;
@@ -110,16 +115,35 @@ public static class SystemRegisterTraps
     /// <summary>Decides what becomes of an access.</summary>
     /// <param name="access">The access.</param>
     /// <param name="ids">The guest's ID registers.</param>
-    /// <param name="value">What a read gives; 0 otherwise.</param>
+    /// <param name="debug">The vCPU's debug registers, which a write may change.</param>
+    /// <param name="value">What is written, or what a read gives; 0 otherwise.</param>
     public static SystemRegisterOutcome Handle(
-        SystemRegisterAccess access, in GuestIdRegisters ids, out ulong value)
+        SystemRegisterAccess access, in GuestIdRegisters ids, ref DebugRegisters debug, ref ulong value)
     {
         uint register = access.Register;
-        value = 0;
-        return access.IsRead ? Read(register, in ids, out value) : Write(register);
+        if (!access.IsRead)
+        {
+            SystemRegisterOutcome outcome = Write(register, in ids, ref debug, value);
+            value = 0;
+            return outcome;
+        }
+
+        return Read(register, in ids, in debug, out value);
     }
 
-    private static SystemRegisterOutcome Read(uint register, in GuestIdRegisters ids, out ulong value)
+    /// <summary>Whether a register is one of a break- or watchpoint that the guest has, and which.</summary>
+    public static bool IsDebugPoint(uint register, in GuestIdRegisters ids, out DebugPointKind kind, out int index)
+    {
+        kind = (DebugPointKind)(register & 3);
+        index = (int)(register >> 3) & 0xF;
+        int count = kind is DebugPointKind.BreakpointValue or DebugPointKind.BreakpointControl
+            ? ids.Breakpoints
+            : ids.Watchpoints;
+        return (register & ~0x7FU) == DebugPoints && (register & 4) != 0 && index < count;
+    }
+
+    private static SystemRegisterOutcome Read(
+        uint register, in GuestIdRegisters ids, in DebugRegisters debug, out ulong value)
     {
         value = 0;
 
@@ -130,42 +154,84 @@ public static class SystemRegisterTraps
             return SystemRegisterOutcome.Value;
         }
 
+        if (IsDebugPoint(register, in ids, out DebugPointKind kind, out int index))
+        {
+            value = debug.Point(kind, index);
+            return SystemRegisterOutcome.Value;
+        }
+
         switch (register)
         {
+            case MdscrEl1:
+                value = debug.Control;
+                return SystemRegisterOutcome.Value;
             case OslsrEl1:
-                value = LockExists;
+                value = debug.LockStatus;
+                return SystemRegisterOutcome.Value;
+            case DbgclaimsetEl1:
+                value = debug.ClaimSet;
+                return SystemRegisterOutcome.Value;
+            case DbgclaimclrEl1:
+                value = debug.ClaimClear;
+                return SystemRegisterOutcome.Value;
+            case DbgauthstatusEl1:
+                value = ExternalDebugDisabled;
                 return SystemRegisterOutcome.Value;
             case IccSreEl1:
                 value = SystemRegistersInUse;
                 return SystemRegisterOutcome.Value;
-            case RevidrEl1 or AidrEl1 or MdrarEl1 or DbgauthstatusEl1 or MdccsrEl0 or DbgdtrrxEl0:
+            case RevidrEl1:
+                value = ids.Revision;
+                return SystemRegisterOutcome.Value;
+            case AidrEl1:
+                value = ids.Auxiliary;
+                return SystemRegisterOutcome.Value;
+            case MdrarEl1 or MdccsrEl0 or DbgdtrrxEl0:
                 return SystemRegisterOutcome.Value;
             default:
                 return IsInert(register) ? SystemRegisterOutcome.Value : SystemRegisterOutcome.Undefined;
         }
     }
 
-    private static SystemRegisterOutcome Write(uint register) => register switch
+    private static SystemRegisterOutcome Write(
+        uint register, in GuestIdRegisters ids, ref DebugRegisters debug, ulong value)
     {
-        IccSgi1rEl1 => SystemRegisterOutcome.SendSgi,
-        IccSgi0rEl1 or IccAsgi1rEl1 => SystemRegisterOutcome.SendGroup0Sgi,
-        OslarEl1 or IccSreEl1 or DbgdtrrxEl0 => SystemRegisterOutcome.Ignored,
-        _ => IsInert(register) ? SystemRegisterOutcome.Ignored : SystemRegisterOutcome.Undefined,
-    };
-
-    /// <summary>
-    /// Registers that can be read and written and do nothing: read as zero, write ignored. DBGDTRRX_EL0 and
-    /// DBGDTRTX_EL0 are one number.
-    /// </summary>
-    private static bool IsInert(uint register)
-    {
-        // CRm below the count, any of the value and control registers.
-        if ((register & ~0x7FU) == DebugPoints && (register & 4) != 0)
+        if (IsDebugPoint(register, in ids, out DebugPointKind kind, out int index))
         {
-            return ((register >> 3) & 0xF) < DebugPointCount;
+            debug.SetPoint(kind, index, value);
+            return SystemRegisterOutcome.LoadDebug;
         }
 
-        return register is ActlrEl1 or OsdtrrxEl1 or MdccintEl1 or MdscrEl1 or OsdtrtxEl1 or OseccrEl1 or OsdlrEl1
-            or DbgprcrEl1 or DbgclaimsetEl1 or DbgclaimclrEl1 or DbgdtrEl0;
+        switch (register)
+        {
+            case MdscrEl1:
+                debug.Control = value;
+                return SystemRegisterOutcome.LoadDebug;
+            case OslarEl1:
+                debug.WriteLock(value);
+                return SystemRegisterOutcome.LoadDebug;
+            case DbgclaimsetEl1:
+                debug.ClaimSet = value;
+                return SystemRegisterOutcome.Ignored;
+            case DbgclaimclrEl1:
+                debug.ClaimClear = value;
+                return SystemRegisterOutcome.Ignored;
+            case IccSgi1rEl1:
+                return SystemRegisterOutcome.SendSgi;
+            case IccSgi0rEl1 or IccAsgi1rEl1:
+                return SystemRegisterOutcome.SendGroup0Sgi;
+            case IccSreEl1 or DbgdtrrxEl0:
+                return SystemRegisterOutcome.Ignored;
+            default:
+                return IsInert(register) ? SystemRegisterOutcome.Ignored : SystemRegisterOutcome.Undefined;
+        }
     }
+
+    /// <summary>
+    /// Registers that can be read and written and do nothing: read as zero, write ignored. They are the channel to an
+    /// external debugger, which a guest has not, and the double lock, which its ID registers deny. DBGDTRRX_EL0 and
+    /// DBGDTRTX_EL0 are one number.
+    /// </summary>
+    private static bool IsInert(uint register) => register is ActlrEl1 or OsdtrrxEl1 or MdccintEl1 or OsdtrtxEl1
+        or OseccrEl1 or OsdlrEl1 or DbgprcrEl1 or DbgdtrEl0;
 }

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace Quietus.Stage2;
 
 /// <summary>
-/// VMSAv8-64 Stage-2 descriptors (DDI 0487 D8.3), common to the three granules; "g" is the granule's shift, 12, 14 or
+/// VMSAv8-64 Stage-2 descriptors (DDI 0487 D8.3) of the three granules; "g" is the granule's shift, 12, 14 or
 /// 16, and a block's address begins higher by as much as the block is larger:
 /// <code>
 /// Block, page   54 53  52    51   50 48 47       g    11   10  9  8  7    6  5     2  1  0
@@ -17,10 +17,11 @@ namespace Quietus.Stage2;
 /// </code>
 /// T is 1 in pages and tables, 0 in blocks. Bits 58:51 and 11:2 of a table are ignored by hardware. The count of 16K
 /// and 64K tables is drawn; 14 bits hold the 8192 entries of the latter. It keeps off 11:8, which FEAT_LPA2 and
-/// FEAT_HAFT give a meaning, so that formats for them can have it too. 4K has a layout of its own, in 11:2: it is the
-/// hottest, and neither feature is used with it.
+/// FEAT_HAFT give a meaning, so that formats for them can have it too. 4K has it in 11:2, where it takes the fewest
+/// instructions: it is the hottest, and neither feature is used with it.
 /// </summary>
-internal static class ArmDescriptor
+public readonly struct Arm<TGranule> : IDescriptorFormat
+    where TGranule : struct, IGranule
 {
     private const ulong ValidBit = 1UL << 0;
     private const ulong TypeBit = 1UL << 1;
@@ -38,18 +39,24 @@ internal static class ArmDescriptor
     private const ulong ExecuteNeverBit = 1UL << ExecuteNeverShift;
     private const int AddressBits = 48;
 
-    private const int CountLowShift = 51;
-    private const int CountLowBits = 8;
-    private const ulong CountLowMask = (1UL << CountLowBits) - 1;
-    private const int CountHighShift = 2;
-    private const ulong CountHighMask = (1UL << 6) - 1;
-    private const ulong CountMask = (CountLowMask << CountLowShift) | (CountHighMask << CountHighShift);
-
     // MemAttr[3:0] by MemoryType, four bits each: write-back, non-cacheable, Device-nGnRE.
     private const uint MemAttrs = 0x15F;
 
     // With FEAT_S2FWB: 0b0110 forces write-back, 0b0101 forces non-cacheable, 0b0001 is Device-nGnRE.
     private const uint ForcedMemAttrs = 0x156;
+
+    public static int GranuleShift => TGranule.Shift;
+
+    /// <summary>A table of eight-byte entries is as large as a page.</summary>
+    public static int BitsPerLevel => TGranule.Shift - 3;
+
+    public static int MaximumOutputBits => AddressBits;
+
+    public static ulong Invalid => 0;
+
+    public static bool HasLeafAt(int level) => level >= TGranule.TopLeafLevel && level <= Stage2Geometry.LastLevel;
+
+    public static int ContiguousShift(int level) => HasLeafAt(level) ? TGranule.ContiguousShift(level) : 0;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsValid(ulong entry) => (entry & ValidBit) != 0;
@@ -60,16 +67,13 @@ internal static class ArmDescriptor
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Table(Pa table) => table.Value | TypeBit | ValidBit;
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int TableCount(ulong entry) =>
-        (int)((entry >> CountLowShift) & CountLowMask)
-        | ((int)((entry >> CountHighShift) & CountHighMask) << CountLowBits);
+    public static Pa TableAddress(ulong entry) => Address(entry, GranuleShift);
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ulong WithTableCount(ulong entry, int count) =>
-        (entry & ~CountMask)
-        | (((ulong)(uint)count & CountLowMask) << CountLowShift)
-        | ((ulong)((uint)count >> CountLowBits) << CountHighShift);
+    public static int TableCount(ulong entry) => TGranule.TableCount(entry);
+
+    public static ulong WithTableCount(ulong entry, int count) => TGranule.WithTableCount(entry, count);
+
+    public static ulong CountingOneMore(ulong entry) => TGranule.CountingOneMore(entry);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong LeafTemplate(LeafAttributes attributes, int level, bool forcedWriteBack)
@@ -82,6 +86,15 @@ internal static class ArmDescriptor
             | (attributes.Bits & SharedLayout)
             | ExecuteNever(attributes.Bits);
     }
+
+    public static ulong Leaf(ulong attributes, Pa output) => attributes | output.Value;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong NextPage(ulong page) => page + (1UL << GranuleShift);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Pa OutputAddress(ulong entry, int level) =>
+        Address(entry, Stage2Geometry.LevelShift<Arm<TGranule>>(level));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static LeafAttributes Attributes(ulong entry, bool forcedWriteBack)
@@ -123,17 +136,14 @@ internal static class ArmDescriptor
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Unpark(ulong parked) => parked | ValidBit;
 
-    /// <summary>
-    /// A parked leaf keeps its memory attributes, which are not all zero for any type that is written here; a link is
-    /// an aligned address.
-    /// </summary>
+    /// <summary>A parked leaf keeps its memory attributes, which no type that is written here has all zero.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsParked(ulong entry) =>
         !IsValid(entry) && (entry & ((ulong)MemAttrMask << MemAttrShift)) != 0;
 
     /// <summary>The address field from a given bit up to bit 47.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Pa Address(ulong entry, int lowestBit) =>
+    private static Pa Address(ulong entry, int lowestBit) =>
         new(entry & ((1UL << AddressBits) - 1) & ~((1UL << lowestBit) - 1));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

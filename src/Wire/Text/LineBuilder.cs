@@ -1,6 +1,6 @@
 using System;
 
-namespace Quietus.Hypervisor.Monitor;
+namespace Quietus.Wire;
 
 /// <summary>
 /// Formats a line of text into memory that the caller owns. What does not fit is left out and

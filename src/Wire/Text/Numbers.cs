@@ -1,6 +1,6 @@
 using System;
 
-namespace Quietus.Hypervisor.Monitor;
+namespace Quietus.Wire;
 
 /// <summary>Why a text is no number.</summary>
 public enum NumberError

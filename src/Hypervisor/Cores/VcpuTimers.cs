@@ -1,0 +1,112 @@
+using Quietus.Hypervisor.Devices;
+using Quietus.Hypervisor.Guests;
+using Quietus.Hypervisor.Machine;
+
+namespace Quietus.Hypervisor.Cores;
+
+/// <summary>
+/// A vCPU's timers. The virtual one is the core's, at the VM's offset, and never traps. The physical one is the core's
+/// too, but each access of the guest traps, and so does its physical counter.
+/// </summary>
+/// <remarks>
+/// Invariant of the unsafe code: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.
+/// </remarks>
+internal static unsafe class VcpuTimers
+{
+    /// <summary>
+    /// CNTHCTL_EL2 in a guest: CNTPCT_EL0 (EL1PCTEN) and the physical timer (EL1PCEN) trap; no event stream of EL2's.
+    /// </summary>
+    internal const ulong Traps = 0;
+
+    /// <summary>The timers' private interrupts, as bits: the same INTIDs on the machine as in every guest.</summary>
+    internal const uint Interrupts =
+        (1u << (int)GuestMemoryMap.VirtualTimerInterrupt) | (1u << (int)GuestMemoryMap.PhysicalTimerInterrupt);
+
+    // Op0 = 3, Op1 = 3, CRn = 14.
+    private const uint GenericTimer = (3 << 14) | (3 << 11) | (14 << 7);
+    private const uint PhysicalCount = GenericTimer | (0 << 3) | 1;
+    private const uint PhysicalTimerValue = GenericTimer | (2 << 3) | 0;
+    private const uint PhysicalTimerControl = GenericTimer | (2 << 3) | 1;
+    private const uint PhysicalTimerCompare = GenericTimer | (2 << 3) | 2;
+
+    /// <summary>CNTx_CTL_EL0: ENABLE, IMASK, ISTATUS; and the value while the timer's line is up.</summary>
+    private const ulong TimerState = 7;
+    private const ulong TimerAsserted = 5;
+
+    /// <summary>Whether an interrupt is one of the two timers'.</summary>
+    internal static bool Owns(ulong interrupt) => interrupt < 32 && ((Interrupts >> (int)interrupt) & 1) != 0;
+
+    /// <summary>The timers whose lines are up, as bits of their interrupts.</summary>
+    internal static uint Asserted()
+    {
+        uint asserted = (Instructions.ReadVirtualTimerControl() & TimerState) == TimerAsserted
+            ? 1u << (int)GuestMemoryMap.VirtualTimerInterrupt
+            : 0;
+        return (Instructions.ReadPhysicalTimerControl() & TimerState) == TimerAsserted
+            ? asserted | (1u << (int)GuestMemoryMap.PhysicalTimerInterrupt)
+            : asserted;
+    }
+
+    /// <summary>Both timers off: at a vCPU's end. A reset of the guest's registers does it as well.</summary>
+    internal static void Stop()
+    {
+        Instructions.WriteVirtualTimerControl(0);
+        Instructions.WritePhysicalTimerControl(0);
+    }
+
+    /// <summary>Carries a trapped access out. False: the register is none of the physical timer's.</summary>
+    internal static bool TryAccess(Vcpu* vcpu, SystemRegisterAccess access)
+    {
+        if (access.Register is not (PhysicalCount or PhysicalTimerValue or PhysicalTimerControl or PhysicalTimerCompare)
+            || (access.Register == PhysicalCount && !access.IsRead))
+        {
+            return false;
+        }
+
+        ref VcpuContext context = ref vcpu->Context;
+        if (access.IsRead)
+        {
+            context.SetRegister(access.GeneralRegister, Read(vcpu, access.Register));
+        }
+        else
+        {
+            Write(vcpu, access.Register, context.Register(access.GeneralRegister));
+        }
+
+        return true;
+    }
+
+    private static ulong Read(Vcpu* vcpu, uint register) => register switch
+    {
+        PhysicalCount => Instructions.ReadCounter() - vcpu->Vm->CounterOffset,
+        PhysicalTimerValue => vcpu->Timer.Remaining(Instructions.ReadCounter() - vcpu->Vm->CounterOffset),
+        PhysicalTimerControl => Instructions.ReadPhysicalTimerControl() & TimerState,
+        _ => vcpu->Timer.Compare,
+    };
+
+    private static void Write(Vcpu* vcpu, uint register, ulong value)
+    {
+        if (register == PhysicalTimerControl)
+        {
+            Instructions.WritePhysicalTimerControl(value & PhysicalTimer.ControlMask);
+        }
+        else
+        {
+            ulong machine = Instructions.ReadCounter();
+            ulong guest = machine - vcpu->Vm->CounterOffset;
+            if (register == PhysicalTimerValue)
+            {
+                vcpu->Timer.SetRemaining(value, guest);
+            }
+            else
+            {
+                vcpu->Timer.Compare = value;
+            }
+
+            Instructions.WritePhysicalTimerCompare(vcpu->Timer.MachineCompare(guest, machine));
+        }
+
+        // The line may have fallen: an interrupt that the guest has not taken yet is withdrawn before the next entry.
+        vcpu->NeedsAttention = true;
+    }
+}

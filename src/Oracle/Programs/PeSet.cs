@@ -58,7 +58,7 @@ internal sealed class PeSet<TFormat, TMachine>
     }
 
     /// <summary>Whether a VM keeps its VMID when it enters: then it takes no lock.</summary>
-    public bool HasCurrentVmid(Guest<TFormat, TMachine> guest) => guest.Lease.IsHeld
+    public bool HasCurrentVmid(Guest<TFormat, TMachine> guest) => guest.Lease.Tag != 0
         && (guest.Lease.Tag ^ EngineInternals.Generation(ref Vmids)) >> _machine.Options.VmidBits == 0;
 
     /// <summary>A vCPU enters: the PE gets the VM's VMID, and loads VTTBR_EL2 with it.</summary>

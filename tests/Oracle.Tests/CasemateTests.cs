@@ -17,7 +17,7 @@ public partial class CasemateTests
 {
     public static TheoryData<string> Names => [.. Scenarios.Names];
 
-    /// <summary>casemate-check 3.0.2 accepted the golden file.</summary>
+    /// <summary>casemate-check 3.0.2 accepted the golden file, before VM B's root got its DSB ISHST.</summary>
     [Fact]
     public void A_life_and_the_next_one_are_written_as_they_were()
     {

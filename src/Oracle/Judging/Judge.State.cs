@@ -10,33 +10,27 @@ public sealed partial class Judge
 {
     /// <summary>What a judge of this thread left for the next: programs are short, and these are large.</summary>
     [ThreadStatic]
-    private static (PageState[] Pages, TablePage?[] Tables, Stack<TablePage> Spare)? _left;
+    private static Remains? _left;
 
     private ulong[] _touched = [];
+
+    private sealed record Remains(
+        PageState[] States, PageUse[] Uses, TablePage?[] Tables, Stack<TablePage> Spare);
 
     /// <summary>This judge is done: the next one of this thread takes its memory.</summary>
     internal void Leave()
     {
-        foreach (ref TablePage? table in _tables.AsSpan())
-        {
-            if (table is not null)
-            {
-                Array.Clear(table.Entries);
-                _spareTables.Push(table);
-                table = null;
-            }
-        }
-
-        _left = (_pages, _tables, _spareTables);
+        (TablePage?[] tables, Stack<TablePage> spare) = _store.Leave();
+        _left = new Remains(_caches.Leave(), _pages.Leave(), tables, spare);
     }
 
     private void Reuse()
     {
-        if (_left is (PageState[] pages, TablePage?[] tables, Stack<TablePage> spare))
+        if (_left is Remains left)
         {
-            (_pages, _tables) = (pages, tables);
-            bool isOfOtherGranule = spare.TryPeek(out TablePage? table) && table.Entries.Length != 1 << BitsPerLevel;
-        _spareTables = isOfOtherGranule ? [] : spare;
+            _caches.Reuse(left.States);
+            _pages.Reuse(left.Uses);
+            _store.Reuse(left.Tables, left.Spare);
             _left = null;
         }
     }
@@ -45,21 +39,7 @@ public sealed partial class Judge
     /// Whether no maintenance is pending, which only a machine with a defect leaves so: then the state cannot be
     /// written, and is like no other.
     /// </summary>
-    internal bool IsSettled
-    {
-        get
-        {
-            for (int pe = 0; pe < _pendingTlbi.Length; pe++)
-            {
-                if (_pendingTlbi[pe].Count != 0 || _pendingCache[pe].Count != 0)
-                {
-                    return false;
-                }
-            }
-
-            return _calls.Count == 0;
-        }
-    }
+    internal bool IsSettled => _tlbs.IsSettled && _caches.IsSettled && _calls.IsEmpty;
 
     /// <summary>
     /// Writes the state, after <see cref="FindTouched"/>: parties by the order in which they come up, versions of a
@@ -69,24 +49,23 @@ public sealed partial class Judge
     {
         hash.Party(Nobody);
         hash.Party(Hypervisor);
-        foreach ((ulong start, ulong end, int first) in _memory)
+        foreach (PageMap.Area area in _pages.Areas)
         {
-            ReadOnlySpan<int> pieces = hash.Pieces(start, out int shift);
-            int pages = 1 << (shift - _granuleShift);
+            ReadOnlySpan<int> pieces = hash.Pieces(area.Start, out int shift);
+            int pages = 1 << (shift - _pages.GranuleShift);
             for (int at = 0; at < pieces.Length; at++)
             {
-                int from = first + (pieces[at] * pages);
+                int from = area.First + (pieces[at] * pages);
                 for (int page = NextTouched(from); page < from + pages; page = NextTouched(page + 1))
                 {
-                    WritePage(page, ((ulong)(uint)first << 32) + (ulong)(uint)((at * pages) + page - from), hash);
+                    WritePage(page, ((ulong)(uint)area.First << 32) + (ulong)(uint)((at * pages) + page - from), hash);
                 }
             }
         }
 
-        hash.Write((ulong)(uint)_unseen);
-        hash.Write(_unreadUpdate == 0 ? 0 : hash.Address(_unreadUpdate));
+        hash.Write(_tables.UnreadUpdate == 0 ? 0 : hash.Address(_tables.UnreadUpdate));
         UInt128 all = 0;
-        foreach (TlbTag tag in _tags)
+        foreach (TlbTag tag in _tlbs.Tags)
         {
             if (!tag.IsEmpty || tag.Pairs != 0)
             {
@@ -102,16 +81,17 @@ public sealed partial class Judge
     /// <summary>Finds the pages of which there is anything to write.</summary>
     internal void FindTouched()
     {
-        _touched = new ulong[(_pageCount / 64) + 1];
-        for (int page = 0; page < _pageCount; page++)
+        _touched = new ulong[(_pages.Count / 64) + 1];
+        for (int page = 0; page < _pages.Count; page++)
         {
-            ref readonly PageState state = ref _pages[page];
+            ref readonly PageState state = ref _caches.StateOf(page);
+            ref readonly PageUse use = ref _pages.Use(page);
             ulong only = state.Latest;
-            bool isUntouched = only >> (2 * Version.PartyBits) == 1 && state.CoherentOldest == only
+            bool isUntouched = Version.Sequence(only) == 1 && state.CoherentOldest == only
                 && state.PocOldest == only
                 && (state.DirtyOldest | state.Baseline | state.GuestRisked | state.InstructionOldest
-                    | state.InstructionBaseline | state.Copied | state.Owner | state.Mappings) == 0;
-            if (!isUntouched || _tables[page] is not null)
+                    | state.InstructionBaseline | state.Copied | use.Owner | use.Mappings) == 0 && !use.IsShared;
+            if (!isUntouched || _store.At(page) is not null)
             {
                 _touched[page >> 6] |= 1UL << page;
             }
@@ -125,7 +105,7 @@ public sealed partial class Judge
         while (word == 0)
         {
             page = (page | 63) + 1;
-            if (page > _pageCount)
+            if (page > _pages.Count)
             {
                 return int.MaxValue;
             }
@@ -138,16 +118,19 @@ public sealed partial class Judge
 
     private static void WriteTag(TlbTag tag, StateHash hash)
     {
-        hash.Write(hash.KnownParty(tag.Vm.Party) << 16 | tag.Vmid);
+        hash.Write(hash.KnownParty(tag.Vm.Party) << 32 | (uint)tag.Vmid);
         hash.Write((ulong)hash.Pes(tag.Loaded) << 32 | hash.Pes(tag.MayHold));
         hash.Write((tag.Vm.Dangles ? 1UL : 0) | (tag.Vm.IsReleased ? 2UL : 0) | (tag.Vm.Tag == tag ? 4UL : 0)
             | (ulong)tag.Pairs << 8);
         UInt128 all = 0;
-        foreach (StaleItem item in tag.Stale)
+        foreach (ref readonly StaleItem item in tag.Stale.Items)
         {
-            (ulong, ulong) outside = hash.BeginElement();
-            WriteItem(item, hash);
-            all += hash.EndElement(outside);
+            if (!item.IsDead)
+            {
+                (ulong, ulong) outside = hash.BeginElement();
+                WriteItem(item, hash);
+                all += hash.EndElement(outside);
+            }
         }
 
         hash.Write(all);
@@ -155,12 +138,17 @@ public sealed partial class Judge
 
     private void WritePage(int page, ulong name, StateHash hash)
     {
-        ref readonly PageState state = ref _pages[page];
-        if (_tables[page] is TablePage table)
+        ref readonly PageState state = ref _caches.StateOf(page);
+        ref readonly PageUse use = ref _pages.Use(page);
+        if (_store.At(page) is TablePage table)
         {
             hash.Write(0x7AB1E000_00000000UL ^ name);
-            hash.Write((table.Vm is null ? 0 : hash.Party(table.Vm.Party)) << 8 | (ulong)(uint)table.Level);
-            hash.Write(table.Ipa);
+            hash.Write((ulong)(uint)table.Links.Count << 8 | (table.Links.Count != 0 ? (ulong)(uint)table.Level : 0));
+            foreach (TableLink link in table.Links)
+            {
+                hash.Write(hash.Party(link.Vm.Party));
+                hash.Write(link.Ipa);
+            }
         }
 
         ReadOnlySpan<ulong> versions =
@@ -168,8 +156,11 @@ public sealed partial class Judge
             state.Latest, state.CoherentOldest, state.PocOldest, state.DirtyOldest, state.Baseline, state.GuestRisked,
             state.InstructionOldest, state.InstructionBaseline, state.Copied,
         ];
-        hash.Write(name << 16 | state.Mappings);
-        hash.Write(hash.Party(state.Owner));
+        hash.Write(name << 16 | use.Mappings);
+        hash.Write(hash.Party(use.Owner));
+        hash.Write(
+            (_caches.IsUnpublished(page, out int pe, out _) ? (ulong)(uint)hash.Pe(pe) + 1 : 0)
+            | (use.IsShared ? 0x100UL : 0));
         ulong ranks = 0;
         for (int at = 0; at < versions.Length; at++)
         {

@@ -34,31 +34,19 @@ internal struct PageState
     /// <summary>What every fetch must at least see.</summary>
     public ulong InstructionBaseline;
 
-    /// <summary>What was copied by somebody who goes by a dirty log from then on; 0 when nothing was.</summary>
+    /// <summary>What was copied by a reader of a dirty log, who goes by the log from then on; 0 for nothing.</summary>
     public ulong Copied;
-
-    /// <summary>Whose the page is: a party's number.</summary>
-    public ushort Owner;
-
-    /// <summary>Leaves that map it.</summary>
-    public ushort Mappings;
-
-    /// <summary>The call that touched it last.</summary>
-    public int Call;
-
-    public bool IsPool;
-
-    /// <summary>A leaf that let guests fetch from it was there when <see cref="Call"/> first touched it.</summary>
-    public bool WasExecutable;
 }
 
 /// <summary>Versions: a sequence number above the writer above the owner, so that order is age.</summary>
 internal static class Version
 {
-    public const int PartyBits = 14;
+    private const int PartyBits = 14;
 
     public static ulong Of(ulong sequence, int writer, int owner) =>
         (sequence << (2 * PartyBits)) | ((ulong)(uint)writer << PartyBits) | (uint)owner;
+
+    public static ulong Sequence(ulong version) => version >> (2 * PartyBits);
 
     public static int Writer(ulong version) => (int)(version >> PartyBits) & ((1 << PartyBits) - 1);
 

@@ -2,91 +2,85 @@ using System.Collections.Generic;
 
 namespace Quietus.Oracle.Judging;
 
-/// <summary>A descriptor that is no longer in memory, and that TLBs or walk caches may still hold.</summary>
-internal struct StaleItem
+/// <summary>
+/// All that TLBs may hold of one VM under one VMID. A VM has as many as PEs may have used VMIDs for it; each knows every
+/// overwrite of its tables that is not seen yet.
+/// </summary>
+internal sealed class TlbTag(JudgedVm vm, int vmid, int granuleShift, int pes)
 {
-    public ulong Location;
-    public ulong Descriptor;
-    public ulong Ipa;
-    public ulong Bytes;
+    /// <summary>No VMID: no PE has entered the VM yet.</summary>
+    public const int NoVmid = -1;
 
-    /// <summary>The frame or table that it leads to.</summary>
-    public ulong Target;
+    private readonly ulong[] _unloadedAt = new ulong[pes];
+    private ulong _lastUnload;
 
-    /// <summary>The bytes there that it reaches: a leaf's own, or a table's.</summary>
-    public ulong TargetBytes;
-
-    /// <summary>When the overwriting write was seen by all walks; 0 until the writer's DSB.</summary>
-    public ulong SeenAt;
-
-    /// <summary>When a Stage-2 invalidation last took PEs off.</summary>
-    public ulong ClearedAt;
-
-    public int Level;
-    public int Writer;
-
-    /// <summary>PEs that may hold it as a Stage-2 entry.</summary>
-    public uint Stage2Pes;
-
-    /// <summary>PEs that may hold it inside an entry that combines both stages.</summary>
-    public uint CombinedPes;
-
-    /// <summary>
-    /// On a machine where the first TLBI; DSB may be early: how many have covered this, and when the last of them did.
-    /// </summary>
-    public byte Stage2Pairs;
-    public byte CombinedPairs;
-    public ulong Stage2PairAt;
-    public ulong CombinedPairAt;
-
-    public bool IsTable;
-
-    /// <summary>What it leads to was given back.</summary>
-    public bool Dangles;
-
-    public readonly uint Pes => Stage2Pes | CombinedPes;
-}
-
-/// <summary>All that TLBs may hold of one VM under one VMID.</summary>
-internal sealed class TlbTag(JudgedVm vm, ushort vmid)
-{
     public JudgedVm Vm { get; } = vm;
 
-    public ushort Vmid { get; } = vmid;
+    public int Vmid { get; set; } = vmid;
 
     /// <summary>PEs that have the VTTBR loaded now.</summary>
-    public uint Loaded;
+    public uint Loaded { get; private set; }
 
     /// <summary>
     /// PEs that may hold entries for what the tables say now: they had it loaded since the VMID was last invalidated.
     /// </summary>
     public uint MayHold;
 
-    /// <summary>As of an item, for the whole VMID.</summary>
+    /// <summary>As of an item, for the whole VMID; and when the first of the pairs was issued.</summary>
     public byte Pairs;
     public ulong PairAt;
+    public ulong FirstPairIssuedAt;
 
-    public List<StaleItem> Stale { get; } = [];
+    public StaleSet Stale { get; } = new(granuleShift);
 
-    public bool IsEmpty => MayHold == 0 && Loaded == 0 && Stale.Count == 0;
-}
+    public bool IsEmpty => MayHold == 0 && Loaded == 0 && Stale.IsEmpty;
 
-/// <summary>A table page.</summary>
-internal sealed class TablePage(int entries)
-{
-    public ulong[] Entries { get; } = new ulong[entries];
+    public void Load(uint pe)
+    {
+        Loaded |= pe;
+        MayHold |= pe;
+    }
 
-    public ulong Address;
+    public void Unload(int pe, ulong now)
+    {
+        if ((Loaded >> pe & 1) != 0)
+        {
+            Loaded &= ~(1U << pe);
+            _unloadedAt[pe] = now;
+            _lastUnload = now;
+        }
+    }
 
-    /// <summary>The VM whose root leads here; null while it is not linked.</summary>
-    public JudgedVm? Vm;
+    /// <summary>
+    /// PEs that had the VTTBR loaded at some time since then: what they cached after an invalidation had reached them is
+    /// there when it completes, whether they are still in or not.
+    /// </summary>
+    public uint WalkedSince(ulong then)
+    {
+        uint walked = Loaded;
+        if (_lastUnload > then)
+        {
+            for (int pe = 0; pe < _unloadedAt.Length; pe++)
+            {
+                walked |= _unloadedAt[pe] > then ? 1U << pe : 0;
+            }
+        }
 
-    public int Level;
-    public ulong Ipa;
+        return walked;
+    }
 
-    /// <summary>Entries outside [Low, High] were not written since it was handed out.</summary>
-    public int Low;
-    public int High;
+    public bool HasStale(uint pes)
+    {
+        foreach (ref readonly StaleItem item in Stale.Items)
+        {
+            if ((item.Pes & pes) != 0)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 }
 
 /// <summary>One life of a VM.</summary>
@@ -106,8 +100,48 @@ internal sealed class JudgedVm(int party, string name)
     /// <summary>A table that still was linked was given back.</summary>
     public bool Dangles;
 
+    /// <summary>What the last PE entered with; null when none has.</summary>
     public TlbTag? Tag;
+
+    /// <summary>All VMIDs under which TLBs may hold anything of it; at least one.</summary>
+    public List<TlbTag> Tags { get; } = [];
+
+    /// <summary>PEs that have it loaded, under whatever VMID.</summary>
+    public uint Loaded
+    {
+        get
+        {
+            uint loaded = 0;
+            foreach (TlbTag tag in Tags)
+            {
+                loaded |= tag.Loaded;
+            }
+
+            return loaded;
+        }
+    }
+
+    /// <summary>PEs that may hold entries for what the tables say now.</summary>
+    public uint MayHold
+    {
+        get
+        {
+            uint holders = 0;
+            foreach (TlbTag tag in Tags)
+            {
+                holders |= tag.MayHold;
+            }
+
+            return holders;
+        }
+    }
+
+    /// <summary>What was linked or mapped before its contents were visible, for PEs that enter until they are.</summary>
+    public List<Unpublished> Unpublished { get; } = [];
 
     /// <summary>Tables below one that was given back while it was linked.</summary>
     public List<(int Page, TablePage Table)> Orphans { get; } = [];
 }
+
+/// <summary>Memory that a PE wrote and that its DSB has not made visible.</summary>
+internal readonly record struct Unpublished(ulong Address, int Pe, ulong At, bool IsTable);

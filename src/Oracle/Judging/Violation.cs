@@ -10,7 +10,7 @@ public enum ViolationKind : byte
     /// <summary>A reader may get bytes that are older than what it must see.</summary>
     StaleData,
 
-    /// <summary>A reader may get bytes that belong to somebody else, or did.</summary>
+    /// <summary>A reader may get bytes that belong to another party, or did.</summary>
     ForeignData,
 
     /// <summary>A fetch may run old instructions.</summary>
@@ -36,6 +36,12 @@ public enum ViolationKind : byte
 
     /// <summary>An update by hardware was overwritten.</summary>
     LostUpdate,
+
+    /// <summary>A walk or a guest may come to a table or a page before what was written there is visible.</summary>
+    Unpublished,
+
+    /// <summary>A frame is mapped from two places, or a shared one writable, and nothing declared that.</summary>
+    UndeclaredSharing,
 
     /// <summary>
     /// The engine says itself that something is wrong. No event of a trace shows it: only its program does.

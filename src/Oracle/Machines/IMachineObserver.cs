@@ -8,6 +8,9 @@ public enum TlbiKind : byte
     /// <summary>IPAS2E1IS and RIPAS2E1IS: Stage-2 entries of an IPA range.</summary>
     Ipa,
 
+    /// <summary>IPAS2LE1IS and RIPAS2LE1IS: of an IPA range, last-level entries only. The engine issues none.</summary>
+    IpaLastLevel,
+
     /// <summary>VMALLE1IS: entries that combine both stages.</summary>
     Combined,
 

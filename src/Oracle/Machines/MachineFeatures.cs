@@ -11,13 +11,15 @@ namespace Quietus.Oracle.Machines;
 /// <param name="EarlyCompletion">
 /// CVE-2025-10263: a TLBI and its DSB may complete early, so that only a second pair is sure to have removed anything.
 /// </param>
+/// <param name="ExtraSlow">FEAT_XS: TLBI has nXS forms.</param>
 public readonly record struct MachineFeatures(
     bool ForcedWriteBack = false,
     bool RangeInvalidation = false,
     bool LevelHint = false,
     bool InstructionCacheCoherency = false,
     BreakBeforeMakeSupport BreakBeforeMake = BreakBeforeMakeSupport.Level0,
-    bool EarlyCompletion = false)
+    bool EarlyCompletion = false,
+    bool ExtraSlow = false)
 {
     /// <summary>Combinations that machines have, numbered: bits 0 to 3 are the features, bit 4 BBM level 2.</summary>
     public const int Count = 32;

@@ -96,7 +96,7 @@ public sealed class VmPort
             return;
         }
 
-        Judge.Watched(vm, _watched);
+        _judge.Watched(vm, _watched);
         foreach ((ulong frame, ulong bytes) in _watched)
         {
             if (pool.Contains(new Pa(frame)) && !pool.IsHandedOut(in own, new Pa(frame)))
@@ -118,7 +118,7 @@ public sealed class VmPort
 /// <summary>Tells the judge what the machine of a <see cref="VmPort"/> does.</summary>
 public readonly struct JudgeObserver(VmPort port) : IMachineObserver
 {
-    public void Read(Pa entry) => port.Judge.ReadEntry(entry);
+    public void Read(Pa entry) => port.Judge.ReadEntry(port.Pe, entry);
 
     public void Wrote(Pa entry, ulong value)
     {
@@ -165,7 +165,7 @@ public readonly struct JudgeObserver(VmPort port) : IMachineObserver
     public void Zeroed(Pa start, ulong bytes)
     {
         port.Settle();
-        port.Judge.Write(start, bytes, Judge.Hypervisor, Judge.Hypervisor, isCached: true);
+        port.Judge.Write(start, bytes, Judge.Hypervisor, Judge.Hypervisor, isCached: true, port.Pe);
     }
 
     public void TookTables(Pa first, uint count)

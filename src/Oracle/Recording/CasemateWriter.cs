@@ -177,7 +177,8 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     }
 
     /// <inheritdoc/>
-    public void Invalidate(int pe, TlbiKind kind, Vmid vmid, Ipa ipa, ulong bytes, int levelHint, uint pes)
+    public void Invalidate(
+        int pe, TlbiKind kind, Vmid vmid, Ipa ipa, ulong bytes, int levelHint, uint pes, bool leavesExtraSlow)
     {
         ulong before = _loaded.GetValueOrDefault(pe, Parked);
         ulong under = kind != TlbiKind.All && _vmidOwners.TryGetValue(vmid.Value, out int vm)
@@ -189,8 +190,8 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
         }
 
         // It has no range operations: each granule by itself, or, of very many, all of the VMID.
-        bool isByIpa = kind == TlbiKind.Ipa && bytes <= MostGranules * Granule;
-        TlbiKind written = kind == TlbiKind.Ipa && !isByIpa ? TlbiKind.Vmid : kind;
+        bool isByIpa = kind <= TlbiKind.IpaLastLevel && bytes <= MostGranules * Granule;
+        TlbiKind written = kind <= TlbiKind.IpaLastLevel && !isByIpa ? TlbiKind.Vmid : kind;
         string operation = TraceFormat.Invalidations[(int)written];
         if (!isByIpa)
         {
@@ -250,12 +251,17 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     }
 
     /// <inheritdoc/>
-    public void ReadEntry(Pa entry)
+    public void ReadEntry(int pe, Pa entry)
     {
     }
 
     /// <inheritdoc/>
-    public void Write(Pa start, ulong bytes, int writer, int owner, bool isCached)
+    public void Write(Pa start, ulong bytes, int writer, int owner, bool isCached, int pe)
+    {
+    }
+
+    /// <inheritdoc/>
+    public void Share(Pa start, ulong bytes, bool isShared)
     {
     }
 

@@ -33,8 +33,8 @@ public interface IEventListener
     /// <summary>A PE's table walk sets the access flag of a leaf that has it clear.</summary>
     void SetAccessFlag(Pa entry);
 
-    /// <summary>Software reads an entry.</summary>
-    void ReadEntry(Pa entry);
+    /// <summary>Software reads an entry; the PE is negative where it is not known.</summary>
+    void ReadEntry(int pe, Pa entry);
 
     /// <summary>Software writes an entry.</summary>
     void WriteEntry(int pe, Pa entry, ulong value);
@@ -51,14 +51,18 @@ public interface IEventListener
     /// <summary>A PE has it loaded no longer.</summary>
     void Unload(int pe, int vm);
 
-    /// <summary>A TLBI is issued, which reaches <paramref name="pes"/>.</summary>
-    void Invalidate(int pe, TlbiKind kind, Vmid vmid, Ipa ipa, ulong bytes, int levelHint, uint pes);
+    /// <summary>A TLBI is issued, which reaches <paramref name="pes"/>; an nXS form leaves accesses with XS.</summary>
+    void Invalidate(
+        int pe, TlbiKind kind, Vmid vmid, Ipa ipa, ulong bytes, int levelHint, uint pes, bool leavesExtraSlow);
 
     /// <summary>A DSB completes.</summary>
     void Complete(int pe, BarrierKind kind);
 
-    /// <summary>Pages are written.</summary>
-    void Write(Pa start, ulong bytes, int writer, int owner, bool isCached);
+    /// <summary>Pages are written; the PE is negative where others see it without that PE's DSB.</summary>
+    void Write(Pa start, ulong bytes, int writer, int owner, bool isCached, int pe);
+
+    /// <summary>Pages are declared shared, or no longer.</summary>
+    void Share(Pa start, ulong bytes, bool isShared);
 
     /// <summary>A page is read.</summary>
     void Consume(Pa page, string reader, string where, bool isCached);

@@ -53,6 +53,9 @@ internal struct TraceLine
     public int Number32(string name, int most, int least = 0) =>
         (int)Number64(name, (ulong)(uint)most, (ulong)(uint)least);
 
+    /// <summary>A field that a line may end without; -1 where it does.</summary>
+    public int LastNumber32(string name, int most) => _at == _line.Length ? -1 : Number32(name, most);
+
     /// <summary>One of some words; its index.</summary>
     public int OneOf(string name, params ReadOnlySpan<string> words)
     {

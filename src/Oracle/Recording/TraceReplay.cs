@@ -21,6 +21,10 @@ internal sealed class TraceReplay(IEventListener? listener)
 
     private readonly List<(ulong Start, ulong End)> _memory = [];
     private readonly List<JudgedVm?> _parties = [null, null];
+
+    /// <summary>Entries that were read by a PE that is not named: it is the next one that software runs on.</summary>
+    private readonly List<Pa> _reads = [];
+    private MachineFeatures _features;
     private Arbiter? _judge;
     private bool _judges = true;
     private int _granuleShift;
@@ -83,7 +87,7 @@ internal sealed class TraceReplay(IEventListener? listener)
                 Maintenance(ref line, _judge);
                 break;
             case "own" or "write" or "read" or "fetch" or "guest-maintains" or "return-frames" or "copy-logged"
-                or "unlogged":
+                or "unlogged" or "share" or "unshare":
                 Pages(ref line, _judge);
                 break;
             default:
@@ -106,6 +110,7 @@ internal sealed class TraceReplay(IEventListener? listener)
         }
 
         line.End();
+        _features = features;
         _judge = new Arbiter(features, _granuleShift, _pes, listener);
     }
 
@@ -179,7 +184,7 @@ internal sealed class TraceReplay(IEventListener? listener)
 
     private void Tables(ref TraceLine line, Arbiter judge)
     {
-        int pe = line.Word is "take-tables" or "write-entry" ? Pe(ref line) : 0;
+        int pe = line.Word is "take-tables" or "write-entry" ? Pe(ref line) : Arbiter.AnyPe;
         if (line.Word is "take-tables" or "return-tables")
         {
             bool isTaken = line.Word == "take-tables";
@@ -204,7 +209,14 @@ internal sealed class TraceReplay(IEventListener? listener)
 
         var entry = new Pa(line.Number64("at", ulong.MaxValue));
         ulong value = line.Word == "write-entry" ? line.Number64("value", ulong.MaxValue) : 0;
+        pe = line.Word == "read-entry" ? line.LastNumber32("pe", _pes - 1) : pe;
         line.End();
+        if (_judges && (value & Descriptor.DirtyModifier) != 0 && IsLeaf(judge, entry, value))
+        {
+            throw line.Wrong(
+                "the value has bit 51, DBM, and hardware's dirty state is not modelled (docs/oracle.md, Limits)");
+        }
+
         if (entry.Value % sizeof(ulong) != 0)
         {
             throw line.Wrong("an entry lies at a multiple of 8");
@@ -219,10 +231,15 @@ internal sealed class TraceReplay(IEventListener? listener)
         }
         else if (_judges && line.Word == "read-entry")
         {
-            judge.ReadEntry(entry);
+            judge.ReadEntry(pe, entry);
+            if (pe < 0)
+            {
+                _reads.Add(entry);
+            }
         }
         else if (_judges)
         {
+            AttributeReads(judge, pe);
             judge.WriteEntry(pe, entry, value);
         }
     }
@@ -273,6 +290,7 @@ internal sealed class TraceReplay(IEventListener? listener)
             line.End();
             if (_judges)
             {
+                AttributeReads(judge, pe);
                 judge.Complete(pe, barrier);
             }
 
@@ -294,22 +312,54 @@ internal sealed class TraceReplay(IEventListener? listener)
             return;
         }
 
-        var kind = (TlbiKind)line.OneOf("op", TraceFormat.Invalidations);
+        int operationNumber = line.OneOf("op", TraceFormat.Invalidations);
+        int kinds = TraceFormat.Invalidations.Length / 2;
+        var kind = (TlbiKind)(operationNumber % kinds);
+        bool leavesExtraSlow = operationNumber >= kinds;
         var vmid = new Vmid((ushort)line.Number32("vmid", ushort.MaxValue));
         ulong ipa = line.Number64("ipa", (1UL << 52) - 1);
         ulong bytes = line.Number64("bytes", 1UL << 52);
         int hint = line.Number32("level", 3);
         uint reaches = (uint)line.Number64("reaches", uint.MaxValue);
         line.End();
+        RequireFeatures(line, kind, bytes, leavesExtraSlow);
         if (_judges)
         {
-            judge.Invalidate(pe, kind, vmid, new Ipa(ipa), bytes, hint, reaches);
+            AttributeReads(judge, pe);
+            judge.Invalidate(pe, kind, vmid, new Ipa(ipa), bytes, hint, reaches, leavesExtraSlow);
         }
+    }
+
+    /// <summary>A trace that lies about its machine says nothing of it.</summary>
+    private void RequireFeatures(in TraceLine line, TlbiKind kind, ulong bytes, bool leavesExtraSlow)
+    {
+        bool isRange = kind <= TlbiKind.IpaLastLevel && bytes > Granule;
+        string? missing = isRange && !_features.RangeInvalidation ? "tlbirange: bytes are those of a range"
+            : leavesExtraSlow && !_features.ExtraSlow ? "xs: the operation is an nXS form"
+            : null;
+        if (missing is not null)
+        {
+            throw line.Wrong($"the machine has no feature {missing}");
+        }
+    }
+
+    /// <summary>Tables of 16K and 64K have bit 51 for software, and which a descriptor is its place says.</summary>
+    private bool IsLeaf(Arbiter judge, Pa entry, ulong value) =>
+        (value & 3) == 1 || ((value & 3) == 3 && (_granuleShift == 12 || judge.IsLastLevel(entry)));
+
+    private void AttributeReads(Arbiter judge, int pe)
+    {
+        foreach (Pa entry in _reads)
+        {
+            judge.Observe(pe, entry);
+        }
+
+        _reads.Clear();
     }
 
     private void Pages(ref TraceLine line, Arbiter judge)
     {
-        bool isRange = line.Word is "own" or "write" or "return-frames";
+        bool isRange = line.Word is "own" or "write" or "return-frames" or "share" or "unshare";
         ulong start = line.Number64(isRange ? "start" : "page", ulong.MaxValue);
         ulong bytes = isRange ? line.Number64("bytes", 1UL << 48, Granule) : Granule;
         int writer = line.Word == "write" ? line.Number32("writer", _parties.Count - 1) : 0;
@@ -319,6 +369,7 @@ internal sealed class TraceReplay(IEventListener? listener)
         string reader = hasReader ? line.Text("reader") : string.Empty;
         string what = hasReader ? line.Text("what") : string.Empty;
         bool isCached = line.Word is "write" or "read" && line.OneOf("path", "uncached", "cached") == 1;
+        int pe = line.Word == "write" ? line.LastNumber32("pe", _pes - 1) : Arbiter.AnyPe;
         line.End();
         Inside(line, start, bytes);
         if (!_judges)
@@ -333,7 +384,10 @@ internal sealed class TraceReplay(IEventListener? listener)
                 judge.Own(page, bytes, owner);
                 break;
             case "write":
-                judge.Write(page, bytes, writer, owner, isCached);
+                judge.Write(page, bytes, writer, owner, isCached, pe);
+                break;
+            case "share" or "unshare":
+                judge.Share(page, bytes, line.Word == "share");
                 break;
             case "read":
                 judge.Consume(page, reader, what, isCached);

@@ -45,7 +45,7 @@ public sealed class TraceWriter(TextWriter output) : IEventListener
     public void SetAccessFlag(Pa entry) => Put($"walk-sets-access at=0x{entry.Value:x}");
 
     /// <inheritdoc/>
-    public void ReadEntry(Pa entry) => Put($"read-entry at=0x{entry.Value:x}");
+    public void ReadEntry(int pe, Pa entry) => Put($"read-entry at=0x{entry.Value:x}", By(pe));
 
     /// <inheritdoc/>
     public void WriteEntry(int pe, Pa entry, ulong value) =>
@@ -64,16 +64,21 @@ public sealed class TraceWriter(TextWriter output) : IEventListener
     public void Unload(int pe, int vm) => Put($"unload pe={pe} vm={vm}");
 
     /// <inheritdoc/>
-    public void Invalidate(int pe, TlbiKind kind, Vmid vmid, Ipa ipa, ulong bytes, int levelHint, uint pes) =>
-        Put($"tlbi pe={pe} op={TraceFormat.Invalidations[(int)kind]} vmid={vmid.Value} ipa=0x{ipa.Value:x} ",
+    public void Invalidate(
+        int pe, TlbiKind kind, Vmid vmid, Ipa ipa, ulong bytes, int levelHint, uint pes, bool leavesExtraSlow) =>
+        Put($"tlbi pe={pe} op={TraceFormat.NameInvalidation(kind, leavesExtraSlow)} vmid={vmid.Value} ipa=0x{ipa.Value:x} ",
             $"bytes=0x{bytes:x} level={levelHint} reaches=0x{pes:x}");
 
     /// <inheritdoc/>
     public void Complete(int pe, BarrierKind kind) => Put($"dsb pe={pe} op={TraceFormat.Barriers[(int)kind]}");
 
     /// <inheritdoc/>
-    public void Write(Pa start, ulong bytes, int writer, int owner, bool isCached) =>
-        Put($"write {Range(start, bytes)} writer={writer} owner={owner} path={Path(isCached)}");
+    public void Write(Pa start, ulong bytes, int writer, int owner, bool isCached, int pe) =>
+        Put($"write {Range(start, bytes)} writer={writer} owner={owner} path={Path(isCached)}", By(pe));
+
+    /// <inheritdoc/>
+    public void Share(Pa start, ulong bytes, bool isShared) =>
+        Put($"{(isShared ? "share" : "unshare")} {Range(start, bytes)}");
 
     /// <inheritdoc/>
     public void Consume(Pa page, string reader, string where, bool isCached) =>
@@ -109,6 +114,8 @@ public sealed class TraceWriter(TextWriter output) : IEventListener
 
     private static string Range(Pa start, ulong bytes) =>
         string.Create(CultureInfo.InvariantCulture, $"start=0x{start.Value:x} bytes=0x{bytes:x}");
+
+    private static FormattableString? By(int pe) => pe >= 0 ? (FormattableString)$" pe={pe}" : null;
 
     private static string Path(bool isCached) => isCached ? "cached" : "uncached";
 

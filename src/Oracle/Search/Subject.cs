@@ -132,7 +132,9 @@ public sealed class Subject<TFormat, TMachine>(Func<ProgramOptions, Host<TFormat
     {
         Host<TFormat, TMachine> host = make(options);
         host.Tell = tell;
-        return Run(host, steps);
+        Outcome outcome = Run(host, steps);
+        host.Judge.Leave();
+        return outcome;
     }
 
     /// <inheritdoc/>

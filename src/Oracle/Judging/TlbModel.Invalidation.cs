@@ -1,0 +1,285 @@
+using System.Collections.Generic;
+using Quietus.Oracle.Machines;
+
+namespace Quietus.Oracle.Judging;
+
+// What invalidation takes from TLBs: issued at one time, complete at the DSB, and not of what a walk could put back.
+internal sealed partial class TlbModel
+{
+    /// <summary>An invalidation that a PE has issued and whose DSB is still to come.</summary>
+    public readonly record struct PendingTlbi(
+        TlbiKind Kind, bool LeavesExtraSlow, ushort Vmid, ulong Ipa, ulong Bytes, int LevelHint, uint Pes, ulong At)
+    {
+        public bool IsWhole => Kind >= TlbiKind.Vmid;
+    }
+
+    private const int LastLevel = 3;
+
+    private ulong _walkedTable;
+    private uint _walkers;
+
+    public void Issue(int pe, PendingTlbi operation) => _pending[pe].Add(operation with { At = clock.Tick() });
+
+    /// <summary>A DSB ISH or SY of the PE: what it has issued is complete.</summary>
+    public void Complete(int pe)
+    {
+        List<PendingTlbi> pending = _pending[pe];
+        if (pending.Count == 0)
+        {
+            return;
+        }
+
+        foreach (PendingTlbi operation in pending)
+        {
+            for (int at = _tags.Count - 1; at >= 0; at--)
+            {
+                if (operation.Kind == TlbiKind.All || _tags[at].Vmid == operation.Vmid)
+                {
+                    Apply(operation, _tags[at]);
+                    DropIfDone(at);
+                }
+            }
+        }
+
+        pending.Clear();
+    }
+
+    private void DropIfDone(int at)
+    {
+        TlbTag tag = _tags[at];
+        bool isDone = tag.IsEmpty && (tag.Vm.IsReleased || (tag.Vm.Tags.Count > 1 && tag.Vm.Tag != tag));
+        if (isDone)
+        {
+            _tags.RemoveAt(at);
+            if (tag.Vm.Tags.Count > 1)
+            {
+                tag.Vm.Tags.Remove(tag);
+            }
+        }
+    }
+
+    private static List<PendingTlbi>[] MakePending(int pes)
+    {
+        var pending = new List<PendingTlbi>[pes];
+        for (int pe = 0; pe < pes; pe++)
+        {
+            pending[pe] = [];
+        }
+
+        return pending;
+    }
+
+    private void Apply(in PendingTlbi operation, TlbTag tag)
+    {
+        // The nXS forms do not wait for accesses with the XS attribute, and what maps those is not recorded.
+        if (operation.IsWhole && !operation.LeavesExtraSlow)
+        {
+            byte pairs = tag.Pairs;
+            if (IsSure(ref tag.Pairs, ref tag.PairAt))
+            {
+                ulong since = features.EarlyCompletion ? tag.FirstPairIssuedAt : operation.At;
+                tag.MayHold &= ~operation.Pes | tag.WalkedSince(since);
+                tag.Pairs = 0;
+            }
+            else if (pairs == 0)
+            {
+                tag.FirstPairIssuedAt = operation.At;
+            }
+        }
+
+        if (tag.Stale.Count == 0)
+        {
+            return;
+        }
+
+        ApplyToItems(operation, tag, tag.WalkedSince(operation.At));
+        tag.Stale.Compact();
+    }
+
+    private void ApplyToItems(in PendingTlbi operation, TlbTag tag, uint walked)
+    {
+        _walkedTable = ulong.MaxValue;
+        if (operation.Kind == TlbiKind.Combined)
+        {
+            List<int> cleared = tag.Stale.Cleared;
+            for (int at = cleared.Count - 1; at >= 0; at--)
+            {
+                ref StaleItem item = ref tag.Stale.Items[cleared[at]];
+                ApplyTo(tag, cleared[at], operation, walked);
+                if (item.CombinedPes == item.Stage2Pes)
+                {
+                    item.IsCleared = false;
+                    cleared.RemoveAt(at);
+                }
+            }
+
+            return;
+        }
+
+        if (!operation.IsWhole && operation.Bytes <= 1UL << pages.GranuleShift)
+        {
+            tag.Stale.FindOverlaps(LastLevel, operation.Ipa, 1, _overlaps);
+            _overlaps.Sort((one, other) => Order(tag, one).CompareTo(Order(tag, other)));
+            foreach (int number in _overlaps)
+            {
+                ApplyTo(tag, number, operation, walked);
+            }
+
+            return;
+        }
+
+        // Tables first, from the top: whether an item below can be cached again depends on them.
+        for (int level = 0; level < LastLevel && tag.Stale.Tables != 0; level++)
+        {
+            ApplyTo(tag, operation, walked, level);
+        }
+
+        ApplyTo(tag, operation, walked, LastLevel);
+    }
+
+    private static int Order(TlbTag tag, int number) =>
+        tag.Stale.Items[number] is { IsTable: true } item ? item.Level : LastLevel;
+
+    /// <summary>To the tables that entries of a level lead to; with the last level, to leaves.</summary>
+    private void ApplyTo(TlbTag tag, in PendingTlbi operation, uint walked, int level)
+    {
+        _walkedTable = ulong.MaxValue;
+        for (int number = 0; number < tag.Stale.Count; number++)
+        {
+            if (Order(tag, number) == level)
+            {
+                ApplyTo(tag, number, operation, walked);
+            }
+        }
+    }
+
+    private void ApplyTo(TlbTag tag, int number, in PendingTlbi operation, uint walked)
+    {
+        ref StaleItem item = ref tag.Stale.Items[number];
+        if (item.Pes != 0 && !(operation.LeavesExtraSlow && IsExtraSlow(item)))
+        {
+            ApplyTo(ref item, operation, walked == 0 ? 0 : walked & RefillersOf(tag, item, operation));
+            tag.Stale.Took(number);
+        }
+    }
+
+    private static bool IsExtraSlow(in StaleItem item) =>
+        !item.IsTable && Descriptor.MayBeExtraSlow(item.Descriptor);
+
+    /// <summary>
+    /// Whether an invalidation that a DSB completes is sure to be complete. Under the erratum it takes a second pair:
+    /// two TLBIs before one DSB are one.
+    /// </summary>
+    private bool IsSure(ref byte pairs, ref ulong pairAt)
+    {
+        if (features.EarlyCompletion && pairAt != clock.Now && pairs < 2)
+        {
+            pairAt = clock.Now;
+            pairs++;
+        }
+
+        return !features.EarlyCompletion || pairs >= 2;
+    }
+
+    /// <summary>
+    /// PEs that could cache an item again after an invalidation had reached them: a walk still could find what is no
+    /// longer in the tables, in a table that is cut off, or beside the rest of its run.
+    /// </summary>
+    private uint RefillersOf(TlbTag tag, in StaleItem item, in PendingTlbi operation)
+    {
+        bool isUnseen = IsUnseen(item, operation.At);
+        if (store.Find(item.Location) is not TablePage table)
+        {
+            return isUnseen ? uint.MaxValue : 0;
+        }
+
+        int index = (int)((item.Location - table.Address) >> 3);
+        bool isThere = isUnseen || (item.IsContiguous && IsInRun(tag, table, index, item, operation.At));
+        ulong tableIpa = item.Ipa - ((ulong)(uint)index << pages.LevelShift(item.Level));
+        return table.IsLinkedAt(tag.Vm, tableIpa)
+            ? isThere ? uint.MaxValue : 0
+            : isThere || table.Entries[index] == item.Descriptor ? KnownWalkersOf(tag, table.Address) : 0;
+    }
+
+    /// <summary>The table that they are in is settled when items ask.</summary>
+    private uint KnownWalkersOf(TlbTag tag, ulong table)
+    {
+        if (_walkedTable != table)
+        {
+            _walkedTable = table;
+            _walkers = WalkersOf(tag, table);
+        }
+
+        return _walkers;
+    }
+
+    private static bool IsUnseen(in StaleItem item, ulong at) => item.SeenAt == 0 || item.SeenAt > at;
+
+    /// <summary>
+    /// Whether a leaf of an item's contiguous run is there, or could be when the invalidation was issued: a TLB may
+    /// make one entry of the whole run out of any of them.
+    /// </summary>
+    private bool IsInRun(TlbTag tag, TablePage table, int index, in StaleItem item, ulong at)
+    {
+        int entries = 1 << Descriptor.RunShift(pages.GranuleShift, item.Level);
+        int first = index & ~(entries - 1);
+        for (int entry = first; entry < first + entries; entry++)
+        {
+            ulong now = table.Entries[entry];
+            if (Descriptor.IsValid(now) && Descriptor.IsContiguous(now) && Descriptor.IsCacheable(now, item.Level))
+            {
+                return true;
+            }
+        }
+
+        ulong start = table.Address + ((ulong)(uint)first << 3);
+        foreach (ref readonly StaleItem other in tag.Stale.Items)
+        {
+            if (other.IsContiguous && other.Location - start < (ulong)(uint)entries << 3 && IsUnseen(other, at))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private void ApplyTo(ref StaleItem item, in PendingTlbi operation, uint refillers)
+    {
+        if (operation.Kind == TlbiKind.Combined)
+        {
+            bool isRefillable = item.ClearedAt > operation.At;
+            if (!isRefillable && IsSure(ref item.CombinedPairs, ref item.CombinedPairAt))
+            {
+                item.CombinedPes &= ~operation.Pes | item.Stage2Pes | refillers;
+            }
+
+            return;
+        }
+
+        if (!operation.IsWhole)
+        {
+            bool isCovered =
+                operation.Ipa < item.Ipa + item.Bytes && item.Ipa < operation.Ipa + operation.Bytes;
+            bool isOfLevel = item.IsTable
+                ? operation.LevelHint == 0 && operation.Kind != TlbiKind.IpaLastLevel
+                : operation.LevelHint == 0 || item.Level == operation.LevelHint;
+            if (!isCovered || !isOfLevel)
+            {
+                return;
+            }
+        }
+
+        if (!IsSure(ref item.Stage2Pairs, ref item.Stage2PairAt))
+        {
+            return;
+        }
+
+        item.Stage2Pes &= ~operation.Pes | refillers;
+        item.ClearedAt = clock.Now;
+        if (operation.IsWhole)
+        {
+            item.CombinedPes &= ~operation.Pes | refillers;
+        }
+    }
+}

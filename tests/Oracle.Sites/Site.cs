@@ -14,7 +14,9 @@ namespace Quietus.Oracle.Sites;
 /// <param name="Text">The violation.</param>
 public sealed record SiteKill(string Rule, string Reader, int Programs, int Steps, string Text);
 
-/// <summary>The places where the engine issues a barrier or a TLB invalidation; build/number-sites numbers them.</summary>
+/// <summary>
+/// The places where the engine issues a barrier or a TLB invalidation; build/number-sites numbers them.
+/// </summary>
 public static partial class Site
 {
     private const int StepsPerProgram = 400;

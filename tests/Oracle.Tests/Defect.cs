@@ -40,6 +40,8 @@ public enum Defect
     InstructionsOfDataInvalidated,
     CopiedBehindGuest,
     AgedEntriesSkipped,
+    FrameFreedWhileMapped,
+    UnlinkedTableWritten,
 
     /// <summary>No defect: every TLBI; DSB is done twice, which is what CVE-2025-10263 asks for.</summary>
     RepeatedCompletion,

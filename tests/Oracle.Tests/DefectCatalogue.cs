@@ -120,6 +120,11 @@ internal static class DefectCatalogue
             ViolationKind.FrameFreedInUse, "a guest"),
         new(Defect.AgedEntriesSkipped, "35", "entries without the access flag skipped at removal", "CVE-2022-23033",
             ViolationKind.FrameFreedInUse, "a guest", ViolationKind.EngineDefect),
+        new(Defect.FrameFreedWhileMapped, "36", "a frame goes back to the pool and stays mapped", "the pool's contract",
+            ViolationKind.UndeclaredSharing, "a guest", ViolationKind.FrameFreedInUse, ViolationKind.EngineDefect),
+        new(Defect.UnlinkedTableWritten, "37", "a leaf is changed in a table that is unlinked, before the TLBI",
+            "DDI 0487 D8, break-before-make", ViolationKind.BreakBeforeMake, "a TLB", ViolationKind.EngineDefect)
+            { Policies = _fate },
     ];
 
     public static KnownDefect Of(Defect defect) => All.First(known => known.Defect == defect);

@@ -54,6 +54,11 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>
             return MemoryResult.Ok;
         }
 
+        if (defect == Defect.FrameFreedWhileMapped && TryFreeMapped(ref memory, ref machine, range.Start))
+        {
+            return MemoryResult.Ok;
+        }
+
         if (defect == Defect.ReplacedWithoutBreak && TryMoveBlock(ref memory, ref machine, range.Start))
         {
             return MemoryResult.Ok;
@@ -146,6 +151,20 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>
         }
     }
 
+    /// <summary>The monitor takes a page back that its VM still maps.</summary>
+    private static bool TryFreeMapped(
+        ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory, ref DefectiveMachine machine, Ipa ipa)
+    {
+        Translation there = memory.Translate(ref machine, ipa);
+        if (!there.IsMapped || there.Level != Stage2Geometry.LastLevel || !machine.Pool.Contains(there.Output))
+        {
+            return false;
+        }
+
+        machine.Pool.FreeData(ref machine.Frames, new Pa(there.Output.Value & AddressMask));
+        return true;
+    }
+
     /// <summary>
     /// A VM that ran through a rollover on one PE, and enters on another, is not looked for among those that keep their
     /// number: it gets a second one, and its maintenance names that one from now on.
@@ -175,7 +194,8 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>
     }
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_invalidation")]
-    private static extern ref InvalidationState InvalidationOf(ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory);
+    private static extern ref InvalidationState InvalidationOf(
+        ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_inProgress")]
     private static extern ref uint InProgressOf(ref InvalidationState state);

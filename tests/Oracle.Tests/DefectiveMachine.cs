@@ -73,6 +73,18 @@ internal struct DefectiveMachine(
 
     public void WriteEntry(Pa entry, ulong value)
     {
+        if (defect == Defect.UnlinkedTableWritten)
+        {
+            ulong before = _inner.ReadEntry(entry);
+            _inner.WriteEntry(entry, value);
+            if ((before & 3) == 3 && (value & 1) == 0)
+            {
+                ChangeLeafIn(before & AddressMask);
+            }
+
+            return;
+        }
+
         if (defect is not (Defect.TableFreedBeforeTlbi or Defect.LevelHintOfTable))
         {
             _inner.WriteEntry(entry, value);
@@ -344,6 +356,23 @@ internal struct DefectiveMachine(
                 }
 
                 break;
+        }
+    }
+
+    /// <summary>
+    /// Another PE's fault had walked to a table before the table was unlinked, and writes the leaf there that it found.
+    /// </summary>
+    private void ChangeLeafIn(ulong table)
+    {
+        for (ulong at = 0; at < 512 && _memo.Levels.ContainsKey(table); at++)
+        {
+            var address = new Pa(table + (at << 3));
+            ulong leaf = _inner.ReadEntry(address);
+            if ((leaf & 3) == 3 && !_memo.Levels.ContainsKey(leaf & AddressMask))
+            {
+                _inner.WriteEntry(address, leaf ^ (1UL << Granule4K.Shift));
+                return;
+            }
         }
     }
 

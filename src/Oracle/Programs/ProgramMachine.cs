@@ -61,6 +61,7 @@ internal sealed class ProgramMachine<TFormat, TMachine>
         var root = new Pa(Past);
         Judge.AddMemory(root, Places<TFormat>.Granule, isPool: false, isZero: false);
         Judge.TakeTables(MonitorPe, root, 1);
+        Judge.Complete(MonitorPe, BarrierKind.InnerShareableStores);
         JudgedVm before = Judge.AddVm("what ran before", root, 1, startLevel: 1);
         for (int pe = 0; pe < Options.Pes; pe++)
         {
@@ -69,7 +70,8 @@ internal sealed class ProgramMachine<TFormat, TMachine>
         }
 
         Judge.Release(before);
-        if (Contract.InvalidatesAtBoot)
+        int pairs = !Contract.InvalidatesAtBoot ? 0 : Options.Features.EarlyCompletion ? 2 : 1;
+        for (int pair = 0; pair < pairs; pair++)
         {
             Judge.Invalidate(MonitorPe, TlbiKind.All, default, default, 0, 0, uint.MaxValue);
             Judge.Complete(MonitorPe, BarrierKind.InnerShareable);

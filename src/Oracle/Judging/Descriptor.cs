@@ -34,7 +34,9 @@ internal static class Descriptor
 
     public static bool MayWrite(ulong entry) => (entry & Write) != 0;
 
-    /// <summary>XN is 0b10 where neither EL1 nor EL0 may execute (DDI 0487 D8.4, Stage 2 instruction execution).</summary>
+    /// <summary>
+    /// XN is 0b10 where neither EL1 nor EL0 may execute (DDI 0487 D8.4, Stage 2 instruction execution).
+    /// </summary>
     public static bool MayExecute(ulong entry) => (entry & ExecuteNever) != 1UL << 54;
 
     /// <summary>Whether accesses by a leaf may have the XS attribute, which TLBI's nXS forms do not wait for.</summary>

@@ -214,7 +214,9 @@ public sealed partial class Judge
         _caches.Consume(_pages.Of(page.Value), reader, where, isCached);
     }
 
-    /// <summary>A page whose writes are logged is copied, as migration does: a later write must be in the next log.</summary>
+    /// <summary>
+    /// A page whose writes are logged is copied, as migration does: a later write must be in the next log.
+    /// </summary>
     public void CopyLogged(Pa page)
     {
         _listener?.CopyLogged(page);

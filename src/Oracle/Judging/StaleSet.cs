@@ -8,7 +8,8 @@ namespace Quietus.Oracle.Judging;
 /// A tag's stale items, in the order in which they became so. Invariants: the index, where there is one, has every item
 /// under its level and address; no item before <see cref="FirstUnseen"/> is unseen.
 /// </summary>
-/// <remarks>Most sets have a few items, but logging a block of 512 MB by 64K leaves thousands: hence the index.</remarks>
+/// <remarks>Most sets have a few items, but logging a block of 512 MB by 64K leaves thousands: hence the
+/// index.</remarks>
 internal sealed class StaleSet(int granuleShift)
 {
     private const int FewItems = 12;

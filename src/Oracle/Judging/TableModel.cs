@@ -375,7 +375,8 @@ internal sealed class TableModel(
         if (table.Links.Count != 0 && (!table.IsShared || table.Level != level + 1))
         {
             Broken.Fail(ViolationKind.WalkOfFreedTable, "a table walk",
-                $"an entry of {vm.Name} leads to {Broken.Hex(table.Address)}, a table that is linked elsewhere already");
+                $"an entry of {vm.Name} leads to {Broken.Hex(table.Address)}, a table that is linked elsewhere "
+                + "already");
         }
 
         var link = new TableLink(vm, ipa);

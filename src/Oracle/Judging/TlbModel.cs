@@ -104,7 +104,9 @@ internal sealed partial class TlbModel(
         }
     }
 
-    /// <summary>A descriptor leaves a VM's tables: every PE that has, or had, the VTTBR may hold it from now on.</summary>
+    /// <summary>
+    /// A descriptor leaves a VM's tables: every PE that has, or had, the VTTBR may hold it from now on.
+    /// </summary>
     public void AddStale(int pe, JudgedVm vm, int level, ulong ipa, ulong location, ulong old)
     {
         if (!Descriptor.IsCacheable(old, level))
@@ -167,7 +169,9 @@ internal sealed partial class TlbModel(
         }
     }
 
-    /// <summary>A DSB that waits for the stores of a PE, and with <paramref name="countsReads"/> for its loads.</summary>
+    /// <summary>
+    /// A DSB that waits for the stores of a PE, and with <paramref name="countsReads"/> for its loads.
+    /// </summary>
     public void See(int pe, bool countsReads)
     {
         uint bit = 1U << pe;

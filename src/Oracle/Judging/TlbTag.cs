@@ -3,7 +3,8 @@ using System.Collections.Generic;
 namespace Quietus.Oracle.Judging;
 
 /// <summary>
-/// All that TLBs may hold of one VM under one VMID. A VM has as many as PEs may have used VMIDs for it; each knows every
+/// All that TLBs may hold of one VM under one VMID. A VM has as many as PEs may have used VMIDs for it; each knows
+/// every
 /// overwrite of its tables that is not seen yet.
 /// </summary>
 internal sealed class TlbTag(JudgedVm vm, int vmid, int granuleShift, int pes)
@@ -52,7 +53,8 @@ internal sealed class TlbTag(JudgedVm vm, int vmid, int granuleShift, int pes)
     }
 
     /// <summary>
-    /// PEs that had the VTTBR loaded at some time since then: what they cached after an invalidation had reached them is
+    /// PEs that had the VTTBR loaded at some time since then: what they cached after an invalidation had reached them
+    /// is
     /// there when it completes, whether they are still in or not.
     /// </summary>
     public uint WalkedSince(ulong then)
@@ -136,7 +138,9 @@ internal sealed class JudgedVm(int party, string name)
         }
     }
 
-    /// <summary>What was linked or mapped before its contents were visible, for PEs that enter until they are.</summary>
+    /// <summary>
+    /// What was linked or mapped before its contents were visible, for PEs that enter until they are.
+    /// </summary>
     public List<Unpublished> Unpublished { get; } = [];
 
     /// <summary>Tables below one that was given back while it was linked.</summary>

@@ -66,8 +66,8 @@ public sealed class TraceWriter(TextWriter output) : IEventListener
     /// <inheritdoc/>
     public void Invalidate(
         int pe, TlbiKind kind, Vmid vmid, Ipa ipa, ulong bytes, int levelHint, uint pes, bool leavesExtraSlow) =>
-        Put($"tlbi pe={pe} op={TraceFormat.NameInvalidation(kind, leavesExtraSlow)} vmid={vmid.Value} ipa=0x{ipa.Value:x} ",
-            $"bytes=0x{bytes:x} level={levelHint} reaches=0x{pes:x}");
+        Put($"tlbi pe={pe} op={TraceFormat.NameInvalidation(kind, leavesExtraSlow)} vmid={vmid.Value} ",
+            $"ipa=0x{ipa.Value:x} bytes=0x{bytes:x} level={levelHint} reaches=0x{pes:x}");
 
     /// <inheritdoc/>
     public void Complete(int pe, BarrierKind kind) => Put($"dsb pe={pe} op={TraceFormat.Barriers[(int)kind]}");

@@ -108,6 +108,30 @@ sources_state() {
 # built STAMP STATE OUTPUT: is that what the last finished build was made from, and is its output still there?
 built() { [[ -f $1 && $(<"$1") == "$2" && -e $3 ]]; }
 
+# watch_build TEXT PID: says that a process is at work until it ends, and gives its exit code: on a terminal with the
+# seconds, since a first build takes a minute or two, elsewhere in one line.
+watch_build() {
+    local code=0 begun=$SECONDS
+    # A background process of a script does not hear Ctrl-C.
+    trap "kill $2 2>/dev/null; exit 130" INT
+    trap "kill $2 2>/dev/null; exit 143" TERM
+    if [[ -t 2 ]]; then
+        while kill -0 "$2" 2>/dev/null; do
+            printf '\rquietus: %s, %d s ' "$1" $((SECONDS - begun)) >&2
+            sleep 0.5
+        done
+        printf '\r%*s\r' $((${#1} + 24)) '' >&2
+        wait "$2" || code=$?
+        say "$1: $((SECONDS - begun)) s"
+    else
+        say "$1"
+        wait "$2" || code=$?
+        say "$1: done after $((SECONDS - begun)) s"
+    fi
+    trap - INT TERM
+    return $code
+}
+
 # build NAME TARGET OUTPUT: builds a project or solution, unless nothing changed since then.
 build() {
     local name=$1 target=$2 output=$3 stamp=$artifacts/.built-${1// /-} state log
@@ -121,10 +145,10 @@ build() {
         release
         return
     fi
-    say "building the $name"
     log=$artifacts/build-${name// /-}.log
-    if ! (cd "$root" && dotnet build "$target" --configuration $configuration --nologo --verbosity quiet \
-        -nodeReuse:false </dev/null >"$log" 2>&1 9>&-); then
+    (cd "$root" && exec dotnet build "$target" --configuration $configuration --nologo --verbosity quiet \
+        -nodeReuse:false </dev/null >"$log" 2>&1 9>&-) &
+    if ! watch_build "building the $name" $!; then
         { grep -E ': error' "$log" | sort -u | head -n 20 | grep . || tail -n 20 "$log"; } >&2
         fail 1 "the build failed; all of it is in $log"
     fi

@@ -10,10 +10,10 @@ internal static class Endings
     /// <summary>Above the RAM of any VM, below the end of a 36-bit space: nothing is there.</summary>
     private const ulong Nowhere = 0xF_F000_0000;
 
-    private static bool _spin;
+    private static Ending _ending;
 
     /// <summary>What the other cores do after their share, decided before they start.</summary>
-    internal static void Prepare(Ending ending) => _spin = ending == Ending.Spin;
+    internal static void Prepare(Ending ending) => _ending = ending;
 
     /// <summary>The boot core's end.</summary>
     internal static void Run(Ending ending)
@@ -39,6 +39,12 @@ internal static class Endings
             case Ending.Timer:
                 InterruptTests.CountTicks();
                 break;
+            case Ending.Witness:
+                Witness.Run(Board.CurrentCpu());
+                break;
+            case >= Ending.HvcStorm:
+                Storms.Run(ending);
+                break;
         }
 
         while (true)
@@ -50,9 +56,17 @@ internal static class Endings
     /// <summary>Another core's end.</summary>
     internal static void OtherCpu(int cpu)
     {
-        if (_spin)
+        switch (_ending)
         {
-            Filling.Spin(cpu);
+            case Ending.Spin:
+                Filling.Spin(cpu);
+                break;
+            case Ending.Witness:
+                Witness.Run(cpu);
+                break;
+            case >= Ending.HvcStorm:
+                Storms.Run(_ending);
+                break;
         }
     }
 

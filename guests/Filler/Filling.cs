@@ -116,6 +116,26 @@ internal static class Filling
         }
     }
 
+    /// <summary>Reads a core's share; the first page that is not as it was filled, or 0.</summary>
+    internal static ulong FindChanged(int cpu)
+    {
+        const ulong LineBytes = 64;
+        ulong end = First(cpu + 1);
+        for (ulong number = First(cpu); number < end; number++)
+        {
+            ulong page = FreeMemory.Find(number, out _);
+            for (ulong at = 0; at < (_onlyOneWord ? LineBytes : FreeMemory.PageBytes); at += LineBytes)
+            {
+                if (Instructions.Load64(page + at) != (page | 1))
+                {
+                    return page;
+                }
+            }
+        }
+
+        return 0;
+    }
+
     private static ulong First(int cpu) => _sharers == 0 ? 0 : _pages * (ulong)cpu / (ulong)_sharers;
 
     /// <summary>Every value is odd, so that no line stays zero, and its page's own.</summary>

@@ -26,6 +26,16 @@ internal enum Ending
 
     /// <summary>Takes 100 timer interrupts, then sleeps.</summary>
     Timer,
+
+    /// <summary>Reads its memory for ever, and reports each round.</summary>
+    Witness,
+
+    /// <summary>Calls the hypervisor for ever, by HVC; and so on, see <see cref="Storms"/>.</summary>
+    HvcStorm,
+    SgiStorm,
+    UartStorm,
+    GicStorm,
+    PsciStorm,
 }
 
 /// <summary>The command line, as /chosen has it: key=value pairs, with spaces between.</summary>
@@ -94,7 +104,8 @@ internal ref struct Options
                 Test = value;
                 return Tests.TestRunner.Has(value);
             case 6:
-                int ending = Texts.IndexIn("wait spin off reset crash garbage timer"u8, value);
+                int ending = Texts.IndexIn(
+                    "wait spin off reset crash garbage timer witness hvc sgi uart gic psci"u8, value);
                 Ending = (Ending)ending;
                 return ending >= 0;
             default:

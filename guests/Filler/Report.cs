@@ -26,6 +26,9 @@ internal static class Report
     /// <summary>Instructions for the first touch of a page, in thousandths.</summary>
     internal static void FirstTouchCost(ulong thousandths) => Send(5, thousandths);
 
+    /// <summary>A round of reading has found everything as it was left. Not on the UART: there are many.</summary>
+    internal static void Witnessed(ulong round) => Call(6, round);
+
     private static void Send(ulong kind, ulong value)
     {
         Terminal.Begin();
@@ -34,6 +37,11 @@ internal static class Report
         Terminal.Text(" value="u8);
         Terminal.Decimal(value);
         Terminal.EndLine();
+        Call(kind, value);
+    }
+
+    private static void Call(ulong kind, ulong value)
+    {
         ref ExceptionRecord record = ref Exceptions.Current;
         bool expecting = record.Expecting;
         record.Expecting = true;

@@ -14,30 +14,31 @@ internal static class Program
         using var interruption = new Interruption();
         try
         {
-            return await Commands.RunAsync(arguments, interruption.Token).ConfigureAwait(false);
+            int code = await Commands.RunAsync(arguments, interruption.Token).ConfigureAwait(false);
+            return code == ExitCode.Interrupted ? interruption.Code : code;
         }
         catch (CliException error)
         {
             RawTerminal.RestoreNow();
-            return interruption.Happened ? Interrupted() : ErrorReport.Write(error);
+            return interruption.Happened ? Interrupted(interruption) : ErrorReport.Write(error);
         }
         catch (OperationCanceledException) when (interruption.Happened)
         {
-            return Interrupted();
+            return Interrupted(interruption);
         }
 #pragma warning disable CA1031 // The last resort: a defect of ours must not look like one.
         catch (Exception error)
 #pragma warning restore CA1031
         {
             RawTerminal.RestoreNow();
-            return interruption.Happened ? Interrupted() : ErrorReport.WriteInternal(error);
+            return interruption.Happened ? Interrupted(interruption) : ErrorReport.WriteInternal(error);
         }
     }
 
-    private static int Interrupted()
+    private static int Interrupted(Interruption interruption)
     {
         RawTerminal.RestoreNow();
         Console.Error.WriteLine("quietus: interrupted; nothing is left running");
-        return ExitCode.Interrupted;
+        return interruption.Code;
     }
 }

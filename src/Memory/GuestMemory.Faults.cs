@@ -6,7 +6,7 @@ namespace Quietus.Memory;
 // A Stage-2 fault in three steps, so that the page can be looked up and filled without the memory lock:
 //
 //   PrepareFault   lock held     read the sequence, find the slot, take a frame (or ask for the host's page)
-//   FillFault      no lock       zero it, clean it to the PoC
+//   FillFault      no lock       zero it, clean it to the PoC; or FillStep, part by part
 //   CommitFault    lock held     drop it if an invalidation came in between, else map it
 //
 // HandleFault is all three for callers that keep the lock. For a page that is the faster way, too: to let the lock go
@@ -74,7 +74,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         ulong place = ipa.Value >> TFormat.GranuleShift;
         if (machine.Pool.AllocateData(ref machine.Frames, place, out Pa page, out bool isZero) != PoolResult.Ok)
         {
-            return FaultResult.OutOfMemory;
+            return NoMemoryNow(ref machine);
         }
 
         if (!isZero)
@@ -90,7 +90,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         }
 
         machine.Pool.FreeData(ref machine.Frames, page);
-        return FromStage2ForFault(mapped);
+        return FromStage2ForFault(ref machine, mapped);
     }
 
     /// <summary>
@@ -151,56 +151,6 @@ public partial struct GuestMemory<TFormat, TMachine>
             : PreparePoolPage(ref machine, ref slot, faultLevel, ref ticket);
     }
 
-    /// <summary>
-    /// Second step, without the lock: gives a pool page its zeroes and makes them visible past the caches, for a
-    /// guest that runs with its own caches off. A host's page is left as it is.
-    /// </summary>
-    public readonly void FillFault(ref TMachine machine, ref FaultTicket ticket)
-    {
-        if (!ticket.IsPoolPage)
-        {
-            return;
-        }
-
-        Fill(
-            ref machine,
-            new Pa(ticket.Page),
-            Stage2Geometry.LevelBytes<TFormat>(ticket.Level),
-            ticket.IsZero,
-            ticket.Access == AccessKind.Execute);
-        ticket.IsZero = true;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Fill(ref TMachine machine, Pa page, ulong bytes, bool isZero, bool isExecuted)
-    {
-        // licence: scrubbing left zeroes at the PoC, where a guest with its caches off finds them.
-        if (!isZero)
-        {
-            FillWithZeroes(ref machine, page, bytes);
-        }
-
-        if (isExecuted)
-        {
-            InvalidateInstructions(ref machine, page, bytes);
-        }
-    }
-
-    private static void FillWithZeroes(ref TMachine machine, Pa page, ulong bytes)
-    {
-        if (machine.HasForcedWriteBack)
-        {
-            // The zeroes are there before another vCPU's walk can find the leaf.
-            machine.ZeroFrame(page, bytes);
-            machine.DsbInnerShareableStores();
-        }
-        else
-        {
-            machine.ZeroFrameToPoC(page, bytes);
-            machine.DsbFullSystem();
-        }
-    }
-
     /// <summary>Third step: maps the page, unless an invalidation or another vCPU was there first.</summary>
     public FaultResult CommitFault(ref TMachine machine, ref FaultTicket ticket)
     {
@@ -237,12 +187,22 @@ public partial struct GuestMemory<TFormat, TMachine>
         machine.Pool.ForgetReservation(ref machine.Frames);
         if (mapped == Stage2Result.Done)
         {
+            machine.Frames.InFlight--;
             LogWrite(ref slot, ticket.Ipa, ticket.Access);
             return FaultResult.Mapped;
         }
 
         GiveBack(ref machine, ref ticket);
-        return FromStage2ForFault(mapped);
+        return FromStage2ForFault(ref machine, mapped);
+    }
+
+    /// <summary>Ends a fault without mapping anything; a pool page goes back.</summary>
+    public readonly void AbandonFault(ref TMachine machine, ref FaultTicket ticket)
+    {
+        if (Exists)
+        {
+            GiveBack(ref machine, ref ticket);
+        }
     }
 
     /// <summary>
@@ -265,7 +225,7 @@ public partial struct GuestMemory<TFormat, TMachine>
             // Another vCPU mapped it since, or only the access flag was missing.
             return now.Attributes.Accessed
                 ? FaultResult.Mapped
-                : FromStage2ForFault(_table.MarkAccessed(ref machine, AlignDown(ipa, GranuleBytes)));
+                : FromStage2ForFault(ref machine, _table.MarkAccessed(ref machine, AlignDown(ipa, GranuleBytes)));
         }
 
         if (slot.Slot.Backing == SlotBacking.Host)
@@ -294,19 +254,19 @@ public partial struct GuestMemory<TFormat, TMachine>
     {
         if (HasPoolBlocks && slot.Slot.Sizing != PageSizing.Pages)
         {
-            FaultResult block = PreparePoolBlock(ref machine, ref slot, faultLevel, ref ticket);
-            if (block != FaultResult.Retry)
+            if (TryPrepareBlock(ref machine, ref slot, faultLevel, ref ticket, out FaultResult result))
             {
-                return block;
+                return result;
             }
         }
 
         ulong place = ticket.Address >> TFormat.GranuleShift;
         if (machine.Pool.AllocateData(ref machine.Frames, place, out Pa page, out bool isZero) != PoolResult.Ok)
         {
-            return FaultResult.OutOfMemory;
+            return NoMemoryNow(ref machine);
         }
 
+        machine.Frames.InFlight++;
         ticket.Page = page.Value;
         ticket.Level = PageLevel;
         ticket.IsPoolPage = true;
@@ -314,27 +274,28 @@ public partial struct GuestMemory<TFormat, TMachine>
         return FaultResult.Prepared;
     }
 
-    /// <summary>
-    /// A block if there may be one and there is one; <see cref="FaultResult.Retry"/> asks for a page instead.
-    /// </summary>
-    private static FaultResult PreparePoolBlock(
-        ref TMachine machine, ref MemorySlot slot, int faultLevel, ref FaultTicket ticket)
+    /// <summary>A block, or why there is none; false where a page is to be taken instead.</summary>
+    private static bool TryPrepareBlock(
+        ref TMachine machine, ref MemorySlot slot, int faultLevel, ref FaultTicket ticket, out FaultResult result)
     {
+        result = FaultResult.Prepared;
         // A logged slot is mapped by pages, or one write would mark a whole block (as Linux's logging does).
         if (faultLevel > BlockLevel || slot.IsLogged || !slot.HoldsBlock(ticket.Address, FramePool.ChunkBytes))
         {
-            return FaultResult.Retry;
+            return false;
         }
 
         if (machine.Pool.AllocateWhole(ref machine.Frames, out Pa block, out ticket.IsZero) != PoolResult.Ok)
         {
-            return slot.Slot.Sizing == PageSizing.Blocks ? FaultResult.OutOfMemory : FaultResult.Retry;
+            result = NoMemoryNow(ref machine);
+            return slot.Slot.Sizing == PageSizing.Blocks;
         }
 
+        machine.Frames.InFlight++;
         ticket.Page = block.Value;
         ticket.Level = BlockLevel;
         ticket.IsPoolPage = true;
-        return FaultResult.Prepared;
+        return true;
     }
 
     /// <summary>Gives a leaf of the pool's the right to be written.</summary>
@@ -348,7 +309,7 @@ public partial struct GuestMemory<TFormat, TMachine>
                 Stage2Result split = _table.SplitBlock(ref machine, AlignDown(ipa, GranuleBytes), PageLevel);
                 if (split != Stage2Result.Done)
                 {
-                    return FromStage2ForFault(split);
+                    return FromStage2ForFault(ref machine, split);
                 }
 
                 level = PageLevel;
@@ -391,7 +352,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         Stage2Result result = _table.ChangePermissions(
             ref machine, ref cursor, permissions, PartialBlock.TakeWhole, out MaintenanceDebt debt);
         _table.Settle(ref machine, ref debt);
-        return FromStage2ForFault(result);
+        return FromStage2ForFault(ref machine, result);
     }
 
     /// <summary>Patch 6's retry: a table becomes a block, and the small pages go by the policy.</summary>
@@ -412,7 +373,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         Stage2Result result = PolicyRules.RangeStyleOf(_policy) == RangeStyle.Eager
             ? _table.ReplaceTableByBlockEager(ref machine, start, page, level, attributes, flags, ref sink)
             : _table.ReplaceTableByBlock(ref machine, start, page, level, attributes, flags, ref sink);
-        return FromStage2ForFault(result);
+        return FromStage2ForFault(ref machine, result);
     }
 
     /// <summary>
@@ -471,33 +432,6 @@ public partial struct GuestMemory<TFormat, TMachine>
         return new LeafAttributes(bits);
     }
 
-    /// <summary>
-    /// Cleans and invalidates a page to the PoC, so that a guest with its caches off sees what is in it and not
-    /// what memory held before. FEAT_S2FWB makes every guest access cacheable, and needs none.
-    /// </summary>
-    private static void MakeVisible(ref TMachine machine, Pa page, ulong bytes, bool isExecuted)
-    {
-        if (!machine.HasForcedWriteBack)
-        {
-            machine.CleanInvalidateToPoC(page, bytes);
-            machine.DsbFullSystem();
-        }
-
-        if (isExecuted)
-        {
-            InvalidateInstructions(ref machine, page, bytes);
-        }
-    }
-
-    private static void InvalidateInstructions(ref TMachine machine, Pa page, ulong bytes)
-    {
-        if (!machine.HasInstructionCacheCoherency)
-        {
-            machine.InvalidateInstructionCache(page, bytes);
-            machine.DsbInnerShareable();
-        }
-    }
-
     private static void GiveBack(ref TMachine machine, ref FaultTicket ticket)
     {
         if (ticket.IsPoolPage)
@@ -512,6 +446,7 @@ public partial struct GuestMemory<TFormat, TMachine>
             }
 
             ticket.IsPoolPage = false;
+            machine.Frames.InFlight--;
         }
     }
 
@@ -525,10 +460,17 @@ public partial struct GuestMemory<TFormat, TMachine>
         }
     }
 
-    private static FaultResult FromStage2ForFault(Stage2Result result) => result switch
+    /// <summary>
+    /// The pool refused. The VM is out of memory only when that cannot change by itself: the pool has decided so under
+    /// its lock, and no other fault of this VM is between its steps.
+    /// </summary>
+    private static FaultResult NoMemoryNow(ref TMachine machine) =>
+        machine.Frames.MayHaveMoreSoon ? FaultResult.Retry : FaultResult.OutOfMemory;
+
+    private static FaultResult FromStage2ForFault(ref TMachine machine, Stage2Result result) => result switch
     {
         Stage2Result.Done => FaultResult.Mapped,
-        Stage2Result.OutOfTables => FaultResult.OutOfMemory,
+        Stage2Result.OutOfTables => NoMemoryNow(ref machine),
         // Between the steps another vCPU was faster.
         Stage2Result.AlreadyMapped or Stage2Result.BlockInTheWay or Stage2Result.TableInTheWay => FaultResult.Retry,
         _ => FaultResult.Defect,

@@ -103,7 +103,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         Stage2Result result = _table.Map(ref machine, start, page, level, attributes);
         return result == Stage2Result.TableInTheWay
             ? ReplaceTable(ref machine, in slot, start, page, level, attributes)
-            : FromStage2ForFault(result);
+            : FromStage2ForFault(ref machine, result);
     }
 
     /// <summary>The host has an answer for an address that has a leaf already.</summary>
@@ -140,7 +140,7 @@ public partial struct GuestMemory<TFormat, TMachine>
                 Stage2Result split = _table.SplitBlock(ref machine, start, level);
                 if (split != Stage2Result.Done)
                 {
-                    return FromStage2ForFault(split);
+                    return FromStage2ForFault(ref machine, split);
                 }
             }
 
@@ -152,7 +152,7 @@ public partial struct GuestMemory<TFormat, TMachine>
 
         if (now.Level == level)
         {
-            return FromStage2ForFault(_table.Replace(
+            return FromStage2ForFault(ref machine, _table.Replace(
                 ref machine, start, page, attributes, UnmapFlags.None, out _));
         }
 
@@ -162,7 +162,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         MemoryResult unmapped = UnmapSpan(
             ref machine, ref next, next + blockBytes, UnmapFlags.None, PartialBlock.TakeWhole, false);
         return unmapped == MemoryResult.Ok
-            ? FromStage2ForFault(_table.Map(ref machine, start, page, level, attributes))
+            ? FromStage2ForFault(ref machine, _table.Map(ref machine, start, page, level, attributes))
             : FaultResult.Defect;
     }
 }

@@ -24,6 +24,15 @@ public readonly struct GuestMemoryOptions
 
     /// <summary>The guest may access memory past the caches.</summary>
     public bool GuestMayHaveUncachedAlias { get; }
+
+    /// <summary>
+    /// Chunks that the VM can have whatever other VMs do, its tables' included; see <see cref="MemoryBound"/>. 0: it
+    /// takes what is promised to no other, and a fault that finds nothing is <see cref="FaultResult.OutOfMemory"/>.
+    /// </summary>
+    public int PromisedChunks { get; init; }
+
+    /// <summary>Chunks that the VM may have at most; not less than <see cref="PromisedChunks"/>.</summary>
+    public int MostChunks { get; init; } = int.MaxValue;
 }
 
 /// <summary>
@@ -73,6 +82,13 @@ public partial struct GuestMemory<TFormat, TMachine>
         if (machine.Pool.Adopt(ref frames, TFormat.GranuleShift) != PoolResult.Ok)
         {
             return MemoryResult.BadArgument;
+        }
+
+        PoolResult promised = machine.Pool.Promise(ref frames, options.PromisedChunks, options.MostChunks);
+        if (promised != PoolResult.Ok)
+        {
+            machine.Pool.ReturnAll(ref frames);
+            return promised == PoolResult.OutOfMemory ? MemoryResult.OutOfMemory : MemoryResult.BadArgument;
         }
 
         memory = default;
@@ -203,7 +219,7 @@ public partial struct GuestMemory<TFormat, TMachine>
     private static bool HasPoolBlocks
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => Stage2Geometry.LevelShift<TFormat>(BlockLevel) == FramePool.ChunkShift && TFormat.HasLeafAt(BlockLevel);
+        get => MemoryBound.HasPoolBlocks<TFormat>();
     }
 
     private readonly ElisionFacts Facts(ref TMachine machine, PageFate fate) =>

@@ -16,6 +16,9 @@ internal ref struct FtraceLine
     /// <summary>The thread that it happened in.</summary>
     public int Thread;
 
+    /// <summary>The process of that thread, where the trace has it (record-tgid); 0 where it has not.</summary>
+    public int Process;
+
     /// <summary>The time stamp; 0 under a trace clock that counts something else.</summary>
     public long Nanoseconds;
 
@@ -32,7 +35,8 @@ internal ref struct FtraceLine
     public static bool TryParse(ReadOnlySpan<byte> line, out FtraceLine result)
     {
         result = default;
-        if (!TryFindCpu(line, out int open, out int close) || !TryReadThread(line[..open], out result.Thread))
+        if (!TryFindCpu(line, out int open, out int close)
+            || !TryReadThread(line[..open], out result.Thread, out result.Process))
         {
             return false;
         }
@@ -162,15 +166,17 @@ internal ref struct FtraceLine
         }
     }
 
-    /// <summary>The number behind the last dash, with a "(tgid)" passed over.</summary>
-    private static bool TryReadThread(ReadOnlySpan<byte> head, out int thread)
+    /// <summary>The number behind the last dash, and that of a "(tgid)" behind it.</summary>
+    private static bool TryReadThread(ReadOnlySpan<byte> head, out int thread, out int process)
     {
-        thread = 0;
+        thread = process = 0;
         head = TrimEnd(head);
-        if (!head.IsEmpty && head[^1] == ')')
+        int open = !head.IsEmpty && head[^1] == ')' ? head.LastIndexOf((byte)'(') : -1;
+        if (open >= 0)
         {
-            int open = head.LastIndexOf((byte)'(');
-            head = open < 0 ? head : TrimEnd(head[..open]);
+            // "(-----)" where the kernel does not know it.
+            process = Utf8Parser.TryParse(TrimStart(head[(open + 1)..]), out int known, out _) ? Math.Max(known, 0) : 0;
+            head = TrimEnd(head[..open]);
         }
 
         int dash = head.LastIndexOf((byte)'-');

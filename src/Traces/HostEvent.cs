@@ -82,7 +82,9 @@ internal static class HostEvents
             return HostEvent.Unmap;
         }
 
-        if (function.SequenceEqual("kvm_pgtable_stage2_destroy"u8))
+        // Later kernels take the tables down in pieces, and the root at the end.
+        if (function.SequenceEqual("kvm_pgtable_stage2_destroy"u8)
+            || function.SequenceEqual("kvm_pgtable_stage2_destroy_pgd"u8))
         {
             return HostEvent.Destroy;
         }

@@ -21,6 +21,9 @@ internal sealed class ThreadState
     /// <summary>Whether a slot is being emptied.</summary>
     public bool IsFlushingSlot;
 
+    /// <summary>Whether its last operation was on another VM than the one that is read.</summary>
+    public bool IsForeign;
+
     /// <summary>When the unmapping of a range began.</summary>
     public long UnmapBegan;
 

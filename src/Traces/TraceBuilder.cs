@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Linq;
 using Quietus.Stage2;
 
 namespace Quietus.Traces;
@@ -9,10 +10,13 @@ namespace Quietus.Traces;
 /// Some hosts trace a function twice, by a kprobe and by the function tracer. The kprobe has the arguments, so it
 /// counts; what the function tracer says about maintenance counts only where there is no kprobe for it.
 /// </remarks>
-internal sealed class TraceBuilder(TraceCounts counts)
+internal sealed class TraceBuilder(TraceCounts counts, int? process)
 {
-    /// <summary>64 GB by 4K pages, twice over: more is more memory than a person has asked for.</summary>
-    public const int MostOperations = 1 << 25;
+    /// <summary>32 GB by 4K pages; they take 400 MB of memory at most.</summary>
+    public const int MostOperations = 1 << 23;
+
+    /// <summary>More than any trace that a person can read anything from.</summary>
+    private const int MostVms = 1 << 12;
 
     /// <summary>As many as a process may have by far.</summary>
     private const int MostThreads = 1 << 18;
@@ -25,6 +29,7 @@ internal sealed class TraceBuilder(TraceCounts counts)
 
     private readonly List<TraceOperation> _operations = [];
     private readonly Dictionary<int, ThreadState> _threads = [];
+    private readonly Dictionary<(ulong Tables, int Process), TracedVm> _vms = [];
     private readonly Causes _probed = new();
     private readonly Causes _entered = new();
     private bool _cleaningIsProbed;
@@ -36,6 +41,12 @@ internal sealed class TraceBuilder(TraceCounts counts)
     private long _unmapNanoseconds;
     private long _deathBegan;
     private long _deathSeen;
+
+    /// <summary>The VMs that the trace has, by their first map.</summary>
+    public IReadOnlyCollection<TracedVm> Vms => _vms.Values;
+
+    /// <summary>Whether VMs are only counted: then no event can be wrong.</summary>
+    public bool OnlyCounts { get; init; }
 
     /// <summary>Takes one event in.</summary>
     /// <exception cref="TraceException">What it says cannot be.</exception>
@@ -51,6 +62,11 @@ internal sealed class TraceBuilder(TraceCounts counts)
 
             thread = new ThreadState();
             _threads.Add(line.Thread, thread);
+        }
+
+        if (!IsOurs(what, thread, in line) || OnlyCounts)
+        {
+            return;
         }
 
         switch (what)
@@ -96,8 +112,10 @@ internal sealed class TraceBuilder(TraceCounts counts)
     }
 
     /// <summary>The history.</summary>
+    /// <exception cref="TraceException">Several VMs are in it, and none of them was chosen.</exception>
     public HostTrace Finish()
     {
+        CheckVms();
         foreach (ThreadState thread in _threads.Values)
         {
             EndUnmap(thread);
@@ -117,6 +135,66 @@ internal sealed class TraceBuilder(TraceCounts counts)
         };
     }
 
+    /// <summary>Whether an event is about the VM that is read; operations on Stage-2 tell VMs apart.</summary>
+    private bool IsOurs(HostEvent what, ThreadState thread, in FtraceLine line)
+    {
+        if (line.IsFunction || what is not (HostEvent.Map or HostEvent.Relax or HostEvent.Unmap or HostEvent.Destroy))
+        {
+            return process is null || (what == HostEvent.GuestFault ? IsOf(in line) : !thread.IsForeign);
+        }
+
+        bool hasTables = line.TryGetNumber("pgt"u8, out ulong tables);
+        (ulong, int) key = (tables, hasTables ? 0 : line.Process);
+        if (!_vms.TryGetValue(key, out TracedVm? vm) && what == HostEvent.Map)
+        {
+            if (_vms.Count == MostVms)
+            {
+                throw new TraceException(counts.Lines, $"more than {MostVms} VMs", "cut the trace to one VM's life");
+            }
+
+            vm = new TracedVm
+            {
+                Process = line.Process != 0 ? line.Process : hasTables ? line.Thread : 0,
+                FirstLine = counts.Lines,
+            };
+            _vms.Add(key, vm);
+        }
+
+        if (what == HostEvent.Map)
+        {
+            vm!.AddMap(line.Thread);
+        }
+        else if (vm is not null && what == HostEvent.Destroy)
+        {
+            vm.Dies = true;
+        }
+
+        thread.IsForeign = process is not null && vm?.Process != process && !IsOf(in line);
+        return !thread.IsForeign;
+    }
+
+    private bool IsOf(in FtraceLine line) => (line.Process != 0 ? line.Process : line.Thread) == process;
+
+    private void CheckVms()
+    {
+        if (process is not null)
+        {
+            if (_operations.Count == 0 && _vms.Count > 0)
+            {
+                throw new TraceException(
+                    0, $"process {process} has no VM in the trace", "--list names those that have");
+            }
+        }
+        else if (_vms.Count > 1)
+        {
+            IEnumerable<string> names = _vms.Values.Take(8).Select(vm => $"{vm.Process} ({vm.Maps} maps)");
+            throw new TraceException(
+                0, $"{_vms.Count} VMs are in the trace, of the processes {string.Join(", ", names)}"
+                    + (_vms.Count > 8 ? " and others" : string.Empty),
+                "choose one with --pid; --list names them all");
+        }
+    }
+
     private TracedMaintenance Chosen(Func<Causes, TracedMaintenance> cause)
     {
         TracedMaintenance probed = cause(_probed);
@@ -134,6 +212,12 @@ internal sealed class TraceBuilder(TraceCounts counts)
 
     private void AddOperation(HostEvent what, ThreadState thread, in FtraceLine line)
     {
+        if (_isDead && process is null && _vms.Count > 1)
+        {
+            // The end will name all of them.
+            return;
+        }
+
         if (_isDead)
         {
             throw new TraceException(

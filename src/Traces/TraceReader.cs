@@ -1,5 +1,6 @@
 using System;
 using System.Buffers.Text;
+using System.Collections.Generic;
 using System.IO;
 using System.IO.Compression;
 using System.Threading;
@@ -17,7 +18,8 @@ public static class TraceReader
 {
     private const int LinesBetweenChecks = 4096;
 
-    private const string HowToRecord = "docs/replay.md says how to record a trace that can be replayed";
+    private const string HowToRecord =
+        "./quietus replay --record-script prints a script that records one (docs/replay.md)";
 
     /// <summary>
     /// A gzip stream that ends early is an error: by default .NET takes it for the end. The switch is read when the
@@ -34,34 +36,50 @@ public static class TraceReader
         return Read(file, cancellation);
     }
 
-    /// <summary>Reads a stream, from where it stands.</summary>
-    /// <param name="stream">It can seek: its first bytes are looked at, and read again.</param>
+    /// <summary>Reads a stream to its end; it may be a pipe.</summary>
+    /// <param name="stream">Text, or gzipped text: its first bytes say.</param>
     /// <param name="cancellation">Looked at every few thousand lines.</param>
+    /// <param name="process">The process whose VM is meant; null where the trace has one VM.</param>
     /// <exception cref="TraceException">It is no trace, or none that can be replayed.</exception>
-    public static HostTrace Read(Stream stream, CancellationToken cancellation)
-    {
-        if (!stream.CanSeek)
-        {
-            throw new TraceException(0, "a trace cannot be read from a pipe", "give it as a file");
-        }
-
-        long start = stream.Position;
-        Span<byte> magic = stackalloc byte[2];
-        int read = stream.ReadAtLeast(magic, magic.Length, throwOnEndOfStream: false);
-        stream.Position = start;
-        if (!magic[..read].SequenceEqual((ReadOnlySpan<byte>)[0x1f, 0x8b]))
-        {
-            return ReadText(stream, cancellation);
-        }
-
-        using var unpacked = new GZipStream(stream, CompressionMode.Decompress, leaveOpen: true);
-        return ReadText(unpacked, cancellation);
-    }
-
-    private static HostTrace ReadText(Stream text, CancellationToken cancellation)
+    public static HostTrace Read(Stream stream, CancellationToken cancellation, int? process = null)
     {
         var counts = new TraceCounts();
-        var builder = new TraceBuilder(counts);
+        var builder = new TraceBuilder(counts, process);
+        ReadAll(stream, counts, builder, cancellation);
+        HostTrace trace = builder.Finish();
+        CheckUse(trace);
+        return trace;
+    }
+
+    /// <summary>The VMs that a trace has.</summary>
+    /// <exception cref="TraceException">It is no trace.</exception>
+    public static IReadOnlyCollection<TracedVm> List(Stream stream, CancellationToken cancellation)
+    {
+        var counts = new TraceCounts();
+        var builder = new TraceBuilder(counts, process: null) { OnlyCounts = true };
+        ReadAll(stream, counts, builder, cancellation);
+        CheckText(counts);
+        return builder.Vms;
+    }
+
+    private static void ReadAll(
+        Stream stream, TraceCounts counts, TraceBuilder builder, CancellationToken cancellation)
+    {
+        using var head = new PeekedStream(stream);
+        if (!head.StartsWith([0x1f, 0x8b]))
+        {
+            ReadText(head, counts, builder, cancellation);
+            return;
+        }
+
+        using var gzip = new GZipStream(head, CompressionMode.Decompress, leaveOpen: true);
+        using var unpacked = new UnpackedStream(gzip, head);
+        ReadText(unpacked, counts, builder, cancellation);
+    }
+
+    private static void ReadText(
+        Stream text, TraceCounts counts, TraceBuilder builder, CancellationToken cancellation)
+    {
         var lines = new LineReader(text);
         try
         {
@@ -81,10 +99,6 @@ public static class TraceReader
             throw new TraceException(
                 lines.Number + 1, "the gzip data is damaged or ends too early", "get the file again, or unpack it");
         }
-
-        HostTrace trace = builder.Finish();
-        CheckUse(trace);
-        return trace;
     }
 
     private static void ReadLine(ReadOnlySpan<byte> line, bool isWhole, TraceCounts counts, TraceBuilder builder)
@@ -132,18 +146,36 @@ public static class TraceReader
 
     private static void CountOther(ReadOnlySpan<byte> line, TraceCounts counts)
     {
-        // "CPU:1 [LOST 123 EVENTS]"
-        int lost = line.IndexOf("[LOST "u8);
-        if (lost >= 0 && line.StartsWith("CPU:"u8)
-            && Utf8Parser.TryParse(line[(lost + 6)..], out uint count, out _))
+        if (IsLoss(line, out uint lost))
         {
-            counts.Lost += count;
+            counts.Lost += lost;
         }
         else if (line.TrimStart(" \t"u8).Length > 0 && !line.StartsWith("cpus="u8))
         {
             counts.FirstForeign = counts.Foreign == 0 ? counts.Lines : counts.FirstForeign;
             counts.Foreign++;
         }
+    }
+
+    /// <summary>
+    /// "CPU:1 [LOST 123 EVENTS]", of the kernel, or "CPU:1 [123 EVENTS DROPPED]", of trace-cmd. Where neither knows how
+    /// many, the number is missing: one at least.
+    /// </summary>
+    private static bool IsLoss(ReadOnlySpan<byte> line, out uint lost)
+    {
+        lost = 1;
+        line = line.TrimStart(" \t"u8);
+        int open = line.IndexOf((byte)'[');
+        if (!line.StartsWith("CPU:"u8) || open < 0)
+        {
+            return false;
+        }
+
+        ReadOnlySpan<byte> text = line[(open + 1)..];
+        text = text.StartsWith("LOST "u8) ? text[5..] : text;
+        bool isLoss = line.IndexOf("LOST "u8) >= 0 || line.IndexOf("EVENTS DROPPED"u8) >= 0;
+        lost = isLoss && Utf8Parser.TryParse(text, out uint count, out _) ? count : lost;
+        return isLoss;
     }
 
     /// <summary>"# entries-in-buffer/entries-written: 158/200": the ring buffer kept only the last ones.</summary>
@@ -160,9 +192,8 @@ public static class TraceReader
         }
     }
 
-    private static void CheckUse(HostTrace trace)
+    private static void CheckText(TraceCounts counts)
     {
-        TraceCounts counts = trace.Counts;
         if (counts.Lines == 0)
         {
             throw new TraceException(0, "the trace is empty", HowToRecord);
@@ -173,7 +204,12 @@ public static class TraceReader
             throw new TraceException(
                 counts.FirstForeign == 0 ? 1 : counts.FirstForeign, "this is no text of ftrace", HowToRecord);
         }
+    }
 
+    private static void CheckUse(HostTrace trace)
+    {
+        TraceCounts counts = trace.Counts;
+        CheckText(counts);
         foreach (TraceOperation operation in trace.Operations)
         {
             if (operation.Kind == TraceOperationKind.Map)
@@ -183,7 +219,11 @@ public static class TraceReader
         }
 
         throw new TraceException(
-            0, $"none of the {counts.Lines} lines is a map of Stage-2 (kvm_pgtable_stage2_map with its arguments)",
+            0,
+            trace.GuestFaults > 0
+                ? $"it has {trace.GuestFaults} guest faults, and no map: KVM's own events do not tell what was mapped, "
+                    + "and the kprobe on kvm_pgtable_stage2_map is missing"
+                : $"none of the {counts.Lines} lines is a map of Stage-2 (kvm_pgtable_stage2_map with its arguments)",
             HowToRecord);
     }
 }

@@ -162,6 +162,7 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
                 _exitCode = 134;
                 return;
             case "hangs-midway":
+            case "hangs-late" when _nextVm > 3:
                 return;
             case "panics":
                 Send(Channel.Panic, "panic: synchronous exception at EL2");

@@ -1,6 +1,7 @@
 using System.Collections.Generic;
 using System.Linq;
 using System.Threading.Tasks;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Image.Tests.Machines;
 using Shouldly;
@@ -51,7 +52,7 @@ public sealed class ManyVmsTests
             for (int i = 0; i < Slots; i++)
             {
                 string policy = MaintenancePolicy.All[i % MaintenancePolicy.All.Length].Name;
-                vms.Add(await machine.CreateAsync("fill=1M", policy: policy));
+                vms.Add(await machine.CreateAsync("fill=1M", 16 * ByteSize.Megabyte, policy: policy));
             }
 
             vms.Select(vm => vm.Slot).Order().ShouldBe(Enumerable.Range(0, Slots));

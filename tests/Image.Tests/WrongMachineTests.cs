@@ -29,6 +29,26 @@ public sealed class WrongMachineTests
         ];
         await using RawMachine machine = await RawMachine.StartAsync(arguments);
         await machine.HearAsync(reason);
+        await machine.ShouldEndAsync();
+    }
+
+    /// <summary>Another board than virt: RAM from address 0 on, and everything else where it is not on virt.</summary>
+    [Fact]
+    public async Task Xilinx_Versal_runs_a_guest()
+    {
+        await using RawMachine machine = await RawMachine.StartAsync(
+        [
+            "-M", "xlnx-versal-virt", "-m", "1G", "-kernel", Folders.Image, "-nic", "none", "-display", "none",
+            "-monitor", "none", "-no-reboot", "-chardev", "stdio,id=uart,signal=off", "-serial", "chardev:uart",
+        ]);
+        await machine.HearAsync("quietus> ");
+        await machine.TypeAsync(
+            "create guest=filler memory=64M pages=4k policy=fate append=\"fill=16M check=zero then=off\"\n");
+        await machine.HearAsync("ok vm=1");
+        await machine.TypeAsync("start vm=1\n");
+        await machine.HearAsync("guest power-off");
+        await machine.TypeAsync("off\n");
+        await machine.ShouldEndAsync();
     }
 
     [Fact]

@@ -97,6 +97,10 @@ public class FramePoolModelTests
                     world.Pool.ReturnAll(ref frames);
                     mine.Clear();
                     world.Pool.Adopt(ref frames, shift);
+                    int promise = choices.Below(4);
+                    int free = chunks - vms.Sum(any => any.ChunkCount) - vms.Sum(Owed);
+                    world.Pool.Promise(ref frames, promise, promise + choices.Below(chunks))
+                        .ShouldBe(promise <= free ? PoolResult.Ok : PoolResult.OutOfMemory);
                     break;
             }
 
@@ -106,8 +110,11 @@ public class FramePoolModelTests
             {
                 if (result == PoolResult.OutOfMemory)
                 {
-                    int room = vms.Sum(any => any.ChunkCount);
-                    room.ShouldBe(chunks);
+                    VmFrames own = vms[vm];
+                    int free = chunks - vms.Sum(any => any.ChunkCount);
+                    int kept = vms.Sum(Owed);
+                    bool isPromised = own.ChunkCount < own.PromisedChunks;
+                    (own.ChunkCount == own.MostChunks || (!isPromised && free == kept)).ShouldBeTrue();
                     return;
                 }
 
@@ -162,8 +169,12 @@ public class FramePoolModelTests
             }
 
             world.Pool.Usage.OwnedChunks.ShouldBe(vms.Sum(any => any.ChunkCount));
+            world.Pool.Usage.OwedChunks.ShouldBe(vms.Sum(Owed));
         }
     }
+
+    /// <summary>Chunks that were promised to a VM and that it has not got.</summary>
+    private static int Owed(VmFrames frames) => Math.Max(0, frames.PromisedChunks - frames.ChunkCount);
 
     private static bool InWhole(Dictionary<ulong, Kind> held, ulong at) =>
         held.TryGetValue(at & ~(FramePool.ChunkBytes - 1), out Kind kind) && kind == Kind.Whole;

@@ -224,7 +224,7 @@ public class FramePoolTests
         world.Pool.BeginScrub(out Pa chunk).ShouldBe(PoolResult.Ok);
         world.Pool.BeginScrub(out _).ShouldBe(PoolResult.OutOfMemory);
         VmFrames vm = Adopt(world, 12);
-        world.Pool.AllocateData(ref vm, 0, out _, out _).ShouldBe(PoolResult.OutOfMemory);
+        world.Pool.AllocateData(ref vm, 0, out _, out _).ShouldBe(PoolResult.Busy);
         world.Pool.Usage.ScrubbingChunks.ShouldBe(1);
         world.Pool.EndScrub(chunk + Chunk);
         world.Pool.EndScrub(chunk);

@@ -16,13 +16,18 @@ internal sealed class Vm<TFormat>
 
     private readonly VmRecord _record = new();
 
-    internal Vm(World world, MaintenancePolicy policy, ushort vmid = 1, int ipaBits = 36, bool uncached = true)
+    internal Vm(
+        World world, MaintenancePolicy policy, ushort vmid = 1, int ipaBits = 36, bool uncached = true,
+        int promise = 0, int most = int.MaxValue)
     {
         World = world;
         Machine = new TestMachine(world, _record);
         Stage2Geometry.TryCreate<TFormat>(ipaBits, 40, out Stage2Geometry geometry).ShouldBeTrue();
-        Created = GuestMemory<TFormat, TestMachine>.Create(
-            ref Machine, ref Memory, new GuestMemoryOptions(geometry, policy, uncached), new Vmid(vmid));
+        var options = new GuestMemoryOptions(geometry, policy, uncached)
+        {
+            PromisedChunks = promise, MostChunks = most,
+        };
+        Created = GuestMemory<TFormat, TestMachine>.Create(ref Machine, ref Memory, options, new Vmid(vmid));
     }
 
     internal static ulong Granule => 1UL << TFormat.GranuleShift;

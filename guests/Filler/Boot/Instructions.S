@@ -340,6 +340,16 @@ function uncached_load
     mmu_on
     ret
 
+// ulong big_endian_load(ulong address): a device's word, with SCTLR_EL1.EE.
+function big_endian_load
+    mmu_off
+    orr     x10, x10, #0x2000000
+    msr     sctlr_el1, x10
+    isb
+    ldr     w0, [x0]
+    mmu_on
+    ret
+
 // ---- ways out ----
 // void enter_state(ulong address, ulong state, ulong* resume): leaves EL1 by ERET. The exception handler gives the
 // address that is stored in *resume to come back here.
@@ -385,4 +395,5 @@ function crash
     address_of address_of_hidden_instructions, hidden_instructions
     address_of address_of_odd_accesses, odd_accesses
     address_of address_of_atomic_accesses, atomic_accesses
+    address_of address_of_walked_accesses, walked_accesses
     address_of address_of_user_program, user_program

@@ -121,6 +121,22 @@ odd_accesses_end:
     swp     x1, x2, [x0]
 atomic_accesses_end:
 
+// Accesses that need a table walk, each with what ESR_EL1 says of it: WnR is 0x40, CM 0x100.
+    table   walked_accesses
+    .irp    access, "ldrb w1, [x0]", "ldr x1, [x0]", "ldp x1, x2, [x0]", "ldr q1, [x0]"
+    \access
+    .word   0
+    .endr
+    .irp    access, "strb wzr, [x0]", "strh wzr, [x0]", "str xzr, [x0]", "stp x1, x2, [x0]", "str q1, [x0]"
+    \access
+    .word   0x40
+    .endr
+    .irp    access, "at s1e1r, x0", "at s1e1w, x0" // QEMU does not translate for DC
+    \access
+    .word   0x140
+    .endr
+walked_accesses_end:
+
 // A32 code for AArch32 at EL0: r1 = an address where nothing is. It ends in SVC, or is thrown out before.
     .balign 4
     .globl  user_program

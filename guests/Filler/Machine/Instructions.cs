@@ -182,6 +182,10 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "uncached_load"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong UncachedLoad(ulong address);
 
+    /// <summary>Loads a device's word as big-endian, with MMU and caches off.</summary>
+    [RuntimeImport("*", "big_endian_load"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong BigEndianLoad(ulong address);
+
     /// <summary>ERET; the exception handler comes back by the address in <paramref name="resume"/>.</summary>
     [RuntimeImport("*", "enter_state"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void EnterState(ulong address, ulong state, ulong* resume);
@@ -214,6 +218,9 @@ internal static unsafe class Instructions
 
     [RuntimeImport("*", "address_of_atomic_accesses"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern uint* AtomicAccesses();
+
+    [RuntimeImport("*", "address_of_walked_accesses"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern uint* WalkedAccesses();
 
     [RuntimeImport("*", "address_of_user_program"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern uint* UserProgram();

@@ -42,6 +42,18 @@ internal static unsafe class Tables
     /// <returns>The virtual address that leads there until the next call.</returns>
     internal static ulong Open(ulong address, ulong attributes) => Map(Window, address, attributes);
 
+    /// <summary>Lets the walks of the window's gigabyte go on in a table.</summary>
+    /// <param name="table">The table's intermediate physical address, where there may be nothing.</param>
+    /// <returns>The gigabyte's virtual address.</returns>
+    internal static ulong OpenTable(ulong table)
+    {
+        const ulong TableEntry = 3;
+        Unmap(Window);
+        Instructions.GigabyteTable()[Window] = table | TableEntry;
+        Instructions.InvalidateTranslations();
+        return (ulong)Window << GigabyteShift;
+    }
+
     /// <summary>Maps the gigabyte around an address at a gigabyte of its own, which must be free.</summary>
     internal static ulong Map(int gigabyte, ulong address, ulong attributes)
     {

@@ -11,6 +11,7 @@ internal static unsafe class DeviceTests
 
     internal static void Run(ref Tally tally)
     {
+        BigEndian(ref tally);
         RandomNumbers random = new(4);
         Sweep(ref tally, Board.Distributor, DistributorBytes, ref random);
         Sweep(ref tally, Interrupts.Redistributor(Board.CurrentCpu()), Board.RedistributorBytes, ref random);
@@ -20,6 +21,14 @@ internal static unsafe class DeviceTests
         OddAccesses(ref tally, Interrupts.Redistributor(Board.CurrentCpu()));
         OddAccesses(ref tally, Board.Uart);
         OddAccesses(ref tally, Board.Uart + UartBytes - 8);
+    }
+
+    /// <summary>The UART's first identification register, 0x11, in the other order.</summary>
+    private static void BigEndian(ref Tally tally)
+    {
+        const ulong PeripheralId = 0xFE0;
+        ulong value = Instructions.BigEndianLoad(Board.Uart + PeripheralId);
+        tally.Check(value == 0x1100_0000, "a big-endian load swaps its bytes"u8, value);
     }
 
     /// <summary>Every word of a device, in every size, read and written with anything.</summary>

@@ -28,6 +28,39 @@ internal static unsafe class OutsideTests
             Place(ref tally, end);
             Place(ref tally, (1UL << 48) - 8);
         }
+
+        // Tables that are nowhere, of level 2 and of level 3.
+        ulong nowhere = Board.RamStart - 0x10_0000;
+        Walks(ref tally, Tables.OpenTable(nowhere), 2);
+        ulong table = FreeMemory.Find(0, out _);
+        *(ulong*)table = nowhere | 3;
+        Walks(ref tally, Tables.OpenTable(table), 3);
+    }
+
+    /// <summary>Accesses of all kinds whose walk finds no table: an external abort that says which (ESR_EL1).</summary>
+    private static void Walks(ref Tally tally, ulong address, uint level)
+    {
+        uint* table = Instructions.WalkedAccesses();
+        for (uint i = 1; i <= table[0]; i += 2)
+        {
+            Exceptions.Expect();
+            GeneratedCode.RunOne(table[i], address);
+            Compare(ref tally, Exceptions.DataAbort, level, table[i + 1]);
+        }
+
+        Exceptions.Expect();
+        Instructions.Call(address, 0);
+        Compare(ref tally, Exceptions.InstructionAbort, level, 0);
+    }
+
+    private static void Compare(ref Tally tally, uint exceptionClass, uint level, ulong kind)
+    {
+        const ulong InstructionLength = 1 << 25;
+        const uint ExternalAbortOnWalk = 0x14;
+        ulong expected = ((ulong)exceptionClass << 26) | InstructionLength | kind | (ExternalAbortOnWalk + level);
+        ref ExceptionRecord record = ref Exceptions.Done();
+        bool isRight = record.Count == 1 && record.Syndrome == expected;
+        tally.Check(isRight, "a walk that finds no table is an external abort of its level"u8, record.Syndrome);
     }
 
     private static void Place(ref Tally tally, ulong address)

@@ -6,6 +6,7 @@ using Quietus.Cli.Bench.Kvm;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
 using Quietus.Cli.Reports;
+using Quietus.Cli.Sim;
 
 namespace Quietus.Cli.Bench;
 
@@ -21,7 +22,7 @@ internal static class BenchJson
         json.WriteStartArray("rows");
         foreach (BenchRow row in result.Rows)
         {
-            WriteRow(json, row);
+            WriteRow(json, result, row);
         }
 
         json.WriteEndArray();
@@ -49,6 +50,7 @@ internal static class BenchJson
         json.WriteEndArray();
         ResultJson.WriteArray(json, "notes", result.Notes);
         json.WriteNumber("wall_ns", result.WallNanoseconds);
+        json.WriteBoolean("complete", result.IsComplete);
     });
 
     private static void WriteConfiguration(Utf8JsonWriter json, BenchResult result)
@@ -86,13 +88,7 @@ internal static class BenchJson
         json.WriteString("qemu_command", result.QemuCommand);
         json.WriteString("hypervisor_version", result.HypervisorVersion);
         json.WriteString("image_sha256", result.ImageSha256);
-        json.WriteStartObject("model_d05");
-        json.WriteNumber("line_ns", D05Model.LineNanoseconds);
-        json.WriteNumber("entry_ns", D05Model.EntryNanoseconds);
-        json.WriteNumber("tlbi_sequence_ns", D05Model.SequenceNanoseconds);
-        json.WriteNumber("tlbi_batched_ns", D05Model.BatchedTlbiNanoseconds);
-        json.WriteNumber("tlbi_vmid_ns", D05Model.WholeSpaceNanoseconds);
-        json.WriteEndObject();
+        MachineJson.Write(json, "model_d05", D05Model.Machine);
         json.WriteStartObject("frames");
         json.WriteNumber("received", result.FramesReceived);
         json.WriteNumber("damaged", result.FramesDamaged);
@@ -102,7 +98,7 @@ internal static class BenchJson
         json.WriteEndObject();
     }
 
-    private static void WriteRow(Utf8JsonWriter json, BenchRow row)
+    private static void WriteRow(Utf8JsonWriter json, BenchResult result, BenchRow row)
     {
         DeathFigures death = row.Death;
         json.WriteStartObject();
@@ -125,7 +121,7 @@ internal static class BenchJson
         json.WriteNumber("virtual_ns", death.VirtualNanoseconds);
         json.WriteNumber("freed_bytes", death.FreedBytes);
         ResultJson.WriteOptional(json, "per_page_instructions", row.InstructionsPerEntry);
-        json.WriteNumber("model_d05_ns", Math.Round(D05Model.Nanoseconds(row)));
+        json.WriteNumber("model_d05_ns", Math.Round(D05Model.Nanoseconds(result.Plan, row)));
         json.WriteNumber("life_exits", row.Life.Exits);
         json.WriteNumber("life_fault_exits", row.Life.FaultExits);
         ResultJson.WriteOptional(json, "life_map_calls", row.Life.MapCalls);

@@ -24,6 +24,9 @@ internal sealed record BenchResult
 
     public required IReadOnlyList<BenchRow> Rows { get; init; }
 
+    /// <summary>Whether all of the plan was measured: false when it was interrupted.</summary>
+    public bool IsComplete => Rows.Count == Plan.Cases.Count;
+
     public required Primitives Primitives { get; init; }
 
     /// <summary>Notes that belong to the result, such as that the Linux guest was not to be had.</summary>

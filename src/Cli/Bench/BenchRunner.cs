@@ -76,13 +76,16 @@ internal sealed class BenchRunner(BenchPlan plan, QemuBinary qemu, string image,
         }
         catch (Exception error) when (error is CliException or OperationCanceledException)
         {
-            cancellation.ThrowIfCancellationRequested();
-            if (first is not null)
+            if (!cancellation.IsCancellationRequested)
             {
-                throw first;
+                throw first ?? error;
             }
 
-            throw;
+            // Ctrl-C: what was measured until then is the result.
+            if (Array.TrueForAll(rows, row => row is null))
+            {
+                throw new OperationCanceledException(cancellation);
+            }
         }
 
         return new BenchResult
@@ -93,7 +96,7 @@ internal sealed class BenchRunner(BenchPlan plan, QemuBinary qemu, string image,
             HypervisorVersion = _version,
             Command = command,
             QemuCommand = _qemuCommand,
-            Rows = [.. rows.Select(row => row ?? throw new InvalidOperationException("a row is missing"))],
+            Rows = [.. rows.OfType<BenchRow>()],
             Primitives = _primitives,
             Notes = notes,
             FramesReceived = _received,

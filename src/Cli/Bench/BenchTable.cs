@@ -14,7 +14,7 @@ namespace Quietus.Cli.Bench;
 internal static class BenchTable
 {
     // Two blocks of columns, since all of them are wider than a terminal. The widths hold a fully mapped 16 GB VM.
-    private static readonly TextColumn<BenchRow>[] _cost =
+    private static TextColumn<BenchRow>[] Cost(BenchPlan plan) =>
     [
         new("policy", 13, true, row => row.Case.Policy.Name),
         new("way", 5, true, row => row.Case.Way),
@@ -22,7 +22,7 @@ internal static class BenchTable
         new("2M blks", 7, false, row => Whole(row.Death.MappedBlocks2M)),
         new("instructions", 14, false, row => Whole(row.Death.Instructions)),
         new("per page", 10, false, row => PerEntry(row)),
-        new("D05 (model)", 11, false, row => Duration.Format(D05Model.Nanoseconds(row))),
+        new("D05 (model)", 11, false, row => Duration.Format(D05Model.Nanoseconds(plan, row))),
     ];
 
     private static readonly TextColumn<BenchRow>[] _operations =
@@ -35,6 +35,21 @@ internal static class BenchTable
         new("vmalle1", 9, false, row => Whole(row.Death.TlbiVmalle1)),
         new("DC lines", 13, false, row => Whole(row.Death.DcLines)),
         new("DSB", 10, false, row => Whole(row.Death.Dsb)),
+    ];
+
+    private static readonly TextColumn<(string Name, double? Value)>[] _primitives =
+    [
+        new("primitive", 28, true, row => row.Name),
+        new("instructions", 14, false, row => row.Value?.ToString("N1", CultureInfo.InvariantCulture)
+            ?? "not measured"),
+    ];
+
+    private static readonly TextColumn<Target>[] _targets =
+    [
+        new("target", 42, true, target => target.Name),
+        new("bound", 9, false, target => target.Bound),
+        new("measured", 14, false, target => target.Measured),
+        new("", 6, true, target => target.Met ? "met" : "MISSED"),
     ];
 
     /// <summary>Writes the whole result.</summary>
@@ -50,10 +65,11 @@ internal static class BenchTable
             row => (row.Case.Guest.Name, row.Case.MemoryBytes, row.Case.Pages)))
         {
             BenchCase sample = group.First().Case;
-            writer.WriteLine(Style.Bold(
+            TextTable.WriteTitle(
+                writer,
                 $"{sample.Guest.Name}, {ByteSize.Format(sample.MemoryBytes)}, pages {sample.Pages}, "
-                + $"{result.Plan.Cpu.Name}, {result.Plan.Cpus} vCPU{result.Plan.FateNote}"));
-            TextTable.Write(writer, _cost, [.. group]);
+                + $"{result.Plan.Cpu.Name}, {result.Plan.Cpus} vCPU{result.Plan.FateNote}");
+            TextTable.Write(writer, Cost(result.Plan), [.. group]);
             writer.WriteLine();
             TextTable.Write(writer, _operations, [.. group]);
             writer.WriteLine();
@@ -64,10 +80,13 @@ internal static class BenchTable
         WriteNotes(
             writer,
             "Instructions are QEMU's count (-icount), from the order until all memory was back. Operations are counted "
-                + "where they are issued. D05 (model) is no measurement: the counts times published figures of Arm "
-                + "servers.",
-            result.Notes);
+                + "where they are issued. D05 (model) is no measurement: it is what ./quietus sim says of the same VM.",
+            result.IsComplete ? result.Notes : result.Notes.Append(Interrupted(result)));
     }
+
+    private static string Interrupted(BenchResult result) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"interrupted: {result.Rows.Count} of {result.Plan.Cases.Count} deaths were measured.");
 
     /// <summary>Writes how the figures are to be read, and the run's own notes.</summary>
     public static void WriteNotes(TextWriter writer, string method, IEnumerable<string> notes)
@@ -80,15 +99,13 @@ internal static class BenchTable
 
     private static void WritePrimitives(TextWriter writer, Primitives primitives)
     {
-        writer.WriteLine(Style.Bold("Primitives, in instructions (filler, 4K pages)"));
-        WriteFigure("HVC round trip", primitives.HvcRoundTrip);
-        WriteFigure("demand fault, exit to entry", primitives.DemandFault);
-        WriteFigure("map, per page", primitives.MapPage);
+        TextTable.WriteTitle(writer, "Primitives, in instructions (filler, 4K pages)");
+        TextTable.Write(writer, _primitives,
+        [
+            ("HVC round trip", primitives.HvcRoundTrip), ("demand fault, exit to entry", primitives.DemandFault),
+            ("map, per page", primitives.MapPage),
+        ]);
         writer.WriteLine();
-
-        void WriteFigure(string name, double? value) => writer.WriteLine(string.Create(
-            CultureInfo.InvariantCulture,
-            $"  {name,-30}{value?.ToString("N1", CultureInfo.InvariantCulture) ?? "not measured",14}"));
     }
 
     /// <summary>Writes what was promised and what came of it; nothing where nothing was.</summary>
@@ -100,14 +117,8 @@ internal static class BenchTable
             return;
         }
 
-        writer.WriteLine(Style.Bold(Targets.Title(result)));
-        foreach (Target target in targets)
-        {
-            writer.WriteLine(string.Create(
-                CultureInfo.InvariantCulture,
-                $"  {target.Name,-42}{target.Bound,9}{target.Measured,14}  {(target.Met ? "met" : "MISSED")}"));
-        }
-
+        TextTable.WriteTitle(writer, Targets.Title(result));
+        TextTable.Write(writer, _targets, targets);
         writer.WriteLine();
     }
 

@@ -26,40 +26,21 @@ internal static partial class BenchVerb
     /// </summary>
     private const long LeastHuge = 512 * ByteSize.Megabyte;
 
-    private static readonly Option<string?> _against = new("--against")
-    {
-        Description = "Measure a peer beside Quietus: kvm (Debian's kernel on the same machine) [default memory: 1G]",
-        HelpName = "peer",
-    };
-
-    /// <summary>Whether another hypervisor is to be measured, too.</summary>
-    private static bool IsAgainst(ParseResult result) => result.GetValue(_against) switch
-    {
-        null => false,
-        "kvm" => true,
-        { } other => throw CliException.Usage(
-            $"unknown peer '{Terminals.Printable.Line(other)}'", "--against takes kvm"),
-    };
+    private static readonly Value<string?> _against = Values.Choice(
+        "--against", "peer",
+        "Measure a peer beside Quietus: kvm (Debian's kernel on the same machine) [default memory: 1G]", "peer",
+        ["kvm"]);
 
     /// <summary>
     /// The plan of a comparison: our best policy and a guest that both sides can have, one vCPU, nothing else.
     /// </summary>
     private static BenchPlan ReadPlanAgainst(ParseResult result)
     {
-        foreach (Option option in (Option[])[_guest, _policies, _fate, _cpus, _jobs])
-        {
-            if (result.GetResult(option) is { Implicit: false })
-            {
-                throw CliException.Usage(
-                    $"{option.Name} has no place beside --against",
-                    "both sides have a small guest of ours with 1 vCPU, and Quietus its policy fate");
-            }
-        }
-
-        bool isGiven = result.GetResult(_memory) is { Implicit: false };
-        IEnumerable<string>? sizes = isGiven ? result.GetValue(_memory) : ["1G"];
-        long[] memory = [.. CommonOptions.Items(sizes, "--memory").Select(CommonOptions.ReadMemory).Distinct()];
-        IReadOnlyList<string> pages = PageSize.ParseList(CommonOptions.Items(result.GetValue(_pages), "--pages"));
+        CommonOptions.Refuse(
+            result, [_guest, _policies, _fate, _cpus, _jobs], "beside --against",
+            "both sides have a small guest of ours with 1 vCPU, and Quietus its policy fate");
+        IReadOnlyList<long> memory = _memory.Of(result, "1G");
+        IReadOnlyList<string> pages = _pages.Of(result);
         if (memory.Max() > MostAgainst)
         {
             throw CliException.Usage(
@@ -81,14 +62,14 @@ internal static partial class BenchVerb
 
         return new BenchPlan
         {
-            Cpu = CpuModel.Parse(result.GetValue(_cpu)!),
+            Cpu = _cpu.Of(result),
             Cpus = 1,
             Guests = [GuestPayload.MakeFiller()],
             MemoryBytes = memory,
             Pages = pages,
             Policies = MaintenancePolicy.ParseList(["fate"]),
             Jobs = 1,
-            Limit = CommonOptions.ReadTimeout(result.GetValue(_timeout)) ?? DefaultLimit(memory.Max()),
+            Limit = _timeout.Of(result) ?? DefaultLimit(memory.Max()),
         };
     }
 
@@ -98,15 +79,11 @@ internal static partial class BenchVerb
     {
         // What is missing is told before anything is measured.
         KvmRunner peer = KvmRunner.Make(plan, qemu);
-        BenchResult ours;
-        using (var progress = new BenchProgress(plan.Cases.Count))
-        {
-            ours = await new BenchRunner(plan, qemu, image, progress)
-                .RunAsync(RepeatAgainst(plan), [], cancellation)
-                .ConfigureAwait(false);
-        }
-
-        return ours with { Kvm = await peer.RunAsync(cancellation).ConfigureAwait(false) };
+        BenchResult ours = await MeasureAsync(plan, qemu, image, RepeatAgainst(plan), [], cancellation)
+            .ConfigureAwait(false);
+        return ours.IsComplete
+            ? ours with { Kvm = await peer.RunAsync(cancellation).ConfigureAwait(false) }
+            : ours;
     }
 
     private static string RepeatAgainst(BenchPlan plan) =>

@@ -2,7 +2,6 @@ using System;
 using System.Collections.Generic;
 using System.CommandLine;
 using System.Globalization;
-using System.IO;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
@@ -22,71 +21,40 @@ internal static partial class BenchVerb
     /// <summary>What each machine takes beside its RAM: QEMU itself and its translated code.</summary>
     private const long QemuItself = 128 * ByteSize.Megabyte;
 
-    private static readonly Option<string[]> _guest = new("--guest")
-    {
-        Description = "linux, filler, or both with a comma [default: linux, if fetched]",
-        HelpName = "names",
-    };
+    private static readonly Value<IReadOnlyList<string>> _guest = Values.List(
+        "--guest", "names", "linux, filler, or both with a comma [default: linux, if fetched]",
+        CommonOptions.ReadGuest);
 
-    private static readonly Option<string[]> _memory = new("--memory")
-    {
-        Description = "Memory of the VMs, such as 64M,256M,1G",
-        DefaultValueFactory = _ => ["256M"],
-        HelpName = "sizes",
-    };
+    private static readonly Value<IReadOnlyList<long>> _memory =
+        CommonOptions.MemoryList("Memory of the VMs, such as 64M,256M,1.5G", "256M");
 
-    private static readonly Option<string[]> _pages = new("--pages")
-    {
-        Description = "Stage-2 mappings: 4k, 2m, auto, with commas",
-        DefaultValueFactory = _ => ["4k"],
-        HelpName = "sizes",
-    };
+    private static readonly Value<IReadOnlyList<string>> _pages = Values.List(
+        "--pages", "sizes", "Stage-2 mappings: 4k, 2m, auto, with commas", PageSize.Parse, "4k");
 
-    private static readonly Option<string[]> _policies = new("--policies")
-    {
-        Description = "Which of " + string.Join(", ", MaintenancePolicy.All.Select(policy => policy.Name)) + "; or all",
-        DefaultValueFactory = _ => ["all"],
-        HelpName = "names",
-    };
+    private static readonly Value<IReadOnlyList<MaintenancePolicy>> _policies = CommonOptions.Policies("all");
 
-    private static readonly Option<string> _fate = new("--fate")
-    {
-        Description = "What is said of unmapped pages: " + string.Join(", ", UnmapFate.All)
-            + " (then cleaned to the PoC)",
-        DefaultValueFactory = _ => UnmapFate.Freed,
-        HelpName = "name",
-    };
+    private static readonly Value<string?> _fate = Values.Choice(
+        "--fate", "name", "What is said of unmapped pages: freed, or unknown (then cleaned to the PoC)", "fate",
+        UnmapFate.All, UnmapFate.Freed);
 
-    private static readonly Option<string?> _jobs = new("--jobs")
-    {
-        Description = "QEMU processes at a time [default: 2, or 1 on a single core]",
-        HelpName = "n",
-    };
+    private static readonly Value<int?> _jobs = Values.Number(
+        "--jobs", "QEMU processes at a time [default: 2, or 1 on a single core]", "number of jobs", 1, 64);
 
-    private static readonly Option<string?> _json = new("--json")
-    {
-        Description = "Write the result as JSON (quietus.bench/1); - for stdout instead of the table",
-        HelpName = "file",
-    };
+    private static readonly Value<int?> _cpus = CommonOptions.Cpus("1");
+    private static readonly Value<CpuModel> _cpu = CommonOptions.Cpu();
+    private static readonly Value<TimeSpan?> _timeout = Values.Time(
+        "--timeout", "Limit for each VM to dirty its memory, and to die [default: by its memory]");
 
-    private static readonly Option<string?> _report = new("--report")
-    {
-        Description = "Write a self-contained HTML report",
-        HelpName = "file.html",
-    };
-
-    private static readonly Option<string> _cpus = CommonOptions.Cpus(1);
-    private static readonly Option<string> _cpu = CommonOptions.Cpu();
-    private static readonly Option<string?> _timeout =
-        CommonOptions.Timeout("Limit for each VM to dirty its memory, and to die [default: by its memory]");
+    private static readonly OutputOptions _outputs = new(BenchJson.Schema);
 
     public static Command Make(CancellationToken cancellation)
     {
         var command = new Command("bench", "Measure what killing and unmapping a VM costs, under each policy")
         {
             _guest, _memory, _pages, _policies, _fate, _cpu, _cpus, _jobs, _timeout, _against,
-            ChurnVerb.Count, ChurnVerb.Until, _json, _report,
+            ChurnVerb.Count, ChurnVerb.Until,
         };
+        _outputs.AddTo(command);
         command.SetAction((result, _) => RunAsync(result, cancellation));
         return command;
     }
@@ -95,74 +63,53 @@ internal static partial class BenchVerb
     {
         if (ChurnVerb.IsAsked(result))
         {
-            ChurnVerb.Refuse(result, [_guest, _memory, _policies, _fate, _jobs, _report, _cpus, _against]);
+            CommonOptions.Refuse(
+                result, [_guest, _memory, _policies, _fate, _jobs, _outputs.Report!, _cpus, _against], "with --churn",
+                "it takes --lifetime, --cpu, --pages, --timeout, --json, --csv and --markdown");
             return await ChurnVerb.RunAsync(
-                result, new ChurnOptions(_cpu, _pages, _timeout, _json), cancellation).ConfigureAwait(false);
+                result, new ChurnOptions(_cpu, _pages, _timeout, _outputs), cancellation).ConfigureAwait(false);
         }
 
         List<string> notes = [];
-        bool isAgainst = IsAgainst(result);
+        bool isAgainst = _against.Of(result) is not null;
         BenchPlan plan = isAgainst ? ReadPlanAgainst(result) : ReadPlan(result, notes);
-        string? json = result.GetValue(_json);
-        string? report = result.GetValue(_report);
-        if (json != "-")
+        Outputs outputs = _outputs.Read(result);
+        CheckHost(plan);
+        if (Commands.OnlyValidates(result))
         {
-            CommonOptions.CheckWritable(json, "--json");
+            return ExitCode.Ok;
         }
 
-        CommonOptions.CheckWritable(report, "--report");
-        CheckHost(plan);
         QemuBinary qemu = await QemuBinary.FindAsync(cancellation).ConfigureAwait(false);
         string image = CommonOptions.FindImage();
         foreach (string note in notes)
         {
-            await Console.Error.WriteLineAsync("quietus: " + note).ConfigureAwait(false);
+            Notice.Write(note);
         }
 
-        if (isAgainst)
-        {
-            BenchResult compared = await MeasureAgainstAsync(plan, qemu, image, cancellation).ConfigureAwait(false);
-            Write(compared, json, report);
-            return Judge(compared);
-        }
+        BenchResult measured = isAgainst
+            ? await MeasureAgainstAsync(plan, qemu, image, cancellation).ConfigureAwait(false)
+            : await MeasureAsync(plan, qemu, image, Repeat(plan), notes, cancellation).ConfigureAwait(false);
+        outputs.Write(
+            "rows", stream => BenchJson.Write(stream, measured), writer => BenchTable.Write(writer, measured),
+            () => HtmlReport.Make(measured));
+        return measured.IsComplete ? Judge(measured) : throw new OperationCanceledException(cancellation);
+    }
 
-        BenchResult measured;
-        using (var progress = new BenchProgress(plan.Cases.Count))
-        {
-            measured = await new BenchRunner(plan, qemu, image, progress)
-                .RunAsync(Repeat(plan), notes, cancellation)
-                .ConfigureAwait(false);
-        }
-
-        Write(measured, json, report);
-        return Judge(measured);
+    private static async Task<BenchResult> MeasureAsync(
+        BenchPlan plan, QemuBinary qemu, string image, string command, IReadOnlyList<string> notes,
+        CancellationToken cancellation)
+    {
+        using var progress = new BenchProgress(plan.Cases.Count);
+        return await new BenchRunner(plan, qemu, image, progress)
+            .RunAsync(command, notes, cancellation)
+            .ConfigureAwait(false);
     }
 
     private static BenchPlan ReadPlan(ParseResult result, List<string> notes)
     {
-        string[] given = result.GetValue(_guest) ?? [];
-        IReadOnlyList<string> names = given.Length == 0
-            ? [DefaultGuest(notes)]
-            : [.. CommonOptions.Items(given, "--guest").Select(CommonOptions.ReadGuest).Distinct()];
-        long[] memory =
-        [
-            .. CommonOptions.Items(result.GetValue(_memory), "--memory").Select(CommonOptions.ReadMemory).Distinct(),
-        ];
-        IReadOnlyList<string> pages =
-            PageSize.ParseList(CommonOptions.Items(result.GetValue(_pages), "--pages"));
-        IReadOnlyList<MaintenancePolicy> policies =
-            MaintenancePolicy.ParseList(CommonOptions.Items(result.GetValue(_policies), "--policies"));
-        CpuModel cpu = CpuModel.Parse(result.GetValue(_cpu)!);
-        int cpus = CommonOptions.ReadCpus(result.GetValue(_cpus)!);
-        string fate = result.GetValue(_fate)!;
-        if (!UnmapFate.All.Contains(fate))
-        {
-            throw CliException.Usage(
-                $"unknown fate '{Terminals.Printable.Line(fate)}'", "--fate takes " + string.Join(", ", UnmapFate.All));
-        }
-
-        int jobs = ReadJobs(result.GetValue(_jobs));
-        TimeSpan? limit = CommonOptions.ReadTimeout(result.GetValue(_timeout));
+        IReadOnlyList<string> names = _guest.IsGiven(result) ? _guest.Of(result) : [DefaultGuest(notes)];
+        IReadOnlyList<long> memory = _memory.Of(result);
         GuestPayload[] guests =
         [
             .. names.Select(name => name == GuestPayload.Filler
@@ -176,15 +123,15 @@ internal static partial class BenchVerb
 
         return new BenchPlan
         {
-            Cpu = cpu,
-            Cpus = cpus,
+            Cpu = _cpu.Of(result),
+            Cpus = _cpus.Of(result)!.Value,
             Guests = guests,
             MemoryBytes = memory,
-            Pages = pages,
-            Policies = policies,
-            Fate = fate,
-            Jobs = jobs,
-            Limit = limit ?? DefaultLimit(memory.Max()),
+            Pages = _pages.Of(result),
+            Policies = _policies.Of(result),
+            Fate = _fate.Of(result)!,
+            Jobs = _jobs.Of(result) ?? Math.Min(2, Environment.ProcessorCount),
+            Limit = _timeout.Of(result) ?? DefaultLimit(memory.Max()),
         };
     }
 
@@ -203,19 +150,6 @@ internal static partial class BenchVerb
 
         notes.Add("no Linux kernel is cached (" + Folders.Cache + "): these are the filler guest's figures");
         return GuestPayload.Filler;
-    }
-
-    private static int ReadJobs(string? text)
-    {
-        if (text is null)
-        {
-            return Math.Min(2, Environment.ProcessorCount);
-        }
-
-        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int jobs)
-            && jobs is >= 1 and <= 64
-            ? jobs
-            : throw CliException.Usage($"'{text}' is no number of jobs", "--jobs takes 1 to 64");
     }
 
     /// <summary>The machines that can be up at the same time have to fit the host, the largest first.</summary>
@@ -238,32 +172,6 @@ internal static partial class BenchVerb
             + $" --pages {string.Join(',', plan.Pages)}"
             + $" --policies {string.Join(',', plan.Policies.Select(policy => policy.Name))} --fate {plan.Fate}"
             + $" --cpu {plan.Cpu.Name} --cpus {plan.Cpus} --jobs {plan.Jobs}");
-
-    private static void Write(BenchResult result, string? json, string? report)
-    {
-        if (json == "-")
-        {
-            using Stream output = StandardStreams.OpenOutput();
-            BenchJson.Write(output, result);
-        }
-        else
-        {
-            BenchTable.Write(Console.Out, result);
-            if (json is not null)
-            {
-                ResultFile.Write(json, stream => BenchJson.Write(stream, result));
-            }
-        }
-
-        if (report is not null)
-        {
-            ResultFile.Write(report, stream =>
-            {
-                using var writer = new StreamWriter(stream);
-                writer.Write(HtmlReport.Make(result));
-            });
-        }
-    }
 
     private static int Judge(BenchResult result)
     {

@@ -97,7 +97,7 @@ internal static class HtmlReport
             result, rows, row => row.Death.DcLines, value => value.ToString("N0", CultureInfo.InvariantCulture)));
         html.Append("<h3>Time on a D05: a model, not a measurement (log scale)</h3>\n");
         BarChart.Write(html, "Modelled time per death by policy", BarChart.Time, Bars(
-            result, rows, D05Model.Nanoseconds, Duration.Format));
+            result, rows, row => D05Model.Nanoseconds(result.Plan, row), Duration.Format));
     }
 
     private static IReadOnlyList<BarGroup> Bars(
@@ -147,7 +147,7 @@ internal static class HtmlReport
                     Whole(death.MappedPages4K), Whole(death.MappedBlocks2M), Whole(death.Instructions),
                     row.InstructionsPerEntry?.ToString("N1", CultureInfo.InvariantCulture) ?? "–",
                     Whole(death.TlbiIpa), Whole(death.TlbiRange), Whole(death.TlbiVmid), Whole(death.TlbiVmalle1),
-                    Whole(death.DcLines), Whole(death.Dsb), Duration.Format(D05Model.Nanoseconds(row)),
+                    Whole(death.DcLines), Whole(death.Dsb), Duration.Format(D05Model.Nanoseconds(result.Plan, row)),
                     Duration.Format(row.WallNanoseconds),
                 ])
             {
@@ -201,12 +201,8 @@ internal static class HtmlReport
             QEMU’s own count ({Text(string.Join(' ', QemuMachine.CountingOptions))}), in which every instruction is one,
             DC and TLBI too; so the operations, counted where they are issued, stand beside it. QEMU models no caches:
             its time cannot show what cache maintenance costs.</p>
-            <p>The D05 column is a model: counts times published figures. {D05Model.LineNanoseconds:0} ns per cache line
-            (D05, “KVM: arm/arm64: Help VMs dying quicker”), {D05Model.EntryNanoseconds:0} ns per entry that is visited
-            (Kunpeng 920), {D05Model.SequenceNanoseconds:0} ns per invalidation by IPA with its barriers (“KVM: arm64:
-            Add support for FEAT_TLBIRANGE”), {D05Model.BatchedTlbiNanoseconds:0} ns per TLBI in a batch and
-            {D05Model.WholeSpaceNanoseconds:0} ns per invalidation of a VMID (the range-TLBI series for stage 1, an ASID
-            standing in).</p>
+            <p>The D05 column is a model, and no measurement: what <code>./quietus sim --machine d05</code> says of the
+            same VM, with as much of its memory mapped, in the same pieces. Its figures carry their sources.</p>
             <dl><dt>repeat</dt><dd><code>{Text(result.Command)}</code></dd>
             <dt>QEMU</dt><dd>{Text(result.Qemu.VersionLine)}</dd>
             <dt>machine</dt><dd><code>{Text(result.QemuCommand)}</code></dd>

@@ -5,6 +5,7 @@ using System.IO;
 using System.Linq;
 using System.Threading;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Processes;
 using Quietus.Cli.Reports;
 using Quietus.Cli.Terminals;
 using Quietus.Oracle.Recording;
@@ -14,29 +15,18 @@ namespace Quietus.Cli.Check;
 /// <summary>The part of <c>quietus check</c> that judges and records traces: docs/oracle-traces.md.</summary>
 internal static class CheckTraces
 {
-    private static readonly Option<string?> _trace = new("--trace")
-    {
-        Description = "Judge a recorded trace instead",
-        HelpName = "file",
-    };
+    private static readonly Value<string?> _trace = Values.Text(
+        "--trace", "file", "Judge a recorded trace instead");
 
-    private static readonly Option<string?> _scenario = new("--scenario")
-    {
-        Description = "Judge a trace that is built in instead; 'list' names them",
-        HelpName = "name",
-    };
+    private static readonly Value<string?> _scenario = Values.Text(
+        "--scenario", "name", "Judge a trace that is built in instead; 'list' names them");
 
-    private static readonly Option<string?> _record = new("--record")
-    {
-        Description = "Write the violation's program, or the first one where there is none, as a trace",
-        HelpName = "file",
-    };
+    private static readonly Value<string?> _record = Values.Text(
+        "--record", "file", "Write the violation's program, or the first one where there is none, as a trace");
 
-    private static readonly Option<string?> _casemate = new("--export-casemate")
-    {
-        Description = "Write the trace, or the program that --record would write, as casemate's s-expressions",
-        HelpName = "file",
-    };
+    private static readonly Value<string?> _casemate = Values.Text(
+        "--export-casemate", "file",
+        "Write the trace, or the program that --record would write, as casemate's s-expressions");
 
     public static void AddTo(Command command)
     {
@@ -49,8 +39,8 @@ internal static class CheckTraces
     /// <summary>Judges what was asked for; null where it is random programs.</summary>
     public static int? Run(ParseResult result, CancellationToken cancellation)
     {
-        string? trace = result.GetValue(_trace);
-        string? scenario = result.GetValue(_scenario);
+        string? trace = _trace.Of(result);
+        string? scenario = _scenario.Of(result);
         if (trace is null && scenario is null)
         {
             return null;
@@ -84,7 +74,7 @@ internal static class CheckTraces
 
         string name = trace ?? scenario!;
         using Stream stream = trace is not null ? Open(trace) : Scenarios.Open(name)!;
-        if (result.GetValue(_casemate) is not string export)
+        if (_casemate.Of(result) is not string export)
         {
             return Judge(stream, name, null, cancellation);
         }
@@ -107,7 +97,7 @@ internal static class CheckTraces
     /// <summary>Runs a program once more and writes what its judge hears; nothing where none was asked for.</summary>
     public static void Record(ParseResult result, Action<IEventListener> run)
     {
-        if (result.GetValue(_record) is string path)
+        if (_record.Of(result) is string path)
         {
             WriteTo(path, file =>
             {
@@ -118,7 +108,7 @@ internal static class CheckTraces
             Console.WriteLine(Printable.Line($"recorded: ./quietus check --trace {path}"));
         }
 
-        if (result.GetValue(_casemate) is string export)
+        if (_casemate.Of(result) is string export)
         {
             WriteTo(export, file =>
             {
@@ -140,48 +130,23 @@ internal static class CheckTraces
 
     /// <summary>Whether anything is to be written.</summary>
     public static bool Records(ParseResult result) =>
-        result.GetValue(_record) is not null || result.GetValue(_casemate) is not null;
+        _record.Of(result) is not null || _casemate.Of(result) is not null;
 
     /// <summary>Fails now, and not after the search, where the files cannot be written.</summary>
     public static void Prepare(ParseResult result)
     {
-        string? record = result.GetValue(_record);
-        string? export = result.GetValue(_casemate);
-        if (record is not null && export is not null && IsSameFile(record, export))
-        {
-            throw CliException.Usage("--record and --export-casemate name one file", "give two files");
-        }
-
-        foreach (string? path in (string?[])[record, export])
-        {
-            if (path is not null)
-            {
-                Guard(path, () => File.Open(path, FileMode.OpenOrCreate, FileAccess.Write).Dispose());
-            }
-        }
+        ResultFile.Check([.. new[] { _record, _casemate }
+            .Where(option => option.IsGiven(result))
+            .Select(option => (option.Name, option.Of(result)!))]);
     }
 
     private static bool IsSameFile(string one, string other) => Path.GetFullPath(one) == Path.GetFullPath(other);
 
-    private static void WriteTo(string path, Action<TextWriter> write) => Guard(path, () =>
+    private static void WriteTo(string path, Action<TextWriter> write) => ResultFile.Write(path, stream =>
     {
-        using var file = new StreamWriter(path);
+        using var file = new StreamWriter(stream);
         write(file);
     });
-
-    private static void Guard(string path, Action write)
-    {
-        try
-        {
-            write();
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException
-            or NotSupportedException)
-        {
-            throw new CliException(
-                ExitCode.Usage, Printable.Line($"'{path}' cannot be written: {error.Message}"), "give another file");
-        }
-    }
 
     private static int List()
     {
@@ -193,19 +158,7 @@ internal static class CheckTraces
         return ExitCode.Ok;
     }
 
-    private static FileStream Open(string path)
-    {
-        try
-        {
-            return File.OpenRead(path);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException
-            or NotSupportedException)
-        {
-            throw CliException.Usage(
-                Printable.Line($"'{path}' cannot be read: {error.Message}"), "give the file of a trace");
-        }
-    }
+    private static FileStream Open(string path) => InputFile.Open($"'{path}'", path, "give the file of a trace");
 
     private static int Judge(
         Stream trace, string name, IEventListener? listener, CancellationToken cancellation)

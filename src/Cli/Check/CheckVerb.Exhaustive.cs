@@ -22,15 +22,14 @@ internal static partial class CheckVerb
 
     private const int MostSteps = 20;
 
-    private static readonly Option<string?> _exhaustive = new("--exhaustive")
-    {
-        Description = "Every program within bounds, such as pes=2,vms=2,pages=2,steps=5, instead of random ones; "
-            + "features= takes names joined by +, or all",
-        HelpName = "bounds",
-    };
+    private static readonly Value<IReadOnlyList<ExhaustiveBounds>?> _exhaustive = new(
+        "--exhaustive", "bounds",
+        "Every program within bounds, such as pes=2,vms=2,pages=2,steps=5, instead of random ones; features= takes "
+            + "names joined by +, or all",
+        ReadBounds);
 
     /// <summary>The bounds, once for each set of features.</summary>
-    private static List<ExhaustiveBounds> ReadBounds(string text)
+    private static IReadOnlyList<ExhaustiveBounds> ReadBounds(string text)
     {
         var bounds = new ExhaustiveBounds(2, 2, 2, DefaultDepth);
         var given = new HashSet<string>();
@@ -48,16 +47,16 @@ internal static partial class CheckVerb
             switch (parts[0])
             {
                 case "pes":
-                    bounds = bounds with { Pes = Read(value, "--exhaustive pes=", 4) };
+                    bounds = bounds with { Pes = ReadBound(value, "pes", 4) };
                     break;
                 case "vms":
-                    bounds = bounds with { Vms = Read(value, "--exhaustive vms=", 3) };
+                    bounds = bounds with { Vms = ReadBound(value, "vms", 3) };
                     break;
                 case "pages":
-                    bounds = bounds with { Pages = Read(value, "--exhaustive pages=", 4) };
+                    bounds = bounds with { Pages = ReadBound(value, "pages", 4) };
                     break;
                 case "steps":
-                    bounds = bounds with { Steps = Read(value, "--exhaustive steps=", MostSteps) };
+                    bounds = bounds with { Steps = ReadBound(value, "steps", MostSteps) };
                     break;
                 case "features":
                     sets = ReadFeatures(value);
@@ -72,6 +71,9 @@ internal static partial class CheckVerb
         return [.. sets.Select(features => bounds with { Features = features })];
     }
 
+    private static int ReadBound(string text, string name, int most) =>
+        Values.ReadNumber(text, $"--exhaustive {name}=", "bound", 1, most);
+
     private static IReadOnlyList<MachineFeatures> ReadFeatures(string text) =>
         text == "all" ? ExhaustiveBounds.FeatureSets
         : TraceFormat.TryParseFeatures(text.Replace('+', ','), out MachineFeatures features)
@@ -82,13 +84,13 @@ internal static partial class CheckVerb
                 "it takes none, all, or of fwb+tlbirange+ttl+dic+bbm2, each once");
 
     private static async Task<int> RunExhaustiveAsync(
-        ParseResult result, List<ExhaustiveBounds> sets, IReadOnlyList<Policies> policies, int jobs, int? seconds,
-        CancellationToken cancellation)
+        ParseResult result, IReadOnlyList<ExhaustiveBounds> sets, IReadOnlyList<Policies> policies, int jobs,
+        TimeSpan? limit, CancellationToken cancellation)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        if (seconds is int most)
+        if (limit is TimeSpan most)
         {
-            stop.CancelAfter(TimeSpan.FromSeconds(most));
+            stop.CancelAfter(most);
         }
 
         Finding? first = null;
@@ -109,19 +111,11 @@ internal static partial class CheckVerb
             while (await Task.WhenAny(running, Task.Delay(1000, CancellationToken.None)).ConfigureAwait(false)
                 != running)
             {
-                if (!Console.IsErrorRedirected)
-                {
-                    await Console.Error.WriteAsync(
-                        $"\r{policy.Name}: {Count(search.States)} states, {Count(search.Transitions)} transitions ")
-                        .ConfigureAwait(false);
-                }
+                Notice.Status($"{policy.Name}: {Count(search.States)} states, {Count(search.Transitions)} transitions");
             }
 
             ExhaustiveCoverage coverage = await running.ConfigureAwait(false);
-            if (!Console.IsErrorRedirected)
-            {
-                await Console.Error.WriteAsync("\r" + new string(' ', 60) + "\r").ConfigureAwait(false);
-            }
+            Notice.Status(string.Empty);
 
             foreach (Finding finding in coverage.Findings)
             {
@@ -131,9 +125,8 @@ internal static partial class CheckVerb
             first ??= coverage.Findings.Count != 0 ? coverage.Findings[0] : null;
             isCut |= !coverage.IsComplete && coverage.Depth < bounds.Steps;
             Tell(name, bounds, coverage);
-            await Console.Error.WriteLineAsync(
-                $"quietus: {watch.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s "
-                + $"on {jobs} threads").ConfigureAwait(false);
+            Notice.Write(
+                $"{watch.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s on {jobs} threads");
         }
 
         if (first is not null)

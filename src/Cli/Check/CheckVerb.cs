@@ -23,37 +23,21 @@ internal static partial class CheckVerb
 {
     private const int StepsPerProgram = 1000;
 
-    private static readonly Option<string[]> _policies = new("--policies")
-    {
-        Description = "Which of " + string.Join(", ", Policies.All.Select(policy => policy.Name)) + "; or all",
-        DefaultValueFactory = _ => ["fate,before-series,patch6"],
-        HelpName = "names",
-    };
+    private static readonly Value<IReadOnlyList<Policies>> _policies =
+        CommonOptions.Policies("fate,before-series,patch6");
 
-    private static readonly Option<string> _seed = new("--seed")
-    {
-        Description = "The first program's seed",
-        DefaultValueFactory = _ => "1",
-        HelpName = "n",
-    };
+    private static readonly Value<int?> _seed =
+        Values.Number("--seed", "The first program's seed", "seed", 1, int.MaxValue, "1");
 
-    private static readonly Option<string?> _steps = new("--steps")
-    {
-        Description = "Steps in all, rounded up to programs of 1000 [default: as the time allows]",
-        HelpName = "n",
-    };
+    private static readonly Value<int?> _steps = Values.Number(
+        "--steps", "Steps in all, rounded up to programs of 1000 [default: as the time allows]", "number of steps", 1,
+        int.MaxValue - StepsPerProgram);
 
-    private static readonly Option<string?> _limit = new("--time-limit")
-    {
-        Description = "Seconds [default: 30, or none with --steps]",
-        HelpName = "seconds",
-    };
+    private static readonly Value<TimeSpan?> _limit =
+        Values.Time("--time-limit", "How long to search [default: 30s, or no limit with --steps]");
 
-    private static readonly Option<string?> _jobs = new("--jobs")
-    {
-        Description = "Threads [default: one for each core]",
-        HelpName = "n",
-    };
+    private static readonly Value<int?> _jobs =
+        Values.Number("--jobs", "Threads [default: one for each core]", "number of jobs", 1, 256);
 
     private static readonly Option<bool> _all = new("--all-findings")
     {
@@ -78,37 +62,27 @@ internal static partial class CheckVerb
             return verdict;
         }
 
-        IReadOnlyList<Policies> policies =
-            Policies.ParseList(CommonOptions.Items(result.GetValue(_policies), "--policies"));
-        int seed = Read(result.GetValue(_seed)!, "--seed", int.MaxValue);
-        int programs = result.GetValue(_steps) is string steps
-            ? ((Read(steps, "--steps", int.MaxValue - StepsPerProgram) - 1) / StepsPerProgram) + 1
+        IReadOnlyList<Policies> policies = _policies.Of(result);
+        int seed = _seed.Of(result)!.Value;
+        int programs = _steps.Of(result) is int steps
+            ? ((steps - 1) / StepsPerProgram) + 1
             : int.MaxValue - seed;
-        int jobs = result.GetValue(_jobs) is string given ? Read(given, "--jobs", 256) : Environment.ProcessorCount;
-        if (result.GetValue(_exhaustive) is string bounds)
+        int jobs = _jobs.Of(result) ?? Environment.ProcessorCount;
+        if (_exhaustive.Of(result) is { } sets)
         {
-            List<ExhaustiveBounds> sets = ReadBounds(bounds);
-            foreach (Option option in (Option[])[_seed, _steps, _all])
-            {
-                if (result.GetResult(option) is { Implicit: false })
-                {
-                    throw CliException.Usage(
-                        $"{option.Name} says nothing to --exhaustive", "it takes steps= in its bounds, and finds all");
-                }
-            }
-
-            int? end = result.GetValue(_limit) is string text ? Read(text, "--time-limit", 1_000_000) : null;
+            CommonOptions.Refuse(
+                result, [_seed, _steps, _all], "to --exhaustive", "it takes steps= in its bounds, and finds all");
             CheckTraces.Prepare(result);
-            return await RunExhaustiveAsync(result, sets, policies, jobs, end, cancellation).ConfigureAwait(false);
+            return await RunExhaustiveAsync(result, sets, policies, jobs, _limit.Of(result), cancellation)
+                .ConfigureAwait(false);
         }
 
-        int? seconds = result.GetValue(_limit) is string limit ? Read(limit, "--time-limit", 1_000_000)
-            : result.GetValue(_steps) is null ? 30 : null;
+        TimeSpan? limit = _limit.Of(result) ?? (_steps.IsGiven(result) ? null : TimeSpan.FromSeconds(30));
         CheckTraces.Prepare(result);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        if (seconds is int most)
+        if (limit is TimeSpan most)
         {
-            stop.CancelAfter(TimeSpan.FromSeconds(most));
+            stop.CancelAfter(most);
         }
 
         var search = new RandomSearch(Subject.Engine, [.. policies.Select(ToEngine)])
@@ -120,19 +94,11 @@ internal static partial class CheckVerb
         Task<Coverage> running = Task.Run(() => search.Run(seed, programs, jobs, stop.Token), CancellationToken.None);
         while (await Task.WhenAny(running, Task.Delay(1000, CancellationToken.None)).ConfigureAwait(false) != running)
         {
-            if (!Console.IsErrorRedirected)
-            {
-                await Console.Error.WriteAsync(
-                    $"\r{Count(search.Programs)} programs, {Count(Rate(search.Events, watch))} checks/s ")
-                    .ConfigureAwait(false);
-            }
+            Notice.Status($"{Count(search.Programs)} programs, {Count(Rate(search.Events, watch))} checks/s");
         }
 
         Coverage coverage = await running.ConfigureAwait(false);
-        if (!Console.IsErrorRedirected)
-        {
-            await Console.Error.WriteAsync("\r" + new string(' ', 60) + "\r").ConfigureAwait(false);
-        }
+        Notice.Status(string.Empty);
 
         string names = string.Join(',', policies.Select(policy => policy.Name));
         foreach (Finding finding in coverage.Findings)
@@ -150,12 +116,12 @@ internal static partial class CheckVerb
             ? "1 violation; --all-findings goes on"
             : $"{Count(coverage.Programs)} programs, {Count(coverage.Steps)} steps, {Count(coverage.Events)} checks, "
                 + $"{coverage.Findings.Count} violations");
-        Console.Error.WriteLine(
-            $"quietus: {watch.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s, "
+        Notice.Write(
+            $"{watch.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s, "
             + $"{Count(Rate(coverage.Events, watch))} checks/s on {jobs} threads; policies {names}");
         return coverage.Findings.Count != 0 ? ExitCode.Failed
             : cancellation.IsCancellationRequested ? ExitCode.Interrupted
-            : result.GetValue(_steps) is not null && stop.IsCancellationRequested ? ExitCode.TimeLimit
+            : _steps.IsGiven(result) && stop.IsCancellationRequested ? ExitCode.TimeLimit
             : ExitCode.Ok;
     }
 
@@ -198,12 +164,4 @@ internal static partial class CheckVerb
         (long)(events / Math.Max(0.001, watch.Elapsed.TotalSeconds));
 
     private static string Count(long number) => number.ToString("N0", CultureInfo.InvariantCulture);
-
-    private static int Read(string text, string option, int most) =>
-        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number)
-            && number >= 1 && number <= most
-            ? number
-            : throw CliException.Usage(
-                $"{option} takes no '{Printable.Line(text)}'",
-                string.Create(CultureInfo.InvariantCulture, $"{option} takes a number from 1 to {most}"));
 }

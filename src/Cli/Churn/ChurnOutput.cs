@@ -29,10 +29,10 @@ internal static class ChurnOutput
     /// <summary>Writes the table.</summary>
     public static void WriteTable(TextWriter writer, ChurnResult result)
     {
-        writer.WriteLine(Style.Bold(string.Create(
+        TextTable.WriteTitle(writer, string.Create(
             CultureInfo.InvariantCulture,
             $"{result.Lives.Count:N0} VMs of 16 to 64 MB in one boot, {result.Plan.Cpu.Name}, lifetime "
-            + $"{result.Plan.Lifetime}")));
+            + $"{result.Plan.Lifetime}"));
         TextTable.Write(writer, _phases, result.Phases);
         writer.WriteLine();
         writer.WriteLine(string.Create(

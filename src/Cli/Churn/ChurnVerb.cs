@@ -2,8 +2,6 @@ using System;
 using System.Collections.Generic;
 using System.CommandLine;
 using System.Globalization;
-using System.IO;
-using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
@@ -16,7 +14,7 @@ namespace Quietus.Cli.Churn;
 
 /// <summary>The options that a churn shares with the measurement of single deaths.</summary>
 internal sealed record ChurnOptions(
-    Option<string> Cpu, Option<string[]> Pages, Option<string?> Timeout, Option<string?> Json);
+    Value<CpuModel> Cpu, Value<IReadOnlyList<string>> Pages, Value<TimeSpan?> Timeout, OutputOptions Outputs);
 
 /// <summary><c>quietus bench --churn</c>: many short lives on one machine, a verb of its own.</summary>
 internal static class ChurnVerb
@@ -24,52 +22,34 @@ internal static class ChurnVerb
     private const int Most = 1_000_000;
 
     /// <summary>How many VMs; giving it is what asks for a churn.</summary>
-    public static Option<string?> Count { get; } = new("--churn")
-    {
-        Description = "Instead: so many short-lived filler VMs in one boot (quietus.churn/1)",
-        HelpName = "n",
-    };
+    public static Value<int?> Count { get; } = Values.Number(
+        "--churn", $"Instead: so many short-lived filler VMs in one boot ({ChurnOutput.Schema})", "number of VMs", 1,
+        Most);
 
     /// <summary>When each VM is killed.</summary>
-    public static Option<string> Until { get; } = new("--lifetime")
-    {
-        Description = "With --churn, when each is killed: " + string.Join(", ", Lifetime.All),
-        DefaultValueFactory = _ => Lifetime.Filled,
-        HelpName = "until",
-    };
+    public static Value<string?> Until { get; } = Values.Choice(
+        "--lifetime", "until", "With --churn, when each is killed: " + string.Join(", ", Lifetime.All), "lifetime",
+        Lifetime.All, Lifetime.Filled);
 
     /// <summary>Whether the command line asks for a churn; a usage error where it only seems to.</summary>
     public static bool IsAsked(ParseResult result)
     {
-        if (result.GetValue(Count) is not null)
+        if (!Count.IsGiven(result))
         {
-            return true;
+            CommonOptions.Refuse(result, [Until], "without --churn", "say how many: --churn 1000");
         }
 
-        return result.GetResult(Until) is { Implicit: false }
-            ? throw CliException.Usage("--lifetime means nothing without --churn", "say how many: --churn 1000")
-            : false;
-    }
-
-    /// <summary>Refuses what only the measurement of single deaths knows.</summary>
-    public static void Refuse(ParseResult result, Option[] options)
-    {
-        if (options.FirstOrDefault(option => result.GetResult(option) is { Implicit: false }) is { } useless)
-        {
-            throw CliException.Usage(
-                $"{useless.Name} means nothing with --churn",
-                "it takes --lifetime, --cpu, --pages, --timeout and --json");
-        }
+        return Count.IsGiven(result);
     }
 
     /// <summary>Carries the churn out and writes what came of it.</summary>
     public static async Task<int> RunAsync(ParseResult result, ChurnOptions options, CancellationToken cancellation)
     {
         ChurnPlan plan = Read(result, options);
-        string? json = result.GetValue(options.Json);
-        if (json != "-")
+        Outputs outputs = options.Outputs.Read(result);
+        if (Commands.OnlyValidates(result))
         {
-            CommonOptions.CheckWritable(json, "--json");
+            return ExitCode.Ok;
         }
 
         QemuBinary qemu = await QemuBinary.FindAsync(cancellation).ConfigureAwait(false);
@@ -77,20 +57,9 @@ internal static class ChurnVerb
         ChurnResult churned = await new ChurnRunner(plan, qemu, CommonOptions.FindImage(), Progress)
             .RunAsync(cancellation)
             .ConfigureAwait(false);
-        if (json == "-")
-        {
-            using Stream output = StandardStreams.OpenOutput();
-            ChurnOutput.WriteJson(output, churned);
-        }
-        else
-        {
-            ChurnOutput.WriteTable(Console.Out, churned);
-            if (json is not null)
-            {
-                ResultFile.Write(json, stream => ChurnOutput.WriteJson(stream, churned));
-            }
-        }
-
+        outputs.Write(
+            "phases", stream => ChurnOutput.WriteJson(stream, churned),
+            writer => ChurnOutput.WriteTable(writer, churned));
         if (!churned.IsSound)
         {
             Console.Error.WriteLine("quietus: memory did not come back as it should; see the table");
@@ -103,39 +72,24 @@ internal static class ChurnVerb
         {
             if (done % step == 0 || done == plan.Count)
             {
-                Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"[{done}/{plan.Count}] VMs"));
+                Notice.Progress(string.Create(CultureInfo.InvariantCulture, $"[{done}/{plan.Count}] VMs"));
             }
         }
     }
 
     private static ChurnPlan Read(ParseResult result, ChurnOptions options)
     {
-        string given = result.GetValue(Count)!;
-        if (!int.TryParse(given, NumberStyles.None, CultureInfo.InvariantCulture, out int count)
-            || count is < 1 or > Most)
-        {
-            throw CliException.Usage(
-                $"'{Printable.Line(given)}' is no number of VMs", $"--churn takes 1 to {Most}");
-        }
-
-        string lifetime = result.GetValue(Until)!;
-        if (!Lifetime.All.Contains(lifetime))
-        {
-            throw CliException.Usage(
-                $"'{Printable.Line(lifetime)}' is no lifetime", "--lifetime takes " + string.Join(", ", Lifetime.All));
-        }
-
-        CpuModel cpu = CpuModel.Parse(result.GetValue(options.Cpu)!);
-        IReadOnlyList<string> pages = result.GetResult(options.Pages) is { Implicit: false }
-            ? PageSize.ParseList(CommonOptions.Items(result.GetValue(options.Pages), "--pages"))
-            : PageSize.ParseList(["4k", "2m"]);
+        int count = Count.Of(result)!.Value;
+        string lifetime = Until.Of(result)!;
+        CpuModel cpu = options.Cpu.Of(result);
+        IReadOnlyList<string> pages = options.Pages.Of(result, "4k,2m");
         return new ChurnPlan
         {
             Count = count,
             Lifetime = lifetime,
             Cpu = cpu,
             Pages = pages,
-            Limit = CommonOptions.ReadTimeout(result.GetValue(options.Timeout)) ?? TimeSpan.FromMinutes(1),
+            Limit = options.Timeout.Of(result) ?? TimeSpan.FromMinutes(1),
             Command = string.Create(
                 CultureInfo.InvariantCulture,
                 $"./quietus bench --churn {count} --lifetime {lifetime} --cpu {cpu.Name}"

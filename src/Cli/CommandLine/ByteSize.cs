@@ -3,7 +3,7 @@ using System.Globalization;
 
 namespace Quietus.Cli.CommandLine;
 
-/// <summary>Sizes as people write them: <c>64M</c>, <c>1G</c>, <c>1GiB</c>, always powers of two.</summary>
+/// <summary>Sizes as people write them: <c>64M</c>, <c>1.5G</c>, <c>1GiB</c>, always powers of two.</summary>
 internal static class ByteSize
 {
     public const long Kilobyte = 1024;
@@ -42,13 +42,16 @@ internal static class ByteSize
             number = number[..^1];
         }
 
-        if (!long.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out long value)
-            || value > long.MaxValue >> shift)
+        // A decimal holds every size exactly, and a part of one byte is none.
+        if (!decimal.TryParse(
+                number, shift == 0 ? NumberStyles.None : NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture,
+                out decimal value)
+            || value > long.MaxValue >> shift || value * (1L << shift) % 1 != 0)
         {
             return false;
         }
 
-        bytes = value << shift;
+        bytes = (long)(value * (1L << shift));
         return true;
     }
 

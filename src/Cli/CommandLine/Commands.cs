@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.Bench;
@@ -22,44 +23,40 @@ internal static class Commands
         "Quietus: a hypervisor for 64-bit Arm, in C#, whose virtual machines die at once.\n"
         + "Exit codes: 0 ok, 1 failed, 2 usage, 77 not supported here, 124 time limit, 130 interrupted.";
 
+    private const string SeeHelp = "./quietus --help shows what there is";
+
+    /// <summary>How wide a help is that goes to no terminal.</summary>
+    private const int PipedWidth = 100;
+
+    /// <summary>
+    /// <c>quietus [validate] …</c> says what is wrong with a command line and does nothing: the script asks before it
+    /// builds or fetches anything.
+    /// </summary>
+    private static readonly Directive _validate = new("validate");
+
+    /// <summary>A command that works as it stands, for each verb.</summary>
+    public static Dictionary<string, string> Examples { get; } = [];
+
+    /// <summary>
+    /// Whether the command line is only to be checked: what a verb needs of the host may be missing still.
+    /// </summary>
+    public static bool OnlyValidates(ParseResult result) => result.GetResult(_validate) is not null;
+
     /// <summary>
     /// Parses the arguments and runs the verb. Usage errors are ours to report: the parser's code is 1.
     /// </summary>
     public static async Task<int> RunAsync(string[] arguments, CancellationToken cancellation)
     {
         RootCommand root = Make(cancellation);
-        ParseResult result = root.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
-        if (result.Errors.Count > 0)
+        ParseResult result = root.Parse(
+            AskingForHelp(arguments), new ParserConfiguration { ResponseFileTokenReplacer = null });
+        if (result.Errors.Count > 0 && result.Action is not HelpWithExample)
         {
-            if (arguments.Length == 0)
-            {
-                throw CliException.Usage(
-                    "no command given: run, bench, sim, replay, check or doctor",
-                    "./quietus --help shows what there is");
-            }
-
-            if (result.CommandResult.Command is RootCommand && result.UnmatchedTokens.Count > 0)
-            {
-                throw CliException.Usage(
-                    $"unknown command '{Printable.Line(result.UnmatchedTokens[0])}'",
-                    "./quietus --help shows what there is");
-            }
-
-            Command command = result.CommandResult.Command;
-            string verb = command is RootCommand ? string.Empty : command.Name + " ";
-            throw CliException.Usage(
-                Printable.Line(result.Errors[0].Message.TrimEnd('.')), $"./quietus {verb}--help shows what there is");
+            throw Usage(arguments, result, root);
         }
 
-        Style.Choice = result.GetValue(CommonOptions.Color)?.ToUpperInvariant() switch
-        {
-            "AUTO" => ColorChoice.Auto,
-            "ALWAYS" => ColorChoice.Always,
-            "NEVER" => ColorChoice.Never,
-            _ => throw CliException.Usage(
-                $"--color takes no '{Printable.Line(result.GetValue(CommonOptions.Color) ?? string.Empty)}'",
-                "it takes auto, always or never"),
-        };
+        Style.Choice = Enum.Parse<ColorChoice>(CommonOptions.Color.Of(result)!, ignoreCase: true);
+        Notice.IsQuiet = result.GetValue(CommonOptions.Quiet);
         var configuration = new InvocationConfiguration
         {
             EnableDefaultExceptionHandler = false,
@@ -67,23 +64,36 @@ internal static class Commands
             // Signals are ours: see Interruption.
             ProcessTerminationTimeout = null,
         };
-        return await result.InvokeAsync(configuration, cancellation).ConfigureAwait(false);
+        try
+        {
+            return await result.InvokeAsync(configuration, cancellation).ConfigureAwait(false);
+        }
+        catch (CliException error) when (OnlyValidates(result) && error.ExitCode == ExitCode.NotSupported)
+        {
+            return ExitCode.Ok;
+        }
     }
 
-    private static RootCommand Make(CancellationToken cancellation)
+    /// <summary>All commands, with their options.</summary>
+    public static RootCommand Make(CancellationToken cancellation)
     {
         var root = new RootCommand(Summary);
         root.Options.Add(CommonOptions.Color);
+        root.Options.Add(CommonOptions.Quiet);
+        root.Directives.Add(_validate);
         Add(RunVerb.Make(cancellation), "./quietus run --memory 512M --cpus 2");
         Add(BenchVerb.Make(cancellation), "./quietus bench --guest filler --memory 64M,256M --json bench.json");
         Add(SimVerb.Make(cancellation), "./quietus sim --machine d05 --memory 64G --pages 2m --ablate");
         Add(ReplayVerb.Make(cancellation), "./quietus replay tests/Traces.Tests/Data/munmap-2M-4k.txt.gz");
         Add(CheckVerb.Make(cancellation), "./quietus check --steps 100000");
         Add(DoctorVerb.Make(cancellation), "./quietus doctor");
+        Add(ManualVerb.MakeCompletion(), "./quietus completion bash > quietus.bash");
+        Add(ManualVerb.MakeManual(), "./quietus man bench > quietus-bench.1");
         foreach (Option option in root.Options)
         {
             if (option is HelpOption { Action: HelpAction plain } help)
             {
+                plain.MaxWidth = TerminalSize.Columns ?? PipedWidth;
                 help.Action = new HelpWithExample(plain);
             }
         }
@@ -92,16 +102,70 @@ internal static class Commands
 
         void Add(Command command, string example)
         {
-            HelpWithExample.Examples[command.Name] = example;
+            Examples[command.Name] = example;
             root.Subcommands.Add(command);
         }
+    }
+
+    /// <summary><c>help</c> and <c>help VERB</c>, as people try them.</summary>
+    private static string[] AskingForHelp(string[] arguments) =>
+        arguments is ["help", .. var rest] ? [.. rest, "--help"] : arguments;
+
+    private static CliException Usage(string[] arguments, ParseResult result, RootCommand root)
+    {
+        Command command = result.CommandResult.Command;
+        string[] verbs = [.. root.Subcommands.Select(verb => verb.Name)];
+        if (arguments.Length == 0)
+        {
+            return CliException.Usage("no command given: " + string.Join(", ", verbs), SeeHelp);
+        }
+
+        string next = command is RootCommand ? SeeHelp : $"./quietus {command.Name} --help shows what there is";
+        string? unknown = result.UnmatchedTokens.Count > 0 ? result.UnmatchedTokens[0] : null;
+        if (unknown is null)
+        {
+            string[] lines = result.Errors[0].Message.TrimEnd('.').Split('\n', 2);
+            return CliException.Usage(lines[0], lines.Length > 1 ? lines[1] : next);
+        }
+
+        IEnumerable<string> known = command is RootCommand && !unknown.StartsWith('-')
+            ? verbs
+            : command.Options.Concat(root.Options).Select(option => option.Name);
+        return CliException.Usage(
+            command is RootCommand ? $"unknown command '{unknown}'" : $"{command.Name} takes no '{unknown}'",
+            Nearest(unknown, known) is string meant ? $"did you mean {meant}? {next}" : next);
+    }
+
+    /// <summary>The name that was most likely meant; null where none is near.</summary>
+    public static string? Nearest(string text, IEnumerable<string> names) => names
+        .Select(name => (Name: name, Distance: Distance(text, name)))
+        .Where(candidate => candidate.Distance <= Math.Max(1, candidate.Name.Length / 3))
+        .OrderBy(candidate => candidate.Distance)
+        .Select(candidate => candidate.Name)
+        .FirstOrDefault();
+
+    /// <summary>Levenshtein's distance.</summary>
+    private static int Distance(string one, string other)
+    {
+        int[] row = [.. Enumerable.Range(0, other.Length + 1)];
+        for (int i = 1; i <= one.Length; i++)
+        {
+            int diagonal = row[0];
+            row[0] = i;
+            for (int j = 1; j <= other.Length; j++)
+            {
+                int replaced = diagonal + (one[i - 1] == other[j - 1] ? 0 : 1);
+                diagonal = row[j];
+                row[j] = Math.Min(replaced, Math.Min(row[j], row[j - 1]) + 1);
+            }
+        }
+
+        return row[^1];
     }
 
     /// <summary>The usual help, and a command that works as it stands.</summary>
     private sealed class HelpWithExample(HelpAction plain) : SynchronousCommandLineAction
     {
-        public static Dictionary<string, string> Examples { get; } = [];
-
         /// <summary>Whoever asks for help need not have given what the verb demands.</summary>
         public override bool ClearsParseErrors => true;
 

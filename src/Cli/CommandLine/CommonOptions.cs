@@ -1,7 +1,5 @@
-using System;
 using System.Collections.Generic;
 using System.CommandLine;
-using System.Globalization;
 using System.IO;
 using System.Linq;
 using Quietus.Cli.Guests;
@@ -10,7 +8,7 @@ using Quietus.Cli.Qemu;
 
 namespace Quietus.Cli.CommandLine;
 
-/// <summary>Options that several verbs share, and how their values are read.</summary>
+/// <summary>Options that several verbs share.</summary>
 internal static class CommonOptions
 {
     public const int MostCpus = 8;
@@ -20,58 +18,43 @@ internal static class CommonOptions
 
     private const long PageOfMemory = 2 * ByteSize.Megabyte;
 
-    public static Option<string> Color { get; } = new("--color")
+    public static Value<string?> Color { get; } = Recursive(Values.Choice(
+        "--color", "when", "Colour in the output: auto, always or never (also NO_COLOR, CLICOLOR_FORCE)", "colour",
+        ["auto", "always", "never"], "auto"));
+
+    public static Option<bool> Quiet { get; } = new("--quiet", "-q")
     {
-        Description = "Colour in the output: auto, always or never (also NO_COLOR, CLICOLOR_FORCE)",
-        DefaultValueFactory = _ => "auto",
-        HelpName = "when",
+        Description = "Neither progress nor notes on stderr; errors stay",
         Recursive = true,
     };
 
-    public static Option<string> Cpu() => new("--cpu")
-    {
-        Description = "CPU model: " + string.Join(", ", CpuModel.All.Select(model => model.Name)),
-        DefaultValueFactory = _ => CpuModel.All[0].Name,
-        HelpName = "model",
-    };
+    public static Value<CpuModel> Cpu() => new(
+        "--cpu", "model", "CPU model: " + string.Join(", ", CpuModel.All.Select(model => model.Name)), CpuModel.Parse,
+        CpuModel.All[0].Name);
 
-    public static Option<string?> Timeout(string description) => new("--timeout")
-    {
-        Description = description,
-        HelpName = "seconds",
-    };
+    public static Value<int?> Cpus(string standard) =>
+        Values.Number("--cpus", $"vCPUs of each VM, 1 to {MostCpus}", "number of vCPUs", 1, MostCpus, standard);
 
-    public static Option<string> Cpus(int count) => new("--cpus")
+    /// <summary>Policies, in the order of the story.</summary>
+    public static Value<IReadOnlyList<MaintenancePolicy>> Policies(string standard)
     {
-        Description = string.Create(CultureInfo.InvariantCulture, $"vCPUs of each VM, 1 to {MostCpus}"),
-        DefaultValueFactory = _ => count.ToString(CultureInfo.InvariantCulture),
-        HelpName = "n",
-    };
-
-    /// <summary>Splits an option's values at their commas.</summary>
-    public static IReadOnlyList<string> Items(IEnumerable<string>? values, string option)
-    {
-        string[] items =
-            [.. (values ?? []).SelectMany(value => value.Split(',')).Select(item => item.Trim())];
-        return items.Length > 0 && items.All(item => item.Length > 0)
-            ? items
-            : throw CliException.Usage(
-                $"{option} has an empty value", $"give {option} one value, or several with commas");
+        var option = new Value<IReadOnlyList<MaintenancePolicy>>(
+            "--policies", "names",
+            "Which of " + string.Join(", ", MaintenancePolicy.All.Select(policy => policy.Name)) + "; or all",
+            text => MaintenancePolicy.ParseList(Values.Items(text, "--policies")), standard);
+        option.Aliases.Add("--policy");
+        return option;
     }
 
-    public static int ReadCpus(string text) =>
-        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int count)
-            && count is >= 1 and <= MostCpus
-            ? count
-            : throw CliException.Usage(
-                $"'{text}' is no number of vCPUs",
-                string.Create(CultureInfo.InvariantCulture, $"--cpus takes 1 to {MostCpus}"));
+    /// <summary>Sizes of VMs, with commas.</summary>
+    public static Value<IReadOnlyList<long>> MemoryList(string description, string standard) =>
+        Values.List("--memory", "sizes", description, ReadMemory, standard);
 
     public static long ReadMemory(string text)
     {
         if (!ByteSize.TryParse(text, out long bytes))
         {
-            throw CliException.Usage($"'{text}' is no memory size", "write it as 64M, 256M or 1G");
+            throw CliException.Usage($"'{text}' is no memory size", "write it as 64M, 256M or 1.5G");
         }
 
         if (bytes < 32 * ByteSize.Megabyte || bytes > MostMemory || bytes % PageOfMemory != 0)
@@ -84,23 +67,19 @@ internal static class CommonOptions
         return bytes;
     }
 
-    public static TimeSpan? ReadTimeout(string? text)
-    {
-        if (text is null)
-        {
-            return null;
-        }
-
-        return double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double seconds)
-            && seconds is > 0 and <= 1e6
-            ? TimeSpan.FromSeconds(seconds)
-            : throw CliException.Usage($"'{text}' is no time limit", "--timeout takes seconds, 300 for example");
-    }
-
     public static string ReadGuest(string text) =>
         text is GuestPayload.Filler or GuestPayload.Linux
             ? text
             : throw CliException.Usage($"unknown guest '{text}'", "--guest takes linux or filler");
+
+    /// <summary>A usage error for the first option that was given and says nothing here.</summary>
+    public static void Refuse(ParseResult result, IEnumerable<Option> options, string where, string next)
+    {
+        if (options.FirstOrDefault(option => result.GetResult(option) is { Implicit: false }) is { } useless)
+        {
+            throw CliException.Usage($"{useless.Name} means nothing {where}", next);
+        }
+    }
 
     /// <summary>The image's path; an error that says how to get one when it is not there.</summary>
     public static string FindImage()
@@ -124,30 +103,9 @@ internal static class CommonOptions
         }
     }
 
-    /// <summary>A usage error when a result cannot be written there; found out before, not after, the work.</summary>
-    public static void CheckWritable(string? path, string option)
+    private static Value<string?> Recursive(Value<string?> option)
     {
-        if (path is null)
-        {
-            return;
-        }
-
-        try
-        {
-            bool existed = File.Exists(path);
-            using (new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write))
-            {
-            }
-
-            if (!existed)
-            {
-                File.Delete(path);
-            }
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException
-            or NotSupportedException)
-        {
-            throw CliException.Usage($"{option}: '{path}' cannot be written: {error.Message}", "choose another file");
-        }
+        option.Recursive = true;
+        return option;
     }
 }

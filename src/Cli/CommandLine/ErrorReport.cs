@@ -13,7 +13,7 @@ internal static class ErrorReport
 
     public static int Write(CliException error)
     {
-        Console.Error.WriteLine(Style.Red("quietus:") + " " + error.Message);
+        Console.Error.WriteLine(Style.Red("quietus:") + " " + Printable.Line(error.Message));
         if (!string.IsNullOrWhiteSpace(error.Details))
         {
             string[] lines = error.Details.TrimEnd().Split('\n');
@@ -25,7 +25,7 @@ internal static class ErrorReport
 
         if (error.NextStep is not null)
         {
-            Console.Error.WriteLine("  next: " + error.NextStep);
+            Console.Error.WriteLine("  next: " + Printable.Line(error.NextStep));
         }
 
         return error.ExitCode;

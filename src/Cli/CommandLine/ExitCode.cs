@@ -12,6 +12,6 @@ internal static class ExitCode
     public const int NotSupported = 77;
     /// <summary>A time limit ran out.</summary>
     public const int TimeLimit = 124;
-    /// <summary>Ended from outside: Ctrl-C, or SIGTERM or SIGHUP.</summary>
+    /// <summary>Ended by Ctrl-C; SIGHUP ends it with 129, SIGQUIT with 131, SIGTERM with 143.</summary>
     public const int Interrupted = 130;
 }

@@ -5,6 +5,7 @@ using System.IO;
 using System.IO.Compression;
 using System.Text;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Processes;
 
 namespace Quietus.Cli.Guests;
 
@@ -24,7 +25,8 @@ internal static class InitialRamDisk
     {
         try
         {
-            using FileStream file = File.OpenRead(path);
+            using FileStream file = InputFile.Open(
+                "the initial RAM disk", path, "check the path given with --initrd");
             byte[] magic = new byte[6];
             int have = file.ReadAtLeast(magic, magic.Length, throwOnEndOfStream: false);
             if (have == 0)

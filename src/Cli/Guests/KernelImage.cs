@@ -5,6 +5,7 @@ using System.IO;
 using System.IO.Compression;
 using System.Linq;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Processes;
 
 namespace Quietus.Cli.Guests;
 
@@ -71,7 +72,7 @@ internal sealed record KernelImage
         bool isPacked;
         try
         {
-            using (FileStream file = File.OpenRead(path))
+            using (FileStream file = InputFile.Open("the kernel", path, "check the path given with --kernel"))
             {
                 length = file.Length;
                 have = file.ReadAtLeast(start, start.Length, throwOnEndOfStream: false);

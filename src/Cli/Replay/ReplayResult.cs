@@ -12,6 +12,9 @@ internal sealed record ReplayResult
     /// <summary>The trace's file, as it was given.</summary>
     public required string File { get; init; }
 
+    /// <summary>The process whose VM was asked for; null where the trace has one VM.</summary>
+    public required int? Process { get; init; }
+
     public required HostTrace Trace { get; init; }
 
     public required IReadOnlyList<MachinePreset> Machines { get; init; }

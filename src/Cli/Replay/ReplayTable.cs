@@ -26,11 +26,7 @@ internal static class ReplayTable
     public static void Write(TextWriter writer, ReplayResult result)
     {
         HostTrace trace = result.Trace;
-        foreach (string line in TextTable.Wrap(
-            Printable.Line(Path.GetFileName(result.File)) + ": " + Describe(trace)))
-        {
-            writer.WriteLine(Style.Bold(line));
-        }
+        TextTable.WriteTitle(writer, Path.GetFileName(result.File) + ": " + Describe(trace));
 
         foreach (IGrouping<string, ReplayRow> machine in result.Rows.GroupBy(row => row.Machine.Name))
         {

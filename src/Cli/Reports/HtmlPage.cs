@@ -50,6 +50,15 @@ internal static class HtmlPage
           overflow-x: auto; font-size: .85rem; } .met { color: var(--good); } .missed { color: var(--bad); }
         dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.2rem; font-size: .9rem; }
         dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
+        @media (max-width: 40rem) { body { padding: 1rem .8rem 2rem; } h1 { font-size: 1.35rem; }
+          dl { grid-template-columns: 1fr; } dd { margin-bottom: .5rem; } code { overflow-wrap: anywhere; }
+          .key span { display: block; } table { width: max-content; } }
+        @media print { :root { color-scheme: light; --ink: #000; --soft: #444; --line: #bbb; --paper: #fff;
+            --panel: #fff; }
+          body { max-width: none; padding: 0; font-size: 10pt; } h2, h3, .key { break-after: avoid; }
+          svg, tr, dl { break-inside: avoid; } .scroll { overflow: visible; } .scroll svg { min-width: 0; }
+          table { font-size: 6.5pt; } details { display: none; }
+          * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
         """;
 
     /// <summary>The whole document.</summary>

@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
+using System.Linq;
 using System.Text;
 using Quietus.Cli.Terminals;
 
@@ -13,16 +14,32 @@ namespace Quietus.Cli.Reports;
 /// <param name="Text">A row's cell.</param>
 internal sealed record TextColumn<TRow>(string Title, int Width, bool Left, Func<TRow, string> Text);
 
-/// <summary>Tables and text for people: no line is longer than 80 columns, so that nothing wraps anywhere.</summary>
+/// <summary>
+/// Tables and text for people: no line is longer than 80 columns, so that nothing wraps anywhere. On a narrower
+/// terminal a table's row becomes a paragraph, with a line for each column. A <see cref="MarkdownWriter"/> gets the
+/// same as Markdown.
+/// </summary>
 internal static class TextTable
 {
     /// <summary>The widest line.</summary>
-    public const int Width = 80;
+    public static int Width => Math.Min(80, TerminalSize.Columns ?? 80);
 
     /// <summary>Writes titles, rules and rows.</summary>
     public static void Write<TRow>(
         TextWriter writer, IReadOnlyList<TextColumn<TRow>> columns, IEnumerable<TRow> rows)
     {
+        if (writer is MarkdownWriter)
+        {
+            WriteMarkdown(writer, columns, rows);
+            return;
+        }
+
+        if (columns.Sum(column => column.Width + 1) - 1 > Width)
+        {
+            WriteStacked(writer, columns, rows);
+            return;
+        }
+
         writer.WriteLine(Line(columns, column => column.Title));
         writer.WriteLine(Line(columns, column => new string('-', column.Width)));
         foreach (TRow row in rows)
@@ -31,10 +48,31 @@ internal static class TextTable
         }
     }
 
+    /// <summary>Writes what stands above a table.</summary>
+    public static void WriteTitle(TextWriter writer, string text)
+    {
+        if (writer is MarkdownWriter)
+        {
+            writer.WriteLine("### " + text + "\n");
+            return;
+        }
+
+        foreach (string line in Wrap(text, Width))
+        {
+            writer.WriteLine(Style.Bold(line));
+        }
+    }
+
     /// <summary>Writes a paragraph that is less important than the table above it.</summary>
     public static void WriteNote(TextWriter writer, string text)
     {
-        foreach (string line in Wrap(text))
+        if (writer is MarkdownWriter)
+        {
+            writer.WriteLine(text + "\n");
+            return;
+        }
+
+        foreach (string line in Wrap(text, Width))
         {
             writer.WriteLine(Style.Dim(line));
         }
@@ -51,7 +89,7 @@ internal static class TextTable
     }
 
     /// <summary>The lines of a paragraph.</summary>
-    public static IEnumerable<string> Wrap(string text, int width = Width)
+    public static IEnumerable<string> Wrap(string text, int width)
     {
         var line = new StringBuilder();
         foreach (string word in text.Split(' '))
@@ -66,6 +104,34 @@ internal static class TextTable
         }
 
         yield return line.ToString();
+    }
+
+    private static void WriteMarkdown<TRow>(
+        TextWriter writer, IReadOnlyList<TextColumn<TRow>> columns, IEnumerable<TRow> rows)
+    {
+        WriteCells(columns.Select(column => column.Title));
+        WriteCells(columns.Select(column => column.Left ? "---" : "---:"));
+        foreach (TRow row in rows)
+        {
+            WriteCells(columns.Select(column => column.Text(row)));
+        }
+
+        void WriteCells(IEnumerable<string> cells) => writer.WriteLine(
+            "| " + string.Join(" | ", cells.Select(cell => cell.Replace("|", "\\|", StringComparison.Ordinal))) + " |");
+    }
+
+    private static void WriteStacked<TRow>(
+        TextWriter writer, IReadOnlyList<TextColumn<TRow>> columns, IEnumerable<TRow> rows)
+    {
+        int words = Math.Max(1, columns.TakeWhile(column => column.Left).Count());
+        foreach (TRow row in rows)
+        {
+            writer.WriteLine(string.Join(' ', columns.Take(words).Select(column => column.Text(row))).TrimEnd());
+            foreach (TextColumn<TRow> column in columns.Skip(words))
+            {
+                writer.WriteLine($"  {column.Title,-16} {column.Text(row).Trim(),17}");
+            }
+        }
     }
 
     private static string Line<TRow>(IReadOnlyList<TextColumn<TRow>> columns, Func<TextColumn<TRow>, string> text)

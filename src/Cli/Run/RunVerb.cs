@@ -8,23 +8,18 @@ using Quietus.Cli.Bench;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
+using Quietus.Cli.Terminals;
 
 namespace Quietus.Cli.Run;
 
 /// <summary><c>quietus run</c>: a VM with its console here.</summary>
 internal static class RunVerb
 {
-    private static readonly Option<string?> _kernel = new("--kernel")
-    {
-        Description = "A kernel of your own: an arm64 Linux Image, Image.gz, or a flat image",
-        HelpName = "file",
-    };
+    private static readonly Value<string?> _kernel = Values.Text(
+        "--kernel", "file", "A kernel of your own: an arm64 Linux Image, Image.gz, or a flat image");
 
-    private static readonly Option<string?> _initrd = new("--initrd")
-    {
-        Description = "Its initial RAM disk: any file",
-        HelpName = "file",
-    };
+    private static readonly Value<string?> _initrd =
+        Values.Text("--initrd", "file", "Its initial RAM disk: any file");
 
     private static readonly Option<string?> _append = new("--append")
     {
@@ -32,37 +27,25 @@ internal static class RunVerb
         HelpName = "text",
     };
 
-    private static readonly Option<string?> _guest = new("--guest")
-    {
-        Description = "linux (Debian's kernel, fetched) or filler (embedded) [default: linux, if fetched]",
-        HelpName = "name",
-    };
+    private static readonly Value<string?> _guest = new(
+        "--guest", "name", "linux (Debian's kernel, fetched) or filler (embedded) [default: linux, if fetched]",
+        CommonOptions.ReadGuest);
 
-    private static readonly Option<string> _memory = new("--memory")
-    {
-        Description = "The VM's memory",
-        DefaultValueFactory = _ => "1G",
-        HelpName = "size",
-    };
+    private static readonly Value<long> _memory =
+        new("--memory", "size", "The VM's memory", CommonOptions.ReadMemory, "1G");
 
-    private static readonly Option<string> _pages = new("--pages")
-    {
-        Description = "Stage-2 mappings: 4k, 2m, or auto for the largest that fits",
-        DefaultValueFactory = _ => "auto",
-        HelpName = "size",
-    };
+    private static readonly Value<string> _pages = new(
+        "--pages", "size", "Stage-2 mappings: 4k, 2m, or auto for the largest that fits", PageSize.Parse, "auto");
 
-    private static readonly Option<string> _policy = new("--policy")
-    {
-        Description = "Maintenance policy: " + string.Join(", ", MaintenancePolicy.All.Select(policy => policy.Name)),
-        DefaultValueFactory = _ => "fate",
-        HelpName = "name",
-    };
+    private static readonly Value<MaintenancePolicy> _policy = new(
+        "--policy", "name",
+        "Maintenance policy: " + string.Join(", ", MaintenancePolicy.All.Select(policy => policy.Name)), ReadPolicy,
+        "fate");
 
-    private static readonly Option<string> _cpus = CommonOptions.Cpus(2);
-    private static readonly Option<string> _cpu = CommonOptions.Cpu();
-    private static readonly Option<string?> _timeout =
-        CommonOptions.Timeout("End the VM after this long, with exit code 124");
+    private static readonly Value<int?> _cpus = CommonOptions.Cpus("2");
+    private static readonly Value<CpuModel> _cpu = CommonOptions.Cpu();
+    private static readonly Value<TimeSpan?> _timeout =
+        Values.Time("--timeout", "End the VM after this long, with exit code 124");
 
     public static Command Make(CancellationToken cancellation)
     {
@@ -76,33 +59,33 @@ internal static class RunVerb
 
     private static async Task<int> RunAsync(ParseResult result, CancellationToken cancellation)
     {
-        long memory = CommonOptions.ReadMemory(result.GetValue(_memory)!);
-        int cpus = CommonOptions.ReadCpus(result.GetValue(_cpus)!);
-        string pages = PageSize.Parse(result.GetValue(_pages)!);
-        CpuModel cpu = CpuModel.Parse(result.GetValue(_cpu)!);
-        TimeSpan? limit = CommonOptions.ReadTimeout(result.GetValue(_timeout));
-        MaintenancePolicy policy = ReadPolicy(result.GetValue(_policy)!);
+        long memory = _memory.Of(result);
         GuestPayload guest = ReadGuest(result);
         if (guest.Note is not null)
         {
-            Console.Error.WriteLine("[quietus] " + Terminals.Printable.Line(guest.Note));
+            Notice.Progress("[quietus] " + guest.Note);
         }
 
         guest.CheckFits(memory);
         string append = ReadAppend(result.GetValue(_append), guest);
         CommonOptions.CheckHostMemory(BenchPlan.MachineMemory(guest, memory));
+        if (Commands.OnlyValidates(result))
+        {
+            return ExitCode.Ok;
+        }
+
         QemuBinary qemu = await QemuBinary.FindAsync(cancellation).ConfigureAwait(false);
         string image = CommonOptions.FindImage();
         var plan = new RunPlan
         {
             Guest = guest,
             MemoryBytes = memory,
-            Cpus = cpus,
-            Pages = pages,
-            Policy = policy,
-            Cpu = cpu,
+            Cpus = _cpus.Of(result)!.Value,
+            Pages = _pages.Of(result),
+            Policy = _policy.Of(result),
+            Cpu = _cpu.Of(result),
             Append = append,
-            Limit = limit,
+            Limit = _timeout.Of(result),
         };
         using var session = new RunSession(plan, qemu, image);
         return await session.RunAsync(cancellation).ConfigureAwait(false);
@@ -118,9 +101,9 @@ internal static class RunVerb
 
     private static GuestPayload ReadGuest(ParseResult result)
     {
-        string? kernel = result.GetValue(_kernel);
-        string? initrd = result.GetValue(_initrd);
-        string? name = result.GetValue(_guest) is string given ? CommonOptions.ReadGuest(given) : null;
+        string? kernel = _kernel.Of(result);
+        string? initrd = _initrd.Of(result);
+        string? name = _guest.Of(result);
         bool ownFiles = kernel is not null || initrd is not null;
         if (name == GuestPayload.Filler && ownFiles)
         {

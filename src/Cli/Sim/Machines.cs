@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.IO;
 using System.Linq;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Reports;
 using Quietus.Simulator;
 
 namespace Quietus.Cli.Sim;
@@ -10,6 +11,8 @@ namespace Quietus.Cli.Sim;
 /// <summary>The machine presets that the command line knows, and how they are named.</summary>
 internal static class Machines
 {
+    private const long MostBytes = 1 << 20;
+
     /// <summary>The folder of the presets: beside the program.</summary>
     public static string Folder => Path.Combine(AppContext.BaseDirectory, "machines");
 
@@ -36,8 +39,16 @@ internal static class Machines
 
     private static MachinePreset Load(string name) =>
         name.EndsWith(".json", StringComparison.Ordinal)
-            ? MachinePreset.Load(name)
+            ? MachinePreset.Load(Bounded(name))
             : MachinePreset.Named(Folder, name);
+
+    /// <summary>A file of a sensible size; what is no file is the reader's to refuse.</summary>
+    private static string Bounded(string path) =>
+        File.Exists(path) && (FileKind.Of(path) is { IsRegular: false } || new FileInfo(path).Length > MostBytes)
+            ? throw CliException.Usage(
+                $"'{path}' is no preset: it is no regular file, or larger than 1 MB",
+                "give a file as machines/d05.json")
+            : path;
 
     private static string Place(PresetException error) =>
         error.Line > 0 ? string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{error.File}:{error.Line}")

@@ -26,13 +26,9 @@ internal static partial class SimVerb
 
     private static int Check(ParseResult result, CancellationToken cancellation)
     {
-        if ((new Option[] { _ablate, _json, _report }).FirstOrDefault(
-            option => result.GetResult(option) is { Implicit: false }) is { } useless)
-        {
-            throw CliException.Usage(
-                $"{useless.Name} means nothing with --check", "it judges, and has no times: leave one of the two out");
-        }
-
+        CommonOptions.Refuse(
+            result, [_ablate, _jobs, .. _outputs.All], "with --check",
+            "it judges, and has no times: leave one of the two out");
         SimulationPlan plan = ReadPlan(result, CheckedMemory, CheckedPolicies);
         if (plan.MemoryBytes.Max() > (long)JudgedLife.MostBytes)
         {
@@ -49,8 +45,8 @@ internal static partial class SimVerb
                 "give fewer with --vcpus");
         }
 
-        string[] machines = result.GetValue(_machine) ?? [];
-        string[] changes = result.GetValue(_set) ?? [];
+        IReadOnlyList<string> machines = _machine.Of(result);
+        IReadOnlyList<string> changes = _set.IsGiven(result) ? _set.Of(result) : [];
         long checks = 0;
         int lives = 0;
         int violations = 0;
@@ -107,10 +103,10 @@ internal static partial class SimVerb
         }
     }
 
-    private static string Again(SimulationCase what, SimulationPlan plan, string[] machines, string[] changes)
+    private static string Again(SimulationCase what, SimulationPlan plan, IReadOnlyList<string> given,
+        IReadOnlyList<string> changes)
     {
         // A preset of one's own is known by its path, which only the command line has.
-        IReadOnlyList<string> given = CommonOptions.Items(machines, "--machine");
         IReadOnlyList<string> names = given.Contains("all") || given.Contains(what.Request.Machine.Name)
             ? [what.Request.Machine.Name]
             : given;

@@ -1,8 +1,8 @@
 using System;
+using System.Collections.Concurrent;
 using System.Collections.Generic;
 using System.CommandLine;
 using System.Globalization;
-using System.IO;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
@@ -19,62 +19,38 @@ internal static partial class SimVerb
 {
     private const int MostVcpus = 64;
 
-    private static readonly Option<string[]> _machine = SimulationOptions.Machine();
-    private static readonly Option<string[]> _set = SimulationOptions.Set();
-    private static readonly Option<string[]> _policies = SimulationOptions.Policies(["all"]);
-    private static readonly Option<string?> _json = SimulationOptions.Json(SimulationJson.Schema);
+    private static readonly Value<IReadOnlyList<string>> _machine = SimulationOptions.Machine();
+    private static readonly Value<IReadOnlyList<string>> _set = SimulationOptions.Set();
+    private static readonly Value<IReadOnlyList<MaintenancePolicy>> _policies = CommonOptions.Policies("all");
+    private static readonly OutputOptions _outputs = new(SimulationJson.Schema);
 
-    private static readonly Option<string[]> _memory = new("--memory")
-    {
-        Description = "Memory of the VM, such as 1G,64G",
-        DefaultValueFactory = _ => ["64G"],
-        HelpName = "sizes",
-    };
+    private static readonly Value<IReadOnlyList<long>> _memory =
+        CommonOptions.MemoryList("Memory of the VM, such as 1G,64G", "64G");
 
-    private static readonly Option<string[]> _pages = new("--pages")
-    {
-        Description = $"In what sizes the host backs it: {SimulationNames.Pages}, with commas",
-        DefaultValueFactory = _ => ["2m"],
-        HelpName = "sizes",
-    };
+    private static readonly Value<IReadOnlyList<GuestPages>> _pages = Values.List(
+        "--pages", "sizes", $"In what sizes the host backs it: {SimulationNames.Pages}, with commas",
+        SimulationNames.ParsePages, "2m");
 
-    private static readonly Option<string[]> _die = new("--die")
-    {
-        Description = $"How it goes: {SimulationNames.Deaths}, with commas, or all",
-        DefaultValueFactory = _ => ["kill"],
-        HelpName = "ways",
-    };
+    private static readonly Value<IReadOnlyList<DeathKind>> _die = new(
+        "--die", "ways", $"How it goes: {SimulationNames.Deaths}, with commas, or all",
+        text => SimulationNames.ParseDeaths(Values.Items(text, "--die")), "kill");
 
     private static readonly Option<bool> _ablate = new("--ablate")
     {
         Description = "Show what each patch saves alone, and what the series loses without it",
     };
 
-    private static readonly Option<string?> _sweep = new("--sweep")
-    {
-        Description = "Memory from one size to another, doubling: memory=1G..512G",
-        HelpName = "memory=a..b",
-    };
+    private static readonly Value<IReadOnlyList<long>?> _sweep = new(
+        "--sweep", "memory=a..b", "Memory from one size to another, doubling: memory=1G..512G", ReadSweep);
 
-    private static readonly Option<string> _vcpus = new("--vcpus")
-    {
-        Description = string.Create(CultureInfo.InvariantCulture, $"vCPUs, 1 to {MostVcpus}"),
-        DefaultValueFactory = _ => "4",
-        HelpName = "n",
-    };
+    private static readonly Value<int?> _vcpus =
+        Values.Number("--vcpus", $"vCPUs, 1 to {MostVcpus}", "number of vCPUs", 1, MostVcpus, "4");
 
-    private static readonly Option<string> _seed = new("--seed")
-    {
-        Description = "Of everything that is drawn by chance",
-        DefaultValueFactory = _ => "1",
-        HelpName = "n",
-    };
+    private static readonly Value<int?> _seed =
+        Values.Number("--seed", "Of everything that is drawn by chance", "seed", 0, int.MaxValue, "1");
 
-    private static readonly Option<string?> _report = new("--report")
-    {
-        Description = "Write a self-contained HTML report",
-        HelpName = "file.html",
-    };
+    private static readonly Value<int?> _jobs =
+        Values.Number("--jobs", "Deaths at a time [default: one for each core]", "number of jobs", 1, 64);
 
     private static readonly Option<bool> _calibration = new("--calibration")
     {
@@ -85,9 +61,10 @@ internal static partial class SimVerb
     {
         var command = new Command("sim", "Simulate a VM's death on an Arm server, under each policy")
         {
-            _machine, _memory, _pages, _die, _policies, _ablate, _sweep, _set, _vcpus, _seed, _json, _report,
-            _calibration, _check,
+            _machine, _memory, _pages, _die, _policies, _ablate, _sweep, _set, _vcpus, _seed, _jobs, _calibration,
+            _check,
         };
+        _outputs.AddTo(command);
         command.SetAction((result, _) => Task.FromResult(Run(result, cancellation)));
         return command;
     }
@@ -96,6 +73,11 @@ internal static partial class SimVerb
     {
         if (result.GetValue(_calibration))
         {
+            CommonOptions.Refuse(
+                result,
+                [_machine, _memory, _pages, _die, _policies, _ablate, _sweep, _set, _vcpus, _seed, _jobs, _check,
+                    .. _outputs.All],
+                "with --calibration", "it takes no other option");
             Console.Out.WriteLine(Calibration.ToMarkdown(Calibration.Run(Machines.Folder)).TrimEnd());
             return ExitCode.Ok;
         }
@@ -106,81 +88,74 @@ internal static partial class SimVerb
         }
 
         SimulationPlan plan = ReadPlan(result);
-        string? json = result.GetValue(_json);
-        string? report = result.GetValue(_report);
-        if (json != "-")
-        {
-            CommonOptions.CheckWritable(json, "--json");
-        }
-
-        CommonOptions.CheckWritable(report, "--report");
-        SimulationRun run = Simulate(plan, cancellation);
-        SimulationOptions.Write(
-            json, stream => SimulationJson.Write(stream, run), () => SimulationTable.Write(Console.Out, run));
-        if (!run.IsComplete)
-        {
-            throw new OperationCanceledException(cancellation);
-        }
-
-        if (report is not null)
-        {
-            string page = SimulationReport.Make(run, SimulationStudy.Make(plan, cancellation));
-            ResultFile.Write(report, stream =>
-            {
-                using var writer = new StreamWriter(stream);
-                writer.Write(page);
-            });
-        }
-
-        return ExitCode.Ok;
+        Outputs outputs = _outputs.Read(result);
+        SimulationRun run = Simulate(plan, _jobs.Of(result) ?? Environment.ProcessorCount, cancellation);
+        outputs.Write(
+            "rows", stream => SimulationJson.Write(stream, run), writer => SimulationTable.Write(writer, run),
+            run.IsComplete ? () => SimulationReport.Make(run, SimulationStudy.Make(plan, cancellation)) : null);
+        return run.IsComplete ? ExitCode.Ok : throw new OperationCanceledException(cancellation);
     }
 
-    /// <summary>Runs the plan; when it is interrupted, what was done so far is the result.</summary>
-    private static SimulationRun Simulate(SimulationPlan plan, CancellationToken cancellation)
+    /// <summary>
+    /// Runs the plan, the longest deaths first; when it is interrupted, what was done so far is the result.
+    /// </summary>
+    private static SimulationRun Simulate(SimulationPlan plan, int jobs, CancellationToken cancellation)
     {
-        List<SimulationRow> rows = [];
-        using var progress = WorkProgress.Start(plan.Cases.Count, "filling");
+        IReadOnlyList<SimulationCase> cases = plan.Cases;
+        var rows = new SimulationRow?[cases.Count];
+        using var progress = WorkProgress.Start(cases.Count, "filling");
         try
         {
-            foreach (SimulationCase what in plan.Cases)
-            {
-                progress.Begins(what.ToString());
-                rows.Add(SimulationStudy.RunCase(what, cancellation));
-                progress.Finished(what + ": " + Duration.Format(rows[^1].Result.DeathNanoseconds));
-            }
+            Parallel.ForEach(
+                Partitioner.Create(
+                    Enumerable.Range(0, cases.Count).OrderByDescending(index => cases[index].Request.MemoryBytes),
+                    EnumerablePartitionerOptions.NoBuffering),
+                new ParallelOptions { MaxDegreeOfParallelism = jobs, CancellationToken = cancellation },
+                index =>
+                {
+                    progress.Begins(cases[index].ToString());
+                    SimulationRow row = SimulationStudy.RunCase(cases[index], cancellation);
+                    rows[index] = row;
+                    progress.Finished(cases[index] + ": " + Duration.Format(row.Result.DeathNanoseconds));
+                });
         }
-        catch (OperationCanceledException)
+        catch (AggregateException errors) when (errors.InnerException is CliException error)
+        {
+            throw error;
+        }
+        catch (Exception error) when (cancellation.IsCancellationRequested
+            && error is OperationCanceledException or AggregateException)
         {
         }
 
-        return new SimulationRun { Plan = plan, Rows = rows };
+        return new SimulationRun { Plan = plan, Rows = [.. rows.OfType<SimulationRow>()] };
     }
 
     private static SimulationPlan ReadPlan(
         ParseResult result, string memoryUnlessGiven = "64G", string policiesUnlessGiven = "all")
     {
-        string[] changes = result.GetValue(_set) ?? [];
-        IReadOnlyList<string> names = CommonOptions.Items(result.GetValue(_machine), "--machine");
+        IReadOnlyList<string> changes = _set.IsGiven(result) ? _set.Of(result) : [];
+        IReadOnlyList<string> names = _machine.Of(result);
         IReadOnlyList<MachinePreset> machines = Machines.Parse(names, changes);
         bool ablate = result.GetValue(_ablate);
-        IReadOnlyList<MaintenancePolicy> policies = ablate
-            ? MaintenancePolicy.All
-            : MaintenancePolicy.ParseList(CommonOptions.Items(
-                Given(result, _policies) ?? [policiesUnlessGiven], "--policy"));
-        IReadOnlyList<long> memory = result.GetValue(_sweep) is string sweep
-            ? ReadSweep(sweep)
-            :
-            [
-                .. CommonOptions.Items(Given(result, _memory) ?? [memoryUnlessGiven], "--memory")
-                    .Select(CommonOptions.ReadMemory).Distinct(),
-            ];
-        IReadOnlyList<GuestPages> pages =
-            SimulationNames.ParsePages(CommonOptions.Items(result.GetValue(_pages), "--pages"));
-        IReadOnlyList<DeathKind> deaths =
-            SimulationNames.ParseDeaths(CommonOptions.Items(result.GetValue(_die), "--die"));
+        if (ablate)
+        {
+            CommonOptions.Refuse(result, [_policies], "with --ablate", "it shows every policy");
+        }
+
+        if (_sweep.IsGiven(result))
+        {
+            CommonOptions.Refuse(result, [_memory], "beside --sweep", "the sweep has all sizes: leave one of them out");
+        }
+
+        IReadOnlyList<MaintenancePolicy> policies =
+            ablate ? MaintenancePolicy.All : _policies.Of(result, policiesUnlessGiven);
+        IReadOnlyList<long> memory = _sweep.Of(result) ?? _memory.Of(result, memoryUnlessGiven);
+        IReadOnlyList<GuestPages> pages = _pages.Of(result);
+        IReadOnlyList<DeathKind> deaths = _die.Of(result);
         machines = Fitting(machines, memory.Max(), leavesOut: names.Contains("all"));
-        int vcpus = ReadNumber(result.GetValue(_vcpus)!, 1, MostVcpus, "--vcpus", "number of vCPUs");
-        int seed = ReadNumber(result.GetValue(_seed)!, 0, int.MaxValue, "--seed", "seed");
+        int vcpus = _vcpus.Of(result)!.Value;
+        int seed = _seed.Of(result)!.Value;
         return new SimulationPlan
         {
             Machines = machines,
@@ -203,10 +178,6 @@ internal static partial class SimVerb
         };
     }
 
-    /// <summary>What was given on the command line, not what stands in when nothing was.</summary>
-    private static string[]? Given(ParseResult result, Option<string[]> option) =>
-        result.GetResult(option) is { Implicit: false } ? result.GetValue(option) : null;
-
     /// <summary>
     /// The machines that have the memory. Whoever asked for all gets those; whoever named one that has not is told.
     /// </summary>
@@ -226,7 +197,7 @@ internal static partial class SimVerb
                 throw CliException.Usage(problem, "give less with --memory, or more with --set memory=…");
             }
 
-            Console.Error.WriteLine("quietus: left out: " + problem);
+            Notice.Write("left out: " + problem);
         }
 
         return fitting;
@@ -240,7 +211,7 @@ internal static partial class SimVerb
         if (equals < 0 || dots < equals || text[..equals] != "memory")
         {
             throw CliException.Usage(
-                $"'{Printable.Line(text)}' is no sweep", "write it as memory=1G..512G; --machine, --pages and --die "
+                $"'{text}' is no sweep", "write it as memory=1G..512G; --machine, --pages and --die "
                     + "take lists");
         }
 
@@ -260,12 +231,4 @@ internal static partial class SimVerb
         sizes.Add(last);
         return sizes;
     }
-
-    private static int ReadNumber(string text, int least, int most, string option, string what) =>
-        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number)
-            && number >= least && number <= most
-            ? number
-            : throw CliException.Usage(
-                $"'{Printable.Line(text)}' is no {what}",
-                string.Create(CultureInfo.InvariantCulture, $"{option} takes {least} to {most}"));
 }

@@ -35,18 +35,20 @@ internal static class SimulationNames
 
     public static string Of(DeathKind death) => _deaths.First(entry => entry.Death == death).Name;
 
-    public static IReadOnlyList<GuestPages> ParsePages(IEnumerable<string> names) =>
-        [.. names.Select(name => Array.Find(_pages, entry => Same(entry.Name, name)) is { Name: not null } found
+    public static GuestPages ParsePages(string name) =>
+        Array.Find(_pages, entry => Same(entry.Name, name)) is { Name: not null } found
             ? found.Pages
-            : throw CliException.Usage($"unknown page size '{name}'", "--pages takes " + Pages)).Distinct()];
+            : throw CliException.Usage($"unknown page size '{name}'", "--pages takes " + Pages);
 
-    public static IReadOnlyList<DeathKind> ParseDeaths(IEnumerable<string> names) =>
+    public static IReadOnlyList<DeathKind> ParseDeaths(IReadOnlyList<string> names) =>
         names.Contains("all")
             ? [.. _deaths.Select(entry => entry.Death)]
-            : [.. names.Select(name => Array.Find(_deaths, entry => Same(entry.Name, name)) is { Name: not null } found
-                ? found.Death
-                : throw CliException.Usage(
-                    $"unknown way to die '{name}'", $"--die takes {Deaths}, and all")).Distinct()];
+            : [.. names.Select(ParseDeath).Distinct()];
+
+    private static DeathKind ParseDeath(string name) =>
+        Array.Find(_deaths, entry => Same(entry.Name, name)) is { Name: not null } found
+            ? found.Death
+            : throw CliException.Usage($"unknown way to die '{name}'", $"--die takes {Deaths}, and all");
 
     private static bool Same(string known, string name) => known.Equals(name, StringComparison.OrdinalIgnoreCase);
 }

@@ -48,6 +48,11 @@ internal static class SimulationReport
             html.Append("<p class=\"lead\">").Append(HtmlPage.Text(note)).Append("</p>\n");
         }
 
+        foreach (string note in SimulationTable.Incomparable(run.Plan.Machines))
+        {
+            html.Append("<p class=\"missed\">").Append(HtmlPage.Text(note)).Append("</p>\n");
+        }
+
         html.Append("<p>").Append(HtmlPage.Text(SimulationTable.Notes(run).First())).Append("</p>\n")
             .Append("<dl><dt>repeat</dt><dd><code>").Append(HtmlPage.Text(run.Plan.Command))
             .Append("</code></dd><dt>version</dt><dd>Quietus ").Append(HtmlPage.Text(ThisProgram.Version))

@@ -6,12 +6,15 @@ using Quietus.Cli.CommandLine;
 using Quietus.Cli.Reports;
 using Quietus.Cli.Terminals;
 using Quietus.Simulator;
+using MaintenancePolicy = Quietus.Cli.Guests.MaintenancePolicy;
 
 namespace Quietus.Cli.Sim;
 
 /// <summary>The result for people.</summary>
 internal static class SimulationTable
 {
+    private const int PoliciesAtATime = 5;
+
     private static readonly TextColumn<SimulationRow>[] _time =
     [
         new("policy", 13, true, row => row.Policy.Name),
@@ -46,7 +49,7 @@ internal static class SimulationTable
     {
         foreach (IReadOnlyList<SimulationRow> rows in run.Groups)
         {
-            writer.WriteLine(Style.Bold(Title(rows[0])));
+            TextTable.WriteTitle(writer, Title(rows[0]));
             TextTable.Write(writer, _time, rows);
             writer.WriteLine();
             TextTable.Write(writer, _operations, rows);
@@ -54,9 +57,44 @@ internal static class SimulationTable
             WriteAblation(writer, run.Plan, rows);
         }
 
+        WriteSummary(writer, run);
         foreach (string note in Notes(run))
         {
             TextTable.WriteNote(writer, note);
+        }
+    }
+
+    /// <summary>A run with several sizes in one table: sizes below each other, policies side by side.</summary>
+    private static void WriteSummary(TextWriter writer, SimulationRun run)
+    {
+        if (run.Plan.MemoryBytes.Count < 2)
+        {
+            return;
+        }
+
+        foreach (var group in run.Groups.GroupBy(
+            rows => (rows[0].Request.Machine.Name, rows[0].Request.Pages, rows[0].Request.Death)))
+        {
+            foreach (MaintenancePolicy[] policies in run.Plan.Policies.Chunk(PoliciesAtATime))
+            {
+                TextTable.WriteTitle(
+                    writer,
+                    $"{group.Key.Name}, pages {SimulationNames.Of(group.Key.Pages)}, "
+                        + $"{SimulationNames.Of(group.Key.Death)}: the death by memory");
+                TextTable.Write(
+                    writer,
+                    [
+                        new TextColumn<IReadOnlyList<SimulationRow>>(
+                            "memory", 9, true, rows => ByteSize.Format((long)rows[0].Request.MemoryBytes)),
+                        .. policies.Select(policy => new TextColumn<IReadOnlyList<SimulationRow>>(
+                            policy.Name, 13, false,
+                            rows => rows.FirstOrDefault(row => row.Policy == policy) is { } row
+                                ? Duration.Format(row.Result.DeathNanoseconds)
+                                : "-")),
+                    ],
+                    group);
+                writer.WriteLine();
+            }
         }
     }
 
@@ -105,6 +143,11 @@ internal static class SimulationTable
             }
         }
 
+        foreach (string note in Incomparable(run.Plan.Machines))
+        {
+            yield return note;
+        }
+
         if (!run.IsComplete)
         {
             yield return string.Create(
@@ -112,6 +155,37 @@ internal static class SimulationTable
                 $"Interrupted: {run.Rows.Count} of {run.Plan.Cases.Count} deaths were simulated.");
         }
     }
+
+    /// <summary>
+    /// Which figures of the machines were derived from measurements of different things, so that one machine must not
+    /// be held against another by them.
+    /// </summary>
+    public static IEnumerable<string> Incomparable(IReadOnlyList<MachinePreset> machines)
+    {
+        foreach (string key in machines[0].Figures
+            .Where(figure => figure.Group == "costs")
+            .Select(figure => figure.Key))
+        {
+            (MachinePreset Machine, Figure Figure)[] derived =
+            [
+                .. machines.Select(machine => (machine, machine.Figures.First(figure => figure.Key == key)))
+                    .Where(pair => !pair.Item2.IsAssumption)
+                    .OrderBy(pair => pair.Item2.Value),
+            ];
+            if (derived.Length > 1 && derived[0].Figure.Value * MostApart < derived[^1].Figure.Value)
+            {
+                yield return string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"Not to be compared: {key} is {derived[0].Figure.Value:0.#} ns on {derived[0].Machine.Name} "
+                        + $"({derived[0].Figure.Source}) and {derived[^1].Figure.Value:0.#} ns on "
+                        + $"{derived[^1].Machine.Name} ({derived[^1].Figure.Source}). They were fitted to different "
+                        + $"things: compare policies on one machine, and not these machines.");
+            }
+        }
+    }
+
+    /// <summary>Cores differ by less: beyond it, two figures were fitted to different things.</summary>
+    private const double MostApart = 5;
 
     /// <summary>Cache maintenance, in percent of the death.</summary>
     public static double CacheShare(SimulationResult result) =>

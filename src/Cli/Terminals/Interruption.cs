@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Runtime.InteropServices;
 using System.Threading;
+using Quietus.Cli.CommandLine;
 
 namespace Quietus.Cli.Terminals;
 
@@ -14,6 +15,7 @@ internal sealed class Interruption : IDisposable
     private readonly CancellationTokenSource _source = new();
     private readonly List<PosixSignalRegistration> _registrations = [];
     private int _count;
+    private int _code = ExitCode.Interrupted;
 
     public Interruption()
     {
@@ -30,6 +32,9 @@ internal sealed class Interruption : IDisposable
     /// <summary>True when a signal has come.</summary>
     public bool Happened => Volatile.Read(ref _count) > 0;
 
+    /// <summary>128 and the number of the first signal, as shells have it.</summary>
+    public int Code => Volatile.Read(ref _code);
+
     public void Dispose()
     {
         foreach (PosixSignalRegistration registration in _registrations)
@@ -45,12 +50,19 @@ internal sealed class Interruption : IDisposable
         if (Interlocked.Increment(ref _count) == 1)
         {
             context.Cancel = true;
+            Volatile.Write(ref _code, context.Signal switch
+            {
+                PosixSignal.SIGHUP => 129,
+                PosixSignal.SIGQUIT => 131,
+                PosixSignal.SIGTERM => 143,
+                _ => ExitCode.Interrupted,
+            });
             _source.Cancel();
         }
         else
         {
             RawTerminal.RestoreNow();
-            Environment.Exit(CommandLine.ExitCode.Interrupted);
+            Environment.Exit(Code);
         }
     }
 }

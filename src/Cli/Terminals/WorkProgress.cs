@@ -29,7 +29,7 @@ internal sealed class WorkProgress : IDisposable
     /// <param name="first">What is said before the first begins.</param>
     public static WorkProgress Start(int total, string first)
     {
-        if (Console.IsErrorRedirected)
+        if (Console.IsErrorRedirected || Notice.IsQuiet)
         {
             return new WorkProgress(total, console: null);
         }
@@ -88,9 +88,7 @@ internal sealed class WorkProgress : IDisposable
             }
             else
             {
-                Console.Error.WriteLine(string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"[{_done}/{_total}] {result}"));
+                Notice.Progress(string.Create(CultureInfo.InvariantCulture, $"[{_done}/{_total}] {result}"));
             }
         }
     }

@@ -22,36 +22,33 @@ internal static unsafe class Entry
     private static void Boot(ulong deviceTree, ulong imageStart)
     {
         MachineError error = ReadDeviceTree(deviceTree, out ReadOnlySpan<byte> blob, out DeviceTreeError treeError);
-        CpuFeatures.Detect();
-
-        Span<AddressRange> taken = stackalloc AddressRange[MachineDescription.MaximumReservedRegions + 4];
-        int count = CollectTaken(taken, deviceTree, blob.Length, imageStart);
-        ulong needed = OwnMemory();
-        if (!TryFindRoom(taken.Slice(0, count), imageStart & ~GigabyteMask, needed, out ulong room))
+        LastWords.Prepare(blob);
+        if (error != MachineError.None)
         {
-            Instructions.Halt(); // without tables there is no UART to complain on
+            LastWords.Say(
+                MachineErrors.Describe(error),
+                treeError == DeviceTreeError.None ? default : DeviceTreeErrors.Describe(treeError));
         }
 
+        Require(
+            Platform.Description.PsciConduit == PsciConduit.Smc,
+            "the firmware is called by HVC: another hypervisor is below this one"u8);
+        CpuFeatures.Detect();
+
+        Span<AddressRange> taken = stackalloc AddressRange[MachineDescription.MaximumReservedRegions + 5];
+        int count = CollectTaken(taken, deviceTree, blob.Length, imageStart);
+        ulong needed = OwnMemory();
+        Require(
+            TryFindRoom(taken.Slice(0, count), imageStart & ~GigabyteMask, needed, out ulong room),
+            "there is no room for it in the gigabyte that it was loaded to"u8);
         taken[count] = new AddressRange { Start = room, Size = needed };
         count++;
         Platform.Memory = new BootMemory(room, needed);
-        if (!Platform.MapEverything(taken.Slice(0, count), room, needed))
-        {
-            Instructions.Halt();
-        }
-
+        Require(
+            Platform.MapEverything(taken.Slice(0, count), room, needed),
+            "its memory and devices cannot be mapped"u8);
         Instructions.WriteTranslationTable(Platform.Tables.Root);
         MachineConsole.Initialize(new PhysicalUart(Platform.Description.Uart.Start));
-        if (error != MachineError.None)
-        {
-            Refuse(MachineErrors.Describe(error), treeError);
-        }
-
-        if (Platform.Description.PsciConduit != PsciConduit.Smc)
-        {
-            Refuse("the firmware is called by HVC: another hypervisor is below this one"u8, DeviceTreeError.None);
-        }
-
         Require(Platform.Gic.Initialize(Platform.Description.Distributor.Start), "the distributor is no GICv3"u8);
         Require(Platform.AddBootCore(), "the boot core has no redistributor"u8);
         Require(Platform.InitializePool(taken.Slice(0, count)), "the frame pool could not be set up"u8);
@@ -116,12 +113,32 @@ internal static unsafe class Entry
             taken[count++] = machine.Initrd;
         }
 
+        // Where RAM begins at 0 its first chunk is left alone: that address means "none" to many who take memory.
+        if (IsMemory(0))
+        {
+            taken[count++] = new AddressRange { Start = 0, Size = FramePool.ChunkBytes };
+        }
+
         for (int i = 0; i < machine.ReservedRegionCount; i++)
         {
             taken[count++] = machine.ReservedRegionAt(i);
         }
 
         return count;
+    }
+
+    private static bool IsMemory(ulong address)
+    {
+        for (int i = 0; i < Platform.Description.MemoryBankCount; i++)
+        {
+            AddressRange bank = Platform.Description.MemoryBankAt(i);
+            if (address >= bank.Start && address < bank.End)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     /// <summary>Bytes that the hypervisor wants for itself on this machine, in whole chunks.</summary>
@@ -240,26 +257,7 @@ internal static unsafe class Entry
     {
         if (!condition)
         {
-            Refuse(otherwise, DeviceTreeError.None);
+            LastWords.Say(otherwise, default);
         }
-    }
-
-    private static void Refuse(ReadOnlySpan<byte> why, DeviceTreeError detail)
-    {
-        Span<byte> buffer = stackalloc byte[256];
-        LineBuilder line = new(buffer);
-        line.Text("quietus: cannot run on this machine: "u8);
-        line.Text(why);
-        if (detail != DeviceTreeError.None)
-        {
-            line.Text(" ("u8);
-            line.Text(DeviceTreeErrors.Describe(detail));
-            line.Text(")"u8);
-        }
-
-        MachineConsole.Log(line.Written);
-        MachineConsole.Drain();
-        Firmware.TurnOffMachine();
-        Instructions.Halt();
     }
 }

@@ -57,6 +57,17 @@ internal static unsafe class FaultReporter
 
         Span<byte> buffer = stackalloc byte[256];
         LineBuilder line = new(buffer);
+        if (!MachineConsole.Exists)
+        {
+            line.Text("EL2 took an exception from itself before it had a console: "u8);
+            line.Text(Describe(kind, frame->Syndrome));
+            line.Text(", pc "u8);
+            Place(ref line, frame->ProgramCounter);
+            line.Text(", far "u8);
+            line.Hexadecimal(frame->FaultAddress, 16);
+            LastWords.Say(line.Written, default);
+        }
+
         line.Text("quietus: panic on core "u8);
         line.Number(Core.Current->Index);
         line.Text(": "u8);

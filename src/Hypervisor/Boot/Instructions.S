@@ -151,7 +151,25 @@ function dsb_ishst
 
 function dsb_ish
     dsb     ish
+dsb_ish_end:
+    ret                             // or NOP, on cores where a broadcast TLBI and its DSB must come twice
+    tlbi    vale1is, xzr            // of no matter what
+    dsb     ish
     ret
+
+// void repeat_invalidations(): from now on each DSB ISH does so (CoreErrata.RepeatsInvalidation). While text is
+// writable: on the boot core, before EL2's final tables. A core that needs none pays nothing.
+function repeat_invalidations
+    adr     x0, dsb_ish_end
+    ldr     w1, =0xd503201f         // NOP
+    str     w1, [x0]
+    dc      cvac, x0                // to the PoC: other cores fetch it first with their caches off
+    dsb     ish
+    ic      ivau, x0
+    dsb     ish
+    isb
+    ret
+    .ltorg
 
 function dsb_sy
     dsb     sy
@@ -449,6 +467,8 @@ function open_debug_locks
     isb
     ret
 
+    read_register guest_system_control, sctlr_el1
+
 // The registers that an injected exception reads and writes: x0 = ulong[6]: ELR_EL1, SPSR_EL1, ESR_EL1, FAR_EL1,
 // VBAR_EL1, SCTLR_EL1.
 function read_exception_registers
@@ -497,6 +517,91 @@ function smc_call
     smc     #0
     ret
 
+// void last_words(text, length, uart, kind, shift, conduit): a line on a UART of some kind (DeviceTrees/LastResort.cs),
+// then PSCI SYSTEM_OFF by SMC (1) or HVC (2), or a halt (0). MMU and data cache go off, so that it needs no tables for
+// the UART, which may lie anywhere, beside the image too. Does not return.
+function last_words
+    add     x10, x0, x1
+    mov     x9, x0
+1:  dc      cvac, x9                // no line is shorter than 16 bytes
+    add     x9, x9, #16
+    cmp     x9, x10
+    b.lo    1b
+    sub     x9, x10, #1
+    dc      cvac, x9
+    dsb     sy
+    mrs     x9, CurrentEL
+    cmp     x9, #(2 << 2)
+    b.ne    2f
+    mrs     x9, sctlr_el2
+    bic     x9, x9, #1              // M
+    bic     x9, x9, #4              // C
+    msr     sctlr_el2, x9
+    b       3f
+2:  mrs     x9, sctlr_el1
+    bic     x9, x9, #1
+    bic     x9, x9, #4
+    msr     sctlr_el1, x9
+3:  isb
+    cbz     w3, 10f
+
+    // x11 = the status register, w12 = which bits of it, w13 = what they are when a byte may go to x14; w15: by bytes
+    mov     w12, #0x20
+    mov     w13, #0
+    mov     w15, #0
+    mov     x14, x2
+    add     x11, x2, #0x18          // PL011: UARTFR.TXFF clear
+    cmp     w3, #2
+    b.lo    5f
+    b.hi    4f
+    mov     w9, #0x14
+    str     w9, [x2]                // Cadence: transmitter and receiver on; SR.TXFULL clear
+    add     x11, x2, #0x2c
+    mov     w12, #0x10
+    add     x14, x2, #0x30
+    b       5f
+4:  mov     x9, #5
+    lsl     x9, x9, x4
+    add     x11, x2, x9             // 8250: LSR.THRE set
+    mov     w13, #0x20
+    cmp     w4, #0
+    cset    w15, eq
+5:  cbz     x1, 9f
+    ldrb    w9, [x0], #1
+    sub     x1, x1, #1
+    mov     w16, #0x100000          // a UART that is never ready does not keep the machine on
+6:  cbz     w15, 7f
+    ldrb    w10, [x11]
+    b       14f
+7:  ldr     w10, [x11]
+14: and     w10, w10, w12
+    cmp     w10, w13
+    b.eq    8f
+    subs    w16, w16, #1
+    b.ne    6b
+8:  cbz     w15, 11f
+    strb    w9, [x14]
+    b       5b
+11: str     w9, [x14]
+    b       5b
+
+    // What is on its way goes out: a 16th of a second.
+9:  mrs     x9, cntfrq_el0
+    mrs     x10, cntvct_el0
+    add     x10, x10, x9, lsr #4
+12: mrs     x9, cntvct_el0
+    cmp     x9, x10
+    b.lo    12b
+10: mov     w0, #0x0008
+    movk    w0, #0x8400, lsl #16
+    cmp     w5, #1
+    b.lo    halt
+    b.hi    13f
+    smc     #0
+    b       halt
+13: hvc     #0
+    b       halt
+
 function break_here
     brk     #0x5144
     ret
@@ -526,3 +631,4 @@ function image_address
     image_boundary boot_stack_bottom
     image_boundary filler_start
     image_boundary filler_end
+    image_boundary last_words_text

@@ -223,6 +223,10 @@ boot_tables:
 boot_stack_bottom:
     .skip   32768
 boot_stack_top:
+    .globl last_words_text
+last_words_text:                    // why it would not run (Boot/LastWords.cs), for a look into memory
+    .skip   384
+    .balign 4096
     .globl boot_core
 boot_core:                          // its record, and above it the stack for fault reports
     .skip   8192

@@ -3,6 +3,8 @@
 
     .equ CORE_CONTEXT, 0            // offsets into Core (Core/Core.cs asserts them)
     .equ CORE_FAULT_STACK_TOP, 24
+    .equ CORE_HISTORY_ROUNDS, 72
+    .equ CORE_FIRMWARE_WORKAROUND, 80
 
     .equ CONTEXT_PC, 248            // offsets into VcpuContext (Core/VcpuContext.cs asserts them)
     .equ CONTEXT_ESR, 264
@@ -45,6 +47,75 @@ vectors:
     guest_exit 1
     guest_exit 2
     guest_exit 3
+
+// The same for cores whose branch predictor the firmware must clean before EL2 goes on (docs/errata.md). A core that
+// needs no such call has the vectors above, and pays nothing.
+    .macro guarded_exit kind
+    .balign 128
+    stp     x0, x1, [sp, #-16]!
+    mov     x1, #\kind
+    b       call_firmware
+    .endm
+
+    .balign 2048
+    .globl guarded_vectors
+guarded_vectors:
+    .irp    kind, 0, 1, 2, 3, 4, 5, 6, 7
+    fault   \kind
+    .endr
+    .irp    kind, 0, 1, 2, 3, 0, 1, 2, 3
+    guarded_exit \kind
+    .endr
+
+// x1 = the kind of exit. SMCCC_ARCH_WORKAROUND_1 and 3 change x0 to x3 only (DEN0028).
+call_firmware:
+    stp     x2, x3, [sp, #-32]!
+    str     x1, [sp, #16]
+    mrs     x0, tpidr_el2
+    ldr     w0, [x0, #CORE_FIRMWARE_WORKAROUND]
+    smc     #0
+    ldr     x1, [sp, #16]
+    ldp     x2, x3, [sp], #32
+    b       save_guest
+
+// Branches by a register. The link turns each BR of the image into a B to that register's thunk here
+// (build/thunk-branches), so that no indirect branch of EL2 is predicted by a history that a guest has made
+// (CVE-2022-23960). ILC makes them of dense switches; there are no calls by a register.
+    .macro thunk register
+    stp     x30, x0, [sp, #-16]!
+    bl      clear_branch_history
+    ldp     x30, x0, [sp], #16
+    br      \register
+    .endm
+
+    .balign 64
+    .globl branch_thunks
+branch_thunks:                      // 16 bytes each, in the order of the registers
+    .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28
+    thunk   x\n
+    .endr
+
+// As many rounds as this core needs (CoreErrata); 0 for none. The hint is CLRBHB where there is such a thing.
+clear_branch_history:
+    mrs     x0, tpidr_el2
+    ldr     x0, [x0, #CORE_HISTORY_ROUNDS]
+    cbz     x0, 2f
+    hint    #22
+1:  b       . + 4
+    subs    x0, x0, #1
+    b.ne    1b
+    dsb     nsh
+    isb
+2:  ret
+
+// void use_guarded_vectors(): on this core, from now on.
+    .globl use_guarded_vectors
+use_guarded_vectors:
+    adrp    x0, guarded_vectors
+    add     x0, x0, :lo12:guarded_vectors
+    msr     vbar_el2, x0
+    isb
+    ret
 
 // void vcpu_run(VcpuContext* context): runs a guest until quietus_guest_exit(context, kind) answers that it must not
 // go on.

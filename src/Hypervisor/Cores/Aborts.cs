@@ -72,9 +72,6 @@ internal static unsafe class Aborts
                 Inject.ExternalAbort(vcpu, abort, ipa);
                 break;
 
-            case FaultResult.OutOfMemory when Platform.Pool.IsScrubbing:
-                break; // a chunk comes back within the scrub's time; the guest faults again
-
             case FaultResult.OutOfMemory:
                 vcpu->Vm->RequestStop("the machine ran out of memory for this VM"u8);
                 break;
@@ -102,7 +99,8 @@ internal static unsafe class Aborts
     }
 
     /// <summary>
-    /// A block is filled without the memory lock, so that the faults of other vCPUs need not wait for it.
+    /// A block is filled without the memory lock, so that the faults of other vCPUs need not wait for it, and in steps,
+    /// so that an order to stop need not either.
     /// </summary>
     private static FaultResult FaultInSteps(Vm* vm, Ipa ipa, AccessKind access, int level)
     {
@@ -115,9 +113,23 @@ internal static unsafe class Aborts
             return result;
         }
 
-        vm->Memory.FillFault(ref machine, ref ticket);
+        bool isFilled = vm->Memory.FillStep(ref machine, ref ticket);
+        while (!isFilled && !vm->IsStopRequested)
+        {
+            isFilled = vm->Memory.FillStep(ref machine, ref ticket);
+        }
+
         vm->MemoryLock.Enter();
-        result = vm->Memory.CommitFault(ref machine, ref ticket);
+        if (isFilled)
+        {
+            result = vm->Memory.CommitFault(ref machine, ref ticket);
+        }
+        else
+        {
+            vm->Memory.AbandonFault(ref machine, ref ticket);
+            result = FaultResult.Retry;
+        }
+
         vm->MemoryLock.Leave();
         return result;
     }

@@ -50,6 +50,16 @@ internal unsafe struct Core
     [FieldOffset(64)]
     private nuint _vcpu;
 
+    /// <summary>
+    /// Rounds of the loop that clears the branch history before an indirect branch (Boot/Vectors.S); 0 for none.
+    /// </summary>
+    [FieldOffset(72)]
+    internal ulong BranchHistoryRounds;
+
+    /// <summary>The function that the firmware is called with at each exit from a guest; 0 for none.</summary>
+    [FieldOffset(80)]
+    internal ulong FirmwareWorkaround;
+
     /// <summary>The core that this code runs on.</summary>
     internal static Core* Current
     {

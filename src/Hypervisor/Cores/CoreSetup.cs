@@ -1,3 +1,4 @@
+using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Machine;
 
 namespace Quietus.Hypervisor.Cores;
@@ -31,6 +32,7 @@ internal static unsafe class CoreSetup
     /// <summary>Once per core, before it does anything else.</summary>
     internal static void Initialize(Core* core)
     {
+        GuardBranches(core);
         ParkGuestRegisters();
         Instructions.WriteHcr(HostHcr);
         Instructions.WriteCptr(HostCptr);
@@ -49,5 +51,24 @@ internal static unsafe class CoreSetup
         uint enabled = (1u << (int)PhysicalGic.KickInterrupt) | (1u << (int)Platform.Description.MaintenanceInterrupt);
         PhysicalGic.InitializeCore(core->Redistributor, enabled);
         Instructions.WriteIchHcr(0);
+    }
+
+    /// <summary>
+    /// What keeps a guest from steering EL2's indirect branches. The monitor's core runs no guest, and needs nothing.
+    /// </summary>
+    private static void GuardBranches(Core* core)
+    {
+        if (core->Index == 0)
+        {
+            return;
+        }
+
+        HostIdRegisters host = SystemRegisters.ReadHost();
+        core->BranchHistoryRounds = CoreErrata.BranchHistoryRounds(Instructions.ReadMidr(), in host);
+        core->FirmwareWorkaround = Firmware.BranchWorkaround();
+        if (core->FirmwareWorkaround != 0)
+        {
+            Instructions.UseGuardedVectors();
+        }
     }
 }

@@ -1,5 +1,6 @@
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Guests;
+using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Vms;
 using Quietus.Stage2;
 
@@ -25,18 +26,30 @@ internal static unsafe class DeviceAccess
 
         ref VcpuContext context = ref vcpu->Context;
         bool isWrite = abort.IsWrite;
+        bool isBigEndian = IsBigEndian(in context);
         ulong value = isWrite ? abort.Truncate(context.Register(abort.GeneralRegister)) : 0;
+        value = isBigEndian ? abort.Swap(value) : value;
         vm->DeviceLock.Enter();
         uint kicked = Access(vcpu, ipa.Value, abort.Size, isWrite, ref value);
         vm->DeviceLock.Leave();
         vm->KickVcpus(kicked);
         if (!isWrite)
         {
-            context.SetRegister(abort.GeneralRegister, abort.Extend(value));
+            context.SetRegister(abort.GeneralRegister, abort.Extend(isBigEndian ? abort.Swap(value) : value));
         }
 
         context.StepOver();
         return true;
+    }
+
+    /// <summary>SCTLR_EL1.EE for EL1, E0E for EL0 (FEAT_MixedEnd): what the syndrome does not tell.</summary>
+    private static bool IsBigEndian(in VcpuContext context)
+    {
+        const ulong LevelMask = 0xF;
+        const ulong AtEl0 = 1 << 24;
+        const ulong AtEl1 = 1 << 25;
+        ulong control = (context.ProcessorState & LevelMask) == 0 ? AtEl0 : AtEl1;
+        return (Instructions.ReadGuestSystemControl() & control) != 0;
     }
 
     private static bool IsDevice(Vm* vm, ulong address) =>

@@ -18,22 +18,25 @@ internal static unsafe class SystemRegisters
     /// <summary>Works the guests' ID registers out, once, from the boot core's.</summary>
     internal static void Initialize(int ipaBits)
     {
-        HostIdRegisters host = new()
-        {
-            Revision = Instructions.ReadRevidr(),
-            Auxiliary = Instructions.ReadAidr(),
-            Pfr0 = Instructions.ReadIdAa64Pfr0(),
-            Pfr1 = Instructions.ReadIdAa64Pfr1(),
-            Dfr0 = Instructions.ReadIdAa64Dfr0(),
-            Isar0 = Instructions.ReadIdAa64Isar0(),
-            Isar1 = Instructions.ReadIdAa64Isar1(),
-            Isar2 = Instructions.ReadIdAa64Isar2(),
-            Mmfr0 = Instructions.ReadIdAa64Mmfr0(),
-            Mmfr1 = Instructions.ReadIdAa64Mmfr1(),
-            Mmfr2 = Instructions.ReadIdAa64Mmfr2(),
-        };
+        HostIdRegisters host = ReadHost();
         _identity.Reset(in host, ipaBits);
     }
+
+    /// <summary>This core's own.</summary>
+    internal static HostIdRegisters ReadHost() => new()
+    {
+        Revision = Instructions.ReadRevidr(),
+        Auxiliary = Instructions.ReadAidr(),
+        Pfr0 = Instructions.ReadIdAa64Pfr0(),
+        Pfr1 = Instructions.ReadIdAa64Pfr1(),
+        Dfr0 = Instructions.ReadIdAa64Dfr0(),
+        Isar0 = Instructions.ReadIdAa64Isar0(),
+        Isar1 = Instructions.ReadIdAa64Isar1(),
+        Isar2 = Instructions.ReadIdAa64Isar2(),
+        Mmfr0 = Instructions.ReadIdAa64Mmfr0(),
+        Mmfr1 = Instructions.ReadIdAa64Mmfr1(),
+        Mmfr2 = Instructions.ReadIdAa64Mmfr2(),
+    };
 
     internal static void Handle(Vcpu* vcpu)
     {

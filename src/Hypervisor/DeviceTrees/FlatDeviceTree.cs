@@ -337,6 +337,18 @@ public ref partial struct FlatDeviceTree
         return false;
     }
 
+    /// <summary>The node that /chosen's stdout-path names: a path or an alias, with options after a colon.</summary>
+    public readonly bool TryFindConsole(out DeviceTreeNode node)
+    {
+        if (!TryFindPath("/chosen"u8, out node) || !TryGetText(node, "stdout-path"u8, out ReadOnlySpan<byte> path))
+        {
+            return false;
+        }
+
+        int options = path.IndexOf((byte)':');
+        return TryFindPath(options < 0 ? path : path.Slice(0, options), out node);
+    }
+
     /// <summary>The node whose <c>phandle</c> is <paramref name="phandle"/>.</summary>
     public readonly bool TryFindPhandle(uint phandle, out DeviceTreeNode node)
     {

@@ -35,6 +35,9 @@ public struct MachineDescription
     /// <summary>The greatest number of redistributor regions.</summary>
     public const int MaximumRedistributorRegions = 8;
 
+    /// <summary>A PL011's registers, up to the last one that is used: UARTICR.</summary>
+    private const ulong UartBytes = 0x48;
+
     private const ulong AffinityMask = 0xFF_00FF_FFFF;
 
     private MemoryBanks memory;
@@ -144,14 +147,16 @@ public struct MachineDescription
 
     private MachineError ReadUart(ref FlatDeviceTree tree)
     {
-        if (!TryFindConsole(ref tree, out DeviceTreeNode uart)
-            && !tree.TryFindCompatible("arm,pl011"u8, out uart))
+        bool isConsole = tree.TryFindConsole(out DeviceTreeNode uart)
+            && tree.IsCompatible(uart, "arm,pl011"u8)
+            && tree.IsAvailable(uart);
+        if (!isConsole && !tree.TryFindCompatible("arm,pl011"u8, out uart))
         {
             return MachineError.NoUart;
         }
 
         if (tree.TryReadRegister(uart, 0, out AddressRange registers) != DeviceTreeError.None
-            || registers.Size < 0x1000)
+            || registers.Size < UartBytes)
         {
             return MachineError.BadUart;
         }
@@ -164,21 +169,6 @@ public struct MachineDescription
 
         UartInterrupt = interrupt;
         return MachineError.None;
-    }
-
-    /// <summary>The PL011 that /chosen's stdout-path names: a path or an alias, with options after a colon.</summary>
-    private static bool TryFindConsole(ref FlatDeviceTree tree, out DeviceTreeNode uart)
-    {
-        if (!tree.TryFindPath("/chosen"u8, out uart)
-            || !tree.TryGetText(uart, "stdout-path"u8, out ReadOnlySpan<byte> path))
-        {
-            return false;
-        }
-
-        int options = path.IndexOf((byte)':');
-        return tree.TryFindPath(options < 0 ? path : path.Slice(0, options), out uart)
-            && tree.IsCompatible(uart, "arm,pl011"u8)
-            && tree.IsAvailable(uart);
     }
 
     private MachineError ReadMemory(ref FlatDeviceTree tree)

@@ -1,4 +1,5 @@
 using System.Numerics;
+using Quietus.Hypervisor.Devices;
 using Quietus.Stage2;
 
 namespace Quietus.Hypervisor.Machine;
@@ -10,6 +11,7 @@ internal static class CpuFeatures
 {
     private static int _dataLineShift;
     private static ulong _zeroBlockBytes;
+    private static bool _cleansByInvalidating;
 
     /// <summary>FEAT_S2FWB (ID_AA64MMFR2_EL1.FWB).</summary>
     internal static bool ForcedWriteBack { get; private set; }
@@ -47,7 +49,7 @@ internal static class CpuFeatures
     /// <summary>DC ZVA zeroes just one line, so that it and DC CIVAC can go over a page together.</summary>
     internal static bool ZeroesByLine { get; private set; }
 
-    /// <summary>Reads the ID registers of this core.</summary>
+    /// <summary>Reads the ID registers of this core. Once, while text is still writable.</summary>
     internal static void Detect()
     {
         ulong control = Instructions.ReadCtr();
@@ -83,7 +85,27 @@ internal static class CpuFeatures
             4 => 44,
             _ => 48,
         };
+        ulong identity = Instructions.ReadMidr();
+        if (CoreErrata.RepeatsInvalidation(identity))
+        {
+            Instructions.RepeatInvalidations();
+        }
+
+        _cleansByInvalidating = CoreErrata.CleansByInvalidating(identity);
         CycleCounter = Field(Instructions.ReadIdAa64Dfr0(), 8) is >= 1 and < 0xF;
+    }
+
+    /// <summary>Cleans lines to the PoC; the caller adds the DSB.</summary>
+    internal static void CleanLines(ulong start, ulong lines)
+    {
+        if (_cleansByInvalidating)
+        {
+            Instructions.CleanInvalidateLines(start, lines, DataLineBytes);
+        }
+        else
+        {
+            Instructions.CleanLines(start, lines, DataLineBytes);
+        }
     }
 
     /// <summary>Lines in a whole number of lines.</summary>

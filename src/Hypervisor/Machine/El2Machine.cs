@@ -176,7 +176,9 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
     /// </summary>
     public void InvalidateInstructionCache(Pa start, ulong bytes)
     {
-        if (CpuFeatures.InstructionCacheAliases)
+        // A block has 32,768 lines, which would keep a core from its orders: all at once, as Linux does beyond a limit.
+        const ulong MostByLine = 64 * 1024;
+        if (CpuFeatures.InstructionCacheAliases || bytes > MostByLine)
         {
             Instructions.InvalidateAllInstructions();
             return;

@@ -202,6 +202,12 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "invalidate_local_guest_context"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void InvalidateLocalGuestContext();
 
+    /// <summary>
+    /// From now on DSB ISH is followed by another broadcast TLBI and DSB. The boot core, before EL2's final tables.
+    /// </summary>
+    [RuntimeImport("*", "repeat_invalidations"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void RepeatInvalidations();
+
     // ---- cache maintenance: lines from a line-aligned address; the caller adds the DSB ----
     [RuntimeImport("*", "dc_civac"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void CleanInvalidateLines(ulong address, ulong lines, ulong lineBytes);
@@ -293,6 +299,11 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "write_list_registers"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteListRegisters(ulong* values, int count);
 
+    // ---- the end ----
+    /// <summary>See Boot/LastWords.cs. Does not return.</summary>
+    [RuntimeImport("*", "last_words"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void SayLastWords(void* text, long length, ulong uart, int kind, int shift, int conduit);
+
     // ---- guests ----
     /// <summary>Runs a vCPU until <c>quietus_guest_exit</c> answers that it must not go on.</summary>
     [RuntimeImport("*", "vcpu_run"), MethodImpl(MethodImplOptions.InternalCall)]
@@ -303,6 +314,10 @@ internal static unsafe class Instructions
     /// </summary>
     [RuntimeImport("*", "reset_guest_registers"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void ResetGuestRegisters(ulong systemControl, ulong translationControl);
+
+    /// <summary>SCTLR_EL1.</summary>
+    [RuntimeImport("*", "read_guest_system_control"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadGuestSystemControl();
 
     /// <summary>ELR, SPSR, ESR, FAR, VBAR and SCTLR of EL1, in this order.</summary>
     [RuntimeImport("*", "read_exception_registers"), MethodImpl(MethodImplOptions.InternalCall)]
@@ -332,6 +347,10 @@ internal static unsafe class Instructions
     /// <summary>AT S1E1R in the guest that is loaded on this core; PAR_EL1's answer.</summary>
     [RuntimeImport("*", "translate_guest_address"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong TranslateGuestAddress(ulong address);
+
+    /// <summary>This core calls <see cref="Cores.Core.FirmwareWorkaround"/> at each exit from a guest.</summary>
+    [RuntimeImport("*", "use_guarded_vectors"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void UseGuardedVectors();
 
     // ---- firmware ----
     [RuntimeImport("*", "smc_call"), MethodImpl(MethodImplOptions.InternalCall)]
@@ -365,4 +384,5 @@ internal enum ImageBoundary
     BootStackBottom,
     Filler,
     FillerEnd,
+    LastWords,
 }

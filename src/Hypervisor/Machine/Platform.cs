@@ -50,8 +50,8 @@ internal static unsafe class Platform
     /// EL2's own page tables: the image by its parts, the devices that EL2 uses itself, RAM but for what the machine
     /// reserves, and what the boot loader left there for us.
     /// </summary>
-    /// <param name="taken">The image, the device tree, the boot loader's ramdisk and the machine's reserved
-    /// regions.</param>
+    /// <param name="taken">The image, the device tree, the boot loader's ramdisk, RAM at address 0, and the machine's
+    /// reserved regions.</param>
     /// <param name="ownStart">The hypervisor's own memory, mapped by pages because guards are taken out of it.</param>
     /// <param name="ownBytes">Its size.</param>
     internal static bool MapEverything(ReadOnlySpan<AddressRange> taken, ulong ownStart, ulong ownBytes)
@@ -75,7 +75,7 @@ internal static unsafe class Platform
             mapped = MapBank(_description.MemoryBankAt(i));
         }
 
-        // What is ours may stand in a reserved region, too: the device tree and the ramdisk are the first three.
+        // What is ours may stand in a reserved region, too: it comes before those.
         int own = taken.Length - 1 - _description.ReservedRegionCount;
         for (int i = 0; mapped && i < own; i++)
         {

@@ -122,7 +122,7 @@ internal static unsafe class Commands
     /// </summary>
     private static bool TryFindKeys(in CommandLine command, out ReadOnlySpan<byte> keys)
     {
-        keys = command.VerbIs("create"u8) ? "guest memory cpus pages policy append"u8
+        keys = command.VerbIs("create"u8) ? "guest memory cpus pages policy overcommit append"u8
             : command.VerbIs("start"u8) ? "vm for"u8
             : command.VerbIs("unmap"u8) ? "vm fate"u8
             : command.VerbIs("kill"u8) || command.VerbIs("measure"u8) ? "vm"u8
@@ -194,10 +194,26 @@ internal static unsafe class Commands
             return;
         }
 
+        if (command.TryGet("overcommit"u8, out ReadOnlySpan<byte> overcommit))
+        {
+            options.Overcommits = overcommit.SequenceEqual("yes"u8);
+            if (!options.Overcommits && !overcommit.SequenceEqual("no"u8))
+            {
+                Fail(ref reply, "bad-argument"u8, "overcommit=no or overcommit=yes"u8);
+                return;
+            }
+        }
+
         command.TryGet("append"u8, out ReadOnlySpan<byte> append);
         Stopwatch watch = Stopwatch.Start();
         VmError error = VmLife.Create(in options, append, out Vm* vm);
         ulong instructions = watch.Elapsed;
+        if (error == VmError.OutOfMemory)
+        {
+            RefuseMemory(ref reply, in options);
+            return;
+        }
+
         if (error != VmError.None)
         {
             Fail(ref reply, VmErrors.CodeOf(error), VmErrors.Describe(error));
@@ -207,6 +223,25 @@ internal static unsafe class Commands
         reply.Field("vm"u8, vm->Id);
         reply.Field("slot"u8, (ulong)vm->Slot);
         reply.Field("instructions"u8, instructions);
+    }
+
+    /// <summary>Says how much the VM would need and how much there is.</summary>
+    private static void RefuseMemory(ref LineBuilder reply, in VmOptions options)
+    {
+        const int ToMegabytes = FramePool.ChunkShift - 20;
+        ulong needed = (ulong)VmLife.NeededChunks(in options);
+        ulong available = (ulong)Platform.Pool.Usage.AvailableChunks;
+        Span<byte> buffer = stackalloc byte[256];
+        LineBuilder message = new(buffer);
+        message.Text("the VM needs "u8);
+        message.Number(needed << ToMegabytes);
+        message.Text("M with its tables, and "u8);
+        message.Number(available << ToMegabytes);
+        message.Text("M are neither used nor promised to another VM"u8);
+        message.Text(options.Overcommits ? default : "; overcommit=yes sets none aside"u8);
+        Fail(ref reply, VmErrors.CodeOf(VmError.OutOfMemory), message.Written);
+        reply.Field("needed_bytes"u8, needed << FramePool.ChunkShift);
+        reply.Field("available_bytes"u8, available << FramePool.ChunkShift);
     }
 
     private static void Start(in CommandLine command, ref LineBuilder reply)
@@ -293,6 +328,8 @@ internal static unsafe class Commands
             line.Field("state"u8, vm->State == VmState.Running ? "running"u8 : "created"u8);
             line.Field("cpus"u8, (ulong)vm->Options.VcpuCount);
             line.Field("memory_bytes"u8, vm->Options.MemoryBytes);
+            line.Field(
+                "promised_bytes"u8, (ulong)vm->MachineState.Frames.PromisedChunks << FramePool.ChunkShift);
             line.Field(DeathFields.MappedPages4K, vm->Memory.MappedPages);
             line.Field(DeathFields.MappedBlocks2M, vm->Memory.MappedBlocks);
             line.Field(DeathFields.Policy, PolicyNames.NameOf(vm->Options.Policy));
@@ -310,12 +347,14 @@ internal static unsafe class Commands
         reply.Field("total_bytes"u8, (ulong)usage.TotalChunks << FramePool.ChunkShift);
         reply.Field("free_bytes"u8, (ulong)free << FramePool.ChunkShift);
         reply.Field("used_bytes"u8, (ulong)used << FramePool.ChunkShift);
+        reply.Field("available_bytes"u8, (ulong)usage.AvailableChunks << FramePool.ChunkShift);
         reply.Field("reserved_bytes"u8, (ulong)usage.ReservedChunks << FramePool.ChunkShift);
         reply.Field("chunks"u8, (ulong)usage.TotalChunks);
         reply.Field("chunks_free"u8, (ulong)free);
         reply.Field("chunks_dirty"u8, (ulong)usage.DirtyChunks);
         reply.Field("refused_frees"u8, Platform.Pool.RefusedFrees);
         reply.Field("misplaced_chunks"u8, (ulong)MisplacedChunks());
+        reply.Field("vmid_rollovers"u8, Platform.Vmids.Rollovers);
         Scrubber.Figures.Write(ref reply);
     }
 
@@ -404,6 +443,7 @@ internal static unsafe class Commands
         Line("- version | machine | memory | list | help | text | off | panic"u8);
         Line("- scrub [when=idle|asked]"u8);
         Line("- create guest=filler|linux memory=64M [cpus=1] pages=4k|2m|auto policy=NAME [append=\"...\"]"u8);
+        Line("-   [overcommit=no|yes]"u8);
         Span<byte> buffer = stackalloc byte[LineBytes];
         LineBuilder policies = new(buffer);
         policies.Text("-   policies:"u8);

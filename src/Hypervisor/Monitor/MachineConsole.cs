@@ -22,6 +22,9 @@ internal static class MachineConsole
     /// <summary>Frames, or plain lines.</summary>
     internal static bool IsFramed { get; private set; }
 
+    /// <summary>Whether there is a UART yet.</summary>
+    internal static bool Exists => _uart.Exists;
+
     /// <summary>Sets the UART; until then everything is dropped.</summary>
     internal static void Initialize(PhysicalUart uart) => _uart = uart;
 

@@ -66,6 +66,6 @@ internal static unsafe class GuestWriter
     {
         ulong line = CpuFeatures.DataLineBytes;
         ulong first = address & ~(line - 1);
-        Instructions.CleanLines(first, CpuFeatures.DataLines(address + bytes - first + line - 1), line);
+        CpuFeatures.CleanLines(first, CpuFeatures.DataLines(address + bytes - first + line - 1));
     }
 }

@@ -32,6 +32,9 @@ internal struct VmOptions
     internal int VcpuCount;
     internal PageSizing Sizing;
     internal MaintenancePolicy Policy;
+
+    /// <summary>No memory is set aside: it takes what is there when it touches it, and is stopped if none is.</summary>
+    internal bool Overcommits;
 }
 
 /// <summary>
@@ -51,8 +54,8 @@ internal unsafe struct Vm
     private const uint BeingRequested = 1;
     private const uint Requested = 2;
 
-    /// <summary>Counts up over the boot; 0 when the slot is free.</summary>
-    internal uint Id;
+    /// <summary>Counts up over the boot and never comes again; 0 when the slot is free.</summary>
+    internal ulong Id;
 
     /// <summary>Position in <see cref="VmTable"/>: names the console channel.</summary>
     internal int Slot;
@@ -90,7 +93,7 @@ internal unsafe struct Vm
     private VcpuArray _vcpus;
 
     /// <summary>Starts a VM in a slot that has been zeroed.</summary>
-    internal void Initialize(uint id, int slot)
+    internal void Initialize(ulong id, int slot)
     {
         Id = id;
         Slot = slot;

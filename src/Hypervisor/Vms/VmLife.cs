@@ -59,6 +59,12 @@ internal static unsafe class VmLife
         return error;
     }
 
+    /// <summary>
+    /// Chunks that a VM's memory can come to, with its tables. Its size has been checked, or is that of a refusal.
+    /// </summary>
+    internal static int NeededChunks(in VmOptions options) => (int)MemoryBound.Chunks<Arm<Granule4K>>(
+        VmTable.Geometry, new Ipa(GuestMemoryMap.MemoryStart), options.MemoryBytes, options.Sizing);
+
     /// <summary>Gives each vCPU a core; vCPU 0 begins at the guest's entry, the others wait for PSCI CPU_ON.</summary>
     internal static VmError Start(Vm* vm)
     {
@@ -198,8 +204,12 @@ internal static unsafe class VmLife
             vm->VcpuAt(i)->Index = i;
         }
 
-        // A guest's memory need not all be there at once, but a VM that could never have it is refused now.
-        if (options.MemoryBytes > FreeBytes())
+        // Refused now, or never for lack of memory while it is within its own size. One that overcommits takes what is
+        // promised to no other, and must be smaller than the machine at least.
+        int needed = NeededChunks(in options);
+        PoolUsage usage = Platform.Pool.Usage;
+        ulong all = (ulong)(usage.TotalChunks - usage.ReservedChunks) << FramePool.ChunkShift;
+        if (options.Overcommits ? options.MemoryBytes > all : needed > usage.AvailableChunks)
         {
             return VmError.OutOfMemory;
         }
@@ -215,7 +225,10 @@ internal static unsafe class VmLife
         MemoryResult result = GuestMemory<Arm<Granule4K>, El2Machine>.Create(
             ref machine,
             ref vm->Memory,
-            new GuestMemoryOptions(VmTable.Geometry, options.Policy),
+            new GuestMemoryOptions(VmTable.Geometry, options.Policy)
+            {
+                PromisedChunks = options.Overcommits ? 0 : needed,
+            },
             Platform.Vmids.VmidOf(in vm->Lease));
         if (result == MemoryResult.Ok)
         {
@@ -333,10 +346,4 @@ internal static unsafe class VmLife
     /// <summary>What the VM has of the pool. The pool's own figures move with every VM that runs meanwhile.</summary>
     private static ulong HeldBytes(Vm* vm) =>
         (ulong)vm->MachineState.Frames.ChunkCount << FramePool.ChunkShift;
-
-    private static ulong FreeBytes()
-    {
-        PoolUsage usage = Platform.Pool.Usage;
-        return (ulong)usage.FreeChunks << FramePool.ChunkShift;
-    }
 }

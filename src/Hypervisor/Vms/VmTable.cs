@@ -16,7 +16,7 @@ internal static unsafe class VmTable
     private const int PreferredIpaBits = 40;
 
     private static Vm* _slots;
-    private static uint _lastId;
+    private static ulong _lastId;
     private static Stage2Geometry _geometry;
 
     /// <summary>The shape of every VM's Stage-2 table.</summary>

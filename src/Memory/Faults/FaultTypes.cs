@@ -22,8 +22,8 @@ public enum FaultResult : byte
     Mapped,
 
     /// <summary>
-    /// An invalidation of the page is in progress or came in between, or another vCPU was faster: nothing
-    /// changed, and the guest faults again if it still has to. Resume it.
+    /// An invalidation of the page is in progress or came in between, another vCPU was faster, or the memory for it is
+    /// there in a moment: nothing changed, and the guest faults again if it still has to. Resume it.
     /// </summary>
     Retry,
 
@@ -45,7 +45,9 @@ public enum FaultResult : byte
     /// <summary>From the first of the three steps: fill the page, then commit.</summary>
     Prepared,
 
-    /// <summary>No frame or no table page is left. The VM cannot go on before memory comes back.</summary>
+    /// <summary>
+    /// No frame or no table page is left for this VM, and none is on its way. It cannot go on before memory comes back.
+    /// </summary>
     OutOfMemory,
 
     /// <summary>The supplied page does not fit: misaligned, of no size the format has, or the pool's own.</summary>
@@ -68,6 +70,7 @@ public struct FaultTicket
     internal ulong Address;
     internal ulong Page;
     internal int Slot;
+    internal uint Filled;
     internal byte Level;
     internal AccessKind Access;
 

@@ -42,9 +42,10 @@ public struct Chunk
 
     /// <summary>
     /// The stamp of the VM that took it, with <see cref="WholeBit"/> while it is in one piece: one comparison
-    /// tells both. After that VM's death the stamp stays and matches nobody, so the splice need not visit the chunk.
+    /// tells both. After that VM's death the stamp stays and matches no VM, so the splice need not visit the chunk: no
+    /// stamp is ever given twice.
     /// </summary>
-    internal uint Owner;
+    internal ulong Owner;
 
     /// <summary>Frames that can be handed out.</summary>
     internal ushort Free;
@@ -53,7 +54,7 @@ public struct Chunk
     internal ChunkState State;
 
     /// <summary>In <see cref="Owner"/>: handed out in one piece.</summary>
-    internal const uint WholeBit = 1U << 31;
+    internal const ulong WholeBit = 1UL << 63;
 
     internal readonly int Used => FrameCount - Free;
 }

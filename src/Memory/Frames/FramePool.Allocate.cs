@@ -28,7 +28,7 @@ public partial struct FramePool
             {
                 frame = default;
                 isZero = false;
-                return PoolResult.OutOfMemory;
+                return frames.Refusal;
             }
         }
 
@@ -86,7 +86,7 @@ public partial struct FramePool
             number = TakeChunk(ref frames);
             if (number == ChunkList.None)
             {
-                return PoolResult.OutOfMemory;
+                return frames.Refusal;
             }
 
             index = FindRow(number, count);
@@ -114,10 +114,10 @@ public partial struct FramePool
     {
         block = default;
         isZero = false;
-        int number = frames.Stamp == 0 ? ChunkList.None : TakeFromPool();
+        int number = TakeFromPool(ref frames);
         if (number == ChunkList.None)
         {
-            return PoolResult.OutOfMemory;
+            return frames.Refusal;
         }
 
         ref Chunk chunk = ref _chunks[number];
@@ -153,7 +153,7 @@ public partial struct FramePool
             int taken = TakeChunk(ref frames);
             if (taken == ChunkList.None)
             {
-                return PoolResult.OutOfMemory;
+                return frames.Refusal;
             }
 
             free += _chunks[taken].FrameCount;

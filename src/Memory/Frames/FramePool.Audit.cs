@@ -5,13 +5,15 @@ public partial struct FramePool
 {
     /// <summary>
     /// Walks the pool's own lists. With the VMs' (<see cref="Audit(in VmFrames)"/>), what is reserved and what is being
-    /// scrubbed, the sum is every chunk: then each is on exactly one list, since none can be on two sound rings.
+    /// scrubbed, the sum is every chunk: then each is on exactly one list, since none can be on two sound rings. And no
+    /// more is promised than is free.
     /// </summary>
     public PoolAudit Audit()
     {
         _lock.Enter();
         bool isSound = IsSound(_clean, Nobody, ChunkState.FreeClean) && IsSound(_dirty, 0, ChunkState.Dirty);
         int chunks = _clean.Count + _dirty.Count;
+        isSound &= _owed >= 0 && _owed <= chunks + _scrubbing;
         _lock.Leave();
         return new PoolAudit(isSound, chunks);
     }
@@ -21,11 +23,12 @@ public partial struct FramePool
         frames.Stamp == 0
             || (IsSound(frames.Available, frames.Stamp, ChunkState.Frames)
                 && IsSound(frames.Full, frames.Stamp, ChunkState.Frames)
-                && IsSound(frames.Emptied, Nobody, ChunkState.Dirty)),
+                && IsSound(frames.Emptied, Nobody, ChunkState.Dirty)
+                && frames.Taken == frames.ChunkCount + frames.Emptied.Count),
         frames.ChunkCount);
 
     /// <summary>Whether a ring is one, and its chunks are its owner's; 0 is any owner that is dead.</summary>
-    private readonly bool IsSound(ChunkList list, uint owner, ChunkState state)
+    private readonly bool IsSound(ChunkList list, ulong owner, ChunkState state)
     {
         int number = list.First;
         for (int i = 0; i < list.Count; i++)

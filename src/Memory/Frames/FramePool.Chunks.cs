@@ -5,11 +5,14 @@ namespace Quietus.Memory;
 // Chunks on their rings: what VMs share is under the pool's lock.
 public partial struct FramePool
 {
-    /// <summary>Gives the VM a chunk to cut into frames, in front of its list; -1 when the pool is empty.</summary>
+    /// <summary>
+    /// Gives the VM a chunk to cut into frames, in front of its list; -1 when there is none for it, and
+    /// <see cref="VmFrames.Refusal"/> says why.
+    /// </summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private int TakeChunk(ref VmFrames frames)
     {
-        int number = frames.Stamp == 0 ? ChunkList.None : TakeFromPool();
+        int number = TakeFromPool(ref frames);
         if (number != ChunkList.None)
         {
             ref Chunk chunk = ref _chunks.At(number);
@@ -37,23 +40,6 @@ public partial struct FramePool
             Bits(number, set, frame) = frames >= frame + 64 ? ulong.MaxValue
                 : frames > frame ? (1UL << (frames - frame)) - 1 : 0;
         }
-    }
-
-    /// <summary>A free chunk, a clean one if there is one. Its state still says which.</summary>
-    private int TakeFromPool()
-    {
-        _lock.Enter();
-        bool clean = _clean.Count != 0;
-        int number = clean ? _clean.First : _dirty.First;
-        if (number != ChunkList.None)
-        {
-            Unlink(ref clean ? ref _clean : ref _dirty, number);
-            // A chunk that came back by a splice still carries its old owner's state.
-            _chunks.At(number).State = clean ? ChunkState.FreeClean : ChunkState.Dirty;
-        }
-
-        _lock.Leave();
-        return number;
     }
 
     private readonly ulong SumUsed(ChunkList list)

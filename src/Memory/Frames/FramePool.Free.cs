@@ -174,6 +174,7 @@ public partial struct FramePool
         if (frames.Emptied.Count != 0)
         {
             _lock.Enter();
+            CountReturned(ref frames, frames.Emptied.Count);
             Splice(ref _dirty, ref frames.Emptied);
             _lock.Leave();
         }
@@ -334,7 +335,7 @@ public partial struct FramePool
             return PoolResult.Foreign;
         }
 
-        uint owner = _chunks.At(number).Owner;
+        ulong owner = _chunks.At(number).Owner;
         if (owner != (frames.Stamp | Chunk.WholeBit))
         {
             return owner == frames.Stamp ? PoolResult.WrongKind : PoolResult.Foreign;

@@ -43,8 +43,8 @@ public partial struct FramePool
     /// <summary>Most table pages that <see cref="AllocateTables"/> gives in one run: concatenated roots.</summary>
     public const int MaxRun = 16;
 
-    /// <summary>The owner of a chunk that is nobody's: no VM's stamp has this bit.</summary>
-    private const uint Nobody = Chunk.WholeBit;
+    /// <summary>The owner of a chunk that is no VM's: no stamp has this bit.</summary>
+    private const ulong Nobody = Chunk.WholeBit;
 
     private const int WordsPerSet = FramesPerChunk / 64;
     private const int FreeBits = 0;
@@ -61,7 +61,8 @@ public partial struct FramePool
     private ChunkList _dirty;
     private int _scrubbing;
     private int _reserved;
-    private uint _lastStamp;
+    private int _owed;
+    private ulong _lastStamp;
     private BusyLock _lock;
 
     /// <summary>Frees that were refused since the start: each one is a defect of the caller.</summary>
@@ -187,9 +188,13 @@ public partial struct FramePool
     }
 
     /// <summary>What the pool holds now.</summary>
-    public readonly PoolUsage Usage => new(_chunkCount, _clean.Count, _dirty.Count, _scrubbing, _reserved);
+    public readonly PoolUsage Usage => new(_chunkCount, _clean.Count, _dirty.Count, _scrubbing, _reserved, _owed);
 
-    /// <summary>Starts a VM's life: it holds nothing yet.</summary>
+    /// <summary>
+    /// Starts a VM's life: it holds nothing yet, nothing is promised to it, and it may have all. Each life has a stamp
+    /// of its own. There are 2^63, one each nanosecond for 292 years; after the last, lives are refused and those that
+    /// there are keep theirs.
+    /// </summary>
     /// <param name="frames">The VM's own record.</param>
     /// <param name="frameShift">log2 of its frames, its tables' granule: 12 to 16.</param>
     public PoolResult Adopt(ref VmFrames frames, int frameShift)
@@ -200,9 +205,19 @@ public partial struct FramePool
         }
 
         _lock.Enter();
-        _lastStamp = _lastStamp == Chunk.WholeBit - 1 ? 1 : _lastStamp + 1;
-        frames.Stamp = _lastStamp;
+        ulong stamp = _lastStamp == Chunk.WholeBit - 1 ? 0 : ++_lastStamp;
         _lock.Leave();
+        if (stamp == 0)
+        {
+            return PoolResult.BadArgument;
+        }
+
+        frames.Stamp = stamp;
+        frames.Promised = 0;
+        frames.Most = int.MaxValue;
+        frames.Taken = 0;
+        frames.InFlight = 0;
+        frames.Refusal = PoolResult.Ok;
         frames.Available = ChunkList.Empty;
         frames.Full = ChunkList.Empty;
         frames.Emptied = ChunkList.Empty;
@@ -275,8 +290,10 @@ public partial struct FramePool
         Splice(ref _dirty, ref frames.Available);
         Splice(ref _dirty, ref frames.Full);
         Splice(ref _dirty, ref frames.Emptied);
+        EndPromise(ref frames);
         _lock.Leave();
         frames.Stamp = 0;
+        frames.InFlight = 0;
         frames.IsReserved = false;
         frames.KeptEmpty = false;
         frames.RecentBase = VmFrames.Nowhere;

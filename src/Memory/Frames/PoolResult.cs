@@ -6,8 +6,13 @@ public enum PoolResult : byte
     /// <summary>Done.</summary>
     Ok,
 
-    /// <summary>No chunk is left.</summary>
+    /// <summary>
+    /// No chunk is left for this VM: all are taken or promised to others, or it has as many as it may have.
+    /// </summary>
     OutOfMemory,
+
+    /// <summary>The chunk that it can have is being scrubbed: ask again in a moment.</summary>
+    Busy,
 
     /// <summary>The frame is not handed out: freed twice, or never allocated. Nothing was changed.</summary>
     NotAllocated,
@@ -45,8 +50,9 @@ public readonly struct PoolRange
 /// <summary>What the pool holds, counted.</summary>
 public readonly struct PoolUsage
 {
-    internal PoolUsage(int total, int clean, int dirty, int scrubbing, int reserved)
+    internal PoolUsage(int total, int clean, int dirty, int scrubbing, int reserved, int owed)
     {
+        OwedChunks = owed;
         TotalChunks = total;
         CleanChunks = clean;
         DirtyChunks = dirty;
@@ -69,7 +75,13 @@ public readonly struct PoolUsage
     /// <summary>Never handed out.</summary>
     public int ReservedChunks { get; }
 
-    /// <summary>Nobody's, whatever is in them.</summary>
+    /// <summary>Free and promised to VMs that have not taken them yet.</summary>
+    public int OwedChunks { get; }
+
+    /// <summary>Free and promised to no VM: what another VM can be promised.</summary>
+    public int AvailableChunks => FreeChunks - OwedChunks;
+
+    /// <summary>No VM's, whatever is in them.</summary>
     public int FreeChunks => CleanChunks + DirtyChunks + ScrubbingChunks;
 
     /// <summary>Held by VMs.</summary>

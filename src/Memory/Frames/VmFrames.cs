@@ -19,8 +19,23 @@ public struct VmFrames
     /// <summary>Chunks on the ring of full ones that are nobody's already, and leave it together.</summary>
     internal LeavingChunks Leaving;
 
-    /// <summary>Names this VM's life among all that the pool ever served; 0 is nobody.</summary>
-    internal uint Stamp;
+    /// <summary>Names this VM's life among all that the pool ever served; 0 is no VM.</summary>
+    internal ulong Stamp;
+
+    /// <summary>Chunks that the VM has, or can have whatever other VMs do.</summary>
+    internal int Promised;
+
+    /// <summary>Most chunks that the VM may have, promised or not.</summary>
+    internal int Most;
+
+    /// <summary>Chunks taken and not given back, counted under the pool's lock.</summary>
+    internal int Taken;
+
+    /// <summary>Faults that have taken a page or block and neither mapped it nor given it back yet.</summary>
+    internal int InFlight;
+
+    /// <summary>Why the pool gave no chunk the last time.</summary>
+    internal PoolResult Refusal;
 
     /// <summary>The chunk that the last frame was freed into: its address, or <see cref="Nowhere"/>.</summary>
     internal ulong RecentBase;
@@ -39,6 +54,18 @@ public struct VmFrames
 
     /// <summary>Chunks that the VM holds.</summary>
     public readonly int ChunkCount => Available.Count + Full.Count;
+
+    /// <summary>Chunks that the VM was promised; see <see cref="FramePool.Promise"/>.</summary>
+    public readonly int PromisedChunks => Promised;
+
+    /// <summary>Chunks that the VM may have at most.</summary>
+    public readonly int MostChunks => Most;
+
+    /// <summary>
+    /// Whether a refusal may be over in a moment: the chunk is being scrubbed, or another fault of this VM may give one
+    /// back, or map what this one asks for.
+    /// </summary>
+    internal readonly bool MayHaveMoreSoon => Refusal == PoolResult.Busy || InFlight != 0;
 
     /// <summary>Size of a frame in bytes: the granule of the VM's tables (4, 16 or 64 KB).</summary>
     public readonly ulong FrameBytes => 1UL << FrameShift;

@@ -59,15 +59,17 @@ public static class Elision
     public static UnmapFlags For(
         MaintenancePolicy policy, UnmapOperation operation, NotifierEvent why, ElisionFacts facts)
     {
+        if (operation == UnmapOperation.Release)
+        {
+            return ForRelease(policy, facts);
+        }
+
         switch (operation)
         {
             case UnmapOperation.BlockRetry:
                 // licence: the same frames are mapped again, at the same addresses and with the same memory type,
                 // before the guest runs on; nobody reads them past the caches who could not before. (Patch 6.)
                 return PolicyRules.ElidesAtBlockRetry(policy) ? UnmapFlags.ElideCacheMaintenance : UnmapFlags.None;
-
-            case UnmapOperation.Release:
-                return ForRelease(policy, facts);
 
             case UnmapOperation.NotifierRange when PolicyRules.ElidesByEvent(policy):
                 // licence: none that the event could give. This is patch 7 as posted, kept to be measured and to
@@ -113,15 +115,16 @@ public static class Elision
             return true;
         }
 
+        if (facts.Fate == PageFate.AnonymousLastMappingFreed)
+        {
+            // licence: the next owner overwrites every byte through a cacheable mapping before reading one, so neither
+            // a dirty nor a stale clean line is ever read. Only events that free pages can mean it: with another one
+            // the claim contradicts itself, and is not believed.
+            return operation != UnmapOperation.NotifierRange || why is NotifierEvent.Unmap or NotifierEvent.Clear;
+        }
+
         switch (facts.Fate)
         {
-            case PageFate.AnonymousLastMappingFreed:
-                // licence: the next owner overwrites every byte through a cacheable mapping before reading one, so
-                // neither a dirty nor a stale clean line is ever read. Only events that free pages can mean it:
-                // with another one the claim contradicts itself, and is not believed.
-                return operation != UnmapOperation.NotifierRange
-                    || why is NotifierEvent.Unmap or NotifierEvent.Clear;
-
             case PageFate.FileBacked:
             case PageFate.StillMappedElsewhere:
             case PageFate.KeptByRemap:

@@ -104,7 +104,7 @@ public sealed class ModelWorld
         WriteRing(hash, frames.Full, frames.Stamp);
     }
 
-    private void WriteRing(StateHash hash, ChunkList ring, uint stamp)
+    private void WriteRing(StateHash hash, ChunkList ring, ulong stamp)
     {
         int number = ring.First;
         for (int left = ring.Count; left > 0; left--)

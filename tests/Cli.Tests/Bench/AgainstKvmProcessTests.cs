@@ -86,10 +86,10 @@ public sealed class AgainstKvmProcessTests
 
     [Theory]
     [InlineData("--against xen", "unknown peer 'xen'")]
-    [InlineData("--against kvm --guest linux", "--guest has no place beside --against")]
-    [InlineData("--against kvm --policies series", "--policies has no place")]
-    [InlineData("--against kvm --fate unknown", "--fate has no place")]
-    [InlineData("--against kvm --cpus 2", "--cpus has no place")]
+    [InlineData("--against kvm --guest linux", "--guest means nothing beside --against")]
+    [InlineData("--against kvm --policies series", "--policies means nothing")]
+    [InlineData("--against kvm --fate unknown", "--fate means nothing")]
+    [InlineData("--against kvm --cpus 2", "--cpus means nothing")]
     [InlineData("--against kvm --memory 4G", "Linux has no room for a VM of 4 GB")]
     [InlineData("--against kvm --pages auto", "--pages auto has no counterpart")]
     public void What_has_no_meaning_here_is_refused(string arguments, string message)

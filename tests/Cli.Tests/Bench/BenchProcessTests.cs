@@ -222,19 +222,35 @@ public sealed class BenchProcessTests
     }
 
     [Theory]
-    [InlineData(Cli.Interrupt)]
-    [InlineData(Cli.Terminate)]
-    [InlineData(Cli.HangUp)]
-    public void A_signal_in_the_middle_ends_everything_with_130(int signal)
+    [InlineData(Cli.Interrupt, 130)]
+    [InlineData(Cli.Terminate, 143)]
+    [InlineData(Cli.HangUp, 129)]
+    public void A_signal_in_the_middle_ends_everything_with_its_code(int signal, int code)
     {
         using var cli = new Cli("hangs-midway");
         using Process process = cli.Start("bench", "--guest", "filler", "--jobs", "2");
         int[] machines = cli.WaitForMachines(2);
         Cli.Signal(process, signal);
         Cli.Outcome outcome = Cli.Finish(process);
-        outcome.Code.ShouldBe(130);
+        outcome.Code.ShouldBe(code);
         outcome.Errors.ShouldContain("quietus: interrupted");
         machines.ShouldAllBe(pid => !Cli.IsAlive(pid));
+    }
+
+    [Fact]
+    public void Ctrl_C_keeps_what_was_measured()
+    {
+        using var cli = new Cli("hangs-late");
+        using Process process = cli.Start("bench", "--guest", "filler", "--jobs", "1", "--json", "b.json");
+        process.StandardError.ReadLine()!.ShouldStartWith("[1/14] ");
+        Cli.Signal(process, Cli.Interrupt);
+        Cli.Outcome outcome = Cli.Finish(process);
+        outcome.Code.ShouldBe(130, outcome.Errors);
+        outcome.Output.ShouldContain("before-series kill");
+        outcome.Output.ReplaceLineEndings(" ").ShouldContain("interrupted: 1 of 14 deaths were measured");
+        using JsonDocument document = JsonDocument.Parse(File.ReadAllText(cli.PathOf("b.json")));
+        document.RootElement.GetProperty("complete").GetBoolean().ShouldBeFalse();
+        document.RootElement.GetProperty("rows").GetArrayLength().ShouldBe(1);
     }
 
     [Fact]

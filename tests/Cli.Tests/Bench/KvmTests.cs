@@ -132,9 +132,9 @@ public sealed class KvmTests
         BenchTable.Write(writer, Sample("cortex-a72", 2106, 51.7, 3 * ByteSize.Gigabyte));
         string text = writer.ToString();
         text.Split('\n').Max(line => line.Length).ShouldBeInRange(70, TextTable.Width);
-        text.ShouldContain("kill in mid-run");
+        text.ShouldContain("kill: Stage-2's share");
         text.ShouldContain("2,106");
-        text.ShouldContain("Stage-2's share");
+        text.ShouldContain("with host's freeing");
         text.ShouldContain("against KVM of Linux 6.1.0");
     }
 

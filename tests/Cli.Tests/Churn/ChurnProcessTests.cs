@@ -20,7 +20,7 @@ public sealed class ChurnProcessTests
     [InlineData("--churn -5", "'-5' is no number of VMs", "1 to 1000000")]
     [InlineData("--churn many", "'many' is no number of VMs", "1 to 1000000")]
     [InlineData("--churn 1000001", "'1000001' is no number of VMs", "1 to 1000000")]
-    [InlineData("--churn 10 --lifetime long", "'long' is no lifetime", "created, started, filled, mixed")]
+    [InlineData("--churn 10 --lifetime long", "unknown lifetime 'long'", "created, started, filled, mixed")]
     [InlineData("--lifetime mixed", "--lifetime means nothing without --churn", "--churn 1000")]
     [InlineData("--churn 10 --against kvm", "--against means nothing with --churn", "--lifetime, --cpu")]
     [InlineData("--churn 10 --guest filler", "--guest means nothing with --churn", "--lifetime, --cpu")]

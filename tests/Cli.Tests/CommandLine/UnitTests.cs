@@ -20,6 +20,8 @@ public sealed class UnitTests
     [InlineData("64M", 64L << 20)]
     [InlineData("64m", 64L << 20)]
     [InlineData("1G", 1L << 30)]
+    [InlineData("1.5G", 3L << 29)]
+    [InlineData("0.5M", 1L << 19)]
     [InlineData("1GiB", 1L << 30)]
     [InlineData("2GB", 2L << 30)]
     [InlineData("1T", 1L << 40)]
@@ -33,7 +35,9 @@ public sealed class UnitTests
     [InlineData("")]
     [InlineData("M")]
     [InlineData("-1M")]
-    [InlineData("1.5G")]
+    [InlineData("1.5")]
+    [InlineData("1,5G")]
+    [InlineData("0.0000000001K")]
     [InlineData("1 G")]
     [InlineData("0x10")]
     [InlineData("1P")]
@@ -64,6 +68,38 @@ public sealed class UnitTests
     [InlineData(12_000_000_000, "12.0 s")]
     public void Times_have_three_digits_and_a_unit(double nanoseconds, string text) =>
         Duration.Format(nanoseconds).ShouldBe(text);
+
+    [Theory]
+    [InlineData("300", 300_000)]
+    [InlineData("1.5", 1_500)]
+    [InlineData("5s", 5_000)]
+    [InlineData("200ms", 200)]
+    [InlineData("2m", 120_000)]
+    [InlineData("0.5h", 1_800_000)]
+    public void Times_are_read_as_people_write_them(string text, double milliseconds)
+    {
+        Duration.TryParse(text, out TimeSpan time).ShouldBeTrue();
+        time.TotalMilliseconds.ShouldBe(milliseconds);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("s")]
+    [InlineData("0")]
+    [InlineData("-5s")]
+    [InlineData("5 years")]
+    [InlineData("5S")]
+    [InlineData("1e3")]
+    [InlineData("300h")]
+    [InlineData("1.2.3s")]
+    public void What_is_no_time_is_not_read(string text) => Duration.TryParse(text, out _).ShouldBeFalse();
+
+    [Theory]
+    [InlineData("bensh", "bench")]
+    [InlineData("chek", "check")]
+    [InlineData("explode", null)]
+    public void The_nearest_name_is_suggested(string text, string? meant) =>
+        Commands.Nearest(text, ["run", "bench", "sim", "check", "replay"]).ShouldBe(meant);
 
     [Fact]
     public void Policies_come_in_the_order_of_the_story_whatever_was_asked()

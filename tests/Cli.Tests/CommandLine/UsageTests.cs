@@ -1,5 +1,6 @@
 using System;
 using System.IO;
+using System.Linq;
 using Shouldly;
 using Xunit;
 
@@ -10,7 +11,22 @@ public sealed class UsageTests
     [Theory]
     [InlineData("", "no command given", "--help")]
     [InlineData("explode", "unknown command 'explode'", "--help")]
-    [InlineData("bench --bogus", "--bogus", "bench --help")]
+    [InlineData("bensh", "unknown command 'bensh'", "did you mean bench?")]
+    [InlineData("bench --bogus", "bench takes no '--bogus'", "bench --help")]
+    [InlineData("bench --memroy 64M", "bench takes no '--memroy'", "did you mean --memory?")]
+    [InlineData("bench --guest filler --json b --report b", "--json and --report both write to 'b'", "of its own")]
+    [InlineData("bench --guest filler --json - --csv /dev/stdout", "--json and --csv both write", "of its own")]
+    [InlineData("bench --guest filler --json /tmp", "--json: '/tmp' is a folder", "a file")]
+    [InlineData("run --guest filler --kernel=", "argument missing for option: '--kernel'", "run --help")]
+    [InlineData("run --kernel /tmp", "the kernel cannot be read: '/tmp' is a folder", "--kernel")]
+    [InlineData("sim --sweep memory=1G..2G --memory 4G", "--memory means nothing beside --sweep", "leave one")]
+    [InlineData("sim --calibration --memory 1G", "--memory means nothing with --calibration", "no other")]
+    [InlineData("sim --ablate --policies fate", "--policies means nothing with --ablate", "every policy")]
+    [InlineData("sim --machine quietus.img/x.json", "quietus.img/x.json", "")]
+    [InlineData("replay /tmp", "'/tmp' cannot be read: '/tmp' is a folder", "a trace")]
+    [InlineData("replay --list quietus.img --pid 3", "--pid means nothing with --list", "replays none")]
+    [InlineData("man nothing", "there is no verb 'nothing'", "bench")]
+    [InlineData("completion csh", "no completion for 'csh'", "bash, zsh or fish")]
     [InlineData("bench --policies series,quick", "unknown policy 'quick'", "before-series, patch5, patch6, patch7")]
     [InlineData("bench --policies ,", "--policies has an empty value", "commas")]
     [InlineData("bench --memory much", "'much' is no memory size", "64M")]
@@ -28,7 +44,7 @@ public sealed class UsageTests
     [InlineData("bench --guest filler --timeout soon", "'soon' is no time limit", "seconds")]
     [InlineData("bench --guest filler --json /nowhere/b.json", "--json: '/nowhere/b.json' cannot be", "another")]
     [InlineData("bench --guest filler --report /nowhere/r.html", "--report: '/nowhere/r.html' cannot be", "another")]
-    [InlineData("bench --guest filler --color mauve", "--color takes no 'mauve'", "always")]
+    [InlineData("bench --guest filler --color mauve", "unknown colour 'mauve'", "always")]
     [InlineData("bench --against kvm --memory 256M --pages 4k,2m", "no huge pages for a VM of 256 MB", "512M on")]
     [InlineData("run --guest filler --memory 1K", "cannot have 1K", "32M")]
     [InlineData("run --guest filler --policy all", "one policy", "--policy")]
@@ -53,15 +69,15 @@ public sealed class UsageTests
     [InlineData("sim --check --report x", "--report means nothing with --check", "leave one")]
     [InlineData("sim --check --memory 2G", "--check judges VMs of up to 1 GB, not of 2 GB", "--memory")]
     [InlineData("sim --check --vcpus 32", "--check judges up to 31 vCPUs", "--vcpus")]
-    [InlineData("replay", "", "replay --help")]
+    [InlineData("replay", "no trace given", "replay --help")]
     [InlineData("replay /no/such/trace", "'/no/such/trace' cannot be read", "file")]
-    [InlineData("replay quietus.img", "line 1: this is no text of ftrace", "docs/replay.md")]
+    [InlineData("replay quietus.img", "line 1: this is no text of ftrace", "--record-script")]
     [InlineData("replay quietus.img --cause war", "unknown cause 'war'", "munmap, madvise, mremap, mprotect")]
     [InlineData("replay quietus.img --json /nowhere/b.json", "--json: '/nowhere/b.json' cannot be", "another")]
     [InlineData("check --policies fast", "unknown policy 'fast'", "before-series, patch5")]
-    [InlineData("check --seed zero", "--seed takes no 'zero'", "from 1 to")]
-    [InlineData("check --steps 0", "--steps takes no '0'", "from 1 to")]
-    [InlineData("check --jobs 1000", "--jobs takes no '1000'", "1 to 256")]
+    [InlineData("check --seed zero", "'zero' is no seed", "1 to")]
+    [InlineData("check --steps 0", "'0' is no number of steps", "1 to")]
+    [InlineData("check --jobs 1000", "'1000' is no number of jobs", "1 to 256")]
     [InlineData("doctor --verbose", "--verbose", "doctor --help")]
     public void Bad_arguments_are_one_clear_error_and_exit_code_2(string arguments, string says, string next)
     {
@@ -177,6 +193,58 @@ public sealed class UsageTests
         Cli.Outcome outcome = cli.Run(example.Split(' ')[1..]);
         outcome.Code.ShouldBe(0, outcome.Errors);
         File.Exists(cli.PathOf("bench.json")).ShouldBeTrue();
+    }
+
+    [Fact]
+    public void Help_is_a_verb_as_well_and_fits_100_columns_when_piped()
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.Run("help", "bench");
+        outcome.Output.ShouldBe(cli.Run("bench", "--help").Output);
+        outcome.Output.Split('\n').Max(line => line.Length).ShouldBeInRange(80, 100);
+        cli.With("COLUMNS", "40").Run("sim", "--help").Output.Split('\n')
+            .Where(line => !line.Contains("./quietus", StringComparison.Ordinal))
+            .Max(line => line.Length).ShouldBeLessThanOrEqualTo(60);
+    }
+
+    [Fact]
+    public void An_empty_value_is_no_value()
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.Run("run", "--kernel", string.Empty);
+        outcome.Code.ShouldBe(2);
+        outcome.Errors.ShouldContain("--kernel has an empty value");
+    }
+
+    [Fact]
+    public void A_command_line_can_be_checked_without_what_it_needs()
+    {
+        using var cli = new Cli();
+        cli.With("QUIETUS_QEMU", null).With("QUIETUS_IMAGE", "/nowhere/quietus.img");
+        cli.Run("[validate]", "bench", "--guest", "linux").Code.ShouldBe(0);
+        cli.Run("[validate]", "bench", "--memory", "much").Code.ShouldBe(2);
+        cli.Run("[validate]", "bench", "--churn", "5", "--fate", "unknown").Code.ShouldBe(2);
+        cli.Run("[validate]", "run", "--guest", "filler").Code.ShouldBe(0);
+        cli.Machines().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Completions_and_manuals_name_every_option()
+    {
+        using var cli = new Cli();
+        string manual = cli.Run("man", "bench").Output.Replace("\\", string.Empty, StringComparison.Ordinal);
+        foreach (string shell in (string[])["bash", "zsh", "fish"])
+        {
+            string script = cli.Run("completion", shell).Output;
+            foreach (string option in (string[])["--policies", "--lifetime", "--markdown", "--quiet", "--help"])
+            {
+                manual.ShouldContain(option);
+                script.ShouldContain(shell == "fish" ? "-l " + option[2..] : option, Case.Sensitive, shell);
+            }
+        }
+
+        cli.Shell("$Q completion bash >c && bash -c '. ./c; COMP_WORDS=(quietus bench --li); COMP_CWORD=2; _quietus; "
+            + "echo ${COMPREPLY[@]}'").Output.ShouldBe("--lifetime\n");
     }
 
     [Fact]

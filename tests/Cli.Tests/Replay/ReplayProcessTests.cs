@@ -56,6 +56,40 @@ public sealed class ReplayProcessTests
     }
 
     [Fact]
+    public void A_trace_comes_from_stdin_or_a_FIFO_as_well()
+    {
+        using var cli = new Cli();
+        string file = cli.Run("replay", Trace("munmap-2M-4k"), "--csv", "-").Output;
+        file.ShouldStartWith("machine,policy,map_leaves,");
+        cli.Shell($"cat {Trace("munmap-2M-4k")} | $Q replay - --csv -").Output.ShouldBe(file);
+        cli.Shell($"mkfifo f; cat {Trace("munmap-2M-4k")} >f & $Q replay f --csv -").Output.ShouldBe(file);
+    }
+
+    [Fact]
+    public void Two_VMs_are_named_and_one_is_chosen()
+    {
+        using var cli = new Cli();
+        string file = cli.WriteFile("two.txt", System.Text.Encoding.UTF8.GetBytes(
+            "a-11 (10) [0] .... 1.0: s2map: addr=0x1000 size=0x1000 phys=0x1000 prot=0x6\n"
+            + "b-21 (20) [1] .... 1.1: s2map: addr=0x1000 size=0x1000 phys=0x2000 prot=0x6\n"));
+        Cli.Outcome outcome = cli.Run("replay", file);
+        outcome.Code.ShouldBe(2);
+        outcome.Errors.ShouldContain("2 VMs are in the trace, of the processes 10 (1 maps), 20 (1 maps)");
+        cli.Run("replay", file, "--pid", "20").Output.ShouldContain("1 map");
+        string[] lines = cli.Run("replay", file, "--list").Output.Split('\n');
+        lines[2].Split(' ', StringSplitOptions.RemoveEmptyEntries).ShouldBe(["10", "1", "1", "1", "-"]);
+    }
+
+    [Fact]
+    public void The_script_that_records_is_one()
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.Shell("$Q replay --record-script >r.sh && sh -n r.sh && sh r.sh");
+        outcome.Code.ShouldBe(1);
+        outcome.Errors.ShouldContain("usage: record-trace.sh FILE.gz");
+    }
+
+    [Fact]
     public void What_is_missing_of_a_trace_is_said()
     {
         using var cli = new Cli();

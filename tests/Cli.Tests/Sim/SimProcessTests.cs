@@ -93,6 +93,28 @@ public sealed class SimProcessTests
             .ShouldBe([64, 128, 256, 384]);
     }
 
+    [Fact]
+    public void A_sweep_ends_in_one_table_and_jobs_change_no_figure()
+    {
+        using var cli = new Cli();
+        string[] arguments = ["sim", "--sweep", "memory=64M..256M", "--pages", "4k", "--policy", "series,fate"];
+        Cli.Outcome one = cli.Run([.. arguments, "--jobs", "1"]);
+        one.Code.ShouldBe(0, one.Errors);
+        one.Output.ShouldContain("d05, pages 4k, kill: the death by memory\nmemory           series          fate\n");
+        cli.Run([.. arguments, "--jobs", "4"]).Output.ShouldBe(one.Output);
+    }
+
+    [Fact]
+    public void Machines_whose_figures_were_fitted_to_different_things_are_not_compared_without_a_word()
+    {
+        using var cli = new Cli();
+        string[] arguments = ["sim", "--memory", "64M", "--policy", "series", "--report", "r.html", "--machine"];
+        cli.Run([.. arguments, "d05,modern"]).Output.ReplaceLineEndings(" ")
+            .ShouldContain("Not to be compared: entry_unlink is 21.3 ns on d05");
+        File.ReadAllText(cli.PathOf("r.html")).ShouldContain("Not to be compared: entry_unlink");
+        cli.Run([.. arguments, "d05,kunpeng920"]).Output.ShouldNotContain("Not to be compared");
+    }
+
     [Theory]
     [InlineData("kill", "patch5", "patch7")]
     [InlineData("munmap", "patch7", "patch5")]

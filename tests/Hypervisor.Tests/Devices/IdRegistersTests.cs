@@ -21,7 +21,7 @@ public class IdRegistersTests
         guest.Breakpoints.ShouldBe(6);
         guest.Watchpoints.ShouldBe(4);
         guest.Read(6, 0).ShouldBe(0x1_1120UL);
-        guest.Read(7, 0).ShouldBe(0x22UL);
+        guest.Read(7, 0).ShouldBe(0x122UL);
         guest.HasGranule(4096).ShouldBeTrue();
         guest.HasGranule(16384).ShouldBeFalse();
         guest.HasGranule(65536).ShouldBeTrue();

@@ -55,6 +55,14 @@ public class StageTwoAbortTests
         StageTwoAbort.Decode(Data | Valid | Write | ((ulong)size << 22) | 7)
             .Truncate(0x0123_4567_89AB_CDEF).ShouldBe(expected);
 
+    [Theory]
+    [InlineData(0, 0xEFUL, 0xEFUL)]
+    [InlineData(1, 0xCDEFUL, 0xEFCDUL)]
+    [InlineData(2, 0x89AB_CDEFUL, 0xEFCD_AB89UL)]
+    [InlineData(3, 0x0123_4567_89AB_CDEFUL, 0xEFCD_AB89_6745_2301UL)]
+    public void A_big_endian_access_has_its_bytes_swapped(int size, ulong value, ulong expected) =>
+        StageTwoAbort.Decode(Data | Valid | ((ulong)size << 22) | 7).Swap(value).ShouldBe(expected);
+
     [Fact]
     public void What_cannot_be_emulated_is_not_decoded()
     {

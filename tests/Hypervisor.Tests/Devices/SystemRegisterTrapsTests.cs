@@ -22,7 +22,7 @@ public class SystemRegisterTrapsTests
     }
 
     [Theory]
-    [InlineData(3, 0, 0, 7, 0, true, SystemRegisterOutcome.Value, 0x22UL)]
+    [InlineData(3, 0, 0, 7, 0, true, SystemRegisterOutcome.Value, 0x122UL)]
     [InlineData(3, 0, 0, 7, 0, false, SystemRegisterOutcome.Undefined, 0UL)]
     [InlineData(3, 0, 0, 2, 3, true, SystemRegisterOutcome.Value, 0UL)]
     [InlineData(3, 0, 0, 8, 0, true, SystemRegisterOutcome.Undefined, 0UL)]

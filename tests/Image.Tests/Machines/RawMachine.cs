@@ -81,6 +81,14 @@ internal sealed class RawMachine : IAsyncDisposable
         return heard[..end];
     }
 
+    /// <summary>The machine switches itself off.</summary>
+    internal async Task ShouldEndAsync()
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestMachine.Cancellation);
+        limit.CancelAfter(TestMachine.Patience);
+        await _process.WaitForExitAsync(limit.Token).ConfigureAwait(false);
+    }
+
     /// <summary>Switches to frames. Reading is the client's from then on; sending is still possible.</summary>
     internal async Task<MonitorClient> ConnectAsync()
     {

@@ -117,8 +117,10 @@ internal sealed class TestMachine : IAsyncDisposable
         int cpus = 1,
         string pages = "4k",
         string policy = "fate",
-        string guest = "filler") =>
-        AdoptAsync(new GuestOrder(guest, memory, cpus, pages, policy, append).Command);
+        string guest = "filler",
+        bool overcommit = false) =>
+        AdoptAsync(new GuestOrder(guest, memory, cpus, pages, policy, append).Command
+            + (overcommit ? " overcommit=yes" : string.Empty));
 
     /// <summary>Creates a VM by a command of one's own.</summary>
     internal async Task<TestVm> AdoptAsync(string create)
@@ -140,9 +142,10 @@ internal sealed class TestMachine : IAsyncDisposable
         int cpus = 1,
         string pages = "4k",
         string policy = "fate",
-        string guest = "filler")
+        string guest = "filler",
+        bool overcommit = false)
     {
-        TestVm vm = await CreateAsync(append, memory, cpus, pages, policy, guest).ConfigureAwait(false);
+        TestVm vm = await CreateAsync(append, memory, cpus, pages, policy, guest, overcommit).ConfigureAwait(false);
         await vm.StartAsync().ConfigureAwait(false);
         return vm;
     }

@@ -18,10 +18,12 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
     private const long Dirtied = 1;
     private const long Passed = 2;
     private const long Failed = 3;
+    private const long Witnessed = 6;
 
     private readonly StringBuilder _console = new();
     private readonly List<(long Kind, long Value)> _reports = [];
     private KeyValueLine? _stopped;
+    private long _witnessed;
 
     internal long Number => number;
 
@@ -91,6 +93,23 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
         return _reports.Find(report => report.Kind == kind).Value;
     }
 
+    /// <summary>
+    /// Waits until a witness has read all of its memory once more, from a moment after this call, and found it as it
+    /// was.
+    /// </summary>
+    internal async Task WitnessedAsync()
+    {
+        machine.Sort();
+        long now = _witnessed;
+
+        // The round that is under way has begun before.
+        await UntilAsync(
+            () => _witnessed >= now + 2 || _stopped is not null || _reports.Exists(report => report.Kind == Failed),
+            "a witness").ConfigureAwait(false);
+        _reports.ShouldNotContain(report => report.Kind == Failed, Known());
+        _stopped.ShouldBeNull(Known());
+    }
+
     /// <summary>Waits until it has ended by itself; checks that its memory is back, and returns the reason.</summary>
     internal async Task<string> StoppedAsync()
     {
@@ -131,7 +150,14 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
     {
         if (happened.Name == "report")
         {
-            _reports.Add((happened.Line.Number("kind"), happened.Line.Number("value")));
+            long kind = happened.Line.Number("kind");
+            if (kind == Witnessed)
+            {
+                _witnessed = happened.Line.Number("value");
+                return;
+            }
+
+            _reports.Add((kind, happened.Line.Number("value")));
         }
         else if (happened.Line.Value("state") == "stopped")
         {

@@ -10,6 +10,7 @@ using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
+using Quietus.Cli.Terminals;
 
 namespace Quietus.Cli.Bench.Kvm;
 
@@ -60,13 +61,13 @@ internal sealed class KvmRunner
             void Tell(KvmRow row)
             {
                 rows.Add(row);
-                Console.Error.WriteLine(string.Create(
+                Notice.Progress(string.Create(
                     CultureInfo.InvariantCulture,
                     $"[{rows.Count}/{cases.Length * KvmWay.All.Length}] {what} {row.Way}: {row.Entries:N0} mapped, "
                         + $"{row.Instructions:N0} instructions"));
             }
 
-            Console.Error.WriteLine($"quietus: {what}: booting {_linux.Version}");
+            Notice.Write($"{what}: booting {_linux.Version}");
             KvmProbeReader reader = await KvmHost
                 .RunAsync(_qemu, Machine(what, initrd), folder, what, _plan.Limit, Tell, cancellation)
                 .ConfigureAwait(false);

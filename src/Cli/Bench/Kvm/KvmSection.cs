@@ -43,9 +43,10 @@ internal static class KvmSection
         {
             html.Append(CultureInfo.InvariantCulture, $"""
                 <p class="lead">Killing a VM of {ByteSize.Format(kill.Case.MemoryBytes)}, pages {Text(kill.Case.Pages)},
-                takes {kill.Ours.Death.Instructions:N0} instructions under Quietus, and
-                {kill.Whole.Instructions:N0} under KVM: {KvmTable.Times(kill.WholeRatio)} times as many, of which
-                Stage-2’s share is {KvmTable.Times(kill.ShareRatio)} times.</p>
+                takes {kill.Ours.Death.Instructions:N0} instructions under Quietus. Under KVM Stage-2’s share takes
+                {kill.Share.Instructions:N0}, {KvmTable.Times(kill.ShareRatio)} times as many; the whole death, with
+                the host’s own freeing of pages, {kill.Whole.Instructions:N0}, {KvmTable.Times(kill.WholeRatio)}
+                times.</p>
 
                 """);
         }
@@ -57,9 +58,9 @@ internal static class KvmSection
             pair.Way == DeathWay.Kill ? "kill" : "unmap",
             [
                 new Bar("kill", pair.Ours.Death.Instructions, Whole(pair.Ours.Death.Instructions)),
-                Theirs(pair.Whole, pair.WholeRatio),
+                Theirs(pair.Share, pair.ShareRatio),
             ]);
-        yield return new BarGroup("Stage-2’s share", [Theirs(pair.Share, pair.ShareRatio)]);
+        yield return new BarGroup("with host’s freeing", [Theirs(pair.Whole, pair.WholeRatio)]);
     }
 
     private static Bar Theirs(KvmRow row, double ratio) =>

@@ -48,7 +48,7 @@ public struct HostIdRegisters
 /// scheme"). The constants below have in each field the greatest value that a guest may see; it gets that or the
 /// machine's, whichever is less. Fields whose 0xF means "not implemented" are treated one by one.
 /// Hidden because EL2 does not save, restore or trap their state: SVE, SME, MTE, pointer authentication, AMU, MPAM,
-/// RAS, GCS, POE, PIE, TME. Hidden by choice: AArch32, EL2, EL3, PMU, trace, statistical profiling, big-endian, LOR,
+/// RAS, GCS, POE, PIE, TME. Hidden by choice: AArch32, EL2, EL3, PMU, trace, statistical profiling, LOR,
 /// hardware update of access flag and dirty state (its walks would write through Stage-2).
 /// </remarks>
 public struct GuestIdRegisters
@@ -71,8 +71,10 @@ public struct GuestIdRegisters
     /// <summary>CLRBHB, BC.</summary>
     private const ulong Isar2Maximum = 0x0000_0000_1010_0000;
 
-    /// <summary>The 16K granule, ASIDs of 16 bits. PARange and the other granules are treated one by one.</summary>
-    private const ulong Mmfr0Maximum = 0x0000_0000_0010_0020;
+    /// <summary>
+    /// The 16K granule, mixed endianness, ASIDs of 16 bits. PARange and the other granules are treated one by one.
+    /// </summary>
+    private const ulong Mmfr0Maximum = 0x0000_0000_0011_0120;
 
     /// <summary>ECBHB, ETS2, PAN3, HPDS.</summary>
     private const ulong Mmfr1Maximum = 0x1000_0020_0030_1000;

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 
 namespace Quietus.Hypervisor.Devices;
@@ -147,6 +148,10 @@ public readonly struct StageTwoAbort
         bool wide = (syndrome & (1 << 15)) != 0;
         return wide ? extended : (uint)extended;
     }
+
+    /// <summary>The bytes of an access in the other order, for a guest that accesses a device as big-endian.</summary>
+    /// <param name="value">As many low bytes as the access has.</param>
+    public ulong Swap(ulong value) => BinaryPrimitives.ReverseEndianness(value) >> (64 - (Size * 8));
 
     /// <summary>What a store gives to the device: the register's low bytes.</summary>
     public ulong Truncate(ulong register)

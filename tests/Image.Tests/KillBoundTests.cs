@@ -1,0 +1,64 @@
+using System;
+using System.Linq;
+using System.Threading.Tasks;
+using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
+using Quietus.Cli.Monitoring;
+using Quietus.Image.Tests.Machines;
+using Shouldly;
+using Xunit;
+
+namespace Quietus.Image.Tests;
+
+/// <summary>
+/// What a kill costs at most, whatever the guest does at that moment on all of its vCPUs. Under icount the moments can
+/// be had again, and the figure is the whole machine's: what the vCPUs' cores do until they have stopped is in it.
+/// </summary>
+public sealed class KillBoundTests(ITestOutputHelper output)
+{
+    private const int Vcpus = 3;
+
+    /// <summary>From the order until all memory is back (docs/security.md).</summary>
+    private const long Bound = 2_000 + (3_000 * Vcpus);
+
+    [Theory]
+    [InlineData("fill=all touch=page cpus=all", "2m")] // blocks are being filled by all vCPUs
+    [InlineData("fill=all touch=page cpus=all", "4k")] // pages are
+    [InlineData("fill=1M cpus=all then=hvc", "4k")]
+    [InlineData("fill=1M cpus=all then=sgi", "4k")]
+    [InlineData("fill=1M cpus=all then=uart", "4k")]
+    [InlineData("fill=1M cpus=all then=gic", "4k")]
+    [InlineData("fill=1M cpus=all then=psci", "4k")]
+    public async Task A_kill_is_over_within_its_bound_whatever_hostile_vCPUs_do(string life, string pages)
+    {
+        const int Moments = 12;
+        const long Memory = 64 * ByteSize.Megabyte;
+        await using TestMachine machine = await TestMachine.BootAsync(
+            cores: Vcpus + 1, memory: 128 * ByteSize.Megabyte, counts: true);
+
+        // Once beyond its fill, so that all memory is dirty and the time is known at which it is in the middle of it.
+        bool fills = !life.Contains("then=", StringComparison.Ordinal);
+        TestVm first = await machine.CreateAsync(life, Memory, cpus: Vcpus, pages: pages);
+        KeyValueLine death = await machine.AskAsync(
+            $"start vm={first.Number} for={(fills ? 200_000_000 : 60_000_000)}");
+        long entered = death.Number("first_entry_virtual_ns");
+        long filled = death.Number("fill_virtual_ns");
+
+        // In a storm vCPU 0 may be late, or never come to it: QEMU lets one vCPU run for long under icount.
+        (entered > 0 && (filled > 0 || !fills)).ShouldBeTrue(death.Text);
+        long begin = entered + (fills ? filled / 4 : 20_000_000);
+        long step = fills ? filled / 2 / Moments : 4_999;
+
+        long[] costs = new long[Moments];
+        for (int i = 0; i < Moments; i++)
+        {
+            TestVm vm = await machine.CreateAsync(life, Memory, cpus: Vcpus, pages: pages);
+            DeathFigures figures = (await vm.LiveForAsync(begin + (i * step))).ShouldNotBeNull();
+            costs[i] = figures.Instructions;
+        }
+
+        output.WriteLine($"{life}, {pages}: {string.Join(' ', costs.Order())}");
+        costs.Max().ShouldBeLessThanOrEqualTo(Bound);
+        await machine.ShouldBeUnharmedAsync();
+    }
+}

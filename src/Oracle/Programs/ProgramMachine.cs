@@ -13,7 +13,8 @@ internal sealed class ProgramMachine<TFormat, TMachine>
     where TFormat : struct, IDescriptorFormat
     where TMachine : struct, IMemoryMachine
 {
-    private const ulong Past = 0x8_0000_0000;
+    /// <summary>The one table of what ran before.</summary>
+    public const ulong Past = 0x8_0000_0000;
 
     /// <param name="options">The circumstances.</param>
     /// <param name="contract">What the host does as it must.</param>

@@ -105,6 +105,7 @@ internal static class ProgramState
     {
         ModelWorld world = machine.World;
         hash.AddArea(ModelWorld.PoolStart, (int)(world.PoolBytes >> FramePool.ChunkShift), FramePool.ChunkShift);
+        hash.AddArea(ProgramMachine<TFormat, TMachine>.Past, 1, TFormat.GranuleShift);
         hash.AddArea(HostFrames.Start, machine.Frames.Pages, TFormat.GranuleShift);
         for (int page = 0; page < Places<TFormat>.FilePages; page++)
         {

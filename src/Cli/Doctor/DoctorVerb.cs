@@ -29,7 +29,8 @@ internal static class DoctorVerb
         Examination examination = await Examination.MakeAsync(cancellation).ConfigureAwait(false);
         if (json)
         {
-            WriteJson(examination);
+            using Stream output = StandardStreams.OpenOutput();
+            WriteJson(output, examination);
         }
         else
         {
@@ -67,9 +68,8 @@ internal static class DoctorVerb
             : "This host cannot run ./quietus bench yet.");
     }
 
-    private static void WriteJson(Examination examination)
+    internal static void WriteJson(Stream output, Examination examination)
     {
-        using Stream output = StandardStreams.OpenOutput();
         using (var json = new Utf8JsonWriter(
             output, new JsonWriterOptions { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
         {

@@ -175,7 +175,7 @@ public sealed class KvmTests
             + $"freed_bytes={(KvmWay.FreesPages(way) ? 1_047_158_784 : 0)}\r\n";
 
     /// <summary>Quietus as told, and KVM 6.1 as it was measured once, by the page.</summary>
-    private static BenchResult Sample(
+    internal static BenchResult Sample(
         string cpu, long death, double perPage, long memory = ByteSize.Gigabyte, string pages = "4k")
     {
         BenchPlan plan = Samples.Plan(Samples.Fate) with

@@ -5,13 +5,16 @@ using System.Text;
 using System.Text.RegularExpressions;
 using System.Threading;
 using Quietus.Cli.Bench;
+using Quietus.Cli.Check;
 using Quietus.Cli.Churn;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Doctor;
 using Quietus.Cli.Qemu;
 using Quietus.Cli.Replay;
+using Quietus.Cli.Reports;
 using Quietus.Cli.Sim;
 using Quietus.Cli.Tests.Bench;
+using Quietus.Oracle.Recording;
 using Quietus.Simulator;
 using Quietus.Traces;
 using Shouldly;
@@ -38,7 +41,7 @@ public sealed partial class DocumentTests
         });
 
     [Fact]
-    public void Bench_with_KVM() => Compare("bench", stream =>
+    public void Bench_with_KVM() => Compare("bench", () =>
     {
         BenchResult sample = KvmTests.Sample("cortex-a72", 2106, 51.7);
         BenchRow nothing = sample.Rows[1] with
@@ -46,19 +49,20 @@ public sealed partial class DocumentTests
             Death = Samples.Death(0, 0, 12),
             Life = new LifeFigures { Exits = 2, FaultExits = 0 },
         };
-        BenchJson.Write(stream, sample with { Rows = [sample.Rows[0], nothing], Notes = ["a <note> & \"more\" – é"] });
+        BenchResult result = sample with { Rows = [sample.Rows[0], nothing], Notes = ["a <note> & \"more\" – é"] };
+        return BenchDocument.Of(result);
     });
 
     [Fact]
     public void Bench_without_KVM_has_no_such_object()
     {
         using var stream = new MemoryStream();
-        BenchJson.Write(stream, KvmTests.Sample("cortex-a72", 2106, 51.7) with { Kvm = null });
+        BenchDocument.Of(KvmTests.Sample("cortex-a72", 2106, 51.7) with { Kvm = null }).Write(stream);
         Encoding.UTF8.GetString(stream.ToArray()).ShouldNotContain("\"kvm\"");
     }
 
     [Fact]
-    public void Churn() => Compare("churn", stream => ChurnOutput.WriteJson(stream, new ChurnResult
+    public void Churn() => Compare("churn", () => ChurnDocument.Of(new ChurnResult
     {
         Plan = new ChurnPlan
         {
@@ -86,7 +90,7 @@ public sealed partial class DocumentTests
     [Theory]
     [InlineData("sim", false)]
     [InlineData("sim-ablate", true)]
-    public void Simulation(string golden, bool ablate) => Compare(golden, stream =>
+    public void Simulation(string golden, bool ablate) => Compare(golden, () =>
     {
         var plan = new SimulationPlan
         {
@@ -100,7 +104,7 @@ public sealed partial class DocumentTests
             Ablate = ablate,
             Command = "./quietus sim",
         };
-        SimulationJson.Write(stream, new SimulationRun
+        return SimulationDocument.Of(new SimulationRun
         {
             Plan = plan,
             Rows =
@@ -115,15 +119,15 @@ public sealed partial class DocumentTests
     });
 
     [Fact]
-    public void Replay() => Compare("replay", stream =>
+    public void Replay() => Compare("replay", () =>
     {
         MachinePreset machine = Machines.Parse(["d05"], [])[0];
         var phase = new ReplayPhase(_bill, 2);
-        ReplayJson.Write(stream, new ReplayResult
+        return ReplayDocument.Of(new ReplayResult
         {
             File = "munmap-2M-4k.txt.gz",
             Process = null,
-            Trace = TraceReader.ReadFile(
+            Trace = Traces.TraceReader.ReadFile(
                 Path.Combine(AppContext.BaseDirectory, "Data", "munmap-2M-4k.txt.gz"), CancellationToken.None),
             Machines = [machine],
             Policies = [Samples.BeforeSeries],
@@ -134,7 +138,7 @@ public sealed partial class DocumentTests
     });
 
     [Fact]
-    public void Doctor() => Compare("doctor", stream => DoctorVerb.WriteJson(stream, new Examination(
+    public void Doctor() => Compare("doctor", () => DoctorDocument.Of(new Examination(
         [
             new Finding("QEMU", false, "no 'qemu'", true, "emulates the Arm machine", "qemu-system-arm"),
             new Finding("image", true, "built", false, "is the hypervisor", Remedy: "./quietus bench builds it"),
@@ -142,10 +146,17 @@ public sealed partial class DocumentTests
         HasApt: true,
         IsRoot: true)));
 
-    private static void Compare(string name, Action<Stream> write)
+    [Fact]
+    public void Litmus() => Compare("litmus", () => LitmusDocument.Of(
+    [
+        new LitmusRow("break", "ALLOWED: a stale entry", LitmusResult.Agree, "stale-read, line 7"),
+        new LitmusRow("tlbi", "FORBIDDEN", LitmusResult.NotExpressible, "no 'x' here"),
+    ]));
+
+    private static void Compare(string name, Func<Document> make)
     {
         using var stream = new MemoryStream();
-        write(stream);
+        make().Write(stream);
         string text = Volatile().Replace(Encoding.UTF8.GetString(stream.ToArray()), string.Empty);
         string path = Path.Combine(AppContext.BaseDirectory, "Golden", name);
         string golden = File.Exists(path + ".json") ? File.ReadAllText(path + ".json") : string.Empty;

@@ -70,7 +70,7 @@ public class DefectTests(ITestOutputHelper output)
         new RandomSearch(
             DefectSearch.SubjectWith(none),
             [MaintenancePolicy.Fate, MaintenancePolicy.BeforeSeries, MaintenancePolicy.TablesOnly])
-            { StepsPerProgram = 400 }.Run(1, 1500, 2, CancellationToken.None).Findings.ShouldBeEmpty();
+        { StepsPerProgram = 400 }.Run(1, 1500, 2, CancellationToken.None).Findings.ShouldBeEmpty();
 
     private static string Row(KnownDefect known) =>
         $"| {known.Number} | {known.What} | {known.Source} | {known.Rule} | {known.Reader} |";

@@ -61,7 +61,7 @@ internal sealed class TableSubject : Subject
         throw new NotSupportedException("these programs are not searched exhaustively");
 }
 
-/// <summary>The VM, its table, and 8 MB of the host's memory, twice: a page has two places that it may lead to.</summary>
+/// <summary>The VM, its table, and twice 8 MB of the host's memory: a page has two places to lead to.</summary>
 internal sealed class TableHost
 {
     private const ulong Memory = 0xA_0000_0000;

@@ -8,7 +8,7 @@ internal static class Descriptor
 {
     public const ulong Accessed = 1UL << 10;
 
-    /// <summary>DBM: hardware may set S2AP[1] at a guest's write (FEAT_HAFDBS), as if the guest had the right to.</summary>
+    /// <summary>DBM: hardware may set S2AP[1] at a guest's write (FEAT_HAFDBS), which so is permitted.</summary>
     private const ulong DirtyModifier = 1UL << 51;
 
     private const ulong Write = 1UL << 7;

@@ -136,14 +136,14 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
     /// <summary>The ends of a guest, by what is typed.</summary>
     private void End(string typed)
     {
-        const string Panic = "[    1.652433] Kernel panic - not syncing: sysrq triggered crash\r\n[    1.7] Call trace:\r\n";
+        const string Panic = "[    1.652433] Kernel panic - not syncing: crash\r\n[    1.653] Call trace:\r\n";
         switch (typed)
         {
             case "poweroff":
                 Send(Channel.Event, Stopped("guest power-off"));
                 break;
             case "reboot":
-                Send(FrameFormat.Console(0), "Kernel panic - not syncing: was long ago\r\n[ 2.0] reboot: Restarting system\r\n");
+                Send(FrameFormat.Console(0), Panic + "[    2.0] reboot: Restarting system\r\n");
                 Send(Channel.Event, Stopped("guest reset"));
                 break;
             case "panic":
@@ -152,7 +152,7 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
                 break;
             case "hang":
                 _hangs = true;
-                Send(FrameFormat.Console(0), Panic + "---[ end Kernel panic - not syncing: sysrq triggered crash ]---\r\n");
+                Send(FrameFormat.Console(0), Panic + "---[ end Kernel panic - not syncing: crash ]---\r\n");
                 break;
             default:
                 break;

@@ -30,7 +30,7 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
 
     private static readonly TimeSpan _endRepeats = TimeSpan.FromSeconds(1);
 
-    /// <summary>A kernel that has said that its panic is at an end, and nothing for this long, says nothing more.</summary>
+    /// <summary>A kernel that has said that its panic has ended, and nothing for this long, says no more.</summary>
     private static readonly TimeSpan _panicSilence = TimeSpan.FromSeconds(3);
 
     private readonly TimeSpan _bootLimit = plan.Limit < _longestBoot ? plan.Limit.Value : _longestBoot;
@@ -171,7 +171,7 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
         }
     }
 
-    /// <summary>Hands on what the guest prints, to its end: the exit code; null when it is to be started again.</summary>
+    /// <summary>Hands on what the guest prints, to its end: the exit code, or null to start it again.</summary>
     private async Task<int?> FollowAsync(MonitorClient monitor, CancellationToken cancellation)
     {
         while (await SomethingIsSaidAsync(monitor, cancellation).ConfigureAwait(false))
@@ -358,8 +358,8 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
 
             if (!_raw)
             {
-                // What a person would type then: the end of the last line, where it has none, and Ctrl-D. A file stays at
-                // its end for all who read on, and a guest that is not up yet loses the first: so it comes again.
+                // What a person would type then: the end of the last line, where it has none, and Ctrl-D. A file stays
+                // at its end for all who read on, and a guest that is not up yet loses the first: so it comes again.
                 Queue(queue, last == (byte)'\n' ? [EndOfInput] : [(byte)'\n', EndOfInput], cancellation);
                 while (!cancellation.WaitHandle.WaitOne(_endRepeats))
                 {

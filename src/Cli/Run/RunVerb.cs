@@ -128,8 +128,8 @@ internal static class RunVerb
     }
 
     /// <summary>
-    /// The fetched guest's command line with what was not given: its console, a reset at a panic, which tells us that it
-    /// is over, and the size of the terminal that its shell is on.
+    /// The fetched guest's command line with what was not given: its console, a reset at a panic, which ends the run,
+    /// and the size of the terminal that its shell is on.
     /// </summary>
     private static string Complete(string append)
     {

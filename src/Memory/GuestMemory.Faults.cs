@@ -228,13 +228,6 @@ public partial struct GuestMemory<TFormat, TMachine>
                 : FromStage2ForFault(ref machine, _table.MarkAccessed(ref machine, AlignDown(ipa, GranuleBytes)));
         }
 
-        if (ticket.Access == AccessKind.Write && IsShared(ref machine, now.Output))
-        {
-            FaultResult copied = CopyOnWrite(ref machine, ref slot, ipa, in now);
-            machine.Pool.ForgetReservation(ref machine.Frames);
-            return copied;
-        }
-
         if (slot.Slot.Backing == SlotBacking.Host)
         {
             // Copy-on-write: a write can bring another page, and only the host knows.
@@ -248,9 +241,9 @@ public partial struct GuestMemory<TFormat, TMachine>
             return FaultResult.Retry;
         }
 
-        FaultResult result = ticket.Access == AccessKind.Write
-            ? PermitWrite(ref machine, ref slot, ipa, in now)
-            : PermitExecute(ref machine, ipa, in now);
+        FaultResult result = ticket.Access != AccessKind.Write ? PermitExecute(ref machine, ipa, in now)
+            : IsShared(ref machine, now.Output) ? CopyOnWrite(ref machine, ref slot, ipa, in now)
+            : PermitWrite(ref machine, ref slot, ipa, in now);
         machine.Pool.ForgetReservation(ref machine.Frames);
         return result;
     }

@@ -14,8 +14,9 @@ public partial struct GuestMemory<TFormat, TMachine>
 
     /// <summary>
     /// Makes the memory a template's, for good: no guest writes it any more, and all that was written is the same on
-    /// both sides of the caches. Takes time by the pages that this VM owns. Every vCPU is stopped, no PE has this VM's
-    /// VTTBR_EL2 loaded, none ever will, and no fault is under way.
+    /// both sides of the caches. Takes time by the pages that this VM owns. Chunks that it was promised and never took
+    /// are promised no more. Every vCPU is stopped, no PE has this VM's VTTBR_EL2 loaded, none ever will, and no fault
+    /// is under way.
     /// </summary>
     /// <returns>
     /// Ok; NoMemory; Frozen already; NotShareable: under another policy than fate, with a slot that is the host's (its
@@ -43,6 +44,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         }
 
         _isFrozen = true;
+        machine.Pool.RenounceRest(ref machine.Frames);
         UnmapFlags flags = Elision.AtFreeze(Facts(ref machine, PageFate.StaysInPlace));
         for (int i = 0; i < _slots.End; i++)
         {
@@ -70,9 +72,12 @@ public partial struct GuestMemory<TFormat, TMachine>
     /// <param name="memory">Where the child's memory is to be.</param>
     /// <param name="template">A frozen memory.</param>
     /// <param name="vmid">The child's identifier now.</param>
-    /// <returns>Ok; NotShareable, of a memory that is not frozen; OutOfMemory, and then there is nothing.</returns>
+    /// <param name="mostChunks">Chunks that the child may own at most, 1 at least. None is set aside for it.</param>
+    /// <returns>
+    /// Ok; NotShareable, of a memory that is not frozen; OutOfMemory, and then there is nothing; BadArgument.
+    /// </returns>
     public static MemoryResult Fork(ref TMachine machine, ref GuestMemory<TFormat, TMachine> memory,
-        ref GuestMemory<TFormat, TMachine> template, Vmid vmid)
+        ref GuestMemory<TFormat, TMachine> template, Vmid vmid, int mostChunks = int.MaxValue)
     {
         if (!template._isFrozen || !template.Exists)
         {
@@ -80,7 +85,8 @@ public partial struct GuestMemory<TFormat, TMachine>
         }
 
         ref VmFrames frames = ref machine.Frames;
-        if (machine.Pool.Adopt(ref frames, TFormat.GranuleShift) != PoolResult.Ok)
+        if (machine.Pool.Adopt(ref frames, TFormat.GranuleShift) != PoolResult.Ok
+            || machine.Pool.Promise(ref frames, 0, mostChunks) != PoolResult.Ok)
         {
             return MemoryResult.BadArgument;
         }
@@ -128,8 +134,9 @@ public partial struct GuestMemory<TFormat, TMachine>
         }
 
         Vmid vmid = Vmid;
+        int mostChunks = machine.Frames.MostChunks;
         _ = Release(ref machine);
-        return Fork(ref machine, ref this, ref template, vmid);
+        return Fork(ref machine, ref this, ref template, vmid, mostChunks);
     }
 
     /// <summary>
@@ -141,23 +148,13 @@ public partial struct GuestMemory<TFormat, TMachine>
         ulong place = ipa.Value >> TFormat.GranuleShift;
         if (machine.Pool.AllocateData(ref machine.Frames, place, out Pa page, out _) != PoolResult.Ok)
         {
-            return FaultResult.OutOfMemory;
+            return NoMemoryNow(ref machine);
         }
 
+        // The first fetch asks, as for any new page: what the frame held before may be in an instruction cache.
         machine.CopyFrame(page, new Pa(now.Output.Value & ~(GranuleBytes - 1)), GranuleBytes);
-        if (machine.HasForcedWriteBack)
-        {
-            // The copy is there before another vCPU's walk can find the leaf.
-            machine.DsbInnerShareableStores();
-        }
-        else
-        {
-            machine.CleanInvalidateToPoC(page, GranuleBytes);
-            machine.DsbFullSystem();
-        }
-
-        // What the frame held before may be in an instruction cache: the first fetch asks, as for any new page.
-        var attributes = new LeafAttributes(AttributesFor(ref machine, in slot, AccessKind.Write).Bits);
+        MakeVisible(ref machine, page, GranuleBytes, isExecuted: false);
+        LeafAttributes attributes = AttributesFor(ref machine, in slot, AccessKind.Write);
         Stage2Result result = _table.BreakShare(ref machine, AlignDown(ipa, GranuleBytes), page, attributes);
         if (result != Stage2Result.Done)
         {

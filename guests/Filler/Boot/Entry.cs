@@ -49,7 +49,10 @@ internal static class Entry
             return false;
         }
 
-        return Filling.Run(options) && (options.Test.Length == 0 || TestRunner.Run(options.Test));
+        return Filling.Run(options)
+            && (!options.Freezes || Childhood.Begin())
+            && Childhood.Work(options.Shared, Filling.FilledBytes)
+            && (options.Test.Length == 0 || TestRunner.Run(options.Test));
     }
 
     private static void SayHello()

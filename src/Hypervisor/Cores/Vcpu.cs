@@ -39,6 +39,20 @@ internal unsafe struct Vcpu
     /// <summary>What the core does not know of its EL1 physical timer.</summary>
     internal PhysicalTimer Timer;
 
+    /// <summary>What was in its core when its VM was frozen.</summary>
+    internal GuestRegisters Registers;
+
+    /// <summary>
+    /// The vCPU whose state this one is to begin with on its core: its template's, or itself; null for a reset one.
+    /// </summary>
+    internal Vcpu* Origin;
+
+    /// <summary>It asked for the freeze itself: the call returns in each child.</summary>
+    internal bool AwaitsBirth;
+
+    /// <summary>With this in X0.</summary>
+    internal ulong BirthAnswer;
+
     private uint _attention;
     private nuint _core;
 

@@ -91,8 +91,7 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
         VmTables.Return(ref self, table);
     }
 
-    /// <summary>The monitor has no order to fork yet: the image does without the code.</summary>
-    public static bool CanFork => false;
+    public static bool CanFork => true;
 
     public bool IsShared(Pa memory)
     {

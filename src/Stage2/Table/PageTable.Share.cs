@@ -131,7 +131,10 @@ public partial struct PageTable<TFormat, TMachine>
     /// that changes, one TLB invalidation. The neighbours stay shared. Owes nothing when it returns.
     /// </summary>
     /// <param name="ipa">The page's first address.</param>
-    /// <param name="page">Holds what the guest is to see there, and a DSB has made that visible.</param>
+    /// <param name="page">
+    /// Holds what the guest is to see there. The break's own DSB completes stores of this PE; cache maintenance is
+    /// complete before the call.
+    /// </param>
     /// <returns>Done; NotMapped; Misaligned, OutOfRange; OutOfTables, and then nothing was changed.</returns>
     public Stage2Result BreakShare(ref TMachine machine, Ipa ipa, Pa page, LeafAttributes attributes)
     {

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Quietus.Stage2;
 
 namespace Quietus.Memory;
@@ -69,17 +70,17 @@ public partial struct GuestMemory<TFormat, TMachine>
     /// (<see cref="Offspring"/>).
     /// </summary>
     /// <param name="machine">The child's machine; its <see cref="IMemoryMachine.Frames"/> holds nothing yet.</param>
-    /// <param name="memory">Where the child's memory is to be.</param>
+    /// <param name="memory">Where the child's memory is to be: zeroed, or released.</param>
     /// <param name="template">A frozen memory.</param>
     /// <param name="vmid">The child's identifier now.</param>
     /// <param name="mostChunks">Chunks that the child may own at most, 1 at least. None is set aside for it.</param>
     /// <returns>
-    /// Ok; NotShareable, of a memory that is not frozen; OutOfMemory, and then there is nothing; BadArgument.
+    /// Ok; NotShareable, of a memory that is not frozen, or onto one that exists; OutOfMemory, and then there is nothing; BadArgument.
     /// </returns>
     public static MemoryResult Fork(ref TMachine machine, ref GuestMemory<TFormat, TMachine> memory,
         ref GuestMemory<TFormat, TMachine> template, Vmid vmid, int mostChunks = int.MaxValue)
     {
-        if (!template._isFrozen || !template.Exists)
+        if (!template._isFrozen || !template.Exists || memory.Exists)
         {
             return MemoryResult.NotShareable;
         }
@@ -91,7 +92,6 @@ public partial struct GuestMemory<TFormat, TMachine>
             return MemoryResult.BadArgument;
         }
 
-        memory = default;
         ulong first = ulong.MaxValue;
         ulong end = 0;
         for (int i = 0; i < template._slots.End; i++)
@@ -110,11 +110,12 @@ public partial struct GuestMemory<TFormat, TMachine>
         machine.Pool.ForgetReservation(ref frames);
         if (result != Stage2Result.Done)
         {
-            memory = default;
+            memory._slots.Clear();
             machine.Pool.ReturnAll(ref frames);
             return FromStage2(result);
         }
 
+        memory._isFrozen = false;
         memory._policy = template._policy;
         memory._guestMayHaveUncachedAlias = template._guestMayHaveUncachedAlias;
         return MemoryResult.Ok;
@@ -140,10 +141,30 @@ public partial struct GuestMemory<TFormat, TMachine>
     }
 
     /// <summary>
+    /// The ordinary write to a shared page, by one walk. False when it is something else: then nothing has happened.
+    /// </summary>
+    private bool TryCopyOnWrite(ref TMachine machine, ref MemorySlot slot, Ipa ipa, out FaultResult result)
+    {
+        if (_invalidation.InProgress != 0
+            || !_table.FindSharedPage(ref machine, ipa, out Pa entry, out Pa shared))
+        {
+            result = FaultResult.Retry;
+            return false;
+        }
+
+        result = CopyOnWrite(ref machine, ref slot, ipa, shared, entry);
+        machine.Pool.ForgetReservation(ref machine.Frames);
+        return true;
+    }
+
+    /// <summary>
     /// The guest writes to a page that is its template's: it gets a copy. The template's page does not change, so
     /// it may be copied before the break, and other vCPUs may read it meanwhile.
     /// </summary>
-    private FaultResult CopyOnWrite(ref TMachine machine, ref MemorySlot slot, Ipa ipa, in Translation now)
+    /// <param name="shared">An address in the template's page.</param>
+    /// <param name="entry">The page's entry, when it is known to lie in a table of this VM's; or zero.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private FaultResult CopyOnWrite(ref TMachine machine, ref MemorySlot slot, Ipa ipa, Pa shared, Pa entry)
     {
         ulong place = ipa.Value >> TFormat.GranuleShift;
         if (machine.Pool.AllocateData(ref machine.Frames, place, out Pa page, out _) != PoolResult.Ok)
@@ -152,14 +173,22 @@ public partial struct GuestMemory<TFormat, TMachine>
         }
 
         // The first fetch asks, as for any new page: what the frame held before may be in an instruction cache.
-        machine.CopyFrame(page, new Pa(now.Output.Value & ~(GranuleBytes - 1)), GranuleBytes);
+        machine.CopyFrame(page, new Pa(shared.Value & ~(GranuleBytes - 1)), GranuleBytes);
         MakeVisible(ref machine, page, GranuleBytes, isExecuted: false);
-        LeafAttributes attributes = AttributesFor(ref machine, in slot, AccessKind.Write);
-        Stage2Result result = _table.BreakShare(ref machine, AlignDown(ipa, GranuleBytes), page, attributes);
-        if (result != Stage2Result.Done)
+        if (entry.Value != 0)
         {
-            machine.Pool.FreeData(ref machine.Frames, page);
-            return FromStage2ForFault(ref machine, result);
+            ulong leaf = slot.OrdinaryLeaf != 0 ? slot.OrdinaryLeaf : NoteOrdinaryLeaf(ref machine, ref slot);
+            _table.BreakSharedPage(ref machine, entry, ipa, TFormat.Leaf(leaf, page));
+        }
+        else
+        {
+            LeafAttributes attributes = AttributesFor(ref machine, in slot, AccessKind.Write);
+            Stage2Result result = _table.BreakShare(ref machine, AlignDown(ipa, GranuleBytes), page, attributes);
+            if (result != Stage2Result.Done)
+            {
+                machine.Pool.FreeData(ref machine.Frames, page);
+                return FromStage2ForFault(ref machine, result);
+            }
         }
 
         LogWrite(ref slot, ipa, AccessKind.Write);

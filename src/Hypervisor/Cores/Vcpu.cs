@@ -43,7 +43,8 @@ internal unsafe struct Vcpu
     internal GuestRegisters Registers;
 
     /// <summary>
-    /// The vCPU whose state this one is to begin with on its core: its template's, or itself; null for a reset one.
+    /// The vCPU whose state this one is to begin with on its core: its template's, or itself. Null for a reset one, and
+    /// once it has arrived.
     /// </summary>
     internal Vcpu* Origin;
 
@@ -72,6 +73,16 @@ internal unsafe struct Vcpu
     {
         readonly get => (Core*)Volatile.Read(in Unsafe.As<nuint, ulong>(ref Unsafe.AsRef(in _core)));
         set => Volatile.Write(ref Unsafe.As<nuint, ulong>(ref _core), (ulong)value);
+    }
+
+    /// <summary>Its state is in its core, and its guest is about to be entered, or it is off.</summary>
+    internal void Arrive()
+    {
+        if (Origin != null)
+        {
+            Origin = null;
+            Vm->CountArrival();
+        }
     }
 
     /// <summary>

@@ -31,6 +31,11 @@ internal static unsafe class VcpuLoop
     internal static void Run(Core* core, Vcpu* vcpu)
     {
         Load(core, vcpu);
+        if (vcpu->Vm->Power.StateOf(vcpu->Index) != VcpuPowerState.On)
+        {
+            vcpu->Arrive();
+        }
+
         if (TryAttend(vcpu))
         {
             if (vcpu->Vm->EnteredAt == 0)
@@ -38,6 +43,7 @@ internal static unsafe class VcpuLoop
                 vcpu->Vm->EnteredAt = Stopwatch.Now;
             }
 
+            vcpu->Arrive();
             Instructions.RunGuest(&vcpu->Context);
         }
 

@@ -29,7 +29,7 @@ internal static unsafe class VcpuState
     internal static void Load(Core* core, Vcpu* vcpu, Vcpu* from)
     {
         vcpu->Context = from->Context;
-        vcpu->Debug = from->Debug;
+        vcpu->Debug.Inherit(in from->Debug);
         vcpu->Timer = from->Timer;
         if (from->AwaitsBirth)
         {
@@ -48,7 +48,5 @@ internal static unsafe class VcpuState
         {
             PhysicalGic.SetPrivateActive(core->Redistributor, active);
         }
-
-        vcpu->Origin = null;
     }
 }

@@ -108,6 +108,7 @@ internal unsafe struct Vm
 
     private uint _stopRequested;
     private uint _freezeRequested;
+    private int _onTheWay;
     private int _reasonLength;
     private Reason _reason;
     private VcpuArray _vcpus;
@@ -164,6 +165,21 @@ internal unsafe struct Vm
         Volatile.Write(ref _freezeRequested, 1u);
         KickVcpus(uint.MaxValue);
         Platform.CoreAt(0)->Kick();
+    }
+
+    /// <summary>Whether all vCPUs are on their cores that were told to begin there with saved state.</summary>
+    internal readonly bool HasArrived => Volatile.Read(in _onTheWay) == 0;
+
+    /// <summary>So many vCPUs are told to.</summary>
+    internal void AwaitArrivals() => Volatile.Write(ref _onTheWay, Options.VcpuCount);
+
+    /// <summary>One of them is there. The last one tells the monitor's core.</summary>
+    internal void CountArrival()
+    {
+        if (Interlocked.Decrement(ref _onTheWay) == 0)
+        {
+            Platform.CoreAt(0)->Kick();
+        }
     }
 
     /// <summary>The vCPUs have stopped, and may go on.</summary>

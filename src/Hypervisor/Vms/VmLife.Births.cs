@@ -42,7 +42,7 @@ internal static unsafe partial class VmLife
     /// <param name="count">How many children.</param>
     /// <param name="mostChunks">What each of them may own at most.</param>
     /// <param name="children">Room for as many.</param>
-    /// <param name="figures">What it took until the last one's cores were told.</param>
+    /// <param name="figures">What it took until the last vCPU of the last one was about to enter its guest.</param>
     internal static VmError Fork(Vm* template, int count, int mostChunks, Vm** children, out BirthFigures figures)
     {
         Stopwatch watch = Stopwatch.Start();
@@ -51,7 +51,7 @@ internal static unsafe partial class VmLife
         VmError error = template->State != VmState.Frozen ? VmError.NotFrozen
             : template->Offspring.IsEnding ? VmError.TemplateEnded
             : count is < 1 or > VmTable.SlotCount ? VmError.BadCount
-            : VmTable.FreeSlots < count ? VmError.NoSlot
+            : count != 1 && VmTable.FreeSlots < count ? VmError.NoSlot
             : IdleCores() < count * template->Options.VcpuCount ? VmError.NoCores
             : VmError.None;
         int made = 0;
@@ -77,8 +77,11 @@ internal static unsafe partial class VmLife
             Resume(children[i], template);
         }
 
-        figures.MappedPages = template->Memory.MappedPages;
-        figures.MappedBlocks = template->Memory.MappedBlocks;
+        for (int i = 0; i < count; i++)
+        {
+            AwaitArrived(children[i]);
+        }
+
         figures.Instructions = watch.Elapsed;
         return VmError.None;
     }
@@ -126,6 +129,7 @@ internal static unsafe partial class VmLife
         vm->EnteredAt = 0;
         vm->FilledAt = 0;
         Resume(vm, template);
+        AwaitArrived(vm);
         figures.MappedPages = vm->Memory.MappedPages;
         figures.MappedBlocks = vm->Memory.MappedBlocks;
         figures.FreedBytes = held - HeldBytes(vm);
@@ -269,7 +273,21 @@ internal static unsafe partial class VmLife
             vm->VcpuAt(i)->BirthAnswer = vm != from ? vm->Id : unchecked((ulong)Psci.Denied);
         }
 
+        vm->AwaitArrivals();
         GiveCores(vm);
+    }
+
+    /// <summary>Waits until all vCPUs have begun, or the VM ends: a step of scrubbing at most lies before that.</summary>
+    private static void AwaitArrived(Vm* vm)
+    {
+        while (!vm->HasArrived && !vm->MustLeave)
+        {
+            MonitorLoop.PollInterrupts();
+            if (!vm->HasArrived && !vm->MustLeave)
+            {
+                Instructions.WaitForInterrupt();
+            }
+        }
     }
 
     /// <summary>A child is gone. The last one takes a template along that was told to end, and so on.</summary>

@@ -5,7 +5,7 @@ namespace Quietus.Filler;
 /// <summary>The freeze, and what a child does with its template's memory.</summary>
 internal static class Childhood
 {
-    /// <summary>The hypervisor's call: returns in each child, with its number; negative where there is no freeze.</summary>
+    /// <summary>The hypervisor's call: returns in each child, with its number; negative where it was refused.</summary>
     private const ulong Function = 0xC600_0002;
 
     /// <summary>Asks to be frozen. False when that was refused; else this is a child.</summary>

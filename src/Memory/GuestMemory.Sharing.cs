@@ -75,7 +75,8 @@ public partial struct GuestMemory<TFormat, TMachine>
     /// <param name="vmid">The child's identifier now.</param>
     /// <param name="mostChunks">Chunks that the child may own at most, 1 at least. None is set aside for it.</param>
     /// <returns>
-    /// Ok; NotShareable, of a memory that is not frozen, or onto one that exists; OutOfMemory, and then there is nothing; BadArgument.
+    /// Ok; NotShareable, of a memory that is not frozen, or onto one that exists; OutOfMemory, and then there is
+    /// nothing; BadArgument.
     /// </returns>
     public static MemoryResult Fork(ref TMachine machine, ref GuestMemory<TFormat, TMachine> memory,
         ref GuestMemory<TFormat, TMachine> template, Vmid vmid, int mostChunks = int.MaxValue)

@@ -87,7 +87,7 @@ public sealed class ShareTests
         _child.Leaves().ShouldBe(_template.Leaves());
     }
 
-    /// <summary>The copies are seen before anything leads to them; the topmost entry is broken, for one address.</summary>
+    /// <summary>The copies are seen before anything leads to them; one address is invalidated.</summary>
     [Fact]
     public void The_first_write_in_a_gigabyte_copies_two_tables_and_invalidates_once()
     {

@@ -5,8 +5,8 @@ namespace Quietus.Hypervisor.Cores;
 /// interface. Filled when its VM is frozen; each child's vCPU is loaded from it.
 /// </summary>
 /// <remarks>
-/// Boot/Instructions.S stores and loads them (save_guest_registers, save_interrupt_interface). The order is that file's;
-/// only what C# has to look at has a name. Invariant: the arrays are as long as what those functions store.
+/// Boot/Instructions.S stores and loads them (save_guest_registers, save_interrupt_interface). The order is that
+/// file's; only what C# has to look at has a name. Invariant: the arrays are as long as what those functions store.
 /// </remarks>
 internal unsafe struct GuestRegisters
 {

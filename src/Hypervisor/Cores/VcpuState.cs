@@ -6,8 +6,8 @@ namespace Quietus.Hypervisor.Cores;
 
 /// <summary>A vCPU out of its core, when its VM is frozen, and into another, in a child.</summary>
 /// <remarks>
-/// Invariant of the unsafe code: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped; what it is
-/// loaded from is a frozen VM's, which lives as long as its children, or its own.
+/// Invariant of the unsafe code: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped; what it
+/// is loaded from is a frozen VM's, which lives as long as its children, or its own.
 /// </remarks>
 internal static unsafe class VcpuState
 {

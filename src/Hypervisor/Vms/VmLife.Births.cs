@@ -277,7 +277,7 @@ internal static unsafe partial class VmLife
         GiveCores(vm);
     }
 
-    /// <summary>Waits until all vCPUs have begun, or the VM ends: a step of scrubbing at most lies before that.</summary>
+    /// <summary>Waits until all vCPUs have begun, or the VM ends. A core leaves off scrubbing first.</summary>
     private static void AwaitArrived(Vm* vm)
     {
         while (!vm->HasArrived && !vm->MustLeave)

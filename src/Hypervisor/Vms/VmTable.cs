@@ -66,8 +66,8 @@ internal static unsafe class VmTable
     }
 
     /// <summary>
-    /// An empty slot, all zero but for a fresh number; null when all are used. Slots go round, so that what somebody still
-    /// types for a dead VM does not reach the next one.
+    /// An empty slot, all zero but for a fresh number; null when all are used. Slots go round, so that what is still
+    /// typed for a dead VM does not reach the next one.
     /// </summary>
     internal static Vm* Take()
     {

@@ -42,7 +42,7 @@ public partial struct FramePool
         return PoolResult.Ok;
     }
 
-    /// <summary>The VM takes no chunk any more: what it was promised and has not taken, other VMs can be promised.</summary>
+    /// <summary>The VM takes no chunk any more: what is left of its promise, other VMs can be promised.</summary>
     public void RenounceRest(ref VmFrames frames)
     {
         _lock.Enter();

@@ -177,8 +177,16 @@ public sealed partial class Judge
     {
         _listener?.ReturnFrames(start, bytes);
         Events++;
-        foreach (ref PageUse use in _pages.Uses(_pages.Of(start.Value), _pages.PagesIn(bytes)))
+        int first = _pages.Of(start.Value);
+        for (int page = first; page < first + _pages.PagesIn(bytes); page++)
         {
+            ref PageUse use = ref _pages.Use(page);
+            if (_store.At(page) is { Links.Count: > 0 } table && table.Links[0].Vm is JudgedVm sharer)
+            {
+                Broken.Fail(ViolationKind.TableFreedInUse, "a table walk",
+                    $"the memory of a table is freed that is linked in {sharer.Name}'s tables");
+            }
+
             if (use.Mappings != 0)
             {
                 Broken.Fail(ViolationKind.FrameFreedInUse, "a guest",

@@ -76,11 +76,22 @@ public sealed class Host<TFormat, TMachine>
             {
                 _lives.Create(slot, (step.Choice & 3) == 1);
             }
+            else if (step.Operation == Operation.Fork
+                && _machine.Guests[step.Choice % _machine.Guests.Length] is Guest<TFormat, TMachine> template)
+            {
+                _lives.Fork(slot, template);
+            }
 
             return;
         }
 
         _meanwhile.Begin(guest.Port, step);
+        if (step.Operation is Operation.UnmapPool or Operation.ReplaceSlot or Operation.BeginUnmap
+            or Operation.ContinueUnmap)
+        {
+            Array.Clear(guest.Written);
+        }
+
         Place place = Places<TFormat>.Of(step.Page);
         if (place.Region == Region.Huge)
         {
@@ -147,6 +158,14 @@ public sealed class Host<TFormat, TMachine>
                 break;
             case Operation.UseVmid:
                 _machine.Pes.UseVmid(guest);
+                break;
+            case Operation.Freeze:
+                _lives.Freeze(guest);
+                break;
+            case Operation.Fork:
+                break;
+            case Operation.Reset:
+                _lives.Reset(guest);
                 break;
             default:
                 if (isHuge)

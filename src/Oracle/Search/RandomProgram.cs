@@ -23,6 +23,9 @@ public static class RandomProgram
         .. Enumerable.Repeat(Sharing(), 2), .. Enumerable.Repeat(Logging(), 2), .. Enumerable.Repeat(Rollover(), 2),
     ];
 
+    /// <summary>A theme apart: of ten programs one is about forks, whatever the other nine are about.</summary>
+    private static readonly Theme _forking = Forking();
+
     /// <summary>The circumstances that a seed stands for: every feature combination comes up.</summary>
     public static ProgramOptions Options(int seed, MaintenancePolicy policy)
     {
@@ -37,7 +40,9 @@ public static class RandomProgram
             VmidBits: 2 + random.Next(2),
             PoolIsZero: random.Next(2) == 0,
             UncachedGuests: random.Next(3) != 0 || theme.IsAboutCaches,
-            GranuleShift: GranuleOf(random, theme));
+            GranuleShift: GranuleOf(random, theme),
+            Chunks: theme == _forking ? 5 + random.Next(8) : 8,
+            Forks: theme == _forking);
     }
 
     /// <summary>
@@ -111,12 +116,21 @@ public static class RandomProgram
         ],
         [0, 4, 1, 2, 3]);
 
+    /// <summary>Templates, their children, and what children do to memory that is shared.</summary>
+    private static Theme Forking() => ThemeOf(
+        [
+            4, 12, 3, 12, 16, 4, 6, 6, 4, 1, 1, 1, 1, 3, 4, 2, 4, 0, 0, 0, 0, 0, 0, 0, 0,
+            0, 0, 1, 2, 3, 3, 3, 6, 14, 4,
+        ],
+        [0, 0, 4, 8, 1, 5, 9, 13, 25]);
+
     private static Theme ThemeOf(
         byte[] weights, byte[] pages, bool isAboutCaches = false, bool isAboutBlocks = false) => new(
         [.. weights.SelectMany((weight, operation) => Enumerable.Repeat((Operation)operation, weight))],
         pages, isAboutCaches, isAboutBlocks);
 
-    private static Theme ThemeOfSeed(int seed) => _themes[new Random(seed ^ 0x7EE3).Next(_themes.Length)];
+    private static Theme ThemeOfSeed(int seed) => new Random(seed ^ 0xF0F4).Next(10) == 0
+        ? _forking : _themes[new Random(seed ^ 0x7EE3).Next(_themes.Length)];
 
     /// <summary>What the programs of a kind draw from.</summary>
     /// <param name="Wheel">Operations, each as often as it weighs.</param>

@@ -34,6 +34,9 @@ public static partial class Site
 {
     private const int StepsPerProgram = 400;
 
+    /// <summary>More steps than these are hard to read: another program is looked for.</summary>
+    private const int LongestStory = 12;
+
     /// <summary>Each has verbs of the engine that the others do not use.</summary>
     private static readonly MaintenancePolicy[] _policies =
         [MaintenancePolicy.Fate, MaintenancePolicy.BeforeSeries, MaintenancePolicy.TablesOnly];
@@ -76,6 +79,7 @@ public static partial class Site
     {
         _leftOut = site + 1;
         Subject subject = kind == SitePrograms.Tables ? new TableSubject() : Subject.Engine;
+        SiteKill? shortest = null;
         try
         {
             for (int ran = 0; ran < programs; ran++)
@@ -86,12 +90,20 @@ public static partial class Site
                 if (outcome.Violation is Violation violation)
                 {
                     ProgramStep[] shrunk = subject.Shrink(options, steps[..outcome.Steps], violation);
-                    return new SiteKill(
-                        violation.Kind.ToString(), violation.Consumer, ran + 1, shrunk.Length, violation.Text);
+                    if (shortest is null || shrunk.Length < shortest.Steps)
+                    {
+                        shortest = new SiteKill(
+                            violation.Kind.ToString(), violation.Consumer, ran + 1, shrunk.Length, violation.Text);
+                    }
+
+                    if (shortest.Steps <= LongestStory)
+                    {
+                        break;
+                    }
                 }
             }
 
-            return null;
+            return shortest;
         }
         finally
         {

@@ -30,11 +30,11 @@ public class SiteTests
         ["PageTable.Share.Freeze, invalidation of the VMID"] = NoFork,
         ["PageTable.Share.Fork, DSB ISHST"] = NoFork,
         ["PageTable.Share.Relink, DSB ISHST"] = NoFork,
-        ["PageTable.Share.Relink, invalidation of a debt"] = NoFork,
+        ["PageTable.Share.Relink, invalidation of an IPA"] = NoFork,
+        ["PageTable.Share.BreakSharedPage, invalidation of an IPA"] = NoFork,
+        ["PageTable.Share.BreakSharedPage, DSB ISHST"] = NoFork,
         ["PageTable.Share.Relink, DSB ISHST 2"] = NoFork,
         ["PageTable.Share.CleanRange, DSB SY"] = NoFork,
-        ["GuestMemory.Sharing.CopyOnWrite, DSB ISHST"] = NoFork,
-        ["GuestMemory.Sharing.CopyOnWrite, DSB SY"] = NoFork,
     };
 
     /// <summary>What finds a site, where that is not programs of hosts and guests.</summary>

@@ -95,6 +95,18 @@ public sealed partial class Judge
         _tables.Share(start.Value, bytes, isShared);
     }
 
+    /// <summary>What was declared shared goes back, tables and all: no VM may have any of it.</summary>
+    public void ReturnShared(Pa start, ulong bytes)
+    {
+        if (_tables.FindLinked(start.Value, bytes) is JudgedVm sharer)
+        {
+            Broken.Fail(ViolationKind.TableFreedInUse, "a table walk",
+                $"the memory of a table is freed that is linked in {sharer.Name}'s tables");
+        }
+
+        ReturnFrames(start, bytes);
+    }
+
     /// <summary>Table pages were handed out, zeroed.</summary>
     public void TakeTables(int pe, Pa first, uint count)
     {
@@ -177,16 +189,8 @@ public sealed partial class Judge
     {
         _listener?.ReturnFrames(start, bytes);
         Events++;
-        int first = _pages.Of(start.Value);
-        for (int page = first; page < first + _pages.PagesIn(bytes); page++)
+        foreach (ref PageUse use in _pages.Uses(_pages.Of(start.Value), _pages.PagesIn(bytes)))
         {
-            ref PageUse use = ref _pages.Use(page);
-            if (_store.At(page) is { Links.Count: > 0 } table && table.Links[0].Vm is JudgedVm sharer)
-            {
-                Broken.Fail(ViolationKind.TableFreedInUse, "a table walk",
-                    $"the memory of a table is freed that is linked in {sharer.Name}'s tables");
-            }
-
             if (use.Mappings != 0)
             {
                 Broken.Fail(ViolationKind.FrameFreedInUse, "a guest",

@@ -117,6 +117,21 @@ internal sealed class TableModel(
         }
     }
 
+    /// <summary>A VM in whose tables one of a range is linked; null where there is none.</summary>
+    public JudgedVm? FindLinked(ulong start, ulong bytes)
+    {
+        int first = pages.Of(start);
+        for (int page = first; page < first + pages.PagesIn(bytes); page++)
+        {
+            if (store.At(page) is { Links.Count: > 0 } table)
+            {
+                return table.Links[0].Vm;
+            }
+        }
+
+        return null;
+    }
+
     /// <summary>Table pages are given back: nothing may lead to them any more.</summary>
     public void Return(ulong first, uint count)
     {

@@ -175,7 +175,7 @@ internal sealed class VmLives<TFormat, TMachine>(
         machine.Judge.EndCall();
         foreach (Pa chunk in shared)
         {
-            machine.Judge.ReturnFrames(chunk, FramePool.ChunkBytes);
+            machine.Judge.ReturnShared(chunk, FramePool.ChunkBytes);
         }
 
         machine.Contract.RetireVmid(ref machine.Pes.Vmids, ref guest.Lease, report.VmidIsInvalidated);

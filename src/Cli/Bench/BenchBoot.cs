@@ -7,6 +7,7 @@ using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Bench;
 
@@ -50,7 +51,7 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
                 $"fill={FillBytes(what.MemoryBytes)}")
             : "console=ttyAMA0 quiet nokaslr init_on_alloc=0 quietus.fill=90% quietus.then=idle";
         var order = new GuestOrder(
-            what.Guest.Name, what.MemoryBytes, plan.Cpus, what.Pages, what.Policy.Name, append)
+            what.Guest.Name, what.MemoryBytes, plan.Cpus, what.Pages, what.Policy, append)
         {
             IsRepeatable = true,
         };
@@ -59,13 +60,13 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
             (long vm, _) = await StartDirtyAsync(order, cancellation).ConfigureAwait(false);
             LifeFigures life = await LifeAsync(vm, cancellation).ConfigureAwait(false);
             long begun = Stopwatch.GetTimestamp();
-            string arguments = what.Way == DeathWay.Kill ? string.Empty : " fate=" + plan.Fate;
-            MonitorReply reply = await OrderAsync(what.Way, vm, plan.Limit, cancellation, arguments)
+            string arguments = what.Way == DeathWay.Kill ? string.Empty : " fate=" + plan.Fate.Name();
+            MonitorReply reply = await OrderAsync(what.Way.Name(), vm, plan.Limit, cancellation, arguments)
                 .ConfigureAwait(false);
             long wall = (long)Stopwatch.GetElapsedTime(begun).TotalNanoseconds;
             if (what.Way != DeathWay.Kill)
             {
-                await OrderAsync(DeathWay.Kill, vm, plan.Limit, cancellation).ConfigureAwait(false);
+                await OrderAsync(DeathWay.Kill.Name(), vm, plan.Limit, cancellation).ConfigureAwait(false);
             }
 
             DeathFigures death = DeathFigures.Read(reply.Final);
@@ -105,7 +106,7 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
             PrimitivesMemory,
             Cpus: 1,
             Pages: "4k",
-            Policy: "series",
+            MaintenancePolicy.Of(Memory.MaintenancePolicy.Series),
             string.Create(CultureInfo.InvariantCulture, $"measure=all fill={PrimitivesMemory / 2}"))
         {
             IsRepeatable = true,
@@ -114,7 +115,7 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
         {
             (long vm, Reports reports) = await StartDirtyAsync(order, cancellation).ConfigureAwait(false);
             LifeFigures life = await LifeAsync(vm, cancellation).ConfigureAwait(false);
-            await OrderAsync(DeathWay.Kill, vm, plan.Limit, cancellation).ConfigureAwait(false);
+            await OrderAsync(DeathWay.Kill.Name(), vm, plan.Limit, cancellation).ConfigureAwait(false);
             return new Primitives
             {
                 HvcRoundTrip = reports.Hvc,

@@ -8,6 +8,7 @@ using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
 using Quietus.Cli.Reports;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Bench;
 
@@ -48,7 +49,7 @@ internal static class HtmlReport
         }
 
         BenchRow? before = result.Rows.LastOrDefault(row =>
-            row.Case is { Way: DeathWay.Kill, Policy.Name: "before-series" });
+            row.Case is { Way: DeathWay.Kill, Policy.Engine: Memory.MaintenancePolicy.BeforeSeries });
         BenchRow? best = before is null ? null : result.Rows
             .Where(row => row.Case.Way == DeathWay.Kill && row.Case.Guest == before.Case.Guest
                 && row.Case.MemoryBytes == before.Case.MemoryBytes && row.Case.Pages == before.Case.Pages)
@@ -107,7 +108,7 @@ internal static class HtmlReport
             policy.Name,
             [
                 .. rows.Where(row => row.Case.Policy == policy)
-                    .Select(row => new Bar(row.Case.Way, value(row), format(value(row)))),
+                    .Select(row => new Bar(row.Case.Way.Name(), value(row), format(value(row)))),
             ])),
     ];
 
@@ -136,7 +137,7 @@ internal static class HtmlReport
             foreach (string cell in (string[])
                 [
                     row.Case.Guest.Name, ByteSize.Format(row.Case.MemoryBytes), row.Case.Pages, row.Case.Policy.Name,
-                    row.Case.Way,
+                    row.Case.Way.Name(),
                 ])
             {
                 html.Append("<td class=\"l\">").Append(Text(cell)).Append("</td>");

@@ -11,6 +11,7 @@ using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
 using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Churn;
 
@@ -96,7 +97,7 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
         string pages = plan.Pages[number / ChurnPlan.Sizes.Count % plan.Pages.Count];
         string lifetime = Lifetime.Of(plan.Lifetime, number);
         var order = new GuestOrder(
-            GuestPayload.Filler, memory, Cpus: 1, pages, Policy: "fate",
+            GuestPayload.Filler, memory, Cpus: 1, pages, MaintenancePolicy.Of(Memory.MaintenancePolicy.Fate),
             string.Create(CultureInfo.InvariantCulture, $"fill={memory / 2} touch=page check=zero"))
         {
             IsRepeatable = true,
@@ -115,18 +116,18 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
         bool isWhole = lifetime != Lifetime.Filled
             || await IsFilledAsync(monitor, vm, cancellation).ConfigureAwait(false);
 
-        KeyValueLine killed = await AskAsync(monitor, Order("kill", vm)).ConfigureAwait(false);
+        KeyValueLine killed = await AskAsync(monitor, Order(DeathWay.Kill.Name(), vm)).ConfigureAwait(false);
         KeyValueLine scrubbed = await AskAsync(monitor, "scrub").ConfigureAwait(false);
-        _leaked += killed.Number("leaked_frames");
+        _leaked += killed.Number(DeathFields.LeakedFrames);
         return !isWhole ? null : new ChurnLife
         {
             MemoryBytes = memory,
             Pages = pages,
             Create = created.Number("instructions"),
-            FirstInstruction = Positive(killed, "first_entry_virtual_ns"),
-            Fill = Positive(killed, "fill_virtual_ns"),
-            Kill = killed.Number("instructions"),
-            MemoryBack = killed.Number("instructions") - killed.Number("stop_instructions"),
+            FirstInstruction = Positive(killed, DeathFields.FirstEntryNanoseconds),
+            Fill = Positive(killed, DeathFields.FillNanoseconds),
+            Kill = killed.Number(DeathFields.Instructions),
+            MemoryBack = killed.Number(DeathFields.Instructions) - killed.Number(DeathFields.StopInstructions),
             ScrubZero = scrubbed.Number("scrub_zero_instructions"),
             ScrubClean = scrubbed.Number("scrub_clean_instructions"),
             ScrubbedChunks = scrubbed.Number("scrubbed_chunks"),
@@ -182,7 +183,7 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
         throw new CliException(ExitCode.Failed, "the machine has ended");
     }
 
-    private static long? Positive(KeyValueLine line, string key) =>
+    private static long? Positive(KeyValueLine line, ReadOnlySpan<byte> key) =>
         line.Number(key) is > 0 and long value ? value : null;
 
     private static string Order(string verb, long vm) =>

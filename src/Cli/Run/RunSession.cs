@@ -72,7 +72,7 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
     {
         MonitorClient monitor = session.Monitor;
         var order = new GuestOrder(
-            plan.Guest.Name, plan.MemoryBytes, plan.Cpus, plan.Pages, plan.Policy.Name, plan.Append);
+            plan.Guest.Name, plan.MemoryBytes, plan.Cpus, plan.Pages, plan.Policy, plan.Append);
         MonitorReply created = await monitor.RequestAsync(order.Command, _answerLimit, cancellation)
             .ConfigureAwait(false);
         long vm = created.Final.Number("vm");

@@ -33,7 +33,8 @@ internal static partial class SimVerb
 
     private static readonly Value<IReadOnlyList<DeathKind>> _die = new(
         "--die", "ways", $"How it goes: {SimulationNames.Deaths}, with commas, or all",
-        text => SimulationNames.ParseDeaths(Values.Items(text, "--die")), "kill");
+        text => SimulationNames.ParseDeaths(Values.Items(text, "--die")),
+        SimulationNames.Of(DeathKind.Kill));
 
     private static readonly Option<bool> _ablate = new("--ablate")
     {

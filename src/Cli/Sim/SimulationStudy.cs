@@ -29,7 +29,10 @@ internal sealed record SimulationStudy(
             MemoryBytes = plan.MemoryBytes.Count >= FewestSizes ? plan.MemoryBytes : Sizes(plan),
         };
         MaintenancePolicy[] moved =
-            [.. plan.Policies.Where(policy => policy.Name is "before-series" or "series" or "fate")];
+        [
+            .. plan.Policies.Where(policy => policy.Engine is Memory.MaintenancePolicy.BeforeSeries
+                or Memory.MaintenancePolicy.Series or Memory.MaintenancePolicy.Fate),
+        ];
         if (moved.Length == 0)
         {
             moved = [plan.Policies[0]];

@@ -127,8 +127,8 @@ internal static class SimulationTable
             + "host's own freeing of the process's pages comes on top, and is the same under every policy.";
         foreach (IReadOnlyList<SimulationRow> rows in run.Groups)
         {
-            SimulationRow? before = rows.FirstOrDefault(row => row.Policy.Name == "before-series");
-            SimulationRow? series = rows.FirstOrDefault(row => row.Policy.Name == "series");
+            SimulationRow? before = rows.FirstOrDefault(row => row.Policy.Engine == Memory.MaintenancePolicy.BeforeSeries);
+            SimulationRow? series = rows.FirstOrDefault(row => row.Policy.Engine == Memory.MaintenancePolicy.Series);
             if (before is not null && series is not null && series.Result.DeathNanoseconds > 0)
             {
                 yield return string.Create(

@@ -74,11 +74,11 @@ internal static unsafe class Commands
         {
             Start(in command, ref reply);
         }
-        else if (command.VerbIs("kill"u8))
+        else if (command.VerbIs(DeathWays.NameOf(DeathWay.Kill)))
         {
             Kill(in command, ref reply);
         }
-        else if (command.VerbIs("unmap"u8))
+        else if (command.VerbIs(DeathWays.NameOf(DeathWay.Unmap)))
         {
             Unmap(in command, ref reply);
         }
@@ -124,8 +124,8 @@ internal static unsafe class Commands
     {
         keys = command.VerbIs("create"u8) ? "guest memory cpus pages policy overcommit append random"u8
             : command.VerbIs("start"u8) ? "vm for"u8
-            : command.VerbIs("unmap"u8) ? "vm fate"u8
-            : command.VerbIs("kill"u8) || command.VerbIs("measure"u8) ? "vm"u8
+            : command.VerbIs(DeathWays.NameOf(DeathWay.Unmap)) ? "vm fate"u8
+            : command.VerbIs(DeathWays.NameOf(DeathWay.Kill)) || command.VerbIs("measure"u8) ? "vm"u8
             : command.VerbIs("send"u8) ? "vm text"u8
             : command.VerbIs("scrub"u8) ? "when"u8
             : default;
@@ -289,7 +289,14 @@ internal static unsafe class Commands
         if (TryFindVm(in command, ref reply, out Vm* vm))
         {
             reply.Field("vm"u8, vm->Id);
-            VmLife.Kill(vm).Write(ref reply);
+            VmError error = VmLife.Kill(vm, out DeathFigures figures);
+            if (error != VmError.None)
+            {
+                Fail(ref reply, VmErrors.CodeOf(error), VmErrors.Describe(error));
+                return;
+            }
+
+            figures.Write(ref reply);
         }
     }
 
@@ -301,7 +308,7 @@ internal static unsafe class Commands
         }
 
         PageFate fate = PageFate.AnonymousLastMappingFreed;
-        if (command.TryGet("fate"u8, out ReadOnlySpan<byte> name) && !TryFindFate(name, out fate))
+        if (command.TryGet("fate"u8, out ReadOnlySpan<byte> name) && !FateNames.TryFind(name, out fate))
         {
             Fail(ref reply, "bad-fate"u8,
                 "fate=freed or fate=unknown: a VM's memory is the pool's, so pages that leave it are free"u8);
@@ -497,13 +504,6 @@ internal static unsafe class Commands
             : name.SequenceEqual("2m"u8) ? PageSizing.Blocks
             : PageSizing.Auto;
         return sizing != PageSizing.Auto || name.SequenceEqual("auto"u8);
-    }
-
-    /// <summary>The fates that pages of the pool can have: no host is left that could go on using them.</summary>
-    private static bool TryFindFate(ReadOnlySpan<byte> name, out PageFate fate)
-    {
-        fate = name.SequenceEqual("freed"u8) ? PageFate.AnonymousLastMappingFreed : PageFate.Unknown;
-        return fate != PageFate.Unknown || name.SequenceEqual("unknown"u8);
     }
 
     private static void Fail(

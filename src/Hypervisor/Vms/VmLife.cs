@@ -121,16 +121,20 @@ internal static unsafe class VmLife
             return VmError.Ended;
         }
 
-        figures = Kill(vm);
-        return VmError.None;
+        return Kill(vm, out figures);
     }
 
-    /// <summary>The kill order: abrupt, wherever the vCPUs are. The VM is gone when this returns.</summary>
-    internal static DeathFigures Kill(Vm* vm)
+    /// <summary>
+    /// The kill order: abrupt, wherever the vCPUs are. The VM is gone when this returns, and its chunks with it, even
+    /// where a defect kept the release from all of its maintenance.
+    /// </summary>
+    /// <param name="vm">A VM, running or not.</param>
+    /// <param name="figures">What it cost; to be used only without an error.</param>
+    internal static VmError Kill(Vm* vm, out DeathFigures figures)
     {
         Stopwatch watch = Stopwatch.Start();
         vm->RequestStop("killed"u8);
-        return End(vm, DeathWay.Kill, watch);
+        return End(vm, DeathWay.Kill, watch, out figures);
     }
 
     /// <summary>
@@ -188,7 +192,12 @@ internal static unsafe class VmLife
         line.Field("vm"u8, vm->Id);
         line.Field("state"u8, "stopped"u8);
         line.QuotedField("reason"u8, vm->StopReason);
-        DeathFigures figures = End(vm, DeathWay.Self, Stopwatch.Start());
+        VmError error = End(vm, DeathWay.Self, Stopwatch.Start(), out DeathFigures figures);
+        if (error != VmError.None)
+        {
+            line.Field("error"u8, VmErrors.CodeOf(error));
+        }
+
         figures.Write(ref line);
         MachineConsole.Send(Channel.Event, line.Written);
     }
@@ -262,7 +271,7 @@ internal static unsafe class VmLife
     /// <summary>
     /// The one path of every death: wait for the vCPUs, release under the policy, retire the VMID, forget.
     /// </summary>
-    private static DeathFigures End(Vm* vm, DeathWay way, Stopwatch watch)
+    private static VmError End(Vm* vm, DeathWay way, Stopwatch watch, out DeathFigures figures)
     {
         while (!AllStopped(vm))
         {
@@ -273,7 +282,7 @@ internal static unsafe class VmLife
             }
         }
 
-        DeathFigures figures = Begin(vm, way);
+        figures = Begin(vm, way);
         figures.StopInstructions = watch.Elapsed;
         ulong heldBefore = HeldBytes(vm);
         ReleaseReport report = ReleaseMemory(vm);
@@ -282,7 +291,7 @@ internal static unsafe class VmLife
         GuestConsole.Finish(vm);
         *vm = default;
         Scrubber.Wake();
-        return figures;
+        return ErrorOf(report.Result);
     }
 
     private static ReleaseReport ReleaseMemory(Vm* vm)

@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Linq;
 using System.Text;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
 using Quietus.Cli.Terminals;
 using Quietus.Wire;
@@ -24,6 +25,8 @@ internal sealed class KvmProbeReader(KvmCase what)
     /// pages on lists of its processors, which it does not count as free.
     /// </summary>
     private const double LeastFreed = 0.9;
+
+    private static readonly KvmWay[] _ways = Enum.GetValues<KvmWay>();
 
     private readonly StringBuilder _line = new();
     private readonly Queue<string> _console = new();
@@ -61,6 +64,9 @@ internal sealed class KvmProbeReader(KvmCase what)
 
         return heard;
     }
+
+    /// <summary>Whether the host's pages are freed on that way, too.</summary>
+    internal static bool FreesPages(KvmWay way) => way is not (KvmWay.Close or KvmWay.SlotRemoval);
 
     private bool Take(string text)
     {
@@ -114,8 +120,9 @@ internal sealed class KvmProbeReader(KvmCase what)
 
     private KvmRow ReadRow(KeyValueLine line)
     {
-        string way = line.Value(DeathFields.Way) ?? string.Empty;
-        if (KernelRelease.Length == 0 || !KvmWay.All.Contains(way) || _rows.Exists(row => row.Way == way))
+        string? name = line.Value(DeathFields.Way);
+        KvmWay way = Array.Find(_ways, known => known.Name() == name);
+        if (KernelRelease.Length == 0 || way.Name() != name || _rows.Exists(row => row.Way == way))
         {
             throw Nonsense(line.Text);
         }
@@ -136,11 +143,11 @@ internal sealed class KvmProbeReader(KvmCase what)
             throw Nonsense(line.Text);
         }
 
-        if (KvmWay.FreesPages(way) && row.FreedBytes < LeastFreed * what.FillBytes)
+        if (FreesPages(way) && row.FreedBytes < LeastFreed * what.FillBytes)
         {
             throw new CliException(
                 ExitCode.Failed,
-                $"{what} {way}: only {row.FreedBytes} of {what.FillBytes} bytes were free again when it was over",
+                $"{what} {way.Name()}: only {row.FreedBytes} of {what.FillBytes} bytes were free again when it was over",
                 "the figure would be no death's; please report it",
                 Console);
         }
@@ -150,11 +157,12 @@ internal sealed class KvmProbeReader(KvmCase what)
 
     private void Finish()
     {
-        if (KvmWay.All.FirstOrDefault(way => !_rows.Exists(row => row.Way == way)) is { } missing)
+        if (Array.Exists(_ways, way => !_rows.Exists(row => row.Way == way)))
         {
             throw new CliException(
                 ExitCode.Failed,
-                $"{what}: the probe says that it is done, and has not measured '{missing}'",
+                $"{what}: the probe says that it is done, and has not measured "
+                    + string.Join(", ", _ways.Except(_rows.Select(row => row.Way)).Select(way => way.Name())),
                 "please report it",
                 Console);
         }

@@ -116,7 +116,7 @@ public static class TraceReader
 
         if (!isWhole)
         {
-            // Whoever stops reading trace_pipe cuts the last line somewhere, maybe in the middle of a number.
+            // A reader that stops reading trace_pipe cuts the last line somewhere, maybe in the middle of a number.
             counts.LastLineIsCut = true;
             return;
         }

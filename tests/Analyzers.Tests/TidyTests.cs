@@ -22,7 +22,7 @@ public class TidyTests
     /// <summary>Written in two halves, so that this file does not have what it looks for.</summary>
     private static readonly string[] _unfinished = ["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"];
 
-    /// <summary>Nobody else's machine has these: build agents' paths and the package hosts that they use.</summary>
+    /// <summary>No other machine has these: build agents' paths and the package hosts that they use.</summary>
     private static readonly string[] _places =
         ["/wo" + "rk/", "../sh" + "ared", ".lib" + "rary", "nuget" + ".org", "debian" + ".org", "pkgs" + ".dev"];
 

@@ -139,14 +139,14 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
     private async Task<(long Vm, Reports Reports)> StartDirtyAsync(
         GuestOrder order, CancellationToken cancellation)
     {
-        // What the last VM still said belongs to nobody: it came before the answer to its death.
+        // What the last VM still said is dropped: it came before the answer to its death.
         while (monitor.Messages.TryRead(out _))
         {
         }
 
         _console.Clear();
 
-        // Every VM begins with clean memory, and nobody scrubs beside what is measured.
+        // Every VM begins with clean memory, and no core scrubs beside what is measured.
         await monitor.RequestAsync("scrub when=asked", _answerLimit, cancellation).ConfigureAwait(false);
         await monitor.RequestAsync("scrub", plan.Limit, cancellation).ConfigureAwait(false);
         MonitorReply created = await monitor.RequestAsync(order.Command, _answerLimit, cancellation)

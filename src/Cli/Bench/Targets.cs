@@ -17,7 +17,7 @@ internal sealed record Target(string Name, string Bound, string Measured, bool M
 
 /// <summary>
 /// The promises, which hold for one configuration only: cortex-a72, 4K pages, the filler guest, 256 MB. Any other run
-/// is judged by nobody.
+/// is not judged.
 /// </summary>
 internal static class Targets
 {

@@ -134,7 +134,7 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
         };
     }
 
-    /// <summary>Waits until the guest has dirtied its memory; false when somebody interrupts.</summary>
+    /// <summary>Waits until the guest has dirtied its memory; false when it is interrupted.</summary>
     private async Task<bool> IsFilledAsync(MonitorClient monitor, long vm, CancellationToken cancellation)
     {
         using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellation);

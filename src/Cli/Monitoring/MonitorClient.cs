@@ -210,7 +210,7 @@ internal sealed class MonitorClient : IAsyncDisposable
         pending?.TrySetException(failure);
         _messages.Writer.TryComplete(failure);
 
-        // Nobody may be waiting for these.
+        // Often no caller waits for these.
         _ = _ready.Task.Exception;
         _ = pending?.Task.Exception;
         return failure;
@@ -290,7 +290,7 @@ internal sealed class MonitorClient : IAsyncDisposable
         }
         catch (IOException)
         {
-            // The machine is gone. The reader finds out why, and whoever waits for an answer is told.
+            // The machine is gone. The reader finds out why, and a caller that waits for an answer is told.
         }
     }
 

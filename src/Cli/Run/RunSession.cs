@@ -120,7 +120,7 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
         }
         finally
         {
-            // Whoever reads the input ends with the process: a read from a terminal cannot be called back.
+            // The thread that reads the input ends with the process: a read from a terminal cannot be called back.
             await stop.CancelAsync().ConfigureAwait(false);
         }
     }
@@ -293,7 +293,7 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
         catch (Exception error) when (error is IOException or OperationCanceledException
             or ObjectDisposedException or UnauthorizedAccessException or ArgumentException or CliException)
         {
-            // No more input, or nobody to take it.
+            // No more input, or no guest to take it.
         }
     }
 

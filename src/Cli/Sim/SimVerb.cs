@@ -180,7 +180,8 @@ internal static partial class SimVerb
     }
 
     /// <summary>
-    /// The machines that have the memory. Whoever asked for all gets those; whoever named one that has not is told.
+    /// The machines that have the memory. A user who asked for all gets those; one who named a machine without it is
+    /// told.
     /// </summary>
     private static List<MachinePreset> Fitting(IReadOnlyList<MachinePreset> machines, long memory, bool leavesOut)
     {

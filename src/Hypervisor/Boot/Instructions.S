@@ -299,7 +299,7 @@ function ic_ialluis
     ret
 
 // ---- physical GICv3 CPU interface ----
-// The DSB: what was written before the interrupt was sent is seen by whoever acknowledges it.
+// The DSB: what was written before the interrupt was sent is seen by the core that acknowledges it.
 function read_icc_iar1
     mrs     x0, s3_0_c12_c12_0
     dsb     sy

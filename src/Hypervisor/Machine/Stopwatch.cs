@@ -26,7 +26,7 @@ internal struct Stopwatch
     /// <summary>The system counter in nanoseconds: the only one that all cores share.</summary>
     internal static ulong Now => ToNanoseconds(Instructions.ReadCounter());
 
-    /// <summary>The counter itself, for whoever wants only a difference of instructions.</summary>
+    /// <summary>The counter itself, for callers that want only a difference of instructions.</summary>
     internal static ulong Count() =>
         CpuFeatures.CycleCounter ? Instructions.ReadCycleCounter() : ToNanoseconds(Instructions.ReadCounter());
 

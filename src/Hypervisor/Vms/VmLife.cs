@@ -341,7 +341,7 @@ internal static unsafe class VmLife
 
     /// <summary>
     /// Asks the cores, not the vCPUs: a core lets go of its vCPU last of all, and only then may the slot, and the core,
-    /// be somebody else's.
+    /// be another VM's.
     /// </summary>
     private static bool AllStopped(Vm* vm)
     {

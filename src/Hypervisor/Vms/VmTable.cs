@@ -51,7 +51,7 @@ internal static unsafe class VmTable
     }
 
     /// <summary>
-    /// An empty slot, with a fresh number in it; null when all are used. Slots go round, so that what somebody still
+    /// An empty slot, with a fresh number in it; null when all are used. Slots go round, so that what a client still
     /// types for a dead VM does not reach the next one.
     /// </summary>
     internal static Vm* Take()

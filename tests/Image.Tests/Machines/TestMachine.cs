@@ -85,7 +85,7 @@ internal sealed class TestMachine : IAsyncDisposable
         var machine = new TestMachine(folder, session, command);
         if (board.CountsInstructions)
         {
-            // Nobody scrubs beside what is counted.
+            // No core scrubs beside what is counted.
             await machine.AskAsync("scrub when=asked").ConfigureAwait(false);
         }
 

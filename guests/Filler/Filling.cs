@@ -14,7 +14,7 @@ internal static class Filling
     private static int _finished;
     private static ulong _notZero;
 
-    /// <summary>Fills as the command line says, and reports. False when a page was not clean.</summary>
+    /// <summary>Fills as the command line says. False, with a report, when a page was not clean.</summary>
     internal static bool Run(Options options)
     {
         ulong wanted = options.FillBytes >> FreeMemory.PageShift;
@@ -61,12 +61,16 @@ internal static class Filling
             return false;
         }
 
+        return true;
+    }
+
+    /// <summary>Reports what was filled, if anything was.</summary>
+    internal static void ReportDirtied()
+    {
         if (_pages != 0)
         {
             Report.Dirtied(_pages << FreeMemory.PageShift);
         }
-
-        return true;
     }
 
     /// <summary>Looks at all free pages that were not filled. The first that is not all zero, or 0.</summary>

@@ -118,8 +118,8 @@ public partial struct GuestMemory<TFormat, TMachine>
         {
             if (!isSameMemory || (now.Level > level && MappedOf(ref machine, start, page, level) != bytes))
             {
-                // Copy-on-write brought another page, or a block brings pages that were not mapped here. They are cleaned
-                // now, as at a first mapping.
+                // Copy-on-write brought another page, or a block brings pages that were not mapped here. They are
+                // cleaned now, as at a first mapping.
                 MakeVisible(ref machine, page, bytes, isExecute);
             }
             else if (isExecute)

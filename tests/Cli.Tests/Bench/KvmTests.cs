@@ -22,13 +22,13 @@ public sealed class KvmTests
     private const string Begin = "quietus-kvm: row way=";
     private const string NoBlocks = " mapped_blocks_2m=0 instructions=1 virtual_ns=1 freed_bytes=";
     private const string NoInstructions = " mapped_blocks_2m=0 instructions=0 virtual_ns=1 freed_bytes=0\n";
-    private static readonly KvmWay[] _ways = Enum.GetValues<KvmWay>();
     private static readonly KvmCase _case = new(ByteSize.Gigabyte, "4k");
 
     [Fact]
     public void The_reader_takes_the_probes_lines_in_whatever_pieces_they_come()
     {
-        string text = "[ 0.1] Linux\r\n" + Hello + string.Concat(_ways.Select(Row)) + "quietus-kvm: done\r\n";
+        string text = "[ 0.1] Linux\r\n" + Hello + string.Concat(KvmProbeReader.Ways.Select(Row))
+            + "quietus-kvm: done\r\n";
         foreach (int size in (int[])[1, 7, 100_000])
         {
             var reader = new KvmProbeReader(_case);
@@ -39,7 +39,7 @@ public sealed class KvmTests
 
             reader.IsDone.ShouldBeTrue();
             reader.KernelRelease.ShouldBe("6.1.0");
-            reader.Rows.Select(row => row.Way).ShouldBe(_ways);
+            reader.Rows.Select(row => row.Way).ShouldBe(KvmProbeReader.Ways);
             reader.Rows.ShouldAllBe(row => row.Instructions == 258_048_000 && row.MappedPages4K == 258_048);
         }
     }
@@ -150,7 +150,7 @@ public sealed class KvmTests
         root.GetProperty("schema").GetString().ShouldBe("quietus.bench/1");
         root.GetProperty("rows").GetArrayLength().ShouldBe(2);
         JsonElement kvm = root.GetProperty("kvm");
-        kvm.GetProperty("rows").GetArrayLength().ShouldBe(_ways.Length);
+        kvm.GetProperty("rows").GetArrayLength().ShouldBe(KvmProbeReader.Ways.Length);
         JsonElement death = kvm.GetProperty("comparisons")[0];
         death.GetProperty("quietus_instructions").GetInt64().ShouldBe(2106);
         death.GetProperty("ratio").GetDouble().ShouldBe(258_048.0 * 1456 / 2106, 0.001);
@@ -170,7 +170,7 @@ public sealed class KvmTests
         BenchResult result = Sample("cortex-a72", 2106, 51.7, pages: "2m");
         string note = KvmTable.Notes(result.Kvm!).ShouldHaveSingleItem();
         note.ShouldStartWith("kvm 1G 2m: the host had not blocks for all of it, and took up to ");
-        _ways.ShouldAllBe(way => note.Contains(way.Name()));
+        KvmProbeReader.Ways.ShouldAllBe(way => note.Contains(way.Name()));
     }
 
     private static string Row(KvmWay way) =>

@@ -26,7 +26,9 @@ internal sealed class KvmProbeReader(KvmCase what)
     /// </summary>
     private const double LeastFreed = 0.9;
 
-    private static readonly KvmWay[] _ways = Enum.GetValues<KvmWay>();
+
+    /// <summary>All that it has to report.</summary>
+    public static readonly KvmWay[] Ways = Enum.GetValues<KvmWay>();
 
     private readonly StringBuilder _line = new();
     private readonly Queue<string> _console = new();
@@ -121,7 +123,7 @@ internal sealed class KvmProbeReader(KvmCase what)
     private KvmRow ReadRow(KeyValueLine line)
     {
         string? name = line.Value(DeathFields.Way);
-        KvmWay way = Array.Find(_ways, known => known.Name() == name);
+        KvmWay way = Array.Find(Ways, known => known.Name() == name);
         if (KernelRelease.Length == 0 || way.Name() != name || _rows.Exists(row => row.Way == way))
         {
             throw Nonsense(line.Text);
@@ -147,7 +149,7 @@ internal sealed class KvmProbeReader(KvmCase what)
         {
             throw new CliException(
                 ExitCode.Failed,
-                $"{what} {way.Name()}: only {row.FreedBytes} of {what.FillBytes} bytes were free again when it was over",
+                $"{what} {way.Name()}: only {row.FreedBytes} of {what.FillBytes} bytes were free again at its end",
                 "the figure would be no death's; please report it",
                 Console);
         }
@@ -157,12 +159,12 @@ internal sealed class KvmProbeReader(KvmCase what)
 
     private void Finish()
     {
-        if (Array.Exists(_ways, way => !_rows.Exists(row => row.Way == way)))
+        if (Array.Exists(Ways, way => !_rows.Exists(row => row.Way == way)))
         {
             throw new CliException(
                 ExitCode.Failed,
                 $"{what}: the probe says that it is done, and has not measured "
-                    + string.Join(", ", _ways.Except(_rows.Select(row => row.Way)).Select(way => way.Name())),
+                    + string.Join(", ", Ways.Except(_rows.Select(row => row.Way)).Select(way => way.Name())),
                 "please report it",
                 Console);
         }

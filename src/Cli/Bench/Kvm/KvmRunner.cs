@@ -64,8 +64,8 @@ internal sealed class KvmRunner
                 rows.Add(row);
                 Notice.Progress(string.Create(
                     CultureInfo.InvariantCulture,
-                    $"[{rows.Count}/{cases.Length * Enum.GetValues<KvmWay>().Length}] {what} {row.Way.Name()}: {row.Entries:N0} mapped, "
-                        + $"{row.Instructions:N0} instructions"));
+                    $"[{rows.Count}/{cases.Length * KvmProbeReader.Ways.Length}] {what} {row.Way.Name()}: "
+                        + $"{row.Entries:N0} mapped, {row.Instructions:N0} instructions"));
             }
 
             Notice.Write($"{what}: booting {_linux.Version}");

@@ -123,14 +123,14 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
         {
             MemoryBytes = memory,
             Pages = pages,
-            Create = created.Number("instructions"),
+            Create = created.Number(DeathFields.Instructions),
             FirstInstruction = Positive(killed, DeathFields.FirstEntryNanoseconds),
             Fill = Positive(killed, DeathFields.FillNanoseconds),
             Kill = killed.Number(DeathFields.Instructions),
             MemoryBack = killed.Number(DeathFields.Instructions) - killed.Number(DeathFields.StopInstructions),
-            ScrubZero = scrubbed.Number("scrub_zero_instructions"),
-            ScrubClean = scrubbed.Number("scrub_clean_instructions"),
-            ScrubbedChunks = scrubbed.Number("scrubbed_chunks"),
+            ScrubZero = scrubbed.Number(MeasureFields.ScrubZeroInstructions),
+            ScrubClean = scrubbed.Number(MeasureFields.ScrubCleanInstructions),
+            ScrubbedChunks = scrubbed.Number(MeasureFields.ScrubbedChunks),
         };
     }
 

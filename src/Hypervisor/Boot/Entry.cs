@@ -55,6 +55,7 @@ internal static unsafe class Entry
         MachineRandom.Initialize(blob);
         Require(Platform.InitializeVmids(), "the VMID allocator could not be set up"u8);
         CoreSetup.Initialize(Core.Current);
+        Stopwatch.Rehearse();
         TimerSums.Detect();
         StartOtherCores();
         Require(

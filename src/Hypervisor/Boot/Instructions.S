@@ -149,6 +149,17 @@ function read_cycle_counter
     mrs     x0, pmccntr_el0
     ret
 
+// What the counter makes of 64 instructions and the second read.
+function count_65_instructions
+    isb
+    mrs     x1, pmccntr_el0
+    .rept   64
+    nop
+    .endr
+    mrs     x0, pmccntr_el0
+    sub     x0, x0, x1
+    ret
+
 // ---- barriers, waiting ----
 function dsb_ishst
     dsb     ishst

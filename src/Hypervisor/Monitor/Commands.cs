@@ -147,6 +147,7 @@ internal static unsafe class Commands
         reply.Field("tlbirange"u8, CpuFeatures.RangeInvalidation ? 1u : 0u);
         reply.Field("vmid_bits"u8, (ulong)CpuFeatures.VmidBits);
         reply.Field("el2_counter"u8, Stopwatch.IsExact ? "pmu"u8 : "cntpct"u8);
+        reply.Field("el2_counts"u8, Stopwatch.CountsInstructions ? DeathFields.Instructions : DeathFields.Ticks);
         reply.Field("guests"u8, GuestLoader.HasLinux ? "filler,linux"u8 : "filler"u8);
         if (GuestLoader.BundleProblem.Length != 0)
         {
@@ -217,7 +218,7 @@ internal static unsafe class Commands
         command.TryGet("append"u8, out ReadOnlySpan<byte> append);
         Stopwatch watch = Stopwatch.Start();
         VmError error = VmLife.Create(in options, append, out Vm* vm);
-        ulong instructions = watch.Elapsed;
+        ulong ticks = watch.Elapsed;
         if (error == VmError.OutOfMemory)
         {
             RefuseMemory(ref reply, in options);
@@ -232,7 +233,7 @@ internal static unsafe class Commands
 
         reply.Field("vm"u8, vm->Id);
         reply.Field("slot"u8, (ulong)vm->Slot);
-        reply.Field("instructions"u8, instructions);
+        reply.Field(Stopwatch.CountsInstructions ? DeathFields.Instructions : DeathFields.Ticks, ticks);
         reply.Field("random"u8, vm->Random.IsSeeded ? "on"u8 : options.IsRepeatable ? "off"u8 : "none"u8);
     }
 
@@ -441,8 +442,10 @@ internal static unsafe class Commands
 
             reply.Field("vm"u8, vm->Id);
             sum.Write(ref reply);
-            reply.Field("map_calls"u8, MapMeasurement.Calls);
-            reply.Field("map_instructions"u8, MapMeasurement.Run());
+            reply.Field(MeasureFields.MapCalls, MapMeasurement.Calls);
+            reply.Field(
+                Stopwatch.CountsInstructions ? MeasureFields.MapInstructions : MeasureFields.MapTicks,
+                MapMeasurement.Run());
         }
     }
 

@@ -283,7 +283,7 @@ internal static unsafe class VmLife
         }
 
         figures = Begin(vm, way);
-        figures.StopInstructions = watch.Elapsed;
+        figures.StopTicks = watch.Elapsed;
         ulong heldBefore = HeldBytes(vm);
         ReleaseReport report = ReleaseMemory(vm);
         figures.LeakedFrames = report.LeakedFrames;
@@ -333,7 +333,7 @@ internal static unsafe class VmLife
 
     private static void Finish(Vm* vm, ref DeathFigures figures, Stopwatch watch, ulong heldBefore)
     {
-        figures.Instructions = watch.Elapsed;
+        figures.Ticks = watch.Elapsed;
         figures.VirtualNanoseconds = watch.ElapsedNanoseconds;
         figures.FreedBytes = heldBefore - HeldBytes(vm);
         figures.Issued = vm->MachineState.Counters.Since(in figures.Issued);

@@ -2,7 +2,8 @@ namespace Quietus.Hypervisor.Machine;
 
 /// <summary>
 /// Ticks and time between two moments on one core. A tick is PMCCNTR_EL0's where there is a PMU: a cycle, or, under
-/// QEMU's <c>-icount shift=0</c>, an instruction of the machine. Without a PMU it is a nanosecond of the system counter.
+/// QEMU's <c>-icount shift=0</c>, an instruction of the machine. Without a PMU it is a nanosecond of the system
+/// counter.
 /// </summary>
 internal struct Stopwatch
 {

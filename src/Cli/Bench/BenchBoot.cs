@@ -7,6 +7,7 @@ using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
+using Quietus.Cli.Terminals;
 using Quietus.Wire;
 
 namespace Quietus.Cli.Bench;
@@ -15,10 +16,10 @@ namespace Quietus.Cli.Bench;
 internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
 {
     // The guests' reports (docs/protocol.md).
-    private const long DirtiedReport = 1;
-    private const long FailedReport = 3;
-    private const long HvcReport = 4;
-    private const long FirstTouchReport = 5;
+    private const ulong DirtiedReport = 1;
+    private const ulong FailedReport = 3;
+    private const ulong HvcReport = 4;
+    private const ulong FirstTouchReport = 5;
 
     /// <summary>What the filler leaves alone: its own code, stack and tables.</summary>
     private const long FillerReserve = 16 * ByteSize.Megabyte;
@@ -74,7 +75,7 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
             {
                 throw new CliException(
                     ExitCode.Failed,
-                    string.Create(CultureInfo.InvariantCulture, $"{death.LeakedFrames} frames did not come back"),
+                    Counted.Of(death.LeakedFrames, "frame") + " did not come back",
                     "please report it: the hypervisor loses memory");
             }
 
@@ -90,7 +91,7 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
         {
             throw new CliException(
                 ExitCode.Failed,
-                $"{what}: the hypervisor refused: {Terminals.Printable.Line(error.Message)}");
+                $"{what}: the hypervisor refused: {Printable.Line(error.Message)}");
         }
         catch (CliException error)
         {
@@ -127,7 +128,7 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
         {
             throw new CliException(
                 ExitCode.Failed,
-                "measuring the primitives: the hypervisor refused: " + Terminals.Printable.Line(error.Message));
+                "measuring the primitives: the hypervisor refused: " + Printable.Line(error.Message));
         }
         catch (CliException error)
         {
@@ -190,8 +191,8 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
 
                     break;
                 case MachineEvent { Name: "report" } report when report.Line.TryNumber("vm") == vm:
-                    long value = report.Line.Number("value");
-                    switch (report.Line.Number("kind"))
+                    ulong value = report.Line.GuestNumber("value");
+                    switch (report.Line.GuestNumber("kind"))
                     {
                         case DirtiedReport:
                             return reports;
@@ -214,7 +215,7 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
                     throw new CliException(
                         ExitCode.Failed,
                         "the VM stopped by itself: "
-                            + Terminals.Printable.Line(state.Line.Value("reason") ?? "no reason given"),
+                            + Printable.Line(state.Line.Value("reason") ?? "no reason given"),
                         "./quietus run with the same guest and memory shows its console",
                         _console.ToString());
                 default:

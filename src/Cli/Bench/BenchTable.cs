@@ -69,7 +69,7 @@ internal static class BenchTable
             TextTable.WriteTitle(
                 writer,
                 $"{sample.Guest.Name}, {ByteSize.Format(sample.MemoryBytes)}, pages {sample.Pages}, "
-                + $"{result.Plan.Cpu.Name}, {result.Plan.Cpus} vCPU{result.Plan.FateNote}");
+                + $"{result.Plan.Cpu.Name}, {Counted.Of(result.Plan.Cpus, "vCPU")}{result.Plan.FateNote}");
             TextTable.Write(writer, Cost(result.Plan), [.. group]);
             writer.WriteLine();
             TextTable.Write(writer, _operations, [.. group]);
@@ -87,7 +87,7 @@ internal static class BenchTable
 
     private static string Interrupted(BenchResult result) => string.Create(
         CultureInfo.InvariantCulture,
-        $"interrupted: {result.Rows.Count} of {result.Plan.Cases.Count} deaths were measured.");
+        $"interrupted: {result.Rows.Count} of {Counted.Of(result.Plan.Cases.Count, "death")} measured.");
 
     /// <summary>Writes how the figures are to be read, and the run's own notes.</summary>
     public static void WriteNotes(TextWriter writer, string method, IEnumerable<string> notes)

@@ -177,9 +177,9 @@ internal static partial class BenchVerb
     {
         if (result.FramesLost + result.FramesDamaged > 0)
         {
-            Console.Error.WriteLine(string.Create(
-                CultureInfo.InvariantCulture,
-                $"quietus: {result.FramesLost} frames were lost on the way, {result.FramesDamaged} of them damaged"));
+            Console.Error.WriteLine(
+                $"quietus: {Counted.Of(result.FramesLost, "frame was", "frames were")} lost on the way, "
+                    + $"{Counted.Of(result.FramesDamaged, "was", "were")} damaged");
             return ExitCode.Failed;
         }
 

@@ -8,6 +8,7 @@ using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
 using Quietus.Cli.Reports;
+using Quietus.Cli.Terminals;
 using Quietus.Wire;
 
 namespace Quietus.Cli.Bench;
@@ -70,7 +71,7 @@ internal static class HtmlReport
 
         html.Append(CultureInfo.InvariantCulture, $"""
             <p class="soft">Quietus {Text(ThisProgram.Version)} on QEMU {Text(result.Qemu.Version)},
-            {Text(result.Plan.Cpu.Name)}, {result.Plan.Cpus} vCPU;
+            {Text(result.Plan.Cpu.Name)}, {Counted.Of(result.Plan.Cpus, "vCPU")};
             {Text(string.Join("; ", result.Plan.Guests.Select(guest => guest.Name + ": " + guest.Description)))}.</p>
 
             """);

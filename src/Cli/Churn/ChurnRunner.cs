@@ -18,8 +18,8 @@ namespace Quietus.Cli.Churn;
 /// <summary>Carries out a churn on one machine. Ctrl-C ends it with what was done so far.</summary>
 internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image, Action<int> progress)
 {
-    private const long DirtiedReport = 1;
-    private const long FailedReport = 3;
+    private const ulong DirtiedReport = 1;
+    private const ulong FailedReport = 3;
     private const long MachineMemory = 320 * ByteSize.Megabyte;
     private static readonly TimeSpan _bootLimit = TimeSpan.FromSeconds(30);
 
@@ -148,7 +148,7 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
                     continue;
                 }
 
-                long? kind = happened.Line.TryNumber("kind");
+                ulong kind = happened.Line.GuestNumber("kind");
                 if (kind == DirtiedReport)
                 {
                     return true;

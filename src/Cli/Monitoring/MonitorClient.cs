@@ -236,8 +236,7 @@ internal sealed class MonitorClient : IAsyncDisposable
     {
         string frames = FramesDamaged + FramesLost == 0
             ? string.Empty
-            : string.Create(
-                CultureInfo.InvariantCulture, $"; {FramesDamaged} frames came damaged, {FramesLost} were lost");
+            : $"; {Counted.Of(FramesDamaged, "frame")} came damaged, {Counted.Of(FramesLost, "was", "were")} lost";
         return new CliException(
             ExitCode.TimeLimit,
             string.Create(

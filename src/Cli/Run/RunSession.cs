@@ -83,7 +83,8 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
         {
             Say(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{plan.Guest.Name}, {ByteSize.Format(plan.MemoryBytes)}, {plan.Cpus} vCPU; Ctrl-A x ends it"));
+                $"{plan.Guest.Name}, {ByteSize.Format(plan.MemoryBytes)}, {Counted.Of(plan.Cpus, "vCPU")}; "
+                    + $"Ctrl-A x ends it"));
         }
 
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation, _escape.Token);
@@ -134,11 +135,10 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
                 string.Create(CultureInfo.InvariantCulture, $"kill vm={vm}"), _answerLimit, cancellation)
                 .ConfigureAwait(false);
             DeathFigures death = DeathFigures.Read(reply.Final);
-            Say(string.Create(
-                CultureInfo.InvariantCulture,
-                $"killed with {death.MappedPages4K:N0} pages and {death.MappedBlocks2M:N0} blocks mapped: "
-                    + $"{death.TlbiIpa + death.TlbiRange + death.TlbiVmid + death.TlbiVmalle1:N0} TLBIs, "
-                    + $"{death.DcLines:N0} DC lines ({plan.Policy.Name})"));
+            long invalidations = death.TlbiIpa + death.TlbiRange + death.TlbiVmid + death.TlbiVmalle1;
+            Say($"killed with {Counted.Of(death.MappedPages4K, "page")} and "
+                + $"{Counted.Of(death.MappedBlocks2M, "block")} mapped: {Counted.Of(invalidations, "TLBI")}, "
+                + $"{Counted.Of(death.DcLines, "DC line")} ({plan.Policy.Name})");
         }
         catch (MonitorException)
         {

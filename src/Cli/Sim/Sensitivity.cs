@@ -78,7 +78,7 @@ internal static class Sensitivity
             }
 
             double Death(MachinePreset machine) => Simulation.Run(
-                request with { Machine = machine, Policy = policy.Engine }, cancellation).DeathNanoseconds;
+                request with { Machine = machine, Policy = policy.Engine }, cancellation: cancellation).DeathNanoseconds;
         }
 
         return lines;

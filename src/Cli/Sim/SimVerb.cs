@@ -115,7 +115,7 @@ internal static partial class SimVerb
                 index =>
                 {
                     progress.Begins(cases[index].ToString());
-                    SimulationRow row = SimulationStudy.RunCase(cases[index], cancellation);
+                    SimulationRow row = SimulationStudy.RunCase(cases[index], progress, cancellation);
                     rows[index] = row;
                     progress.Finished(cases[index] + ": " + Duration.Format(row.Result.DeathNanoseconds));
                 });

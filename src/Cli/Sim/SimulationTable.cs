@@ -155,7 +155,7 @@ internal static class SimulationTable
         {
             yield return string.Create(
                 CultureInfo.InvariantCulture,
-                $"Interrupted: {run.Rows.Count} of {run.Plan.Cases.Count} deaths were simulated.");
+                $"Interrupted: {run.Rows.Count} of {Counted.Of(run.Plan.Cases.Count, "death")} simulated.");
         }
     }
 

@@ -65,7 +65,7 @@ internal sealed class KvmRunner
                 Notice.Progress(string.Create(
                     CultureInfo.InvariantCulture,
                     $"[{rows.Count}/{cases.Length * KvmProbeReader.Ways.Length}] {what} {row.Way.Name()}: "
-                        + $"{row.Entries:N0} mapped, {row.Instructions:N0} instructions"));
+                        + $"{row.Entries:N0} mapped, {Counted.Of(row.Instructions, "instruction")}"));
             }
 
             Notice.Write($"{what}: booting {_linux.Version}");

@@ -78,7 +78,8 @@ internal static class Sensitivity
             }
 
             double Death(MachinePreset machine) => Simulation.Run(
-                request with { Machine = machine, Policy = policy.Engine }, cancellation: cancellation).DeathNanoseconds;
+                request with { Machine = machine, Policy = policy.Engine }, cancellation: cancellation)
+                .DeathNanoseconds;
         }
 
         return lines;

@@ -37,7 +37,8 @@ public sealed class BenchTests
                 Vcpus = 1,
             };
             D05Model.Nanoseconds(result.Plan, row).ShouldBe(
-                Simulation.Run(request, cancellation: TestContext.Current.CancellationToken).DeathNanoseconds, row.Case.ToString());
+                Simulation.Run(request, cancellation: TestContext.Current.CancellationToken).DeathNanoseconds,
+                row.Case.ToString());
         }
     }
 

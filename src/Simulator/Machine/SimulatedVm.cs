@@ -182,15 +182,6 @@ public sealed class SimulatedVm
     /// <summary>The host's change is done.</summary>
     public MemoryResult EndNotify() => _engine.EndInvalidation();
 
-    /// <summary>The host replaces a mapped page by another (the notifier's change_pte).</summary>
-    public MemoryResult ReplacePage(Ipa ipa, Pa page)
-    {
-        Server.Listener?.BeginsCall(this);
-        MemoryResult result = _engine.ReplaceHostPage(ipa, page);
-        Server.Listener?.EndsCall(this);
-        return result;
-    }
-
     /// <summary>Removes a slot from the live VM.</summary>
     public MemoryResult RemoveSlot(int number)
     {

@@ -53,6 +53,9 @@ public static class Interlocked
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int Increment(ref int location) => Add(ref location, 1);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int Decrement(ref int location) => Add(ref location, -1);
+
     [Intrinsic]
     public static void MemoryBarrier() => MemoryBarrier();
 }

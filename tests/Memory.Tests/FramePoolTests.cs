@@ -1,5 +1,7 @@
+using System;
 using System.Collections.Generic;
 using System.Linq;
+using System.Threading.Tasks;
 using Quietus.Stage2;
 using Shouldly;
 using Xunit;
@@ -233,6 +235,34 @@ public class FramePoolTests
         world.Pool.RefusedFrees.ShouldBe(2UL);
         world.Pool.AllocateData(ref vm, 0, out _, out bool isZero).ShouldBe(PoolResult.Ok);
         isZero.ShouldBeTrue();
+    }
+
+    [Fact]
+    public async Task What_is_free_stays_free_while_another_core_scrubs_it()
+    {
+        const int Chunks = 3;
+        var world = new World(Chunks);
+        Task scrubber = Task.Run(
+            () =>
+            {
+                for (int i = 0; i < 300_000; i++)
+                {
+                    world.Pool.BeginScrub(out Pa chunk);
+                    world.Pool.AbandonScrub(chunk);
+                }
+            },
+            TestContext.Current.CancellationToken);
+        int least = Chunks;
+        int most = Chunks;
+        while (!scrubber.IsCompleted)
+        {
+            int free = world.Pool.Usage.FreeChunks;
+            least = Math.Min(least, free);
+            most = Math.Max(most, free);
+        }
+
+        await scrubber;
+        (least, most).ShouldBe((Chunks, Chunks));
     }
 
     [Fact]

@@ -31,6 +31,17 @@ public enum Defect
     StaleCopyWritten,
     DirtyBitLost,
     EarlyCompletion,
+    FaultComparesAddress,
+    RolloverForgetsWhoLeaves,
+    SecondVmidForRunningVm,
+    TlbiOfLastVmid,
+    VttbrBeforeVmid,
+    EntriesLeftAtBoot,
+    InstructionsOfDataInvalidated,
+    CopiedBehindGuest,
+    AgedEntriesSkipped,
+    FrameFreedWhileMapped,
+    UnlinkedTableWritten,
 
     /// <summary>No defect: every TLBI; DSB is done twice, which is what CVE-2025-10263 asks for.</summary>
     RepeatedCompletion,

@@ -84,14 +84,18 @@ internal static class DefectSearch
 
     /// <summary>The engine with a defect; on a machine with the erratum where the defect is about that.</summary>
     public static Subject SubjectWith(Defect defect) => new Subject<Arm<Granule4K>, DefectiveMachine>(
-        options => new Host<Arm<Granule4K>, DefectiveMachine>(
-            options with
-            {
-                Features = options.Features with
+        options =>
+        {
+            var host = new DefectiveHost(defect);
+            return new Host<Arm<Granule4K>, DefectiveMachine>(
+                options with
                 {
-                    EarlyCompletion = defect is Defect.EarlyCompletion or Defect.RepeatedCompletion,
+                    Features = options.Features with
+                    {
+                        EarlyCompletion = defect is Defect.EarlyCompletion or Defect.RepeatedCompletion,
+                    },
                 },
-            },
-            (inner, port) => new DefectiveMachine(inner, port, defect),
-            new DefectiveHost(defect)));
+                (inner, port) => new DefectiveMachine(inner, port, defect, host),
+                host);
+        });
 }

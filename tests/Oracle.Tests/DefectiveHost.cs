@@ -1,3 +1,5 @@
+using System;
+using System.Runtime.CompilerServices;
 using Quietus.Memory;
 using Quietus.Oracle.Machines;
 using Quietus.Oracle.Programs;
@@ -18,6 +20,11 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>
     private Vmid _late;
 
     private bool _isDying;
+
+    /// <summary>The allocator's invalidation of everything is under way, and not complete.</summary>
+    public bool IsRollingOver { get; set; }
+
+    public override bool InvalidatesAtBoot => defect != Defect.EntriesLeftAtBoot;
 
     public override bool WaitsForVcpus => defect != Defect.FramesReusedWhileVcpuRuns;
 
@@ -41,6 +48,17 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>
     public override MemoryResult Unmap(
         ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory, ref DefectiveMachine machine, in NotifierRange range)
     {
+        if (defect == Defect.CopiedBehindGuest && range.Fate == PageFate.CopiedToNewFrame)
+        {
+            // The host copied the page, and has the copy from now on: of the guest's own mapping it does not think.
+            return MemoryResult.Ok;
+        }
+
+        if (defect == Defect.FrameFreedWhileMapped && TryFreeMapped(ref memory, ref machine, range.Start))
+        {
+            return MemoryResult.Ok;
+        }
+
         if (defect == Defect.ReplacedWithoutBreak && TryMoveBlock(ref memory, ref machine, range.Start))
         {
             return MemoryResult.Ok;
@@ -51,6 +69,58 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>
         // Linux 6.6: the range was walked and its tables freed; now what was put off is invalidated.
         machine.IssuePutOff();
         return result;
+    }
+
+    public override FaultResult Commit(
+        ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory, ref DefectiveMachine machine, ref FaultTicket ticket)
+    {
+        ref InvalidationState state = ref InvalidationOf(ref memory);
+        if (defect != Defect.FaultComparesAddress || state.IsInProgress(ticket.Ipa, 1))
+        {
+            return base.Commit(ref memory, ref machine, ref ticket);
+        }
+
+        // As the engine once did: the address is in no range that goes, and the block around it is not asked about.
+        ref uint inProgress = ref InProgressOf(ref state);
+        uint before = inProgress;
+        inProgress = 0;
+        FaultResult result = base.Commit(ref memory, ref machine, ref ticket);
+        inProgress = before;
+        return result;
+    }
+
+    public override Vmid TakeVmid(
+        ref VmidAllocator vmids, int pe, ref VmidLease lease, ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory,
+        ref DefectiveMachine machine)
+    {
+        Vmid before = memory.Vmid;
+        if (defect == Defect.SecondVmidForRunningVm)
+        {
+            return TakeNewVmid(ref vmids, pe, ref lease, ref memory, ref machine);
+        }
+
+        Vmid now = base.TakeVmid(ref vmids, pe, ref lease, ref memory, ref machine);
+        if (defect == Defect.TlbiOfLastVmid)
+        {
+            // The number is read where the PE loads it, and its maintenance goes on by what it was at first.
+            memory.Vmid = before;
+        }
+
+        // VTTBR_EL2 is made before the number is taken.
+        return defect == Defect.VttbrBeforeVmid && now.Value != 0 ? before : now;
+    }
+
+    public override void Left(ref VmidAllocator vmids, int pe)
+    {
+        base.Left(ref vmids, pe);
+        if (defect == Defect.RolloverForgetsWhoLeaves && IsRollingOver)
+        {
+            // Which numbers run is looked at once more when everything is invalidated: this one does not run.
+            ref ulong reserved = ref ReservedOf(ref vmids)[pe];
+            int number = (int)reserved & ((1 << BitsOf(ref vmids)) - 1);
+            UsedOf(ref vmids)[0] &= ~(1UL << number) | 1;
+            reserved = 0;
+        }
     }
 
     public override void Copied(ref DefectiveMachine machine) => machine.IssuePutOff();
@@ -80,6 +150,67 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>
             machine.DsbInnerShareable();
         }
     }
+
+    /// <summary>The monitor takes a page back that its VM still maps.</summary>
+    private static bool TryFreeMapped(
+        ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory, ref DefectiveMachine machine, Ipa ipa)
+    {
+        Translation there = memory.Translate(ref machine, ipa);
+        if (!there.IsMapped || there.Level != Stage2Geometry.LastLevel || !machine.Pool.Contains(there.Output))
+        {
+            return false;
+        }
+
+        machine.Pool.FreeData(ref machine.Frames, new Pa(there.Output.Value & AddressMask));
+        return true;
+    }
+
+    /// <summary>
+    /// A VM that ran through a rollover on one PE, and enters on another, is not looked for among those that keep their
+    /// number: it gets a second one, and its maintenance names that one from now on.
+    /// </summary>
+    private Vmid TakeNewVmid(
+        ref VmidAllocator vmids, int pe, ref VmidLease lease, ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory,
+        ref DefectiveMachine machine)
+    {
+        ref UnmanagedArray<ulong> reserved = ref ReservedOf(ref vmids);
+        Span<ulong> hidden = stackalloc ulong[reserved.Count];
+        ulong tag = TagOf(ref lease);
+        for (int at = 0; at < hidden.Length; at++)
+        {
+            bool isKept = tag != 0 && reserved[at] == tag;
+            hidden[at] = isKept ? tag : 0;
+            reserved[at] = isKept ? 0 : reserved[at];
+        }
+
+        ulong rollovers = vmids.Rollovers;
+        Vmid vmid = base.TakeVmid(ref vmids, pe, ref lease, ref memory, ref machine);
+        for (int at = 0; at < hidden.Length && vmids.Rollovers == rollovers; at++)
+        {
+            reserved[at] |= hidden[at];
+        }
+
+        return vmid;
+    }
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_invalidation")]
+    private static extern ref InvalidationState InvalidationOf(
+        ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory);
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_inProgress")]
+    private static extern ref uint InProgressOf(ref InvalidationState state);
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_reserved")]
+    private static extern ref UnmanagedArray<ulong> ReservedOf(ref VmidAllocator vmids);
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_used")]
+    private static extern ref UnmanagedArray<ulong> UsedOf(ref VmidAllocator vmids);
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_bits")]
+    private static extern ref int BitsOf(ref VmidAllocator vmids);
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "Tag")]
+    private static extern ref ulong TagOf(ref VmidLease lease);
 
     /// <summary>
     /// The walk of a destruction that is done in parts, as Linux's was that could reschedule (reverted, then mended by

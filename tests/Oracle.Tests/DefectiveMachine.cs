@@ -7,10 +7,12 @@ using Quietus.Stage2;
 namespace Quietus.Oracle.Tests;
 
 /// <summary>Lies between the engine and the observed machine, and does one thing wrong.</summary>
-internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> inner, VmPort port, Defect defect)
+internal struct DefectiveMachine(
+    ObservedMachine<ModelMachine, JudgeObserver> inner, VmPort port, Defect defect, DefectiveHost host)
     : IMemoryMachine
 {
     private const ulong AddressMask = 0xFFFF_FFFF_F000;
+    private const ulong AccessFlag = 1UL << 10;
 
     private ObservedMachine<ModelMachine, JudgeObserver> _inner = inner;
     private readonly Memo _memo = new();
@@ -63,10 +65,26 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
         _ => false,
     };
 
-    public ulong ReadEntry(Pa entry) => _inner.ReadEntry(entry);
+    public ulong ReadEntry(Pa entry)
+    {
+        ulong value = _inner.ReadEntry(entry);
+        return IsSkippedAtRemoval(value) ? 0 : value;
+    }
 
     public void WriteEntry(Pa entry, ulong value)
     {
+        if (defect == Defect.UnlinkedTableWritten)
+        {
+            ulong before = _inner.ReadEntry(entry);
+            _inner.WriteEntry(entry, value);
+            if ((before & 3) == 3 && (value & 1) == 0)
+            {
+                ChangeLeafIn(before & AddressMask);
+            }
+
+            return;
+        }
+
         if (defect is not (Defect.TableFreedBeforeTlbi or Defect.LevelHintOfTable))
         {
             _inner.WriteEntry(entry, value);
@@ -204,7 +222,9 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
 
     public void InvalidateAllVmids()
     {
+        host.IsRollingOver = true;
         _inner.InvalidateAllVmids();
+        host.IsRollingOver = false;
         if (defect == Defect.RepeatedCompletion)
         {
             _inner.InvalidateAllVmids();
@@ -242,6 +262,13 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
 
     public void CleanInvalidateToPoC(Pa start, ulong bytes)
     {
+        if (defect == Defect.InstructionsOfDataInvalidated && !HasInstructionCacheCoherency
+            && port.Current is Operation.Read or Operation.Write)
+        {
+            _inner.InvalidateInstructionCache(start, bytes);
+            _inner.DsbInnerShareable();
+        }
+
         if (defect == Defect.CleanWithoutInvalidate)
         {
             _inner.CleanToPoC(start, bytes);
@@ -254,7 +281,7 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
 
     public void InvalidateInstructionCache(Pa start, ulong bytes)
     {
-        if (defect != Defect.InstructionsNotInvalidated)
+        if (defect is not (Defect.InstructionsNotInvalidated or Defect.InstructionsOfDataInvalidated))
         {
             _inner.InvalidateInstructionCache(start, bytes);
         }
@@ -339,6 +366,31 @@ internal struct DefectiveMachine(ObservedMachine<ModelMachine, JudgeObserver> in
                 break;
         }
     }
+
+    /// <summary>
+    /// Another PE's fault had walked to a table before the table was unlinked, and writes the leaf there that it found.
+    /// </summary>
+    private void ChangeLeafIn(ulong table)
+    {
+        for (ulong at = 0; at < 512 && _memo.Levels.ContainsKey(table); at++)
+        {
+            var address = new Pa(table + (at << 3));
+            ulong leaf = _inner.ReadEntry(address);
+            if ((leaf & 3) == 3 && !_memo.Levels.ContainsKey(leaf & AddressMask))
+            {
+                _inner.WriteEntry(address, leaf ^ (1UL << Granule4K.Shift));
+                return;
+            }
+        }
+    }
+
+    /// <summary>
+    /// Xen on Arm kept pages without the valid bit to learn of accesses, and its removal passed over such entries. Here
+    /// a leaf without the access flag is what no TLB holds, and is taken for what is not there.
+    /// </summary>
+    private readonly bool IsSkippedAtRemoval(ulong entry) => defect == Defect.AgedEntriesSkipped
+        && port.Current is >= Operation.MunmapPinned and <= Operation.Migrate
+        && (entry & 3) == 3 && (entry & AccessFlag) == 0 && !_memo.Levels.ContainsKey(entry & AddressMask);
 
     /// <summary>A table's level is known from what it holds, since paths are built from the leaf up.</summary>
     private void NoteLevel(ulong table, ulong value)

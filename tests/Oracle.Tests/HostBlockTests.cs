@@ -64,7 +64,8 @@ public class HostBlockTests(ITestOutputHelper output)
     public void Each_granule_is_explored_and_sound(int shift)
     {
         Coverage coverage = new RandomSearch(
-            new OneGranule(shift), [MaintenancePolicy.Fate, MaintenancePolicy.BeforeSeries]) { StepsPerProgram = 400 }
+            new OneGranule(shift), [MaintenancePolicy.Fate, MaintenancePolicy.BeforeSeries])
+        { StepsPerProgram = 400 }
             .Run(1, 100, 2, CancellationToken.None);
         coverage.Findings.ShouldBeEmpty();
         coverage.Steps.ShouldBe(100 * 400);

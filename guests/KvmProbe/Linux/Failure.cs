@@ -36,7 +36,7 @@ internal static class Failure
             Host.TurnOff();
         }
 
-        for (;;)
+        while (true)
         {
             SystemCalls.Exit(1);
         }

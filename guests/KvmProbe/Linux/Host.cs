@@ -26,7 +26,7 @@ internal static unsafe class Host
     /// <summary>Powers the machine off; does not return.</summary>
     internal static void TurnOff()
     {
-        for (;;)
+        while (true)
         {
             SystemCalls.PowerOff();
         }

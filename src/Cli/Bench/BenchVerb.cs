@@ -45,7 +45,7 @@ internal static partial class BenchVerb
     private static readonly Value<TimeSpan?> _timeout = Values.Time(
         "--timeout", "Limit for each VM to dirty its memory, and to die [default: by its memory]");
 
-    private static readonly OutputOptions _outputs = new(BenchJson.Schema);
+    private static readonly OutputOptions _outputs = new(BenchDocument.Name);
 
     public static Command Make(CancellationToken cancellation)
     {
@@ -91,7 +91,7 @@ internal static partial class BenchVerb
             ? await MeasureAgainstAsync(plan, qemu, image, cancellation).ConfigureAwait(false)
             : await MeasureAsync(plan, qemu, image, Repeat(plan), notes, cancellation).ConfigureAwait(false);
         outputs.Write(
-            "rows", stream => BenchJson.Write(stream, measured), writer => BenchTable.Write(writer, measured),
+            "rows", stream => BenchDocument.Of(measured).Write(stream), writer => BenchTable.Write(writer, measured),
             () => HtmlReport.Make(measured));
         return measured.IsComplete ? Judge(measured) : throw new OperationCanceledException(cancellation);
     }

@@ -33,7 +33,7 @@ internal static class HtmlReport
         WriteRows(html, result);
         WritePrimitives(html, result);
         WriteMethod(html, result);
-        HtmlPage.WriteData(html, BenchJson.Schema, stream => BenchJson.Write(stream, result));
+        HtmlPage.WriteData(html, BenchDocument.Of(result));
     });
 
     private static IEnumerable<IGrouping<(string, long, string), BenchRow>> Groups(BenchResult result) =>

@@ -15,7 +15,6 @@ namespace Quietus.Cli.Check;
 /// <summary><c>quietus check --litmus DIR</c>: traces whose verdict is known, against the oracle's own.</summary>
 internal static class CheckLitmus
 {
-    private const string Schema = "quietus.litmus/1";
     private const string End = ".trace";
 
     private static readonly Option<string?> _folder = new("--litmus")
@@ -108,13 +107,13 @@ internal static class CheckLitmus
         if (json == "-")
         {
             using Stream output = Console.OpenStandardOutput();
-            WriteJson(output, rows);
+            LitmusDocument.Of(rows).Write(output);
             return;
         }
 
         if (json is not null)
         {
-            ResultFile.Write(json, file => WriteJson(file, rows));
+            ResultFile.Write(json, file => LitmusDocument.Of(rows).Write(file));
         }
 
         int width = rows.Max(row => row.Name.Length);
@@ -130,30 +129,7 @@ internal static class CheckLitmus
             result => $"{rows.Count(row => row.Result == result)} {Word(result)}")));
     }
 
-    private static void WriteJson(Stream stream, List<LitmusRow> rows) => ResultJson.Write(stream, Schema, json =>
-    {
-        json.WriteStartObject("totals");
-        foreach (LitmusResult result in Enum.GetValues<LitmusResult>())
-        {
-            json.WriteNumber(Word(result).Replace(' ', '_'), rows.Count(row => row.Result == result));
-        }
-
-        json.WriteEndObject();
-        json.WriteStartArray("traces");
-        foreach (LitmusRow row in rows)
-        {
-            json.WriteStartObject();
-            json.WriteString("name", row.Name);
-            json.WriteString("head", row.Head);
-            json.WriteString("result", Word(row.Result).Replace(' ', '_'));
-            json.WriteString("outcome", row.Outcome);
-            json.WriteEndObject();
-        }
-
-        json.WriteEndArray();
-    });
-
-    private static string Word(LitmusResult result) => result switch
+    internal static string Word(LitmusResult result) => result switch
     {
         LitmusResult.Agree => "agree",
         LitmusResult.Stricter => "stricter",

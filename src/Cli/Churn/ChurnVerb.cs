@@ -23,7 +23,7 @@ internal static class ChurnVerb
 
     /// <summary>How many VMs; giving it is what asks for a churn.</summary>
     public static Value<int?> Count { get; } = Values.Number(
-        "--churn", $"Instead: so many short-lived filler VMs in one boot ({ChurnOutput.Schema})", "number of VMs", 1,
+        "--churn", $"Instead: so many short-lived filler VMs in one boot ({ChurnDocument.Name})", "number of VMs", 1,
         Most);
 
     /// <summary>When each VM is killed.</summary>
@@ -58,8 +58,8 @@ internal static class ChurnVerb
             .RunAsync(cancellation)
             .ConfigureAwait(false);
         outputs.Write(
-            "phases", stream => ChurnOutput.WriteJson(stream, churned),
-            writer => ChurnOutput.WriteTable(writer, churned));
+            "phases", stream => ChurnDocument.Of(churned).Write(stream),
+            writer => ChurnTable.Write(writer, churned));
         if (!churned.IsSound)
         {
             Console.Error.WriteLine("quietus: memory did not come back as it should; see the table");

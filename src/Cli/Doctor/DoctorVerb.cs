@@ -1,8 +1,6 @@
 using System;
 using System.CommandLine;
 using System.IO;
-using System.Text.Encodings.Web;
-using System.Text.Json;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
@@ -13,8 +11,6 @@ namespace Quietus.Cli.Doctor;
 /// <summary><c>quietus doctor</c>: what this host has, what is missing, and the command that installs it.</summary>
 internal static class DoctorVerb
 {
-    private const string Schema = "quietus.doctor/1";
-
     private static readonly Option<bool> _json = new("--json") { Description = "As JSON on stdout" };
 
     public static Command Make(CancellationToken cancellation)
@@ -29,7 +25,8 @@ internal static class DoctorVerb
         Examination examination = await Examination.MakeAsync(cancellation).ConfigureAwait(false);
         if (json)
         {
-            WriteJson(examination);
+            using Stream output = StandardStreams.OpenOutput();
+            DoctorDocument.Of(examination).Write(output);
         }
         else
         {
@@ -65,37 +62,5 @@ internal static class DoctorVerb
         writer.WriteLine(examination.BenchCanRun
             ? "This host can run ./quietus bench."
             : "This host cannot run ./quietus bench yet.");
-    }
-
-    private static void WriteJson(Examination examination)
-    {
-        using Stream output = StandardStreams.OpenOutput();
-        using (var json = new Utf8JsonWriter(
-            output, new JsonWriterOptions { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
-        {
-            json.WriteStartObject();
-            json.WriteString("schema", Schema);
-            json.WriteString("version", ThisProgram.Version);
-            json.WriteBoolean("bench_can_run", examination.BenchCanRun);
-            json.WriteString("install_command", examination.InstallCommand);
-            json.WriteStartArray("findings");
-            foreach (Finding finding in examination.Findings)
-            {
-                json.WriteStartObject();
-                json.WriteString("name", finding.Name);
-                json.WriteBoolean("found", finding.Found);
-                json.WriteBoolean("needed", finding.Needed);
-                json.WriteString("detail", finding.Detail);
-                json.WriteString("purpose", finding.Purpose);
-                json.WriteString("package", finding.Package);
-                json.WriteString("remedy", finding.Remedy);
-                json.WriteEndObject();
-            }
-
-            json.WriteEndArray();
-            json.WriteEndObject();
-        }
-
-        output.WriteByte((byte)'\n');
     }
 }

@@ -60,7 +60,7 @@ internal static class ReplayVerb
         Description = "Print a shell script that records a trace; it runs as root on the host",
     };
 
-    private static readonly OutputOptions _outputs = new(ReplayJson.Schema, hasReport: false);
+    private static readonly OutputOptions _outputs = new(ReplayDocument.Name, hasReport: false);
 
     public static Command Make(CancellationToken cancellation)
     {
@@ -120,7 +120,7 @@ internal static class ReplayVerb
                 + string.Concat(changes.Select(change => " --set " + ShellWord.Quote(change))),
         };
         outputs.Write(
-            "rows", stream => ReplayJson.Write(stream, replayed), writer => ReplayTable.Write(writer, replayed));
+            "rows", stream => ReplayDocument.Of(replayed).Write(stream), writer => ReplayTable.Write(writer, replayed));
         return ExitCode.Ok;
     }
 

@@ -77,12 +77,12 @@ internal static class HtmlPage
     }
 
     /// <summary>The JSON document goes along, so that the file is all that has to be kept.</summary>
-    public static void WriteData(StringBuilder html, string schema, Action<Stream> write)
+    public static void WriteData(StringBuilder html, Document document)
     {
         using var json = new MemoryStream();
-        write(json);
+        document.Write(json);
         html.Append("<details><summary class=\"soft\">The same as JSON (")
-            .Append(schema).Append(")</summary>\n<pre id=\"data\">")
+            .Append(document.Schema).Append(")</summary>\n<pre id=\"data\">")
             .Append(Text(Encoding.UTF8.GetString(json.ToArray()))).Append("</pre></details>\n");
     }
 

@@ -22,7 +22,7 @@ internal static partial class SimVerb
     private static readonly Value<IReadOnlyList<string>> _machine = SimulationOptions.Machine();
     private static readonly Value<IReadOnlyList<string>> _set = SimulationOptions.Set();
     private static readonly Value<IReadOnlyList<MaintenancePolicy>> _policies = CommonOptions.Policies("all");
-    private static readonly OutputOptions _outputs = new(SimulationJson.Schema);
+    private static readonly OutputOptions _outputs = new(SimulationDocument.Name);
 
     private static readonly Value<IReadOnlyList<long>> _memory =
         CommonOptions.MemoryList("Memory of the VM, such as 1G,64G", "64G");
@@ -91,7 +91,7 @@ internal static partial class SimVerb
         Outputs outputs = _outputs.Read(result);
         SimulationRun run = Simulate(plan, _jobs.Of(result) ?? Environment.ProcessorCount, cancellation);
         outputs.Write(
-            "rows", stream => SimulationJson.Write(stream, run), writer => SimulationTable.Write(writer, run),
+            "rows", stream => SimulationDocument.Of(run).Write(stream), writer => SimulationTable.Write(writer, run),
             run.IsComplete ? () => SimulationReport.Make(run, SimulationStudy.Make(plan, cancellation)) : null);
         return run.IsComplete ? ExitCode.Ok : throw new OperationCanceledException(cancellation);
     }

@@ -37,7 +37,7 @@ internal static class SimulationReport
             WriteGrowth(html, study);
             WriteSensitivity(html, study);
             WriteMachines(html, run.Plan);
-            HtmlPage.WriteData(html, SimulationJson.Schema, stream => SimulationJson.Write(stream, run));
+            HtmlPage.WriteData(html, SimulationDocument.Of(run));
         });
 
     private static void WriteHead(StringBuilder html, SimulationRun run)

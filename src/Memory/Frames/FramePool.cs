@@ -187,8 +187,17 @@ public partial struct FramePool
         return PoolResult.Ok;
     }
 
-    /// <summary>What the pool holds now.</summary>
-    public readonly PoolUsage Usage => new(_chunkCount, _clean.Count, _dirty.Count, _scrubbing, _reserved, _owed);
+    /// <summary>What the pool holds now: one moment's counts, whatever other cores move meanwhile.</summary>
+    public PoolUsage Usage
+    {
+        get
+        {
+            _lock.Enter();
+            PoolUsage usage = new(_chunkCount, _clean.Count, _dirty.Count, _scrubbing, _reserved, _owed);
+            _lock.Leave();
+            return usage;
+        }
+    }
 
     /// <summary>
     /// Starts a VM's life: it holds nothing yet, nothing is promised to it, and it may have all. Each life has a stamp
@@ -234,6 +243,14 @@ public partial struct FramePool
     {
         int number = ChunkOf(address.Value);
         return number >= 0 && frames.Stamp != 0 && (_chunks[number].Owner & ~Chunk.WholeBit) == frames.Stamp;
+    }
+
+    /// <summary>Whether an address lies in a chunk that this VM, which holds some, does not.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly bool IsOthers(in VmFrames frames, Pa address)
+    {
+        int number = ChunkOf(address.Value);
+        return number >= 0 && (_chunks.At(number).Owner & ~Chunk.WholeBit) != frames.Stamp;
     }
 
     /// <summary>

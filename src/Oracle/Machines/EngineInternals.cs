@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Quietus.Memory;
+using Quietus.Stage2;
 
 namespace Quietus.Oracle.Machines;
 
@@ -19,4 +20,13 @@ internal static class EngineInternals
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_generation")]
     internal static extern ref ulong Generation(ref VmidAllocator vmids);
+}
+
+/// <summary>What a VM's memory keeps to itself.</summary>
+internal static class EngineInternals<TFormat, TMachine>
+    where TFormat : struct, IDescriptorFormat
+    where TMachine : struct, IMemoryMachine
+{
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_invalidation")]
+    internal static extern ref InvalidationState Invalidation(ref GuestMemory<TFormat, TMachine> memory);
 }

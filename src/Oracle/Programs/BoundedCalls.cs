@@ -36,6 +36,7 @@ internal sealed class BoundedCalls<TFormat, TMachine>(
         ref BoundedUnmap going = ref guest.Unmapping;
         going.Range = new NotifierRange(new Ipa(from), new Ipa(to), NotifierEvent.Unmap, false, fate);
         going.Of = place;
+        going.IsPunched = place.Region == Region.Huge && (step.Choice & 4) != 0;
         machine.Story.Step?.Invoke($"{guest.Name}: a bounded munmap begins, of {(to - from) / Places<TFormat>.Granule} "
             + $"pages from {Places<TFormat>.WhereOf(place)} on");
         machine.Story.LeftOut(UnmapOperation.NotifierRange, NotifierEvent.Unmap, fate);
@@ -80,6 +81,10 @@ internal sealed class BoundedCalls<TFormat, TMachine>(
         if (region == Region.Huge)
         {
             hugeFile.AfterUnmap(guest, gone.Range.Start.Value, gone.Range.End.Value);
+            if (gone.IsPunched)
+            {
+                hugeFile.Punch(guest, gone.Range.Start.Value, gone.Range.End.Value);
+            }
         }
 
         for (int index = gone.Of.Index; index < Places<TFormat>.FilePages; index++)

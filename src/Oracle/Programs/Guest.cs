@@ -36,12 +36,25 @@ internal sealed class Guest<TFormat, TMachine>
     /// <summary>The range that goes in bounded calls.</summary>
     public BoundedUnmap Unmapping;
 
+    /// <summary>The fault of each PE, between its steps.</summary>
+    public readonly PendingFault[] Faults;
+
     private readonly int[] _slots = new int[5];
+
+    public Guest(int pes) => Faults = new PendingFault[pes];
 
     /// <summary>The number of a region's slot.</summary>
     public ref int SlotOf(Region region) => ref _slots[(int)region];
 
     public Translation Translate(ulong ipa) => Memory.Translate(ref Machine, new Ipa(ipa));
+}
+
+/// <summary>A fault whose page was looked up, and which is not committed yet.</summary>
+internal struct PendingFault
+{
+    public bool IsPending;
+    public FaultTicket Ticket;
+    public Place Place;
 }
 
 /// <summary>A range that a caller takes who may not block, between its calls.</summary>
@@ -52,6 +65,9 @@ internal struct BoundedUnmap
 
     /// <summary>All of the range was done: what is left is to end it.</summary>
     public bool IsDone;
+
+    /// <summary>The host takes the pages out of their file at the end, too.</summary>
+    public bool IsPunched;
 
     public NotifierRange Range;
     public InvalidationCursor Cursor;

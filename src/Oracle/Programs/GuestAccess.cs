@@ -24,6 +24,7 @@ internal sealed class GuestAccess<TFormat, TMachine>(
             return;
         }
 
+        machine.Pes.CommitFault(guest, pe);
         AccessKind kind = KindOf(step.Operation);
         guest.Port.Pe = pe;
         machine.Story.Step?.Invoke(
@@ -48,6 +49,43 @@ internal sealed class GuestAccess<TFormat, TMachine>(
                 return;
             }
         }
+    }
+
+    /// <summary>
+    /// A guest faults, and its page is looked up. Choice: as for <see cref="HugeFile{TFormat, TMachine}.Supply"/>; a
+    /// page that the host may map read-only is read.
+    /// </summary>
+    public void BeginFault(Guest<TFormat, TMachine> guest, int pe, Place place, int choice)
+    {
+        if (machine.Pes.On(pe) != guest || guest.Faults[pe].IsPending)
+        {
+            return;
+        }
+
+        AccessKind kind = (choice & 2) == 0 ? AccessKind.Write : AccessKind.Read;
+        Translation there = guest.Translate(place.Ipa);
+        if (there.IsMapped && there.Attributes.Accessed && Permits(there.Attributes, kind))
+        {
+            return;
+        }
+
+        guest.Port.Pe = pe;
+        machine.Story.Step?.Invoke($"PE {pe}: {guest.Name} {kind.ToString().ToLowerInvariant()}s "
+            + $"{Places<TFormat>.WhereOf(place)} and faults; the page is looked up");
+        int level = there.IsMapped ? GuestMemory<TFormat, TMachine>.UnknownLevel : there.Level;
+        Judge.BeginCall(guest.Judged);
+        FaultResult result = guest.Memory.PrepareFault(
+            ref guest.Machine, new Ipa(place.Ipa), kind, out FaultTicket ticket, level).Sound();
+        if (result == FaultResult.Prepared)
+        {
+            guest.Memory.FillFault(ref guest.Machine, ref ticket);
+        }
+
+        bool isPending = result == FaultResult.Prepared
+            || (result == FaultResult.NeedsHostPage && TrySupply(guest, place, kind, choice, ref ticket));
+        guest.Port.Settle();
+        Judge.EndCall();
+        guest.Faults[pe] = new PendingFault { IsPending = isPending, Ticket = ticket, Place = place };
     }
 
     private static AccessKind KindOf(Operation operation) => operation switch
@@ -79,7 +117,7 @@ internal sealed class GuestAccess<TFormat, TMachine>(
         }
 
         return TrySupply(guest, place, kind, choice, ref ticket)
-            && IsAnswered(guest.Memory.CommitFault(ref guest.Machine, ref ticket));
+            && IsAnswered(machine.Contract.Commit(ref guest.Memory, ref guest.Machine, ref ticket));
     }
 
     private static bool IsAnswered(FaultResult result) => result.Sound() is FaultResult.Mapped or FaultResult.Retry;

@@ -132,6 +132,15 @@ public sealed class Host<TFormat, TMachine>
             case Operation.ContinueUnmap:
                 _bounded.Continue(guest);
                 break;
+            case Operation.BeginFault:
+                _access.BeginFault(guest, pe, place, step.Choice);
+                break;
+            case Operation.EndFault:
+                _machine.Pes.CommitFault(guest, pe);
+                break;
+            case Operation.UseVmid:
+                _machine.Pes.UseVmid(guest);
+                break;
             default:
                 if (isHuge)
                 {

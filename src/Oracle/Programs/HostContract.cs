@@ -24,6 +24,11 @@ public class HostContract<TFormat, TMachine>
         ref GuestMemory<TFormat, TMachine> memory, ref TMachine machine, in NotifierRange range) =>
         memory.UnmapRange(ref machine, in range);
 
+    /// <summary>Maps what a fault's look-up found, unless it must be looked up again.</summary>
+    public virtual FaultResult Commit(
+        ref GuestMemory<TFormat, TMachine> memory, ref TMachine machine, ref FaultTicket ticket) =>
+        memory.CommitFault(ref machine, ref ticket);
+
     /// <summary>Gives back all that a dead VM has.</summary>
     public virtual ReleaseReport Release(ref GuestMemory<TFormat, TMachine> memory, ref TMachine machine) =>
         memory.Release(ref machine);
@@ -43,6 +48,27 @@ public class HostContract<TFormat, TMachine>
 
     /// <summary>Overwrites a part of a dirty chunk, before the chunk passes for clean.</summary>
     public virtual void ZeroPart(ref TMachine machine, ref readonly ScrubJob job) => job.Zero(ref machine);
+
+    /// <summary>Gives a VM a VMID that is valid on a PE; what the VM's maintenance names is set by it.</summary>
+    /// <returns>The VMID that the PE loads with VTTBR_EL2; 0 where there is none.</returns>
+    public virtual Vmid TakeVmid(
+        ref VmidAllocator vmids, int pe, ref VmidLease lease, ref GuestMemory<TFormat, TMachine> memory,
+        ref TMachine machine)
+    {
+        if (vmids.Enter(pe, ref lease, ref machine) != VmidResult.Ok)
+        {
+            return default;
+        }
+
+        memory.Vmid = vmids.VmidOf(in lease);
+        return memory.Vmid;
+    }
+
+    /// <summary>A PE has unloaded VTTBR_EL2, and says so.</summary>
+    public virtual void Left(ref VmidAllocator vmids, int pe) => vmids.Leave(pe);
+
+    /// <summary>Whether all that TLBs hold from before the hypervisor began is invalidated.</summary>
+    public virtual bool InvalidatesAtBoot => true;
 
     /// <summary>A PE has loaded a VM's VTTBR_EL2, with this VMID.</summary>
     public virtual void Entered(ref TMachine machine, Vmid vmid)

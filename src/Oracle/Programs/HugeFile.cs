@@ -162,6 +162,32 @@ internal sealed class HugeFile<TFormat, TMachine>(ProgramMachine<TFormat, TMachi
         }
     }
 
+    /// <summary>
+    /// The host frees the file's pages of a range that one VM has no longer mapped, and puts others there: the other
+    /// VMs lose them first.
+    /// </summary>
+    public void Punch(Guest<TFormat, TMachine> first, ulong from, ulong to)
+    {
+        machine.Story.Step?.Invoke($"the host frees {(to - from) / Granule} pages of the huge file, from page "
+            + $"{(from - Start) / Granule} on");
+        foreach (Guest<TFormat, TMachine>? guest in machine.Guests)
+        {
+            if (guest is not null && guest != first)
+            {
+                guest.Port.DoAs(first.Port);
+                guest.Port.Pe = machine.MonitorPe;
+                machine.Unmap(guest, from, to, NotifierEvent.Clear, PageFate.FileBacked);
+            }
+        }
+
+        for (ulong at = from; at < to; at = Math.Min(to, (at / BlockSize * BlockSize) + BlockSize))
+        {
+            ulong bytes = Math.Min(to, (at / BlockSize * BlockSize) + BlockSize) - at;
+            Judge.ReturnFrames(new Pa(FrameOf(at)), bytes);
+            Judge.Write(new Pa(FrameOf(at)), bytes, Judge.Hypervisor, machine.Frames.File, isCached: true);
+        }
+    }
+
     /// <summary>The fate of a range that a VMM unmaps.</summary>
     public PageFate FateOf(Guest<TFormat, TMachine> guest, ulong from, ulong to)
     {

@@ -10,15 +10,19 @@ namespace Quietus.Oracle.Programs;
 internal sealed class Narrator(ProgramOptions options)
 {
     private StoryTeller? _story;
+    private Action<string>? _step;
 
-    /// <summary>Takes the text of a step; null where there is no reader.</summary>
-    public Action<string>? Step { get; private set; }
+    /// <summary>Takes the text of a step, or of what happens within one; null where there is no reader.</summary>
+    public Action<string>? Step => IsWithinStep && _story is not null ? Meanwhile : _step;
+
+    /// <summary>What is told happens within the last step.</summary>
+    public bool IsWithinStep { get; set; }
 
     /// <summary>Lines go there from now on.</summary>
     public void TellTo(Action<string>? line, Func<ulong> sequence)
     {
         _story = line is null ? null : new StoryTeller(line, sequence);
-        Step = _story is null ? null : _story.Step;
+        _step = _story is null ? null : _story.Step;
     }
 
     /// <summary>What happened within the last step.</summary>

@@ -21,6 +21,9 @@ internal sealed class PeSet<TFormat, TMachine>
     private readonly ulong[] _words;
     private readonly VmidAllocator[] _vmids = new VmidAllocator[1];
 
+    /// <summary>A PE is in the allocator, and may hold its lock.</summary>
+    public bool IsAllocating { get; private set; }
+
     public PeSet(ProgramMachine<TFormat, TMachine> machine)
     {
         _machine = machine;
@@ -42,16 +45,21 @@ internal sealed class PeSet<TFormat, TMachine>
     public Guest<TFormat, TMachine>? On(int pe) => _running[pe];
 
     /// <summary>A VM that is being made gets its first VMID.</summary>
-    public bool TryBegin(Guest<TFormat, TMachine> guest)
-    {
-        if (Vmids.Enter(_machine.MonitorPe, ref guest.Lease, ref guest.Machine) != VmidResult.Ok)
-        {
-            return false;
-        }
+    public bool TryBegin(Guest<TFormat, TMachine> guest) => TryAllocate(ref guest.Lease, guest);
 
-        Vmids.Leave(_machine.MonitorPe);
-        return true;
+    /// <summary>A VM that no program knows takes a VMID, and abandons it: numbers are used up.</summary>
+    public void UseVmid(Guest<TFormat, TMachine> guest)
+    {
+        guest.Port.Pe = _machine.MonitorPe;
+        _machine.Story.Step?.Invoke("a VM elsewhere takes a VMID, and dies without giving it back");
+        VmidLease lease = default;
+        TryAllocate(ref lease, guest);
+        VmidAllocator.Abandon(ref lease);
     }
+
+    /// <summary>Whether a VM keeps its VMID when it enters: then it takes no lock.</summary>
+    public bool HasCurrentVmid(Guest<TFormat, TMachine> guest) => guest.Lease.Tag != 0
+        && (guest.Lease.Tag ^ EngineInternals.Generation(ref Vmids)) >> _machine.Options.VmidBits == 0;
 
     /// <summary>A vCPU enters: the PE gets the VM's VMID, and loads VTTBR_EL2 with it.</summary>
     public void Enter(Guest<TFormat, TMachine> guest, int pe)
@@ -63,16 +71,19 @@ internal sealed class PeSet<TFormat, TMachine>
 
         Leave(pe);
         guest.Port.Pe = pe;
-        if (Vmids.Enter(pe, ref guest.Lease, ref guest.Machine) != VmidResult.Ok)
+        IsAllocating = true;
+        Vmid vmid = _machine.Contract.TakeVmid(
+            ref Vmids, pe, ref guest.Lease, ref guest.Memory, ref guest.Machine);
+        IsAllocating = false;
+        if (vmid.Value == 0)
         {
             return;
         }
 
-        guest.Memory.Vmid = Vmids.VmidOf(in guest.Lease);
         _running[pe] = guest;
-        _machine.Story.Step?.Invoke($"PE {pe} enters {guest.Name}, VMID {guest.Memory.Vmid.Value}");
-        _machine.Judge.Load(pe, guest.Judged!, guest.Memory.Vmid);
-        _machine.Contract.Entered(ref guest.Machine, guest.Memory.Vmid);
+        _machine.Story.Step?.Invoke($"PE {pe} enters {guest.Name}, VMID {vmid.Value}");
+        _machine.Judge.Load(pe, guest.Judged!, vmid);
+        _machine.Contract.Entered(ref guest.Machine, vmid);
     }
 
     /// <summary>The vCPU on a PE leaves, if there is one, and the PE unloads VTTBR_EL2.</summary>
@@ -80,8 +91,9 @@ internal sealed class PeSet<TFormat, TMachine>
     {
         if (_running[pe] is Guest<TFormat, TMachine> guest)
         {
+            CommitFault(guest, pe);
             _machine.Judge.Unload(pe, guest.Judged!);
-            Vmids.Leave(pe);
+            _machine.Contract.Left(ref Vmids, pe);
             _running[pe] = null;
             _machine.Story.Step?.Invoke($"PE {pe} leaves {guest.Name}");
         }
@@ -97,6 +109,50 @@ internal sealed class PeSet<TFormat, TMachine>
                 Leave(pe);
             }
         }
+    }
+
+    /// <summary>
+    /// Second half of a PE's fault, if one is under way: what was looked up is mapped if it still may.
+    /// </summary>
+    public void CommitFault(Guest<TFormat, TMachine> guest, int pe)
+    {
+        ref PendingFault fault = ref guest.Faults[pe];
+        if (!fault.IsPending)
+        {
+            return;
+        }
+
+        guest.Port.Pe = pe;
+        fault.IsPending = false;
+        _machine.Judge.BeginCall(guest.Judged);
+        FaultResult result = _machine.Contract.Commit(ref guest.Memory, ref guest.Machine, ref fault.Ticket).Sound();
+        guest.Port.Settle();
+        _machine.Judge.EndCall();
+        _machine.Story.Step?.Invoke(
+            $"PE {pe}: the fault of {guest.Name} on {Places<TFormat>.WhereOf(fault.Place)} is committed: {result}");
+    }
+
+    /// <summary>All faults of a VM come to their end.</summary>
+    public void CommitFaults(Guest<TFormat, TMachine> guest)
+    {
+        for (int pe = 0; pe < _running.Length; pe++)
+        {
+            CommitFault(guest, pe);
+        }
+    }
+
+    /// <summary>Takes a VMID on the monitor's PE, with a VM's machine to invalidate by.</summary>
+    private bool TryAllocate(ref VmidLease lease, Guest<TFormat, TMachine> guest)
+    {
+        IsAllocating = true;
+        VmidResult result = Vmids.Enter(_machine.MonitorPe, ref lease, ref guest.Machine);
+        IsAllocating = false;
+        if (result == VmidResult.Ok)
+        {
+            Vmids.Leave(_machine.MonitorPe);
+        }
+
+        return result == VmidResult.Ok;
     }
 
     /// <summary>The PEs that run a VM, one bit each.</summary>

@@ -16,7 +16,8 @@ internal sealed class PoolMemory<TFormat, TMachine>(ProgramMachine<TFormat, TMac
     {
         guest.Port.Pe = machine.MonitorPe;
         machine.Story.Step?.Invoke(Narrator.Words(guest.Name, step.Operation, Places<TFormat>.WhereOf(place)));
-        Region region = place.Region is Region.Block or Region.Huge ? place.Region : Region.Small;
+        bool isAnySlot = step.Operation == Operation.Age || place.Region is Region.Block or Region.Huge;
+        Region region = isAnySlot ? place.Region : Region.Small;
         if (step.Operation == Operation.UnmapPool)
         {
             Unmap(guest, place, region, step.Choice);

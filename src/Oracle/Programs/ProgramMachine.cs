@@ -13,6 +13,9 @@ internal sealed class ProgramMachine<TFormat, TMachine>
     where TFormat : struct, IDescriptorFormat
     where TMachine : struct, IMemoryMachine
 {
+    /// <summary>The one table of what ran before.</summary>
+    public const ulong Past = 0x8_0000_0000;
+
     /// <param name="options">The circumstances.</param>
     /// <param name="contract">What the host does as it must.</param>
     public ProgramMachine(ProgramOptions options, HostContract<TFormat, TMachine> contract)
@@ -26,6 +29,7 @@ internal sealed class ProgramMachine<TFormat, TMachine>
         Frames = new HostFrames(Judge, Places<TFormat>.Granule, Places<TFormat>.FilePages);
         Guests = new Guest<TFormat, TMachine>?[options.Vms];
         Pes = new PeSet<TFormat, TMachine>(this);
+        Boot();
     }
 
     public ProgramOptions Options { get; }
@@ -48,6 +52,32 @@ internal sealed class ProgramMachine<TFormat, TMachine>
 
     /// <summary>The monitor's own PE, which never runs a guest.</summary>
     public int MonitorPe => Options.Pes;
+
+    /// <summary>
+    /// The machine ran something before. What TLBs hold of that, under the first VMID that will be given out, is
+    /// invalidated before any guest runs.
+    /// </summary>
+    private void Boot()
+    {
+        var root = new Pa(Past);
+        Judge.AddMemory(root, Places<TFormat>.Granule, isPool: false, isZero: false);
+        Judge.TakeTables(MonitorPe, root, 1);
+        Judge.Complete(MonitorPe, BarrierKind.InnerShareableStores);
+        JudgedVm before = Judge.AddVm("what ran before", root, 1, startLevel: 1);
+        for (int pe = 0; pe < Options.Pes; pe++)
+        {
+            Judge.Load(pe, before, new Vmid(1));
+            Judge.Unload(pe, before);
+        }
+
+        Judge.Release(before);
+        int pairs = !Contract.InvalidatesAtBoot ? 0 : Options.Features.EarlyCompletion ? 2 : 1;
+        for (int pair = 0; pair < pairs; pair++)
+        {
+            Judge.Invalidate(MonitorPe, TlbiKind.All, default, default, 0, 0, uint.MaxValue);
+            Judge.Complete(MonitorPe, BarrierKind.InnerShareable);
+        }
+    }
 
     /// <summary>Takes a range out of a VM's Stage-2, in one call.</summary>
     public void Unmap(Guest<TFormat, TMachine> guest, ulong from, ulong to, NotifierEvent why, PageFate fate)

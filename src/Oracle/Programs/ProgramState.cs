@@ -70,6 +70,8 @@ internal static class ProgramState
             Operation.Create => true,
             Operation.Enter => running == guest,
             <= Operation.Execute => running != guest,
+            Operation.BeginFault => running != guest || guest.Faults[step.Pe % machine.Options.Pes].IsPending,
+            Operation.EndFault => !guest.Faults[step.Pe % machine.Options.Pes].IsPending,
             Operation.Scrub => machine.World.Pool.Usage.DirtyChunks == 0,
             _ => false,
         };
@@ -103,6 +105,7 @@ internal static class ProgramState
     {
         ModelWorld world = machine.World;
         hash.AddArea(ModelWorld.PoolStart, (int)(world.PoolBytes >> FramePool.ChunkShift), FramePool.ChunkShift);
+        hash.AddArea(ProgramMachine<TFormat, TMachine>.Past, 1, TFormat.GranuleShift);
         hash.AddArea(HostFrames.Start, machine.Frames.Pages, TFormat.GranuleShift);
         for (int page = 0; page < Places<TFormat>.FilePages; page++)
         {
@@ -150,6 +153,7 @@ internal static class ProgramState
             hash.Write(hash.Descriptor(guest.Memory.Vttbr | 1));
             hash.Write(machine.Pes.NameOf(guest.Lease.Tag));
             WriteSlots(hash, ref guest.Memory);
+            WriteFaults(hash, guest, pes);
             machine.World.WriteFrames(hash, ref guest.Port.Records.Frames);
             foreach (ulong frame in guest.Frames)
             {
@@ -160,6 +164,29 @@ internal static class ProgramState
         machine.Pes.WriteState(hash, pes);
         machine.World.WriteFreeChunks(hash);
         machine.Judge.WriteState(hash);
+    }
+
+    /// <summary>Faults between their steps: of the sequence counts only whether it is still the one.</summary>
+    private static void WriteFaults<TFormat, TMachine>(
+        StateHash hash, Guest<TFormat, TMachine> guest, int[] pes)
+        where TFormat : struct, IDescriptorFormat
+        where TMachine : struct, IMemoryMachine
+    {
+        ulong sequence = EngineInternals<TFormat, TMachine>.Invalidation(ref guest.Memory).Sequence();
+        for (int at = 0; at < pes.Length; at++)
+        {
+            ref PendingFault fault = ref guest.Faults[Array.IndexOf(pes, at)];
+            if (fault.IsPending)
+            {
+                ref FaultTicket ticket = ref fault.Ticket;
+                hash.Write(0xFA17UL << 32 | (uint)at);
+                hash.Write(ticket.Address);
+                hash.Write(hash.Address(ticket.Page));
+                hash.Write((ulong)ticket.Level << 16 | (ulong)ticket.Access << 8
+                    | (ticket.Sequence == sequence ? 1UL : 0) | (ticket.IsPoolPage ? 2UL : 0)
+                    | (ticket.IsZero ? 4UL : 0) | (ticket.HostPermitsWrites ? 8UL : 0));
+            }
+        }
     }
 
     private static void WriteSlots<TFormat, TMachine>(StateHash hash, ref GuestMemory<TFormat, TMachine> memory)

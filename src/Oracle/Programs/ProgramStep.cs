@@ -91,6 +91,18 @@ public enum Operation : byte
 
     /// <summary>The next bounded call for that range, or the end of its invalidation.</summary>
     ContinueUnmap,
+
+    /// <summary>
+    /// A guest faults, and its PE looks the page up without the memory lock; other steps come before
+    /// <see cref="EndFault"/>.
+    /// </summary>
+    BeginFault,
+
+    /// <summary>The PE takes the lock, and maps what it found if it still may.</summary>
+    EndFault,
+
+    /// <summary>A VM elsewhere on the machine takes a VMID, and dies without giving it back.</summary>
+    UseVmid,
 }
 
 /// <summary>One step of a program. Any values do: they are taken by remainder, or nothing is done.</summary>
@@ -101,9 +113,11 @@ public enum Operation : byte
 /// At which page: below 64 the two lowest bits say of which region, from 64 on it is one of the huge file.
 /// </param>
 /// <param name="Choice">What else there is to choose.</param>
-/// <param name="Race">Not 0: other PEs' guests write in between, at random from this seed.</param>
+/// <param name="Race">
+/// Not 0: other PEs go on in between, at random from this seed. Their guests write, they leave VMs and enter them.
+/// </param>
 public readonly record struct ProgramStep(Operation Operation, byte Pe, byte Vm, byte Page, byte Choice, ushort Race)
 {
     /// <summary>How many operations there are.</summary>
-    public const int Operations = (int)Operation.ContinueUnmap + 1;
+    public const int Operations = (int)Operation.UseVmid + 1;
 }

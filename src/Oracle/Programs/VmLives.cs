@@ -20,7 +20,7 @@ internal sealed class VmLives<TFormat, TMachine>(
         ProgramOptions options = machine.Options;
         var records = new ModelVm();
         var port = new VmPort(machine.Judge, machine.World, records) { Pe = machine.MonitorPe };
-        var guest = new Guest<TFormat, TMachine>
+        var guest = new Guest<TFormat, TMachine>(options.Pes)
         {
             Slot = slot,
             Port = port,
@@ -64,6 +64,7 @@ internal sealed class VmLives<TFormat, TMachine>(
     public void Kill(Guest<TFormat, TMachine> guest, bool late)
     {
         bool waits = machine.Contract.WaitsForVcpus;
+        machine.Pes.CommitFaults(guest);
         if (waits && !late)
         {
             machine.Pes.LeaveAll(guest);

@@ -48,7 +48,7 @@ public sealed class VmPort
 
     internal JudgedVm? Vm { get; set; }
 
-    /// <summary>Runs before an invalidation, a barrier or maintenance: other PEs go on meanwhile.</summary>
+    /// <summary>Runs between the events of the boundary: other PEs go on meanwhile.</summary>
     internal System.Action<VmPort>? Between { get; set; }
 
     /// <summary>Runs before the VMID is invalidated as a whole, and before the root goes: the last PEs leave.</summary>
@@ -124,6 +124,7 @@ public readonly struct JudgeObserver(VmPort port) : IMachineObserver
     {
         port.Settle();
         port.Judge.WriteEntry(port.Pe, entry, value);
+        port.Between?.Invoke(port);
     }
 
     public void Invalidates(TlbiKind kind, Vmid vmid, Ipa start, ulong bytes, int levelHint)
@@ -139,16 +140,14 @@ public readonly struct JudgeObserver(VmPort port) : IMachineObserver
         port.NextIsLocal = false;
         port.Invalidations++;
         port.Judge.Invalidate(port.Pe, kind, vmid, start, bytes, levelHint, pes);
+        port.Between?.Invoke(port);
     }
 
     public void Completes(BarrierKind kind)
     {
         port.Settle();
         port.Judge.Complete(port.Pe, kind);
-        if (kind == BarrierKind.InnerShareable)
-        {
-            port.Between?.Invoke(port);
-        }
+        port.Between?.Invoke(port);
     }
 
     public void Maintains(CacheKind kind, Pa start, ulong bytes)

@@ -13,7 +13,9 @@ namespace Quietus.Oracle.Search;
 /// <param name="Pages">Pages, 1 to 4: of the pool, of the file, anonymous, of block memory, in this order.</param>
 /// <param name="Steps">Steps of a program at most, 1 to 20.</param>
 /// <param name="Features">What the machine has.</param>
-public sealed record ExhaustiveBounds(int Pes, int Vms, int Pages, int Steps, MachineFeatures Features = default)
+/// <param name="SplitsFaults">Faults are two steps, look-up and commit, with others in between.</param>
+public sealed record ExhaustiveBounds(
+    int Pes, int Vms, int Pages, int Steps, MachineFeatures Features = default, bool SplitsFaults = false)
 {
     /// <summary>One page of each kind, as steps name them.</summary>
     private static readonly byte[] _pages = [0, 2, 3, 1];
@@ -44,8 +46,18 @@ public sealed record ExhaustiveBounds(int Pes, int Vms, int Pages, int Steps, Ma
             {
                 all.Add(new(Operation.Enter, pe, vm, 0, 0, 0));
                 all.Add(new(Operation.Leave, pe, vm, 0, 0, 0));
+                if (SplitsFaults)
+                {
+                    all.Add(new(Operation.EndFault, pe, vm, 0, 0, 0));
+                }
+
                 for (int page = 0; page < Pages; page++)
                 {
+                    if (SplitsFaults)
+                    {
+                        all.Add(new(Operation.BeginFault, pe, vm, _pages[page], 0, 0));
+                    }
+
                     for (Operation access = Operation.Read; access <= Operation.WriteUncached; access++)
                     {
                         all.Add(new(access, pe, vm, _pages[page], 0, 0));

@@ -13,14 +13,14 @@ public static class RandomProgram
     private static readonly byte[] _all = [.. Enumerable.Range(0, 72).Select(page => (byte)page)];
 
     /// <summary>
-    /// What programs are about, in sixteenths. Each theme has few operations and few places, so that what is rare meets
+    /// What programs are about, in 18ths. Each theme has few operations and few places, so that what is rare meets
     /// often: one wheel for everything finds almost nothing.
     /// </summary>
     private static readonly Theme[] _themes =
     [
         .. Enumerable.Repeat(Lives(), 6), .. Enumerable.Repeat(HostBlocks(isAboutCaches: true), 2),
         .. Enumerable.Repeat(HostBlocks(isAboutCaches: false), 2), .. Enumerable.Repeat(Parts(), 2),
-        .. Enumerable.Repeat(Sharing(), 2), .. Enumerable.Repeat(Logging(), 2),
+        .. Enumerable.Repeat(Sharing(), 2), .. Enumerable.Repeat(Logging(), 2), .. Enumerable.Repeat(Rollover(), 2),
     ];
 
     /// <summary>The circumstances that a seed stands for: every feature combination comes up.</summary>
@@ -77,17 +77,21 @@ public static class RandomProgram
 
     /// <summary>A bit of everything, but for host's blocks.</summary>
     private static Theme Lives() => ThemeOf(
-        [6, 10, 4, 12, 16, 4, 10, 6, 10, 2, 2, 3, 2, 3, 3, 3, 2, 3, 4, 3, 3, 3, 3, 2, 4], _all[..64]);
+        [
+            6, 10, 4, 12, 16, 4, 10, 6, 10, 2, 2, 3, 2, 3, 3, 3, 2, 3, 4, 3, 3, 3, 3, 2, 4,
+            0, 0, 0, 0, 4, 4,
+        ],
+        _all[..64]);
 
     /// <summary>A file in huge pages, most of all its first block.</summary>
     private static Theme HostBlocks(bool isAboutCaches) => ThemeOf(
-        [6, 10, 1, 14, 14, 16, 6, 5, 2, 1, 1, 1, 1, 1, 2, 1, 0, 0, 8, 0, 0, 0, 2, 3, 3, 10, 4],
+        [6, 10, 1, 14, 14, 16, 6, 5, 2, 1, 1, 1, 1, 1, 2, 1, 0, 0, 8, 0, 0, 0, 2, 3, 3, 10, 4, 0, 0, 4, 4],
         [.. _all[..4], .. _all[64..], .. _all[64..68], .. _all[64..68], .. _all[64..68]],
         isAboutCaches, isAboutBlocks: true);
 
     /// <summary>Ranges that go in several bounded calls, with everything else in between.</summary>
     private static Theme Parts() => ThemeOf(
-        [6, 10, 2, 8, 12, 2, 6, 2, 0, 1, 1, 2, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 1, 1, 2, 1, 0, 10, 16],
+        [6, 10, 2, 8, 12, 2, 6, 2, 0, 1, 1, 2, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 1, 1, 2, 1, 0, 10, 16, 8, 8],
         [.. _all[..64], .. _all[64..], .. _all[64..], .. _all[64..]]);
 
     /// <summary>VMs that share two pages of the file.</summary>
@@ -98,6 +102,14 @@ public static class RandomProgram
     /// <summary>Dirty logs that begin and end, so that blocks are split and made again.</summary>
     private static Theme Logging() => ThemeOf(
         [4, 8, 2, 4, 16, 1, 2, 2, 1, 0, 6, 4, 6, 2, 1, 1, 1], [1, 5, 9, 13, 64, 65], isAboutBlocks: true);
+
+    /// <summary>VMIDs are used up all the time, while VMs run on some PEs and not on others.</summary>
+    private static Theme Rollover() => ThemeOf(
+        [
+            6, 20, 6, 2, 10, 0, 1, 1, 8, 0, 0, 0, 0, 0, 2, 2, 0, 0, 1, 2, 0, 0, 1, 0, 0,
+            0, 0, 0, 0, 1, 1, 20,
+        ],
+        [0, 4, 1, 2, 3]);
 
     private static Theme ThemeOf(
         byte[] weights, byte[] pages, bool isAboutCaches = false, bool isAboutBlocks = false) => new(

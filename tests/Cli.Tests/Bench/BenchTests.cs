@@ -96,7 +96,8 @@ public sealed class BenchTests
         BenchResult result = Samples.Result(Samples.Plan(Samples.Fate), what =>
             Samples.Death(100, 0, what.Way == DeathWay.Kill ? kill : unmap) with
             {
-                DcLines = lines, TlbiVmid = invalidations,
+                DcLines = lines,
+                TlbiVmid = invalidations,
             });
         Targets.Judge(result).Where(target => target.Name.StartsWith("fate", StringComparison.Ordinal))
             .Select(target => target.Met).ShouldBe(met);
@@ -136,7 +137,11 @@ public sealed class BenchTests
         BenchResult result = Samples.Result(plan, what => what.Policy == Samples.BeforeSeries
             ? Samples.Death(4_194_304, 8_192, 1_459_617_792) with
             {
-                TlbiIpa = 4_202_496, TlbiVmalle1 = 4_202_496, TlbiVmid = 0, DcLines = 536_870_912, Dsb = 12_607_490,
+                TlbiIpa = 4_202_496,
+                TlbiVmalle1 = 4_202_496,
+                TlbiVmid = 0,
+                DcLines = 536_870_912,
+                Dsb = 12_607_490,
             }
             : Samples.Death(262_144, 0, 1_204));
         using var writer = new StringWriter { NewLine = "\n" };

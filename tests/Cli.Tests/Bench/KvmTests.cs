@@ -142,7 +142,7 @@ public sealed class KvmTests
     public void The_JSON_keeps_our_rows_and_has_KVMs_beside_them()
     {
         using var stream = new MemoryStream();
-        BenchJson.Write(stream, Sample("cortex-a72", 2106, 51.7));
+        BenchDocument.Of(Sample("cortex-a72", 2106, 51.7)).Write(stream);
         JsonElement root = JsonDocument.Parse(stream.ToArray()).RootElement;
         root.GetProperty("schema").GetString().ShouldBe("quietus.bench/1");
         root.GetProperty("rows").GetArrayLength().ShouldBe(2);
@@ -175,7 +175,7 @@ public sealed class KvmTests
             + $"freed_bytes={(KvmWay.FreesPages(way) ? 1_047_158_784 : 0)}\r\n";
 
     /// <summary>Quietus as told, and KVM 6.1 as it was measured once, by the page.</summary>
-    private static BenchResult Sample(
+    internal static BenchResult Sample(
         string cpu, long death, double perPage, long memory = ByteSize.Gigabyte, string pages = "4k")
     {
         BenchPlan plan = Samples.Plan(Samples.Fate) with

@@ -1,0 +1,54 @@
+using System.Globalization;
+using System.IO;
+using Quietus.Cli.Reports;
+using Quietus.Cli.Terminals;
+
+namespace Quietus.Cli.Churn;
+
+/// <summary>A churn for people, within 80 columns.</summary>
+internal static class ChurnTable
+{
+    private const string Dash = "-";
+
+    private static readonly TextColumn<ChurnPhase>[] _phases =
+    [
+        new("instructions", 17, true, phase => phase.Name.Replace('_', ' ')),
+        new("VMs", 9, false, phase => Whole(phase.Count)),
+        new("p50", 10, false, phase => Whole(phase.P50)),
+        new("p90", 10, false, phase => Whole(phase.P90)),
+        new("p99", 10, false, phase => Whole(phase.P99)),
+        new("max", 10, false, phase => Whole(phase.Maximum)),
+        new("drift", 8, false, phase => phase.Drift?.ToString("+0.0 %;-0.0 %;0.0 %", CultureInfo.InvariantCulture)
+            ?? Dash),
+    ];
+
+    /// <summary>Writes the table.</summary>
+    public static void Write(TextWriter writer, ChurnResult result)
+    {
+        TextTable.WriteTitle(writer, string.Create(
+            CultureInfo.InvariantCulture,
+            $"{result.Lives.Count:N0} VMs of 16 to 64 MB in one boot, {result.Plan.Cpu.Name}, lifetime "
+            + $"{result.Plan.Lifetime}"));
+        TextTable.Write(writer, _phases, result.Phases);
+        writer.WriteLine();
+        writer.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{result.BirthsPerVirtualSecond:N0} births and deaths in a virtual second (10^9 instructions)"));
+        writer.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{result.LostBytes:N0} bytes lost, {result.RefusedFrees:N0} frees refused, {result.LeakedFrames:N0} "
+            + $"frames leaked"));
+        TextTable.WriteNote(writer, string.Create(
+            CultureInfo.InvariantCulture,
+            $"Drift: the last tenth's median against the first's; {Dash} for fewer than "
+            + $"{ChurnPhase.LeastForDrift} VMs."));
+        if (result.IsInterrupted)
+        {
+            TextTable.WriteNote(writer, string.Create(
+                CultureInfo.InvariantCulture,
+                $"Interrupted: {result.Lives.Count:N0} of {result.Plan.Count:N0} VMs were born and died."));
+        }
+    }
+
+    private static string Whole(long? count) => count?.ToString("N0", CultureInfo.InvariantCulture) ?? Dash;
+}

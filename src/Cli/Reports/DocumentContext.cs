@@ -1,0 +1,21 @@
+using System.Text.Json.Serialization;
+using Quietus.Cli.Bench;
+using Quietus.Cli.Check;
+using Quietus.Cli.Churn;
+using Quietus.Cli.Doctor;
+using Quietus.Cli.Replay;
+using Quietus.Cli.Sim;
+
+namespace Quietus.Cli.Reports;
+
+/// <summary>The code that writes the documents, generated from their records.</summary>
+[JsonSourceGenerationOptions(
+    GenerationMode = JsonSourceGenerationMode.Serialization,
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(BenchDocument))]
+[JsonSerializable(typeof(ChurnDocument))]
+[JsonSerializable(typeof(DoctorDocument))]
+[JsonSerializable(typeof(LitmusDocument))]
+[JsonSerializable(typeof(ReplayDocument))]
+[JsonSerializable(typeof(SimulationDocument))]
+internal sealed partial class DocumentContext : JsonSerializerContext;

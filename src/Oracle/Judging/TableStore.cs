@@ -20,9 +20,7 @@ internal sealed class TableStore(PageMap pages)
     public void Reuse(TablePage?[] tables, Stack<TablePage> spare)
     {
         _tables = tables;
-        bool isOfOtherGranule = spare.TryPeek(out TablePage? table)
-            && table.Entries.Length != 1 << pages.BitsPerLevel;
-        _spare = isOfOtherGranule ? [] : spare;
+        _spare = spare;
     }
 
     public (TablePage?[] Tables, Stack<TablePage> Spare) Leave()

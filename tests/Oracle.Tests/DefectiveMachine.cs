@@ -37,7 +37,7 @@ internal struct DefectiveMachine(
     /// <summary>A PE is about to run the VM.</summary>
     public readonly void RunOn(int pe) => _memo.Cores |= 1U << pe;
 
-    /// <summary>There is no table for a child's break, which is not noticed: it goes on with the table at hand.</summary>
+    /// <summary>There is no table for a child's break, which goes on with the table at hand.</summary>
     private readonly bool IsOutOfTables => defect == Defect.BreakOutOfTables && IsFaulting && _memo.IsChild;
 
     private readonly bool IsFaulting => port.Current is <= Operation.Execute or Operation.BeginFault;

@@ -95,7 +95,7 @@ internal static partial class CheckVerb
         Task<Coverage> running = Task.Run(() => search.Run(seed, programs, jobs, stop.Token), CancellationToken.None);
         while (await Task.WhenAny(running, Task.Delay(1000, CancellationToken.None)).ConfigureAwait(false) != running)
         {
-            Notice.Status($"{Count(search.Programs)} programs, {Count(Rate(search.Events, watch))} checks/s");
+            Notice.Status($"{Counted.Of(search.Programs, "program")}, {Count(Rate(search.Events, watch))} checks/s");
         }
 
         Coverage coverage = await running.ConfigureAwait(false);
@@ -115,11 +115,11 @@ internal static partial class CheckVerb
         // Where the first violation ends the search, how far the other threads had come by then is chance.
         Console.WriteLine(coverage.Findings.Count != 0 && !search.FindsAll
             ? "1 violation; --all-findings goes on"
-            : $"{Count(coverage.Programs)} programs, {Count(coverage.Steps)} steps, {Count(coverage.Events)} checks, "
-                + $"{coverage.Findings.Count} violations");
+            : $"{Counted.Of(coverage.Programs, "program")}, {Counted.Of(coverage.Steps, "step")}, "
+                + $"{Counted.Of(coverage.Events, "check")}, {Counted.Of(coverage.Findings.Count, "violation")}");
         Notice.Write(
             $"{watch.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s, "
-            + $"{Count(Rate(coverage.Events, watch))} checks/s on {jobs} threads; policies {names}");
+            + $"{Count(Rate(coverage.Events, watch))} checks/s on {Counted.Of(jobs, "thread")}; policies {names}");
         return coverage.Findings.Count != 0 ? ExitCode.Failed
             : cancellation.IsCancellationRequested ? ExitCode.Interrupted
             : _steps.IsGiven(result) && stop.IsCancellationRequested ? ExitCode.TimeLimit

@@ -1,26 +1,7 @@
 // What C# cannot say: system registers, barriers, TLB and cache maintenance.
 // Each function is a leaf that follows the procedure call standard; Machine/Instructions.cs declares them.
 
-    .macro function name
-    .text
-    .balign 16
-    .globl \name
-    .type \name, %function
-\name:
-    .endm
-
-    .macro read_register name, register
-    function read_\name
-    mrs     x0, \register
-    ret
-    .endm
-
-    .macro write_register name, register
-    function write_\name
-    msr     \register, x0
-    isb
-    ret
-    .endm
+    .include "Macros.inc"
 
 // ---- identification and EL2 state ----
     read_register midr, midr_el1
@@ -147,6 +128,17 @@ function enable_cycle_counter
 function read_cycle_counter
     isb
     mrs     x0, pmccntr_el0
+    ret
+
+// What the counter makes of 64 instructions and the second read.
+function count_65_instructions
+    isb
+    mrs     x1, pmccntr_el0
+    .rept   64
+    nop
+    .endr
+    mrs     x0, pmccntr_el0
+    sub     x0, x0, x1
     ret
 
 // ---- barriers, waiting ----
@@ -299,7 +291,7 @@ function ic_ialluis
     ret
 
 // ---- physical GICv3 CPU interface ----
-// The DSB: what was written before the interrupt was sent is seen by whoever acknowledges it.
+// The DSB: what was written before the interrupt was sent is seen by the core that acknowledges it.
 function read_icc_iar1
     mrs     x0, s3_0_c12_c12_0
     dsb     sy

@@ -78,8 +78,10 @@ internal unsafe struct Vm
     internal VirtualPl011 Uart;
     internal VcpuPower Power;
 
-    /// <summary>The VM's own random numbers; without a seed where the machine has none, or none is wanted.</summary>
+    /// <summary>The VM's own random numbers, behind their lock: see <see cref="VmRandom"/>.</summary>
     internal RandomGenerator Random;
+
+    internal SpinLock RandomLock;
 
     /// <summary>
     /// <see cref="Stopwatch.Now"/> at the start order, at the first entry of vCPU 0, and when the guest said that its
@@ -127,7 +129,7 @@ internal unsafe struct Vm
     /// <summary>This VM's hardware boundary.</summary>
     internal El2Machine Machine => new((El2MachineState*)Unsafe.AsPointer(ref MachineState));
 
-    /// <summary>Somebody wants the VM to end: every vCPU leaves its guest at its next exit.</summary>
+    /// <summary>An order, a guest or a fault ended the VM: every vCPU leaves its guest at its next exit.</summary>
     internal readonly bool IsStopRequested => Volatile.Read(in _stopRequested) == Requested;
 
     /// <summary>It is to be frozen: every vCPU leaves its guest, and is saved, at its next exit.</summary>

@@ -10,7 +10,7 @@ public enum SlotBacking : byte
     Pool,
 
     /// <summary>
-    /// Somebody else, called the host here: a device's registers, a flash image, another process. Faults ask
+    /// Another owner, called the host here: a device's registers, a flash image, another process. Faults ask
     /// the caller for the page; unmapping only unmaps.
     /// </summary>
     Host,
@@ -71,6 +71,11 @@ public readonly struct SlotOptions
 
     /// <summary>What becomes of the pages at the end.</summary>
     public PageFate FateAtRemoval { get; }
+
+    /// <summary>
+    /// A template's pages of it are no child's: a freeze unmaps them, and each child's first touch gives it its own.
+    /// </summary>
+    public bool IsPrivate { get; init; }
 
     internal bool IsSound =>
         Backing <= SlotBacking.Host && Sizing <= PageSizing.Auto && Type <= MemoryType.Device

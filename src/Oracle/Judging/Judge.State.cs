@@ -52,7 +52,7 @@ public sealed partial class Judge
     /// </summary>
     internal void WriteState(StateHash hash)
     {
-        hash.Party(Nobody);
+        hash.Party(NoOwner);
         hash.Party(Hypervisor);
         foreach (PageMap.Area area in _pages.Areas)
         {

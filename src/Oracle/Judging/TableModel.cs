@@ -260,8 +260,8 @@ internal sealed class TableModel(
         if (table.IsShared && old != value)
         {
             Broken.Fail(ViolationKind.UndeclaredSharing, "a table walk",
-                $"the hypervisor writes an entry at {Broken.Hex(entry)}, in a table that is declared shared: it changes "
-                + "for every VM that has it");
+                $"the hypervisor writes an entry at {Broken.Hex(entry)}, in a table that is declared shared: it "
+                + "changes for every VM that has it");
         }
 
         table.Entries[index] = value;

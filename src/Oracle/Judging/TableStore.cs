@@ -5,7 +5,7 @@ using System.Runtime.CompilerServices;
 namespace Quietus.Oracle.Judging;
 
 /// <summary>
-/// The table pages and what is written in them, whoever's they are. Invariant: a page is a table from when it is taken
+/// The table pages and what is written in them, of every VM. Invariant: a page is a table from when it is taken
 /// until it is given back, and its entries outside [Low, High] are zero.
 /// </summary>
 internal sealed class TableStore(PageMap pages)

@@ -192,7 +192,7 @@ internal sealed partial class TlbModel(
     }
 
     /// <summary>
-    /// Software on a PE read what another one wrote: memory is multi-copy atomic (DDI 0487 B2.3), so that everybody
+    /// Software on a PE read what another one wrote: memory is multi-copy atomic (DDI 0487 B2.3), so that each PE
     /// sees the write, and the reader's next DSB puts what follows behind it.
     /// </summary>
     public void Observe(int pe, ulong location)

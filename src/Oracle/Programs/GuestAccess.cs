@@ -195,7 +195,8 @@ internal sealed class GuestAccess<TFormat, TMachine>(
         {
             throw new ViolationException(new Violation(
                 ViolationKind.LostUpdate, "the VM itself",
-                $"{guest.Name} comes back to {Places<TFormat>.WhereOf(place)}, which it wrote, and what it wrote is gone"));
+                $"{guest.Name} comes back to {Places<TFormat>.WhereOf(place)}, which it wrote, and what it wrote is "
+                + "gone"));
         }
 
         isWritten |= kind == AccessKind.Write;

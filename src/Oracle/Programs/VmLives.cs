@@ -134,8 +134,8 @@ internal sealed class VmLives<TFormat, TMachine>(
     }
 
     /// <summary>
-    /// A VM dies; its vCPUs are out before, or leave when the root goes or the VMID is invalidated. A template goes with
-    /// its last child.
+    /// A VM dies; its vCPUs are out before, or leave when the root goes or the VMID is invalidated. A template goes
+    /// with its last child.
     /// </summary>
     public void Kill(Guest<TFormat, TMachine> guest, bool late)
     {

@@ -74,7 +74,7 @@ public sealed class VmPort
         _poolTouched = true;
     }
 
-    /// <summary>The pool tells nobody of frees: those frames that matter are asked after at the next event.</summary>
+    /// <summary>The pool does not tell of frees: those frames that matter are asked after at the next event.</summary>
     internal void FindReturned()
     {
         _poolTouched = false;

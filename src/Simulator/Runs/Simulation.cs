@@ -27,9 +27,13 @@ public static class Simulation
     /// <summary>
     /// Fills a VM as asked, ends it as asked, and tells what that came to. The same request gives the same.
     /// </summary>
+    /// <param name="request">The VM, its machine, and how it dies.</param>
+    /// <param name="filling">Hears how much of the memory has been touched, 0 to 1.</param>
+    /// <param name="cancellation">Ends it early.</param>
     /// <exception cref="SimulationException">The request makes no sense, or does not fit the machine.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public static SimulationResult Run(SimulationRequest request, CancellationToken cancellation = default)
+    public static SimulationResult Run(
+        SimulationRequest request, Action<double>? filling = null, CancellationToken cancellation = default)
     {
         Check(request);
         var server = new SimulatedServer(request.Machine, TableBytesFor(request.MemoryBytes));
@@ -41,7 +45,7 @@ public static class Simulation
         int slot = vm.AddSlot(new Ipa(RamStart), address, request.MemoryBytes);
 
         Bill start = server.BillOf(vmm.Pe);
-        Fill(request, vm, cancellation);
+        Fill(request, vm, filling, cancellation);
         Bill filled = server.BillOf(vmm.Pe);
         long checks = CheckAgreement(vm, request);
         long pages = (long)vm.Memory.MappedPages;
@@ -71,7 +75,21 @@ public static class Simulation
 
     internal static void Check(SimulationRequest request)
     {
-        ulong unit = UnitOf(request.Pages);
+        if (request.Pages == GuestPages.Pages64K || !request.Machine.IsArm64)
+        {
+            throw new SimulationException(
+                request.Machine.IsArm64
+                    ? $"{request.Machine.Name} has base pages of 4 KB"
+                    : $"{request.Machine.Name} is a machine of {request.Machine.Architecture}",
+                request.Machine.IsArm64 ? "Take 4k, 2m, 1g or thp." : "Its hook is simulated apart.");
+        }
+
+        CheckSizes(request, UnitOf(request.Pages));
+    }
+
+    /// <summary>Whether the memory is of whole pages and fits the machine, and the vCPUs have a PE each.</summary>
+    internal static void CheckSizes(SimulationRequest request, ulong unit)
+    {
         if (request.MemoryBytes == 0 || request.MemoryBytes % unit != 0)
         {
             throw new SimulationException(
@@ -108,7 +126,7 @@ public static class Simulation
     internal static AreaPages AreaPagesOf(GuestPages pages) => pages switch
     {
         GuestPages.Blocks1G => AreaPages.Huge1G,
-        GuestPages.Blocks2M => AreaPages.Huge2M,
+        GuestPages.Blocks2M or GuestPages.Pages64K => AreaPages.Huge2M,
         GuestPages.Transparent => AreaPages.Transparent,
         _ => AreaPages.Small,
     };
@@ -119,7 +137,8 @@ public static class Simulation
     /// <summary>Tables of 4 KB pages take 1/512 of what they map, and a little above.</summary>
     internal static ulong TableBytesFor(ulong bytes) => (bytes >> 9) + (bytes >> 17) + (16UL << 20);
 
-    private static void Fill(SimulationRequest request, HostedVm vm, CancellationToken cancellation)
+    private static void Fill(
+        SimulationRequest request, HostedVm vm, Action<double>? filling, CancellationToken cancellation)
     {
         // Huge pages come whole with their first touch, transparent ones are touched in order.
         ulong unit = UnitOf(request.Pages);
@@ -132,6 +151,7 @@ public static class Simulation
             if (i % Stride == 0)
             {
                 cancellation.ThrowIfCancellationRequested();
+                filling?.Invoke((double)i / touched);
             }
 
             ulong index = request.Touch == TouchPattern.Random ? order.Next() : i;

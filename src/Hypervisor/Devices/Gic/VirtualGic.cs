@@ -131,16 +131,24 @@ public partial struct VirtualGic
         return RefreshAll();
     }
 
-    /// <summary>Moves the line of a vCPU's own peripheral interrupt (PPI, 16 to 31; others do nothing).</summary>
-    public uint SetPrivateLine(int vcpu, uint interrupt, bool asserted)
+    /// <summary>An edge of a shared interrupt that is edge-triggered; others do nothing.</summary>
+    public uint Pulse(uint interrupt)
     {
-        if (!IsPeripheral(vcpu, interrupt))
+        uint index = interrupt - FirstShared;
+        if (index >= SharedBanks * 32)
         {
             return 0;
         }
 
-        vcpus[vcpu].Private.SetLine(1U << (int)interrupt, asserted);
-        return Refresh(vcpu);
+        ref InterruptBank bank = ref shared[(int)(index / 32)];
+        uint bit = (1U << (int)(index % 32)) & bank.EdgeTriggered;
+        if (bit == 0)
+        {
+            return 0;
+        }
+
+        bank.SetPending(bit);
+        return RefreshAll();
     }
 
     /// <summary>

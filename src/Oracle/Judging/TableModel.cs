@@ -98,7 +98,7 @@ internal sealed class TableModel(
         {
             if (isShared && pages.Use(page).Mappings != 0)
             {
-                // Whoever reads it from now on sees what it holds now.
+                // From now on any reader sees what it holds now.
                 caches.RaiseBaseline(page);
             }
 

@@ -86,7 +86,7 @@ internal static class BenchTable
 
     private static string Interrupted(BenchResult result) => string.Create(
         CultureInfo.InvariantCulture,
-        $"interrupted: {result.Rows.Count} of {result.Plan.Cases.Count} deaths were measured.");
+        $"interrupted: {result.Rows.Count} of {result.Plan.Part.Length} deaths were measured.");
 
     /// <summary>Writes how the figures are to be read, and the run's own notes.</summary>
     public static void WriteNotes(TextWriter writer, string method, IEnumerable<string> notes)

@@ -91,7 +91,8 @@ public sealed class CampaignProcessTests : IDisposable
     {
         _cli.Run(
             "campaign", "check", "--steps", "5000", "--shards", "5", "--folder", "f", "--on", "kubernetes",
-            "--container", "a.b/c:1", "--write-only", "--shard-limit", "90s", "--shard-memory", "512M").Code.ShouldBe(0);
+            "--container", "a.b/c:1", "--write-only",
+            "--shard-limit", "90s", "--shard-memory", "512M").Code.ShouldBe(0);
 
         // Strict: a field that the published schema does not have is an error.
         V1Job job = KubernetesYaml.Deserialize<V1Job>(File.ReadAllText(_cli.PathOf("f/job.yaml")), strict: true);
@@ -144,9 +145,9 @@ public sealed class CampaignProcessTests : IDisposable
             {"status": {"succeeded": 2, "conditions": [{"type": "Complete", "status": "True"}]}}
             """u8.ToArray());
         _cli.WriteFile("bin/kubectl.pods", System.Text.Encoding.UTF8.GetBytes("{\"items\": ["
-            + string.Join(", ", new[] { 0, 1, 9 }.Select(index => $$"""
-                {"metadata": {"name": "p{{index}}",
-                  "annotations": {"batch.kubernetes.io/job-completion-index": "{{index}}"}},
+            + string.Join(", ", "019".Select(index => $$$"""
+                {"metadata": {"name": "p{{{index}}}",
+                  "annotations": {"batch.kubernetes.io/job-completion-index": "{{{index}}}"},
                  "status": {"phase": "Succeeded"}}
                 """)) + "]}"));
         _cli.Shell("chmod +x bin/kubectl").Code.ShouldBe(0);

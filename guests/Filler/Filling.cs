@@ -14,6 +14,9 @@ internal static class Filling
     private static int _finished;
     private static ulong _notZero;
 
+    /// <summary>Bytes that are filled.</summary>
+    internal static ulong FilledBytes => _pages << FreeMemory.PageShift;
+
     /// <summary>Fills as the command line says. False, with a report, when a page was not clean.</summary>
     internal static bool Run(Options options)
     {
@@ -134,6 +137,42 @@ internal static class Filling
                 {
                     return page;
                 }
+            }
+        }
+
+        return 0;
+    }
+
+    /// <summary>Reads a word of each page that was filled; how many there are.</summary>
+    internal static ulong TouchAll()
+    {
+        for (ulong number = 0; number < _pages; number++)
+        {
+            _ = Instructions.Load64(FreeMemory.Find(number, out _));
+        }
+
+        return _pages;
+    }
+
+    /// <summary>
+    /// Writes to every other page of those that were filled, and reads all. The first that is not as it should be, or
+    /// 0. The boot core has filled all of them.
+    /// </summary>
+    internal static ulong ChangeEveryOther()
+    {
+        const ulong Changed = 0x5A00_0000_0000_0001;
+        for (ulong number = 0; number < _pages; number += 2)
+        {
+            ulong page = FreeMemory.Find(number, out _);
+            Instructions.Store64(page, page | Changed);
+        }
+
+        for (ulong number = 0; number < _pages; number++)
+        {
+            ulong page = FreeMemory.Find(number, out _);
+            if (Instructions.Load64(page) != (page | (number % 2 == 0 ? Changed : 1)))
+            {
+                return page;
             }
         }
 

@@ -1,3 +1,4 @@
+using System;
 using Quietus.Filler.Machine;
 
 namespace Quietus.Filler;
@@ -41,11 +42,44 @@ internal static class Measurements
             return false;
         }
 
-        ulong begin = Clock.Now;
-        Instructions.LoopStore(pages, start, FreeMemory.PageBytes);
-        ulong end = Clock.Now;
-        Report.FirstTouchCost(Thousandths(end - begin, Empty(pages), pages));
+        Report.FirstTouchCost(Stores(pages, start, FreeMemory.PageBytes));
         return true;
+    }
+
+    /// <summary>
+    /// The first store to a page that is shared with a template: exit, copy, break, entry, and the store itself. False
+    /// where too little was filled for that.
+    /// </summary>
+    internal static bool SharedWrites(ulong filled)
+    {
+        const ulong RegionBytes = 2 << 20;
+        const ulong MostRegions = 16;
+        const ulong Further = 256;
+        ulong regions = Math.Min(filled / RegionBytes, MostRegions + 1);
+        if (regions < 2)
+        {
+            Terminal.Line("shared=measure needs 4 MB that were filled"u8);
+            Report.TestFailed(RegionBytes);
+            return false;
+        }
+
+        // From the end of RAM downwards, as it was filled. What is said comes last: the UART's driver writes, too.
+        ulong region = (Board.RamEnd & ~(RegionBytes - 1)) - RegionBytes;
+        ulong gigabyte = Stores(1, region, 0);
+        ulong first = Stores(regions - 1, region - ((regions - 1) * RegionBytes), RegionBytes);
+        ulong further = Stores(Further, region + FreeMemory.PageBytes, FreeMemory.PageBytes);
+        Report.FirstInGigabyteCost(gigabyte);
+        Report.FirstInRegionCost(first);
+        Report.SharedWriteCost(further);
+        return true;
+    }
+
+    private static ulong Stores(ulong count, ulong start, ulong stride)
+    {
+        ulong begin = Clock.Now;
+        Instructions.LoopStore(count, start, stride);
+        ulong end = Clock.Now;
+        return Thousandths(end - begin, Empty(count), count);
     }
 
     private static ulong Empty(ulong count)

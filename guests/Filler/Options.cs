@@ -38,6 +38,21 @@ internal enum Ending
     PsciStorm,
 }
 
+/// <summary>What a child does with the memory that its template has filled; the order is that of the names.</summary>
+internal enum SharedWork
+{
+    None,
+
+    /// <summary>Reads a word of each page.</summary>
+    Read,
+
+    /// <summary>Finds all as it was filled, writes to every other page, and finds it so.</summary>
+    Write,
+
+    /// <summary>Measures what writes cost.</summary>
+    Measure,
+}
+
 /// <summary>The command line, as /chosen has it: key=value pairs, with spaces between.</summary>
 internal ref struct Options
 {
@@ -50,6 +65,10 @@ internal ref struct Options
     internal bool MeasureCalls;
     internal bool MeasureFaults;
     internal bool AllCpus;
+
+    /// <summary>Asks to be frozen once everything is filled, and goes on in each child.</summary>
+    internal bool Freezes;
+    internal SharedWork Shared;
     internal Ending Ending;
 
     /// <summary>The test's name; empty when there is none.</summary>
@@ -80,7 +99,7 @@ internal ref struct Options
 
     private bool Set(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value)
     {
-        switch (Texts.IndexIn("fill touch check measure cpus test then"u8, key))
+        switch (Texts.IndexIn("fill touch check measure cpus test then freeze shared"u8, key))
         {
             case 0:
                 FillBytes = Everything;
@@ -108,6 +127,13 @@ internal ref struct Options
                     "wait spin off reset crash garbage timer witness hvc sgi uart gic psci"u8, value);
                 Ending = (Ending)ending;
                 return ending >= 0;
+            case 7:
+                Freezes = true;
+                return Texts.Are(value, "yes"u8);
+            case 8:
+                int work = Texts.IndexIn("read write measure"u8, value);
+                Shared = (SharedWork)(work + 1);
+                return work >= 0;
             default:
                 return false;
         }

@@ -29,6 +29,21 @@ internal static class Report
     /// <summary>A round of reading has found everything as it was left. Not on the UART: there are many.</summary>
     internal static void Witnessed(ulong round) => Call(6, round);
 
+    /// <summary>The guest goes on as a child of this number.</summary>
+    internal static void Born(ulong child) => Send(7, child);
+
+    /// <summary>So many shared pages have been read. By HVC only: a line on the UART writes memory.</summary>
+    internal static void SharedRead(ulong pages) => Call(8, pages);
+
+    /// <summary>Instructions for a write to a shared page, in thousandths: the first in its gigabyte.</summary>
+    internal static void FirstInGigabyteCost(ulong thousandths) => Send(9, thousandths);
+
+    /// <summary>The first in its 2 MB.</summary>
+    internal static void FirstInRegionCost(ulong thousandths) => Send(10, thousandths);
+
+    /// <summary>A further one.</summary>
+    internal static void SharedWriteCost(ulong thousandths) => Send(11, thousandths);
+
     private static void Send(ulong kind, ulong value)
     {
         Terminal.Begin();

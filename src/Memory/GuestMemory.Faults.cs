@@ -51,17 +51,22 @@ public partial struct GuestMemory<TFormat, TMachine>
         if (result == FaultResult.Prepared)
         {
             FillFault(ref machine, ref ticket);
-            ref MemorySlot slot = ref _slots[ticket.Slot];
-            if (slot.GivesOrdinaryPages)
-            {
-                LeafAttributes attributes = AttributesFor(ref machine, in slot, AccessKind.Write);
-                slot.OrdinaryLeaf = TFormat.LeafTemplate(attributes, PageLevel, machine.HasForcedWriteBack);
-            }
-
+            _ = NoteOrdinaryLeaf(ref machine, ref _slots[ticket.Slot]);
             result = CommitFault(ref machine, ref ticket);
         }
 
         return result;
+    }
+
+    /// <summary>
+    /// What a page's leaf is but for its address, once it may be written; kept where the next fault can do with it.
+    /// </summary>
+    private static ulong NoteOrdinaryLeaf(ref TMachine machine, ref MemorySlot slot)
+    {
+        LeafAttributes attributes = AttributesFor(ref machine, in slot, AccessKind.Write);
+        ulong leaf = TFormat.LeafTemplate(attributes, PageLevel, machine.HasForcedWriteBack);
+        slot.OrdinaryLeaf = slot.GivesOrdinaryPages ? leaf : 0;
+        return leaf;
     }
 
     /// <summary>
@@ -137,6 +142,12 @@ public partial struct GuestMemory<TFormat, TMachine>
         int faultLevel = translationFaultLevel;
         if (faultLevel < 0)
         {
+            if (access == AccessKind.Write && IsFork
+                && TryCopyOnWrite(ref machine, ref slot, ipa, out FaultResult copied))
+            {
+                return copied;
+            }
+
             Translation now = _table.Translate(ref machine, ipa);
             if (now.IsMapped)
             {
@@ -228,13 +239,6 @@ public partial struct GuestMemory<TFormat, TMachine>
                 : FromStage2ForFault(ref machine, _table.MarkAccessed(ref machine, AlignDown(ipa, GranuleBytes)));
         }
 
-        if (ticket.Access == AccessKind.Write && IsShared(ref machine, now.Output))
-        {
-            FaultResult copied = CopyOnWrite(ref machine, ref slot, ipa, in now);
-            machine.Pool.ForgetReservation(ref machine.Frames);
-            return copied;
-        }
-
         if (slot.Slot.Backing == SlotBacking.Host)
         {
             // Copy-on-write: a write can bring another page, and only the host knows.
@@ -248,9 +252,9 @@ public partial struct GuestMemory<TFormat, TMachine>
             return FaultResult.Retry;
         }
 
-        FaultResult result = ticket.Access == AccessKind.Write
-            ? PermitWrite(ref machine, ref slot, ipa, in now)
-            : PermitExecute(ref machine, ipa, in now);
+        FaultResult result = ticket.Access != AccessKind.Write ? PermitExecute(ref machine, ipa, in now)
+            : IsShared(ref machine, now.Output) ? CopyOnWrite(ref machine, ref slot, ipa, now.Output, default)
+            : PermitWrite(ref machine, ref slot, ipa, in now);
         machine.Pool.ForgetReservation(ref machine.Frames);
         return result;
     }

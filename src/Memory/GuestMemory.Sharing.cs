@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Quietus.Stage2;
 
 namespace Quietus.Memory;
@@ -14,8 +15,9 @@ public partial struct GuestMemory<TFormat, TMachine>
 
     /// <summary>
     /// Makes the memory a template's, for good: no guest writes it any more, and all that was written is the same on
-    /// both sides of the caches. Takes time by the pages that this VM owns. Every vCPU is stopped, no PE has this VM's
-    /// VTTBR_EL2 loaded, none ever will, and no fault is under way.
+    /// both sides of the caches. Takes time by the pages that this VM owns. Chunks that it was promised and never took
+    /// are promised no more. Every vCPU is stopped, no PE has this VM's VTTBR_EL2 loaded, none ever will, and no fault
+    /// is under way.
     /// </summary>
     /// <returns>
     /// Ok; NoMemory; Frozen already; NotShareable: under another policy than fate, with a slot that is the host's (its
@@ -43,6 +45,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         }
 
         _isFrozen = true;
+        machine.Pool.RenounceRest(ref machine.Frames);
         UnmapFlags flags = Elision.AtFreeze(Facts(ref machine, PageFate.StaysInPlace));
         for (int i = 0; i < _slots.End; i++)
         {
@@ -67,25 +70,29 @@ public partial struct GuestMemory<TFormat, TMachine>
     /// (<see cref="Offspring"/>).
     /// </summary>
     /// <param name="machine">The child's machine; its <see cref="IMemoryMachine.Frames"/> holds nothing yet.</param>
-    /// <param name="memory">Where the child's memory is to be.</param>
+    /// <param name="memory">Where the child's memory is to be: zeroed, or released.</param>
     /// <param name="template">A frozen memory.</param>
     /// <param name="vmid">The child's identifier now.</param>
-    /// <returns>Ok; NotShareable, of a memory that is not frozen; OutOfMemory, and then there is nothing.</returns>
+    /// <param name="mostChunks">Chunks that the child may own at most, 1 at least. None is set aside for it.</param>
+    /// <returns>
+    /// Ok; NotShareable, of a memory that is not frozen, or onto one that exists; OutOfMemory, and then there is
+    /// nothing; BadArgument.
+    /// </returns>
     public static MemoryResult Fork(ref TMachine machine, ref GuestMemory<TFormat, TMachine> memory,
-        ref GuestMemory<TFormat, TMachine> template, Vmid vmid)
+        ref GuestMemory<TFormat, TMachine> template, Vmid vmid, int mostChunks = int.MaxValue)
     {
-        if (!template._isFrozen || !template.Exists)
+        if (!template._isFrozen || !template.Exists || memory.Exists)
         {
             return MemoryResult.NotShareable;
         }
 
         ref VmFrames frames = ref machine.Frames;
-        if (machine.Pool.Adopt(ref frames, TFormat.GranuleShift) != PoolResult.Ok)
+        if (machine.Pool.Adopt(ref frames, TFormat.GranuleShift) != PoolResult.Ok
+            || machine.Pool.Promise(ref frames, 0, mostChunks) != PoolResult.Ok)
         {
             return MemoryResult.BadArgument;
         }
 
-        memory = default;
         ulong first = ulong.MaxValue;
         ulong end = 0;
         for (int i = 0; i < template._slots.End; i++)
@@ -104,11 +111,12 @@ public partial struct GuestMemory<TFormat, TMachine>
         machine.Pool.ForgetReservation(ref frames);
         if (result != Stage2Result.Done)
         {
-            memory = default;
+            memory._slots.Clear();
             machine.Pool.ReturnAll(ref frames);
             return FromStage2(result);
         }
 
+        memory._isFrozen = false;
         memory._policy = template._policy;
         memory._guestMayHaveUncachedAlias = template._guestMayHaveUncachedAlias;
         return MemoryResult.Ok;
@@ -128,41 +136,60 @@ public partial struct GuestMemory<TFormat, TMachine>
         }
 
         Vmid vmid = Vmid;
+        int mostChunks = machine.Frames.MostChunks;
         _ = Release(ref machine);
-        return Fork(ref machine, ref this, ref template, vmid);
+        return Fork(ref machine, ref this, ref template, vmid, mostChunks);
+    }
+
+    /// <summary>
+    /// The ordinary write to a shared page, by one walk. False when it is something else: then nothing has happened.
+    /// </summary>
+    private bool TryCopyOnWrite(ref TMachine machine, ref MemorySlot slot, Ipa ipa, out FaultResult result)
+    {
+        if (_invalidation.InProgress != 0
+            || !_table.FindSharedPage(ref machine, ipa, out Pa entry, out Pa shared))
+        {
+            result = FaultResult.Retry;
+            return false;
+        }
+
+        result = CopyOnWrite(ref machine, ref slot, ipa, shared, entry);
+        machine.Pool.ForgetReservation(ref machine.Frames);
+        return true;
     }
 
     /// <summary>
     /// The guest writes to a page that is its template's: it gets a copy. The template's page does not change, so
     /// it may be copied before the break, and other vCPUs may read it meanwhile.
     /// </summary>
-    private FaultResult CopyOnWrite(ref TMachine machine, ref MemorySlot slot, Ipa ipa, in Translation now)
+    /// <param name="shared">An address in the template's page.</param>
+    /// <param name="entry">The page's entry, when it is known to lie in a table of this VM's; or zero.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private FaultResult CopyOnWrite(ref TMachine machine, ref MemorySlot slot, Ipa ipa, Pa shared, Pa entry)
     {
         ulong place = ipa.Value >> TFormat.GranuleShift;
         if (machine.Pool.AllocateData(ref machine.Frames, place, out Pa page, out _) != PoolResult.Ok)
         {
-            return FaultResult.OutOfMemory;
+            return NoMemoryNow(ref machine);
         }
 
-        machine.CopyFrame(page, new Pa(now.Output.Value & ~(GranuleBytes - 1)), GranuleBytes);
-        if (machine.HasForcedWriteBack)
+        // The first fetch asks, as for any new page: what the frame held before may be in an instruction cache.
+        machine.CopyFrame(page, new Pa(shared.Value & ~(GranuleBytes - 1)), GranuleBytes);
+        MakeVisible(ref machine, page, GranuleBytes, isExecuted: false);
+        if (entry.Value != 0)
         {
-            // The copy is there before another vCPU's walk can find the leaf.
-            machine.DsbInnerShareableStores();
+            ulong leaf = slot.OrdinaryLeaf != 0 ? slot.OrdinaryLeaf : NoteOrdinaryLeaf(ref machine, ref slot);
+            _table.BreakSharedPage(ref machine, entry, ipa, TFormat.Leaf(leaf, page));
         }
         else
         {
-            machine.CleanInvalidateToPoC(page, GranuleBytes);
-            machine.DsbFullSystem();
-        }
-
-        // What the frame held before may be in an instruction cache: the first fetch asks, as for any new page.
-        var attributes = new LeafAttributes(AttributesFor(ref machine, in slot, AccessKind.Write).Bits);
-        Stage2Result result = _table.BreakShare(ref machine, AlignDown(ipa, GranuleBytes), page, attributes);
-        if (result != Stage2Result.Done)
-        {
-            machine.Pool.FreeData(ref machine.Frames, page);
-            return FromStage2ForFault(ref machine, result);
+            LeafAttributes attributes = AttributesFor(ref machine, in slot, AccessKind.Write);
+            Stage2Result result = _table.BreakShare(ref machine, AlignDown(ipa, GranuleBytes), page, attributes);
+            if (result != Stage2Result.Done)
+            {
+                machine.Pool.FreeData(ref machine.Frames, page);
+                return FromStage2ForFault(ref machine, result);
+            }
         }
 
         LogWrite(ref slot, ipa, AccessKind.Write);

@@ -22,6 +22,7 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
     private string _policy = string.Empty;
     private string _guest = string.Empty;
     private bool _poweredOff;
+    private bool _hangs;
     private int _exitCode;
 
     /// <summary>Answers until told to power off, until the input ends, or until it is time to misbehave.</summary>
@@ -67,11 +68,13 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
             byte[] flow = new byte[FlowMessage.Length];
             FlowMessage.Write(flow, 0, _taken);
             Send(Channel.Flow, Encoding.Latin1.GetString(flow));
-            Send(FrameFormat.Console(0), "echo:" + text);
-            if (text.Contains("poweroff", StringComparison.Ordinal))
+            if (_hangs)
             {
-                Send(Channel.Event, Stopped("guest power-off"));
+                return;
             }
+
+            Send(FrameFormat.Console(0), "echo:" + text);
+            End(text.TrimEnd('\n', '\x04').Split('\n')[^1]);
 
             return;
         }
@@ -126,6 +129,32 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
                 break;
             default:
                 Reply("error code=unknown-command message=\"unknown command\"");
+                break;
+        }
+    }
+
+    /// <summary>The ends of a guest, by what is typed.</summary>
+    private void End(string typed)
+    {
+        const string Panic = "[    1.652433] Kernel panic - not syncing: crash\r\n[    1.653] Call trace:\r\n";
+        switch (typed)
+        {
+            case "poweroff":
+                Send(Channel.Event, Stopped("guest power-off"));
+                break;
+            case "reboot":
+                Send(FrameFormat.Console(0), Panic + "[    2.0] reboot: Restarting system\r\n");
+                Send(Channel.Event, Stopped("guest reset"));
+                break;
+            case "panic":
+                Send(FrameFormat.Console(0), Panic);
+                Send(Channel.Event, Stopped("guest reset"));
+                break;
+            case "hang":
+                _hangs = true;
+                Send(FrameFormat.Console(0), Panic + "---[ end Kernel panic - not syncing: crash ]---\r\n");
+                break;
+            default:
                 break;
         }
     }

@@ -8,6 +8,10 @@ internal static class ExitCode
     public const int Failed = 1;
     /// <summary>What was asked for makes no sense: an unknown option, a bad value, a file that is no kernel.</summary>
     public const int Usage = 2;
+    /// <summary><c>run --no-reboot</c>: the guest has asked for a reboot.</summary>
+    public const int GuestReset = 3;
+    /// <summary><c>run</c>: the guest's kernel has panicked.</summary>
+    public const int GuestPanic = 4;
     /// <summary>This host lacks something that is needed; the message names it and how to get it.</summary>
     public const int NotSupported = 77;
     /// <summary>A time limit ran out.</summary>

@@ -22,6 +22,9 @@ internal sealed record RunPlan
     /// <summary>What the guest's command line gets in addition.</summary>
     public required string Append { get; init; }
 
+    /// <summary>A guest that asks for a reboot is started again; otherwise the run ends.</summary>
+    public required bool Reboots { get; init; }
+
     /// <summary>How long the VM may run; null for as long as it likes.</summary>
     public required TimeSpan? Limit { get; init; }
 }

@@ -28,9 +28,17 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
     private static readonly TimeSpan _longestBoot = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan _answerLimit = TimeSpan.FromSeconds(30);
 
+    private static readonly TimeSpan _endRepeats = TimeSpan.FromSeconds(1);
+
+    /// <summary>A kernel that has said that its panic has ended, and nothing for this long, says no more.</summary>
+    private static readonly TimeSpan _panicSilence = TimeSpan.FromSeconds(3);
+
     private readonly TimeSpan _bootLimit = plan.Limit < _longestBoot ? plan.Limit.Value : _longestBoot;
     private readonly CancellationTokenSource _escape = new();
     private readonly Stream _output = StandardStreams.OpenOutput();
+    private volatile PanicWatch _panic = new();
+    private long _vm;
+    private volatile int _slot;
     private bool _raw;
     private bool _testFailed;
 
@@ -71,12 +79,7 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
     private async Task<int> RunVmAsync(QemuSession session, CancellationToken cancellation)
     {
         MonitorClient monitor = session.Monitor;
-        var order = new GuestOrder(
-            plan.Guest.Name, plan.MemoryBytes, plan.Cpus, plan.Pages, plan.Policy.Name, plan.Append);
-        MonitorReply created = await monitor.RequestAsync(order.Command, _answerLimit, cancellation)
-            .ConfigureAwait(false);
-        long vm = created.Final.Number("vm");
-        int slot = (int)created.Final.Number("slot");
+        await CreateAsync(monitor, cancellation).ConfigureAwait(false);
         using RawTerminal? raw = RawTerminal.Enter();
         _raw = raw is not null;
         if (_raw)
@@ -95,18 +98,24 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
 
         try
         {
-            await monitor.RequestAsync(
-                string.Create(CultureInfo.InvariantCulture, $"start vm={vm}"), _answerLimit, limit.Token)
-                .ConfigureAwait(false);
-            StartInput(monitor, slot, stop.Token);
-            int code = await FollowAsync(monitor, vm, slot, limit.Token).ConfigureAwait(false);
+            await StartAsync(monitor, limit.Token).ConfigureAwait(false);
+            StartInput(monitor, stop.Token);
+            int? code;
+            while ((code = await FollowAsync(monitor, limit.Token).ConfigureAwait(false)) is null)
+            {
+                // The VM that asked for it has died as every VM does: the next one is made as the first was.
+                Say("the VM reboots");
+                await CreateAsync(monitor, limit.Token).ConfigureAwait(false);
+                await StartAsync(monitor, limit.Token).ConfigureAwait(false);
+            }
+
             await session.PowerOffAsync(stop.Token).ConfigureAwait(false);
-            return code;
+            return code.Value;
         }
         catch (OperationCanceledException) when (_escape.IsCancellationRequested)
         {
-            await KillAsync(monitor, vm, cancellation).ConfigureAwait(false);
-            return _testFailed ? ExitCode.Failed : ExitCode.Ok;
+            await KillAsync(monitor, cancellation).ConfigureAwait(false);
+            return _panic.Hangs ? ExitCode.GuestPanic : _testFailed ? ExitCode.Failed : ExitCode.Ok;
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
@@ -125,13 +134,28 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
         }
     }
 
+    private async Task CreateAsync(MonitorClient monitor, CancellationToken cancellation)
+    {
+        var order = new GuestOrder(
+            plan.Guest.Name, plan.MemoryBytes, plan.Cpus, plan.Pages, plan.Policy.Name, plan.Append);
+        MonitorReply created = await monitor.RequestAsync(order.Command, _answerLimit, cancellation)
+            .ConfigureAwait(false);
+        _panic = new PanicWatch();
+        _vm = created.Final.Number("vm");
+        _slot = (int)created.Final.Number("slot");
+    }
+
+    private async Task StartAsync(MonitorClient monitor, CancellationToken cancellation) => await monitor.RequestAsync(
+        string.Create(CultureInfo.InvariantCulture, $"start vm={_vm}"), _answerLimit, cancellation)
+            .ConfigureAwait(false);
+
     /// <summary>The person has asked for the end: the VM dies as every VM does, and we say what that took.</summary>
-    private async Task KillAsync(MonitorClient monitor, long vm, CancellationToken cancellation)
+    private async Task KillAsync(MonitorClient monitor, CancellationToken cancellation)
     {
         try
         {
             MonitorReply reply = await monitor.RequestAsync(
-                string.Create(CultureInfo.InvariantCulture, $"kill vm={vm}"), _answerLimit, cancellation)
+                string.Create(CultureInfo.InvariantCulture, $"kill vm={_vm}"), _answerLimit, cancellation)
                 .ConfigureAwait(false);
             DeathFigures death = DeathFigures.Read(reply.Final);
             Say(string.Create(
@@ -147,31 +171,58 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
         }
     }
 
-    private async Task<int> FollowAsync(
-        MonitorClient monitor, long vm, int slot, CancellationToken cancellation)
+    /// <summary>Hands on what the guest prints, to its end: the exit code, or null to start it again.</summary>
+    private async Task<int?> FollowAsync(MonitorClient monitor, CancellationToken cancellation)
     {
-        await foreach (MachineMessage message in monitor.Messages.ReadAllAsync(cancellation).ConfigureAwait(false))
+        while (await SomethingIsSaidAsync(monitor, cancellation).ConfigureAwait(false))
         {
-            switch (message)
+            while (monitor.Messages.TryRead(out MachineMessage? message))
             {
-                case ConsoleOutput output when output.Slot == slot:
-                    _output.Write(output.Bytes);
-                    break;
-                case MachineEvent { Name: "report" } report when report.Line.TryNumber("vm") == vm:
-                    Report(report.Line);
-                    break;
-                case MachineEvent { Name: "state" } state
-                    when state.Line.TryNumber("vm") == vm && state.Line.Value("state") == "stopped":
-                    return Ended(state.Line);
-                case LogLine log:
-                    Say("hypervisor: " + Printable.Line(log.Text));
-                    break;
-                default:
-                    break;
+                switch (message)
+                {
+                    case ConsoleOutput output when output.Slot == _slot:
+                        _output.Write(output.Bytes);
+                        _panic.Take(output.Bytes);
+                        break;
+                    case MachineEvent { Name: "report" } report when report.Line.TryNumber("vm") == _vm:
+                        Report(report.Line);
+                        break;
+                    case MachineEvent { Name: "state" } state
+                        when state.Line.TryNumber("vm") == _vm && state.Line.Value("state") == "stopped":
+                        return Ended(state.Line);
+                    case LogLine log:
+                        Say("hypervisor: " + Printable.Line(log.Text));
+                        break;
+                    default:
+                        break;
+                }
             }
         }
 
-        throw new CliException(ExitCode.Failed, "the machine has ended");
+        return _panic.Hangs ? Panicked() : throw new CliException(ExitCode.Failed, "the machine has ended");
+    }
+
+    /// <summary>
+    /// Waits for the next message. False when there will be none, which a kernel that has panicked and hangs decides
+    /// by its silence: on a terminal a person is told, and looks at it as long as they like; a script's run is over.
+    /// </summary>
+    private async Task<bool> SomethingIsSaidAsync(MonitorClient monitor, CancellationToken cancellation)
+    {
+        Task<bool> next = monitor.Messages.WaitToReadAsync(cancellation).AsTask();
+        if (!_panic.Hangs
+            || await Task.WhenAny(next, Task.Delay(_panicSilence, cancellation)).ConfigureAwait(false) == next)
+        {
+            return await next.ConfigureAwait(false);
+        }
+
+        cancellation.ThrowIfCancellationRequested();
+        if (!_raw)
+        {
+            return false;
+        }
+
+        Say("the guest's kernel has panicked and hangs; Ctrl-A x ends the VM");
+        return await next.ConfigureAwait(false);
     }
 
     private void Report(KeyValueLine line)
@@ -192,20 +243,41 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
         });
     }
 
-    /// <summary>A guest that powers off or resets has ended well; anything else that stops it has not.</summary>
-    private int Ended(KeyValueLine state)
+    /// <summary>
+    /// The exit code that the VM's end deserves; null when it is to be started again. A guest that powers off has ended
+    /// well, one that the hypervisor had to stop has not.
+    /// </summary>
+    private int? Ended(KeyValueLine state)
     {
         string reason = state.Value("reason") ?? "no reason given";
-        bool well = reason is "guest power-off" or "guest reset";
-        if (!well)
+        if (reason is not "guest power-off" and not "guest reset")
         {
             RawTerminal.RestoreNow();
             throw new CliException(
                 ExitCode.Failed, "the VM was stopped: " + Printable.Line(reason), "see its console above");
         }
 
+        if (reason == "guest reset")
+        {
+            if (_panic.HasPanicked)
+            {
+                return Panicked();
+            }
+
+            if (plan.Reboots)
+            {
+                return null;
+            }
+        }
+
         Say("the VM has ended: " + reason);
-        return _testFailed ? ExitCode.Failed : ExitCode.Ok;
+        return _testFailed ? ExitCode.Failed : reason == "guest reset" ? ExitCode.GuestReset : ExitCode.Ok;
+    }
+
+    private int Panicked()
+    {
+        Say("the VM has ended: its kernel has panicked, see its console above");
+        return ExitCode.GuestPanic;
     }
 
     /// <summary>Notes of ours. In raw mode a line feed alone would not return the carriage.</summary>
@@ -215,7 +287,7 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
     /// Feeds the input to the guest, read by a thread of its own, because reading a terminal blocks. A guest that does
     /// not take its input must not keep the keys that are for us from being read: between the two is a queue.
     /// </summary>
-    private void StartInput(MonitorClient monitor, int slot, CancellationToken cancellation)
+    private void StartInput(MonitorClient monitor, CancellationToken cancellation)
     {
         // A person cannot type much; a pipe waits.
         Channel<byte[]> queue = _raw
@@ -227,17 +299,17 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
             Name = "input",
         };
         thread.Start();
-        _ = FeedAsync(queue.Reader, monitor, slot, cancellation);
+        _ = FeedAsync(queue.Reader, monitor, cancellation);
     }
 
-    private static async Task FeedAsync(
-        ChannelReader<byte[]> queue, MonitorClient monitor, int slot, CancellationToken cancellation)
+    private async Task FeedAsync(
+        ChannelReader<byte[]> queue, MonitorClient monitor, CancellationToken cancellation)
     {
         try
         {
             await foreach (byte[] bytes in queue.ReadAllAsync(cancellation).ConfigureAwait(false))
             {
-                await monitor.SendConsoleAsync(slot, bytes, cancellation).ConfigureAwait(false);
+                await monitor.SendConsoleAsync(_slot, bytes, cancellation).ConfigureAwait(false);
             }
         }
         catch (Exception error) when (error is OperationCanceledException or ObjectDisposedException or CliException)
@@ -286,8 +358,16 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
 
             if (!_raw)
             {
-                // What a person would type then: the end of the last line, where it has none, and Ctrl-D.
+                // What a person would type then: the end of the last line, where it has none, and Ctrl-D. A file stays
+                // at its end for all who read on, and a guest that is not up yet loses the first: so it comes again.
                 Queue(queue, last == (byte)'\n' ? [EndOfInput] : [(byte)'\n', EndOfInput], cancellation);
+                while (!cancellation.WaitHandle.WaitOne(_endRepeats))
+                {
+                    if (!_panic.Hangs)
+                    {
+                        Queue(queue, [EndOfInput], cancellation);
+                    }
+                }
             }
         }
         catch (Exception error) when (error is IOException or OperationCanceledException

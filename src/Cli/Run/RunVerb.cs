@@ -47,11 +47,17 @@ internal static class RunVerb
     private static readonly Value<TimeSpan?> _timeout =
         Values.Time("--timeout", "End the VM after this long, with exit code 124");
 
+    private static readonly Option<bool> _noReboot = new("--no-reboot")
+    {
+        Description = "End with exit code 3 where the guest asks for a reboot",
+    };
+
     public static Command Make(CancellationToken cancellation)
     {
         var command = new Command("run", "Boot a VM with its console on this terminal (Ctrl-A x ends it)")
         {
             _kernel, _initrd, _append, _guest, _memory, _cpus, _pages, _policy, _cpu, _timeout,
+            _noReboot,
         };
         command.SetAction((result, _) => RunAsync(result, cancellation));
         return command;
@@ -85,6 +91,7 @@ internal static class RunVerb
             Policy = _policy.Of(result),
             Cpu = _cpu.Of(result),
             Append = append,
+            Reboots = !result.GetValue(_noReboot),
             Limit = _timeout.Of(result),
         };
         using var session = new RunSession(plan, qemu, image);
@@ -120,12 +127,32 @@ internal static class RunVerb
         return name == GuestPayload.Filler ? GuestPayload.MakeFiller() : GuestPayload.MakeLinux(kernel, initrd);
     }
 
+    /// <summary>
+    /// The fetched guest's command line with what was not given: its console, a reset at a panic, which ends the run,
+    /// and the size of the terminal that its shell is on.
+    /// </summary>
+    private static string Complete(string append)
+    {
+        foreach ((string name, string standard) in ((string, string)[])[
+            ("panic=", "panic=-1"), ("console=", "console=ttyAMA0")])
+        {
+            if (!append.Split(' ').Any(word => word.StartsWith(name, StringComparison.Ordinal)))
+            {
+                append = (standard + " " + append).TrimEnd();
+            }
+        }
+
+        return TerminalSize.Window is (int rows, int columns)
+            ? string.Create(CultureInfo.InvariantCulture, $"{append} quietus.rows={rows} quietus.columns={columns}")
+            : append;
+    }
+
     private static string ReadAppend(string? given, GuestPayload guest)
     {
         string append = given ?? string.Empty;
-        if (guest.IsBundled && !append.Contains("console=", StringComparison.Ordinal))
+        if (guest.IsBundled)
         {
-            append = ("console=ttyAMA0 " + append).TrimEnd();
+            append = Complete(append);
         }
 
         if (append.AsSpan().ContainsAnyInRange('\0', '\x1f'))

@@ -5,7 +5,7 @@ using System.Runtime.InteropServices;
 namespace Quietus.Cli.Terminals;
 
 /// <summary>
-/// How wide the terminal is that stdout goes to. <see cref="Console"/> would say it as well, but not without switching
+/// How big the terminal is that stdout goes to. <see cref="Console"/> would say it as well, but not without switching
 /// the terminal's keypad: see <see cref="StandardStreams"/>.
 /// </summary>
 internal static class TerminalSize
@@ -21,13 +21,23 @@ internal static class TerminalSize
     {
         get
         {
-            ushort[] size = new ushort[4];
             int columns = int.TryParse(
                 Environment.GetEnvironmentVariable("COLUMNS"), NumberStyles.None, CultureInfo.InvariantCulture,
                 out int told) ? told
-                : NativeMethods.Control(Output, GetWindowSize, size) == 0 ? size[1]
-                : 0;
+                : Window?.Columns ?? 0;
             return columns > 0 ? Math.Max(columns, Narrowest) : null;
+        }
+    }
+
+    /// <summary>What the terminal says of itself; null where there is none, or it does not know.</summary>
+    public static (int Rows, int Columns)? Window
+    {
+        get
+        {
+            ushort[] size = new ushort[4];
+            return NativeMethods.Control(Output, GetWindowSize, size) == 0 && size[0] > 0 && size[1] > 0
+                ? (size[0], size[1])
+                : null;
         }
     }
 

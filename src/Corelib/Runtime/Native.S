@@ -19,16 +19,10 @@ function memmove
     b.lo    5f                      // overlaps upwards: copy from the end
 1:  subs    x2, x2, #64
     b.lo    2f
-    ldp     x4, x5, [x1]
-    ldp     x6, x7, [x1, #16]
-    ldp     x8, x9, [x1, #32]
-    ldp     x10, x11, [x1, #48]
-    add     x1, x1, #64
-    stp     x4, x5, [x3]
-    stp     x6, x7, [x3, #16]
-    stp     x8, x9, [x3, #32]
-    stp     x10, x11, [x3, #48]
-    add     x3, x3, #64
+    ldp     q0, q1, [x1], #32
+    ldp     q2, q3, [x1], #32
+    stp     q0, q1, [x3], #32
+    stp     q2, q3, [x3], #32
     b       1b
 2:  adds    x2, x2, #56             // 64 - 8: words
     b.mi    4f

@@ -342,6 +342,41 @@ function write_active_priorities
 1:  isb
     ret
 
+// void save_interrupt_interface(ulong* nine, ulong preemption_bits), void load_interrupt_interface(…): ICH_VMCR, then
+// ICH_AP0R<n> and ICH_AP1R<n> by turns.
+    .macro interface_registers action
+    \action s3_4_c12_c11_7
+    \action s3_4_c12_c8_0
+    \action s3_4_c12_c9_0
+    cmp     x1, #6
+    b.lo    1f
+    \action s3_4_c12_c8_1
+    \action s3_4_c12_c9_1
+    b.eq    1f
+    \action s3_4_c12_c8_2
+    \action s3_4_c12_c9_2
+    \action s3_4_c12_c8_3
+    \action s3_4_c12_c9_3
+1:  isb
+    ret
+    .endm
+
+    .macro save_next register
+    mrs     x2, \register
+    str     x2, [x0], #8
+    .endm
+
+    .macro load_next register
+    ldr     x2, [x0], #8
+    msr     \register, x2
+    .endm
+
+function save_interrupt_interface
+    interface_registers save_next
+
+function load_interrupt_interface
+    interface_registers load_next
+
 // void read_list_registers(ulong* values, int count), write_list_registers: the first count (at most 16), in order.
     .macro list_registers_in_order action
     .irp n, 0, 1, 2, 3, 4, 5, 6, 7
@@ -441,6 +476,92 @@ function reset_guest_registers
     msr     sctlr_el1, x0
     isb
     msr     tcr_el1, x1
+    isb
+    ret
+
+// void save_guest_registers(ulong* registers), void load_guest_registers(ulong* registers): what reset_guest_registers
+// resets, in the order of GuestRegisters. The physical timer's moment is not the guest's own, and not in it.
+function save_guest_registers
+    mrs     x1, sctlr_el1
+    mrs     x2, tcr_el1
+    stp     x1, x2, [x0]
+    .macro save_two first, second
+    mrs     x1, \first
+    mrs     x2, \second
+    stp     x1, x2, [x0, #16]!
+    .endm
+    save_two ttbr0_el1, ttbr1_el1
+    save_two mair_el1, amair_el1
+    save_two vbar_el1, contextidr_el1
+    save_two tpidr_el0, tpidrro_el0
+    save_two tpidr_el1, cpacr_el1
+    save_two esr_el1, far_el1
+    save_two afsr0_el1, afsr1_el1
+    save_two par_el1, csselr_el1
+    save_two elr_el1, spsr_el1
+    save_two sp_el0, sp_el1
+    save_two cntkctl_el1, cntp_ctl_el0
+    save_two cntv_cval_el0, cntv_ctl_el0
+    stp     xzr, xzr, [x0, #16]!    // VDISR_EL2, VSESR_EL2
+    str     xzr, [x0, #16]          // TPIDR2_EL0
+    mrs     x2, id_aa64pfr0_el1
+    ubfx    x2, x2, #28, #4
+    cbz     x2, 1f
+    mrs     x1, s3_4_c12_c1_1
+    mrs     x2, s3_4_c5_c2_3
+    stp     x1, x2, [x0]
+1:  mrs     x2, id_aa64pfr1_el1
+    ubfx    x2, x2, #24, #4
+    cbz     x2, 2f
+    mrs     x1, s3_3_c13_c0_5
+    str     x1, [x0, #16]
+2:  ret
+
+// In the order of reset_guest_registers, for the reason that is given there. Both timers' registers come when
+// CNTVOFF_EL2 is right; the physical timer stays off.
+function load_guest_registers
+    ldp     x3, x4, [x0]
+    mov     x2, #TCR_EPD0
+    orr     x2, x2, #TCR_EPD1
+    msr     tcr_el1, x2
+    isb
+    orr     x2, x3, #1              // SCTLR_EL1.M
+    msr     sctlr_el1, x2
+    isb
+    .macro load_two first, second
+    ldp     x1, x2, [x0, #16]!
+    msr     \first, x1
+    msr     \second, x2
+    .endm
+    load_two ttbr0_el1, ttbr1_el1
+    load_two mair_el1, amair_el1
+    load_two vbar_el1, contextidr_el1
+    load_two tpidr_el0, tpidrro_el0
+    load_two tpidr_el1, cpacr_el1
+    load_two esr_el1, far_el1
+    load_two afsr0_el1, afsr1_el1
+    load_two par_el1, csselr_el1
+    load_two elr_el1, spsr_el1
+    load_two sp_el0, sp_el1
+    ldr     x1, [x0, #16]!
+    msr     cntkctl_el1, x1
+    msr     cntp_ctl_el0, xzr
+    load_two cntv_cval_el0, cntv_ctl_el0
+    ldp     x1, x2, [x0, #16]!
+    mrs     x5, id_aa64pfr0_el1
+    ubfx    x5, x5, #28, #4
+    cbz     x5, 1f
+    msr     s3_4_c12_c1_1, x1
+    msr     s3_4_c5_c2_3, x2
+1:  mrs     x5, id_aa64pfr1_el1
+    ubfx    x5, x5, #24, #4
+    cbz     x5, 2f
+    ldr     x1, [x0, #16]
+    msr     s3_3_c13_c0_5, x1
+2:  isb
+    msr     sctlr_el1, x3
+    isb
+    msr     tcr_el1, x4
     isb
     ret
 

@@ -114,7 +114,7 @@ internal static unsafe class Aborts
         }
 
         bool isFilled = vm->Memory.FillStep(ref machine, ref ticket);
-        while (!isFilled && !vm->IsStopRequested)
+        while (!isFilled && !vm->MustLeave)
         {
             isFilled = vm->Memory.FillStep(ref machine, ref ticket);
         }
@@ -158,7 +158,7 @@ internal static unsafe class Aborts
     private static void WaitForInvalidation(Vcpu* vcpu)
     {
         Vm* vm = vcpu->Vm;
-        while (!vm->IsStopRequested && IsInvalidating(vm))
+        while (!vm->MustLeave && IsInvalidating(vm))
         {
             VcpuLoop.WaitForKick(vcpu);
         }

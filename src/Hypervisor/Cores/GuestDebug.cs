@@ -27,6 +27,20 @@ internal static unsafe class GuestDebug
         Instructions.WriteMdscr(vcpu->Debug.ControlForCore);
     }
 
+    /// <summary>The vCPU comes to a core whose points are clear, with what it has set.</summary>
+    internal static void LoadAll(Vcpu* vcpu)
+    {
+        for (ulong left = vcpu->Debug.PointsSet; left != 0; left &= left - 1)
+        {
+            int place = BitOperations.TrailingZeroCount(left);
+            DebugPointKind kind = (DebugPointKind)(place / DebugRegisters.MostPoints);
+            int index = place % DebugRegisters.MostPoints;
+            Write(kind, index, vcpu->Debug.PointForCore(kind, index));
+        }
+
+        Instructions.WriteMdscr(vcpu->Debug.ControlForCore);
+    }
+
     /// <summary>The vCPU begins anew: what it set is gone.</summary>
     internal static void Reset(Vcpu* vcpu)
     {

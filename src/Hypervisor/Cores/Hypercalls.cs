@@ -5,6 +5,7 @@ using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Monitor;
 using Quietus.Hypervisor.Vms;
+using Quietus.Memory;
 using Quietus.Wire;
 
 namespace Quietus.Hypervisor.Cores;
@@ -73,9 +74,28 @@ internal static unsafe class Hypercalls
                 vm->RequestStop("guest reset"u8);
                 break;
 
+            case GuestCallAction.Freeze:
+                RequestFreeze(vcpu);
+                break;
+
             default:
                 Report(vm, in call);
                 break;
+        }
+    }
+
+    /// <summary>What the monitor would refuse is refused here, so that the guest is told.</summary>
+    private static void RequestFreeze(Vcpu* vcpu)
+    {
+        Vm* vm = vcpu->Vm;
+        vm->MemoryLock.Enter();
+        bool canFreeze = vm->Options.Policy == MaintenancePolicy.Fate && vm->Memory.InvalidationsInProgress == 0;
+        vm->MemoryLock.Leave();
+        if (canFreeze)
+        {
+            vcpu->AwaitsBirth = true;
+            vcpu->NeedsAttention = true;
+            vm->RequestFreeze();
         }
     }
 

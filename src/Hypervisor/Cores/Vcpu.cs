@@ -39,6 +39,21 @@ internal unsafe struct Vcpu
     /// <summary>What the core does not know of its EL1 physical timer.</summary>
     internal PhysicalTimer Timer;
 
+    /// <summary>What was in its core when its VM was frozen.</summary>
+    internal GuestRegisters Registers;
+
+    /// <summary>
+    /// The vCPU whose state this one is to begin with on its core: its template's, or itself. Null for a reset one, and
+    /// once it has arrived.
+    /// </summary>
+    internal Vcpu* Origin;
+
+    /// <summary>It asked for the freeze itself: the call returns in each child.</summary>
+    internal bool AwaitsBirth;
+
+    /// <summary>With this in X0.</summary>
+    internal ulong BirthAnswer;
+
     private uint _attention;
     private nuint _core;
 
@@ -58,6 +73,16 @@ internal unsafe struct Vcpu
     {
         readonly get => (Core*)Volatile.Read(in Unsafe.As<nuint, ulong>(ref Unsafe.AsRef(in _core)));
         set => Volatile.Write(ref Unsafe.As<nuint, ulong>(ref _core), (ulong)value);
+    }
+
+    /// <summary>Its state is in its core, and its guest is about to be entered, or it is off.</summary>
+    internal void Arrive()
+    {
+        if (Origin != null)
+        {
+            Origin = null;
+            Vm->CountArrival();
+        }
     }
 
     /// <summary>

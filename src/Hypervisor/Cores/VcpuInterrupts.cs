@@ -38,6 +38,9 @@ internal static unsafe class VcpuInterrupts
         }
     }
 
+    /// <summary>ICH_VTR_EL2.PREbits: how many active priorities registers there are.</summary>
+    private static ulong PreemptionBits => ((Instructions.ReadIchVtr() >> 26) & 7) + 1;
+
     /// <summary>The virtual CPU interface as after a reset, before the vCPU's first instruction on this core.</summary>
     internal static void Reset(Vcpu* vcpu)
     {
@@ -49,12 +52,22 @@ internal static unsafe class VcpuInterrupts
             Instructions.WriteListRegisters(first, ListRegisterCount);
         }
 
-        ulong preemptionBits = ((Instructions.ReadIchVtr() >> 26) & 7) + 1;
-        Instructions.ClearActivePriorities(preemptionBits);
+        Instructions.ClearActivePriorities(PreemptionBits);
         Instructions.WriteIchVmcr(0);
         vcpu->ListRegisters = 0;
         vcpu->InterruptControl = Enable;
         Instructions.WriteIchHcr(Enable);
+    }
+
+    /// <summary>Saves the virtual CPU interface, whose list registers have been taken back.</summary>
+    internal static void SaveInterface(Vcpu* vcpu) =>
+        Instructions.SaveInterruptInterface(vcpu->Registers.Interface, PreemptionBits);
+
+    /// <summary>The virtual CPU interface as it was saved, with no list register in use yet.</summary>
+    internal static void LoadInterface(Vcpu* vcpu, Vcpu* from)
+    {
+        Reset(vcpu);
+        Instructions.LoadInterruptInterface(from->Registers.Interface, PreemptionBits);
     }
 
     /// <summary>
@@ -129,7 +142,7 @@ internal static unsafe class VcpuInterrupts
     /// <summary>Waits, as WFI does, until an interrupt could be taken: PSCI CPU_SUSPEND.</summary>
     internal static void Await(Vcpu* vcpu)
     {
-        while (!vcpu->Vm->IsStopRequested && !Reload(vcpu))
+        while (!vcpu->Vm->MustLeave && !Reload(vcpu))
         {
             VcpuLoop.WaitForKick(vcpu);
         }

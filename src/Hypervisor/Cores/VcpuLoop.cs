@@ -31,14 +31,25 @@ internal static unsafe class VcpuLoop
     internal static void Run(Core* core, Vcpu* vcpu)
     {
         Load(core, vcpu);
+        if (vcpu->Vm->Power.StateOf(vcpu->Index) != VcpuPowerState.On)
+        {
+            vcpu->Arrive();
+        }
+
         if (TryAttend(vcpu))
         {
-            if (vcpu->Index == 0)
+            if (vcpu->Vm->EnteredAt == 0)
             {
                 vcpu->Vm->EnteredAt = Stopwatch.Now;
             }
 
+            vcpu->Arrive();
             Instructions.RunGuest(&vcpu->Context);
+        }
+
+        if (vcpu->Vm->IsFreezeRequested)
+        {
+            VcpuState.Save(vcpu);
         }
 
         Unload(core, vcpu);
@@ -67,7 +78,7 @@ internal static unsafe class VcpuLoop
 
     /// <summary>
     /// Looks at everything that another core, or the last exit, may have left for this vCPU; a vCPU that is off keeps
-    /// its core and waits here until another one starts it. False: the VM ends.
+    /// its core and waits here until another one starts it. False: the VM ends, or is frozen.
     /// </summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool TryAttend(Vcpu* vcpu)
@@ -77,7 +88,7 @@ internal static unsafe class VcpuLoop
         {
             HaltAfterReport();
             vcpu->NeedsAttention = false;
-            if (vm->IsStopRequested)
+            if (vm->MustLeave)
             {
                 return false;
             }
@@ -182,8 +193,16 @@ internal static unsafe class VcpuLoop
         Instructions.WriteCnthctl(VcpuTimers.Traps);
         Instructions.WriteCntvoff(vm->CounterOffset);
         Instructions.InvalidateLocalGuestContext();
-        Instructions.ResetGuestRegisters(ResetSystemControl, 0);
-        VcpuInterrupts.Reset(vcpu);
+        if (vcpu->Origin != null)
+        {
+            VcpuState.Load(core, vcpu, vcpu->Origin);
+        }
+        else
+        {
+            Instructions.ResetGuestRegisters(ResetSystemControl, 0);
+            VcpuInterrupts.Reset(vcpu);
+        }
+
         PhysicalGic.SetPrivateEnabled(core->Redistributor, VcpuTimers.Interrupts, enabled: true);
     }
 

@@ -54,6 +54,20 @@ internal static unsafe class VcpuTimers
         Instructions.WritePhysicalTimerControl(0);
     }
 
+    /// <summary>The physical timer goes on: its moment is the guest's, and its machine's count another.</summary>
+    /// <param name="vcpu">The vCPU, whose timer's moment is set; its core's timer is off.</param>
+    /// <param name="control">CNTP_CTL_EL0.</param>
+    internal static void Load(Vcpu* vcpu, ulong control)
+    {
+        if ((control & PhysicalTimer.ControlMask) != 0)
+        {
+            ulong machine = Instructions.ReadCounter();
+            ulong guest = machine - vcpu->Vm->CounterOffset;
+            Instructions.WritePhysicalTimerCompare(vcpu->Timer.MachineCompare(guest, machine));
+            Instructions.WritePhysicalTimerControl(control & PhysicalTimer.ControlMask);
+        }
+    }
+
     /// <summary>Carries a trapped access out. False: the register is none of the physical timer's.</summary>
     internal static bool TryAccess(Vcpu* vcpu, SystemRegisterAccess access)
     {

@@ -91,14 +91,10 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
         VmTables.Return(ref self, table);
     }
 
-    /// <summary>The monitor has no order to fork yet: the image does without the code.</summary>
-    public static bool CanFork => false;
+    public static bool CanFork => true;
 
-    public bool IsShared(Pa memory)
-    {
-        El2Machine self = this;
-        return VmTables.IsShared(ref self, memory);
-    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool IsShared(Pa memory) => Pool.IsOthers(in Frames, memory);
 
     public void CopyTable(Pa target, Pa source) =>
         Instructions.CopyPages(target.Value, source.Value, Frames.FrameBytes);

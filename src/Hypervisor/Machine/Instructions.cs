@@ -301,6 +301,13 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "write_active_priorities"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void ClearActivePriorities(ulong preemptionBits);
 
+    /// <summary>ICH_VMCR_EL2 and the active priorities: 9 words at most.</summary>
+    [RuntimeImport("*", "save_interrupt_interface"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void SaveInterruptInterface(ulong* nine, ulong preemptionBits);
+
+    [RuntimeImport("*", "load_interrupt_interface"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void LoadInterruptInterface(ulong* nine, ulong preemptionBits);
+
     [RuntimeImport("*", "read_list_registers"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void ReadListRegisters(ulong* values, int count);
 
@@ -322,6 +329,16 @@ internal static unsafe class Instructions
     /// </summary>
     [RuntimeImport("*", "reset_guest_registers"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void ResetGuestRegisters(ulong systemControl, ulong translationControl);
+
+    /// <summary>What <see cref="ResetGuestRegisters"/> resets, into a <see cref="Cores.GuestRegisters"/>.</summary>
+    [RuntimeImport("*", "save_guest_registers"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void SaveGuestRegisters(ulong* registers);
+
+    /// <summary>
+    /// And back. CNTVOFF_EL2 is the VM's by now; the physical timer stays off.
+    /// </summary>
+    [RuntimeImport("*", "load_guest_registers"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void LoadGuestRegisters(ulong* registers);
 
     /// <summary>SCTLR_EL1.</summary>
     [RuntimeImport("*", "read_guest_system_control"), MethodImpl(MethodImplOptions.InternalCall)]

@@ -82,6 +82,18 @@ internal static unsafe class Commands
         {
             Unmap(in command, ref reply);
         }
+        else if (command.VerbIs("freeze"u8))
+        {
+            BirthCommands.Freeze(in command, ref reply);
+        }
+        else if (command.VerbIs("fork"u8))
+        {
+            BirthCommands.Fork(in command, ref reply);
+        }
+        else if (command.VerbIs("reset"u8))
+        {
+            BirthCommands.Reset(in command, ref reply);
+        }
         else if (command.VerbIs("list"u8))
         {
             List(ref reply);
@@ -125,7 +137,9 @@ internal static unsafe class Commands
         keys = command.VerbIs("create"u8) ? "guest memory cpus pages policy overcommit append random"u8
             : command.VerbIs("start"u8) ? "vm for"u8
             : command.VerbIs("unmap"u8) ? "vm fate"u8
-            : command.VerbIs("kill"u8) || command.VerbIs("measure"u8) ? "vm"u8
+            : command.VerbIs("fork"u8) ? "vm count own"u8
+            : command.VerbIs("kill"u8) || command.VerbIs("measure"u8) || command.VerbIs("freeze"u8)
+                || command.VerbIs("reset"u8) ? "vm"u8
             : command.VerbIs("send"u8) ? "vm text"u8
             : command.VerbIs("scrub"u8) ? "when"u8
             : default;
@@ -288,8 +302,14 @@ internal static unsafe class Commands
     {
         if (TryFindVm(in command, ref reply, out Vm* vm))
         {
-            reply.Field("vm"u8, vm->Id);
+            ulong id = vm->Id;
+            reply.Field("vm"u8, id);
             VmLife.Kill(vm).Write(ref reply);
+            if (vm->Id == id)
+            {
+                reply.Field("state"u8, "ending"u8);
+                reply.Field("children"u8, vm->Offspring.Living);
+            }
         }
     }
 
@@ -336,7 +356,7 @@ internal static unsafe class Commands
             line.Text("-"u8);
             line.Field("vm"u8, vm->Id);
             line.Field("slot"u8, (ulong)slot);
-            line.Field("state"u8, vm->State == VmState.Running ? "running"u8 : "created"u8);
+            line.Field("state"u8, StateOf(vm));
             line.Field("cpus"u8, (ulong)vm->Options.VcpuCount);
             line.Field("memory_bytes"u8, vm->Options.MemoryBytes);
             line.Field(
@@ -344,11 +364,29 @@ internal static unsafe class Commands
             line.Field(DeathFields.MappedPages4K, vm->Memory.MappedPages);
             line.Field(DeathFields.MappedBlocks2M, vm->Memory.MappedBlocks);
             line.Field(DeathFields.Policy, PolicyNames.NameOf(vm->Options.Policy));
+            line.Field("held_bytes"u8, VmLife.HeldBytes(vm));
+            if (vm->State == VmState.Frozen)
+            {
+                line.Field("children"u8, vm->Offspring.Living);
+            }
+
+            if (vm->Template != null)
+            {
+                line.Field("template"u8, vm->Template->Id);
+            }
+
             MachineConsole.Send(Channel.Monitor, line.Written);
         }
 
         reply.Field("count"u8, count);
     }
+
+    private static ReadOnlySpan<byte> StateOf(Vm* vm) => vm->State switch
+    {
+        VmState.Running => "running"u8,
+        VmState.Created => "created"u8,
+        _ => vm->Offspring.IsEnding ? "ending"u8 : "frozen"u8,
+    };
 
     private static void DescribeMemory(ref LineBuilder reply)
     {
@@ -434,6 +472,10 @@ internal static unsafe class Commands
 
             reply.Field("vm"u8, vm->Id);
             sum.Write(ref reply);
+            reply.Field(
+                DeathFields.FirstEntryNanoseconds, vm->EnteredAt != 0 ? vm->EnteredAt - vm->StartedAt : 0);
+            reply.Field("owned_bytes"u8, VmLife.OwnedBytes(vm));
+            reply.Field("held_bytes"u8, VmLife.HeldBytes(vm));
             reply.Field("map_calls"u8, MapMeasurement.Calls);
             reply.Field("map_instructions"u8, MapMeasurement.Run());
         }
@@ -461,7 +503,7 @@ internal static unsafe class Commands
         ListPolicies(ref policies);
         Line(policies.Written);
         Line("- start vm=N [for=NANOSECONDS] | kill vm=N | measure vm=N | send vm=N text=\"...\""u8);
-        Line("- unmap vm=N [fate=freed|unknown]"u8);
+        Line("- unmap vm=N [fate=freed|unknown] | freeze vm=N | fork vm=N [count=K] [own=2M] | reset vm=N"u8);
     }
 
     private static void ListPolicies(ref LineBuilder line)
@@ -475,7 +517,7 @@ internal static unsafe class Commands
 
     private static void Line(ReadOnlySpan<byte> text) => MachineConsole.Send(Channel.Monitor, text);
 
-    private static bool TryFindVm(in CommandLine command, ref LineBuilder reply, out Vm* vm)
+    internal static bool TryFindVm(in CommandLine command, ref LineBuilder reply, out Vm* vm)
     {
         bool isNumber = command.TryGet("vm"u8, out ReadOnlySpan<byte> text)
             & Numbers.TryParse(text, out ulong id) == NumberError.None;
@@ -506,7 +548,7 @@ internal static unsafe class Commands
         return fate != PageFate.Unknown || name.SequenceEqual("unknown"u8);
     }
 
-    private static void Fail(
+    internal static void Fail(
         ref LineBuilder reply, scoped ReadOnlySpan<byte> code, scoped ReadOnlySpan<byte> message)
     {
         reply.Clear();

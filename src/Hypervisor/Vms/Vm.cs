@@ -23,6 +23,9 @@ internal enum VmState : uint
 
     /// <summary>Its vCPUs are on cores.</summary>
     Running,
+
+    /// <summary>It is a template: its vCPUs are saved, and nothing of it changes any more.</summary>
+    Frozen,
 }
 
 /// <summary>What a VM is made of, as the monitor was told.</summary>
@@ -88,23 +91,34 @@ internal unsafe struct Vm
 
     internal ulong FilledAt;
 
-    /// <summary>CNTVOFF_EL2: the guest's time begins when it is made.</summary>
+    /// <summary>CNTVOFF_EL2: the guest's time begins when it is made, a child's goes on from the freeze.</summary>
     internal ulong CounterOffset;
+
+    /// <summary>The VM that this one was forked from; null for one that booted.</summary>
+    internal Vm* Template;
+
+    /// <summary>Its children, when it is a template.</summary>
+    internal Offspring Offspring;
+
+    /// <summary>The guest's counters at the freeze: where a child's time begins.</summary>
+    internal ulong FrozenCount;
 
     /// <summary>What the guest printed last did not end a line.</summary>
     internal bool IsMidLine;
 
     private uint _stopRequested;
+    private uint _freezeRequested;
+    private int _onTheWay;
     private int _reasonLength;
     private Reason _reason;
     private VcpuArray _vcpus;
 
-    /// <summary>Starts a VM in a slot that has been zeroed.</summary>
+    /// <summary>Starts a VM in a slot that is all zero.</summary>
     internal void Initialize(ulong id, int slot)
     {
         Id = id;
         Slot = slot;
-        _vcpus = default;
+        Unsafe.SkipInit(out _vcpus);
     }
 
     /// <summary>The vCPU at an index below <see cref="VmOptions.VcpuCount"/>. A VM's slot is never moved.</summary>
@@ -115,6 +129,12 @@ internal unsafe struct Vm
 
     /// <summary>Somebody wants the VM to end: every vCPU leaves its guest at its next exit.</summary>
     internal readonly bool IsStopRequested => Volatile.Read(in _stopRequested) == Requested;
+
+    /// <summary>It is to be frozen: every vCPU leaves its guest, and is saved, at its next exit.</summary>
+    internal readonly bool IsFreezeRequested => Volatile.Read(in _freezeRequested) != 0;
+
+    /// <summary>No vCPU of it may go on.</summary>
+    internal readonly bool MustLeave => IsStopRequested || IsFreezeRequested;
 
     /// <summary>Why it ended, for people.</summary>
     [UnscopedRef]
@@ -136,6 +156,34 @@ internal unsafe struct Vm
         KickVcpus(uint.MaxValue);
         Platform.CoreAt(0)->Kick();
     }
+
+    /// <summary>
+    /// Stops the vCPUs, to be saved: the monitor's core does the rest. One that ends meanwhile ends.
+    /// </summary>
+    internal void RequestFreeze()
+    {
+        Volatile.Write(ref _freezeRequested, 1u);
+        KickVcpus(uint.MaxValue);
+        Platform.CoreAt(0)->Kick();
+    }
+
+    /// <summary>Whether all vCPUs are on their cores that were told to begin there with saved state.</summary>
+    internal readonly bool HasArrived => Volatile.Read(in _onTheWay) == 0;
+
+    /// <summary>So many vCPUs are told to.</summary>
+    internal void AwaitArrivals() => Volatile.Write(ref _onTheWay, Options.VcpuCount);
+
+    /// <summary>One of them is there. The last one tells the monitor's core.</summary>
+    internal void CountArrival()
+    {
+        if (Interlocked.Decrement(ref _onTheWay) == 0)
+        {
+            Platform.CoreAt(0)->Kick();
+        }
+    }
+
+    /// <summary>The vCPUs have stopped, and may go on.</summary>
+    internal void EndFreezeRequest() => Volatile.Write(ref _freezeRequested, 0u);
 
     /// <summary>Makes vCPUs look at their orders, or at interrupts that another core gave them.</summary>
     /// <param name="vcpus">Bit n for vCPU n; bits of vCPUs that do not exist or have no core are ignored.</param>

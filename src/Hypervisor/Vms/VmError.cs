@@ -19,6 +19,15 @@ internal enum VmError : byte
     BadArguments,
     NotCreated,
     Ended,
+    NotRunning,
+    AlreadyFrozen,
+    NotFrozen,
+    IsTemplate,
+    TemplateEnded,
+    NoChild,
+    CannotFreeze,
+    Unmapped,
+    BadCount,
     Defect,
 }
 
@@ -40,6 +49,15 @@ internal static class VmErrors
         VmError.BadArguments => "bad-append"u8,
         VmError.NotCreated => "not-created"u8,
         VmError.Ended => "ended"u8,
+        VmError.NotRunning => "not-started"u8,
+        VmError.AlreadyFrozen => "already-frozen"u8,
+        VmError.NotFrozen => "not-frozen"u8,
+        VmError.IsTemplate => "frozen"u8,
+        VmError.TemplateEnded => "template-ended"u8,
+        VmError.NoChild => "no-child"u8,
+        VmError.CannotFreeze => "bad-policy"u8,
+        VmError.Unmapped => "unmapped"u8,
+        VmError.BadCount => "bad-count"u8,
         _ => "defect"u8,
     };
 
@@ -61,6 +79,15 @@ internal static class VmErrors
         VmError.BadArguments => "the kernel arguments are too long"u8,
         VmError.NotCreated => "the VM is running already"u8,
         VmError.Ended => "the VM ended by itself before its time was over; an event says why"u8,
+        VmError.NotRunning => "the VM was never started: there is nothing to freeze yet"u8,
+        VmError.AlreadyFrozen => "the VM is frozen already"u8,
+        VmError.NotFrozen => "the VM is no template: freeze it first"u8,
+        VmError.IsTemplate => "the VM is a template: it never runs again, and its memory stays as it is"u8,
+        VmError.TemplateEnded => "the template was killed: it has no more children, and goes with its last one"u8,
+        VmError.NoChild => "only a VM that was forked from a template can be reset"u8,
+        VmError.CannotFreeze => "only a VM with policy=fate can be frozen: the others free memory page by page"u8,
+        VmError.Unmapped => "the VM's memory was unmapped: it can only be killed"u8,
+        VmError.BadCount => "a fork makes 1 to 16 children"u8,
         _ => "a defect of the hypervisor: the VM's tables are not what they should be"u8,
     };
 }

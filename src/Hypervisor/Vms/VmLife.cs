@@ -11,11 +11,11 @@ using Quietus.Wire;
 namespace Quietus.Hypervisor.Vms;
 
 /// <summary>
-/// A VM's life, all of it on the monitor's core: create, start, unmap, kill, reap. However a VM ends, it ends in
-/// <see cref="End"/>.
+/// A VM's life, all of it on the monitor's core: create, start, freeze, fork, reset, unmap, kill, reap. However a VM
+/// ends, it ends in <see cref="End"/>.
 /// </summary>
 /// <remarks>Invariant: a VM's pointer is to a slot of VmTable, boot memory that is never moved or given back.</remarks>
-internal static unsafe class VmLife
+internal static unsafe partial class VmLife
 {
     private const ulong MemoryGranularity = 2UL << 20;
     private const ulong SmallestMemory = 16UL << 20;
@@ -70,22 +70,34 @@ internal static unsafe class VmLife
     {
         if (vm->State != VmState.Created)
         {
-            return VmError.NotCreated;
+            return vm->State == VmState.Frozen ? VmError.IsTemplate : VmError.NotCreated;
         }
 
+        if (IdleCores() < vm->Options.VcpuCount)
+        {
+            return VmError.NoCores;
+        }
+
+        vm->StartedAt = Stopwatch.Now;
+        GiveCores(vm);
+        return VmError.None;
+    }
+
+    private static int IdleCores()
+    {
         int idle = 0;
         for (int i = 1; i < Platform.CoreCount; i++)
         {
             idle += Platform.CoreAt(i)->IsIdle ? 1 : 0;
         }
 
-        if (idle < vm->Options.VcpuCount)
-        {
-            return VmError.NoCores;
-        }
+        return idle;
+    }
 
+    /// <summary>From now on its vCPUs run. There are as many idle cores.</summary>
+    private static void GiveCores(Vm* vm)
+    {
         vm->State = VmState.Running;
-        vm->StartedAt = Stopwatch.Now;
         int next = 0;
         for (int i = 1; i < Platform.CoreCount && next < vm->Options.VcpuCount; i++)
         {
@@ -98,8 +110,6 @@ internal static unsafe class VmLife
                 core->Kick();
             }
         }
-
-        return VmError.None;
     }
 
     /// <summary>
@@ -163,16 +173,24 @@ internal static unsafe class VmLife
         return ErrorOf(result);
     }
 
-    /// <summary>Ends VMs that asked for it themselves, and says so. True when there was one.</summary>
+    /// <summary>Ends and freezes VMs that asked for it themselves, and says so. True when there was one.</summary>
     internal static bool ReapStopped()
     {
         bool any = false;
         for (int slot = 0; slot < VmTable.SlotCount; slot++)
         {
             Vm* vm = VmTable.At(slot);
-            if (vm->State == VmState.Running && vm->IsStopRequested)
+            if (vm->State == VmState.Running && vm->MustLeave)
             {
-                Reap(vm);
+                if (vm->IsStopRequested)
+                {
+                    Reap(vm);
+                }
+                else
+                {
+                    FreezeAsAsked(vm);
+                }
+
                 any = true;
             }
         }
@@ -215,13 +233,11 @@ internal static unsafe class VmLife
         }
 
         El2Machine machine = vm->Machine;
-        int self = (int)Core.Current->Index;
-        if (Platform.Vmids.Enter(self, ref vm->Lease, ref machine) != VmidResult.Ok)
+        if (!TryTakeVmid(vm))
         {
             return VmError.Defect;
         }
 
-        Platform.Vmids.Leave(self);
         MemoryResult result = GuestMemory<Arm<Granule4K>, El2Machine>.Create(
             ref machine,
             ref vm->Memory,
@@ -259,10 +275,43 @@ internal static unsafe class VmLife
         return error;
     }
 
+    private static bool TryTakeVmid(Vm* vm)
+    {
+        El2Machine machine = vm->Machine;
+        int self = (int)Core.Current->Index;
+        bool isThere = Platform.Vmids.Enter(self, ref vm->Lease, ref machine) == VmidResult.Ok;
+        Platform.Vmids.Leave(self);
+        return isThere;
+    }
+
     /// <summary>
     /// The one path of every death: wait for the vCPUs, release under the policy, retire the VMID, forget.
     /// </summary>
     private static DeathFigures End(Vm* vm, DeathWay way, Stopwatch watch)
+    {
+        AwaitStopped(vm);
+        DeathFigures figures = Begin(vm, way);
+        figures.StopInstructions = watch.Elapsed;
+        ulong heldBefore = HeldBytes(vm);
+        if (!vm->Offspring.End())
+        {
+            // Its children stand on its memory: the last of them takes it along.
+            Finish(vm, ref figures, watch, heldBefore);
+            return figures;
+        }
+
+        ReleaseReport report = ReleaseMemory(vm);
+        figures.LeakedFrames = report.LeakedFrames;
+        Finish(vm, ref figures, watch, heldBefore);
+        GuestConsole.Finish(vm);
+        Vm* template = vm->Template;
+        *vm = default;
+        LeaveTemplate(template);
+        Scrubber.Wake();
+        return figures;
+    }
+
+    private static void AwaitStopped(Vm* vm)
     {
         while (!AllStopped(vm))
         {
@@ -272,17 +321,6 @@ internal static unsafe class VmLife
                 Instructions.WaitForInterrupt();
             }
         }
-
-        DeathFigures figures = Begin(vm, way);
-        figures.StopInstructions = watch.Elapsed;
-        ulong heldBefore = HeldBytes(vm);
-        ReleaseReport report = ReleaseMemory(vm);
-        figures.LeakedFrames = report.LeakedFrames;
-        Finish(vm, ref figures, watch, heldBefore);
-        GuestConsole.Finish(vm);
-        *vm = default;
-        Scrubber.Wake();
-        return figures;
     }
 
     private static ReleaseReport ReleaseMemory(Vm* vm)
@@ -301,6 +339,7 @@ internal static unsafe class VmLife
     {
         MemoryResult.Ok => VmError.None,
         MemoryResult.OutOfMemory => VmError.OutOfMemory,
+        MemoryResult.Frozen => VmError.IsTemplate,
         _ => VmError.Defect,
     };
 
@@ -308,7 +347,9 @@ internal static unsafe class VmLife
     private static void Clear(Vm* vm)
     {
         ReleaseMemory(vm);
+        Vm* template = vm->Template;
         *vm = default;
+        LeaveTemplate(template);
     }
 
     private static DeathFigures Begin(Vm* vm, DeathWay way) => new()
@@ -347,8 +388,4 @@ internal static unsafe class VmLife
 
         return true;
     }
-
-    /// <summary>What the VM has of the pool. The pool's own figures move with every VM that runs meanwhile.</summary>
-    private static ulong HeldBytes(Vm* vm) =>
-        (ulong)vm->MachineState.Frames.ChunkCount << FramePool.ChunkShift;
 }

@@ -36,6 +36,21 @@ internal static unsafe class VmTable
     /// <summary>The slot at an index below <see cref="SlotCount"/>, used or not.</summary>
     internal static Vm* At(int slot) => _slots + slot;
 
+    /// <summary>How many slots are empty.</summary>
+    internal static int FreeSlots
+    {
+        get
+        {
+            int free = 0;
+            for (int slot = 0; slot < SlotCount; slot++)
+            {
+                free += At(slot)->Id == 0 ? 1 : 0;
+            }
+
+            return free;
+        }
+    }
+
     /// <summary>The VM with a number, or null.</summary>
     internal static Vm* Find(ulong id)
     {
@@ -51,8 +66,8 @@ internal static unsafe class VmTable
     }
 
     /// <summary>
-    /// An empty slot, with a fresh number in it; null when all are used. Slots go round, so that what somebody still
-    /// types for a dead VM does not reach the next one.
+    /// An empty slot, all zero but for a fresh number; null when all are used. Slots go round, so that what is still
+    /// typed for a dead VM does not reach the next one.
     /// </summary>
     internal static Vm* Take()
     {
@@ -62,7 +77,6 @@ internal static unsafe class VmTable
             Vm* vm = At(slot);
             if (vm->Id == 0)
             {
-                *vm = default;
                 vm->Initialize(++_lastId, slot);
                 return vm;
             }

@@ -195,6 +195,11 @@ public partial struct FramePool
     /// </summary>
     private readonly int FindRow(int number, int count)
     {
+        if (count == 1)
+        {
+            return FindLastFree(number);
+        }
+
         for (int index = _chunks[number].FrameCount - count; index >= 0; index -= count)
         {
             ulong row = ((1UL << count) - 1) << index;
@@ -205,6 +210,18 @@ public partial struct FramePool
         }
 
         return NoRow;
+    }
+
+    private readonly int FindLastFree(int number)
+    {
+        int at = FramesPerChunk - 64;
+        while (at != 0 && Bits(number, FreeBits, at) == 0)
+        {
+            at -= 64;
+        }
+
+        ulong word = Bits(number, FreeBits, at);
+        return word == 0 ? NoRow : at + 63 - BitOperations.LeadingZeroCount(word);
     }
 
     private void ReturnEmpty(ref VmFrames frames)

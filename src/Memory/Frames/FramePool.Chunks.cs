@@ -23,22 +23,23 @@ public partial struct FramePool
             chunk.Free = chunk.FrameCount;
 
             // What the last owner left there must not pass for handed out.
-            SetBits(number, FreeBits, chunk.FrameCount);
-            SetBits(number, ZeroBits, isClean ? chunk.FrameCount : 0);
-            SetBits(number, TableBits, 0);
+            ResetBits(number, chunk.FrameCount, isClean);
             PushFront(ref frames.Available, number);
         }
 
         return number;
     }
 
-    /// <summary>Makes one of a chunk's sets hold its first frames, and no other.</summary>
-    private readonly void SetBits(int number, int set, int frames)
+    /// <summary>A chunk's first frames are free, all zero or none; the others are guest data.</summary>
+    private readonly void ResetBits(int number, int frames, bool isZero)
     {
-        for (int frame = 0; frame < FramesPerChunk; frame += 64)
+        for (int at = 0; at < FramesPerChunk; at += 64)
         {
-            Bits(number, set, frame) = frames >= frame + 64 ? ulong.MaxValue
-                : frames > frame ? (1UL << (frames - frame)) - 1 : 0;
+            ref ulong free = ref Bits(number, FreeBits, at);
+            ulong bits = frames >= at + 64 ? ulong.MaxValue : frames > at ? (1UL << (frames - at)) - 1 : 0;
+            free = bits;
+            Unsafe.Add(ref free, ZeroBits - FreeBits) = isZero ? bits : 0;
+            Unsafe.Add(ref free, TableBits - FreeBits) = 0;
         }
     }
 

@@ -379,9 +379,7 @@ public partial struct FramePool
     /// <summary>Turns a whole chunk into one whose frames are all handed out, as guest data.</summary>
     private readonly void CutIntoFrames(ref VmFrames frames, ref Chunk chunk, int number)
     {
-        SetBits(number, FreeBits, 0);
-        SetBits(number, ZeroBits, 0);
-        SetBits(number, TableBits, 0);
+        ResetBits(number, 0, false);
         chunk.State = ChunkState.Frames;
         chunk.Owner = frames.Stamp;
     }

@@ -42,6 +42,16 @@ public partial struct FramePool
         return PoolResult.Ok;
     }
 
+    /// <summary>The VM takes no chunk any more: what is left of its promise, other VMs can be promised.</summary>
+    public void RenounceRest(ref VmFrames frames)
+    {
+        _lock.Enter();
+        _owed -= Outstanding(in frames);
+        frames.Promised = frames.Promised < frames.Taken ? frames.Promised : frames.Taken;
+        frames.Most = frames.Taken;
+        _lock.Leave();
+    }
+
     /// <summary>
     /// A free chunk, a clean one if there is one: its state still says which. -1 when there is none for this VM.
     /// </summary>

@@ -245,6 +245,14 @@ public partial struct FramePool
         return number >= 0 && frames.Stamp != 0 && (_chunks[number].Owner & ~Chunk.WholeBit) == frames.Stamp;
     }
 
+    /// <summary>Whether an address lies in a chunk that this VM, which holds some, does not.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly bool IsOthers(in VmFrames frames, Pa address)
+    {
+        int number = ChunkOf(address.Value);
+        return number >= 0 && (_chunks.At(number).Owner & ~Chunk.WholeBit) != frames.Stamp;
+    }
+
     /// <summary>
     /// Whether a frame is handed out to this VM and not given back: by itself, or in a chunk in one piece. For audits.
     /// </summary>

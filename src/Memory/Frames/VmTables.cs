@@ -25,7 +25,7 @@ public static class VmTables
     /// <summary>See <see cref="IStage2Machine.IsShared"/>: the pool's memory, and not this VM's.</summary>
     public static bool IsShared<TMachine>(ref TMachine machine, Pa memory)
         where TMachine : struct, IMemoryMachine =>
-        !machine.Pool.Owns(in machine.Frames, memory) && machine.Pool.Contains(memory);
+        machine.Pool.IsOthers(in machine.Frames, memory);
 
     /// <summary>See <see cref="IStage2Machine.CopyTable"/>, entry by entry.</summary>
     public static void Copy<TMachine>(ref TMachine machine, Pa to, Pa from)

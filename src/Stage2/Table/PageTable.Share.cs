@@ -131,7 +131,10 @@ public partial struct PageTable<TFormat, TMachine>
     /// that changes, one TLB invalidation. The neighbours stay shared. Owes nothing when it returns.
     /// </summary>
     /// <param name="ipa">The page's first address.</param>
-    /// <param name="page">Holds what the guest is to see there, and a DSB has made that visible.</param>
+    /// <param name="page">
+    /// Holds what the guest is to see there. The break's own DSB completes stores of this PE; cache maintenance is
+    /// complete before the call.
+    /// </param>
     /// <returns>Done; NotMapped; Misaligned, OutOfRange; OutOfTables, and then nothing was changed.</returns>
     public Stage2Result BreakShare(ref TMachine machine, Ipa ipa, Pa page, LeafAttributes attributes)
     {
@@ -170,6 +173,49 @@ public partial struct PageTable<TFormat, TMachine>
         ulong leaf = TFormat.Leaf(TFormat.LeafTemplate(attributes, Level, _forcedWriteBack), page);
         Relink(ref machine, ipa, in path, Level, leaf);
         return Stage2Result.Done;
+    }
+
+    /// <summary>
+    /// Looks at an address that was written to and may not be: whether a page is mapped there that a break of the share
+    /// would copy. False for a block, too, and for a run of contiguous entries.
+    /// </summary>
+    /// <param name="ipa">Any address below the limit.</param>
+    /// <param name="entry">Where the page's entry lies; zero where that table is shared as well.</param>
+    /// <param name="output">The page's memory.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly bool FindSharedPage(ref TMachine machine, Ipa ipa, out Pa entry, out Pa output)
+    {
+        Pa address = Descend(ref machine, ipa, Stage2Geometry.LastLevel, out int level, out ulong leaf);
+        entry = default;
+        output = TFormat.OutputAddress(leaf, Stage2Geometry.LastLevel);
+        if (level != Stage2Geometry.LastLevel || !TFormat.IsValid(leaf) || TFormat.IsContiguous(leaf)
+            || TFormat.WithoutWrite(leaf) != leaf)
+        {
+            return false;
+        }
+
+        if (IsSharedTable(ref machine, address))
+        {
+            return true;
+        }
+
+        entry = address;
+        return machine.IsShared(output);
+    }
+
+    /// <summary>
+    /// <see cref="BreakShare"/> where <see cref="FindSharedPage"/> has found the entry in a table of the fork's own.
+    /// </summary>
+    /// <param name="entry">As it was found; nothing has changed since.</param>
+    /// <param name="ipa">Any address in the page.</param>
+    /// <param name="leaf">The new page's descriptor.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void BreakSharedPage(ref TMachine machine, Pa entry, Ipa ipa, ulong leaf)
+    {
+        machine.WriteEntry(entry, TFormat.Invalid);
+        InvalidateIpa(ref machine, ipa, HintFor(ref machine, Stage2Geometry.LastLevel));
+        machine.WriteEntry(entry, leaf);
+        machine.DsbInnerShareableStores();
     }
 
     /// <summary>
@@ -273,31 +319,39 @@ public partial struct PageTable<TFormat, TMachine>
     {
         Unsafe.SkipInit(out path);
         int level = _geometry.StartLevel;
-        int top = -1;
         Pa address = RootEntry(ipa);
         ulong entry = machine.ReadEntry(address);
         path.Addresses[level] = address;
         path.Entries[level] = entry;
         while (level < towards && TFormat.IsValid(entry) && TFormat.IsTable(entry, AboveLastLevel))
         {
-            Pa table = TFormat.TableAddress(entry);
-            top = top < 0 && IsFork && machine.IsShared(table) ? level : top;
             level++;
-            address = EntryIn(table, ipa, level);
+            address = EntryIn(TFormat.TableAddress(entry), ipa, level);
             entry = machine.ReadEntry(address);
             path.Addresses[level] = address;
             path.Entries[level] = entry;
         }
 
+        // From the end: own tables hang below own ones, so the first own one that is met is the last.
+        int top = level;
+        while (top > _geometry.StartLevel && IsSharedTable(ref machine, path.Addresses[top]))
+        {
+            top--;
+        }
+
         path.Level = level;
-        path.Top = top < 0 ? level : top;
+        path.Top = top;
     }
 
     /// <summary>
     /// Writes the entry of a level at the end of a path, through copies of the tables that are shared on the way, and
     /// through new ones where a block is: they are complete, and seen to be, before anything leads to them. The
-    /// topmost entry that changes is broken, invalidated with all that lies below it, and made. The tables are
-    /// reserved.
+    /// topmost entry that changes is broken, invalidated, and made. The tables are reserved.
+    /// <para>
+    /// One address is invalidated, whatever the entry maps. That takes the page, and each entry that a walk to it uses,
+    /// out of TLBs and walk caches. What they may still hold for the entry's other addresses leads where the copies
+    /// lead, until one of those changes, and is invalidated by its own address then.
+    /// </para>
     /// </summary>
     private void Relink(ref TMachine machine, Ipa ipa, in SharedPath path, int level, ulong entry)
     {
@@ -330,10 +384,7 @@ public partial struct PageTable<TFormat, TMachine>
         }
 
         machine.WriteEntry(address, TFormat.Invalid);
-        Ipa start = new(ipa.Value & ~(LevelBytes(top) - 1));
-        int hint = TFormat.IsTable(broken, top) ? 0 : top;
-        MaintenanceDebt debt = MaintenanceDebt.Range(start, start + LevelBytes(top), hint);
-        Pay(ref machine, in debt);
+        InvalidateIpa(ref machine, ipa, TFormat.IsTable(broken, top) ? 0 : HintFor(ref machine, top));
         machine.WriteEntry(address, link);
         machine.DsbInnerShareableStores();
 

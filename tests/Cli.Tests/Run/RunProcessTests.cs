@@ -18,6 +18,43 @@ public sealed class RunProcessTests
         outcome.Errors.ShouldContain("the VM has ended: guest power-off");
     }
 
+    [Theory]
+    [InlineData("poweroff", 0, "the VM has ended: guest power-off")]
+    [InlineData("reboot", 3, "the VM has ended: guest reset")]
+    [InlineData("panic", 4, "the VM has ended: its kernel has panicked")]
+    [InlineData("hang", 4, "the VM has ended: its kernel has panicked")]
+    public void Each_end_has_its_message_and_its_code(string typed, int code, string says)
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.RunWithInput(
+            typed, "run", "--guest", "filler", "--memory", "64M", "--no-reboot", "--timeout", "30s");
+        outcome.Code.ShouldBe(code, outcome.Errors);
+        outcome.Errors.ShouldContain(says);
+    }
+
+    [Fact]
+    public void A_guest_that_asks_for_a_reboot_is_started_again_and_panics_end_the_run_all_the_same()
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.Shell(
+            "(echo reboot; sleep 2; echo panic) | $Q run --guest filler --memory 64M --timeout 30s; echo code=$?");
+        outcome.Output.ShouldContain("code=4");
+        outcome.Errors.ShouldContain("the VM reboots");
+        outcome.Output.Split("filler: hello").Length.ShouldBe(3);
+    }
+
+    [Fact]
+    public void A_kernel_that_panics_and_hangs_is_told_on_a_terminal_which_stays_with_it()
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.Shell(
+            "(sleep 2; printf 'hang'; sleep 5; printf '\\001x'; sleep 2)"
+            + " | script -qec '$Q run --guest filler --memory 64M; echo code=$?' /dev/null");
+        outcome.Output.ShouldContain("the guest's kernel has panicked and hangs; Ctrl-A x ends the VM");
+        outcome.Output.ShouldContain("[quietus] killed with");
+        outcome.Output.ShouldContain("code=4");
+    }
+
     [Fact]
     public void Input_from_a_file_is_read_once()
     {

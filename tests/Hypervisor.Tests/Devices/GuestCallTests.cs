@@ -58,7 +58,6 @@ public class GuestCallTests
     [InlineData(0xC400_0002UL)]
     [InlineData(0x8600_0000UL)]
     [InlineData(0x8600_0001UL)]
-    [InlineData(0xC600_0002UL)]
     [InlineData(0x8500_0000UL)]
     [InlineData(0xFFFF_FFFFUL)]
     [InlineData(0x9F00_0000UL)]
@@ -217,7 +216,12 @@ public class GuestCallTests
         call = Call(ref power, 0x8600_FF03);
         call.X0.ShouldBe(0UL);
         call.X1.ShouldBe(1UL);
-        Call(ref power, 0x8600_FF00).X0.ShouldBe(1UL);
+        Call(ref power, 0x8600_FF00).X0.ShouldBe(2UL);
+
+        // Until a child is told otherwise.
+        call = Call(ref power, 0xC600_0002);
+        call.Action.ShouldBe(GuestCallAction.Freeze);
+        call.X0.ShouldBe(unchecked((ulong)Psci.Denied));
     }
 
     [Fact]

@@ -129,6 +129,31 @@ internal sealed class TestMachine : IAsyncDisposable
 
         // What the slot's last VM has still printed came before the answer, and is the last VM's.
         Sort();
+        return Adopt(made);
+    }
+
+    /// <summary>Forks a template.</summary>
+    internal async Task<IReadOnlyList<TestVm>> ForkAsync(TestVm template, int count = 1, string own = "")
+    {
+        var children = new List<TestVm>();
+
+        // What the slots' last VMs have printed has come; what the children say comes with the answer, or before it.
+        Sort();
+        MonitorReply reply = await RequestAsync(string.Create(
+            CultureInfo.InvariantCulture,
+            $"fork vm={template.Number} count={count}{(own.Length != 0 ? " own=" + own : own)}")).ConfigureAwait(false);
+        foreach (KeyValueLine line in reply.Items)
+        {
+            children.Add(Adopt(line));
+        }
+
+        children.Count.ShouldBe(count);
+        Sort();
+        return children;
+    }
+
+    private TestVm Adopt(KeyValueLine made)
+    {
         var vm = new TestVm(this, made.Number("vm"), (int)made.Number("slot"));
         _byNumber.Add(vm.Number, vm);
         _bySlot[vm.Slot] = vm;

@@ -23,6 +23,7 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
     private readonly StringBuilder _console = new();
     private readonly List<(long Kind, long Value)> _reports = [];
     private KeyValueLine? _stopped;
+    private KeyValueLine? _frozen;
     private long _witnessed;
 
     internal long Number => number;
@@ -129,6 +130,24 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
         return reason;
     }
 
+    /// <summary>Makes a template of it, wherever it is.</summary>
+    internal Task<KeyValueLine> FreezeAsync() => OrderAsync("freeze");
+
+    /// <summary>Waits until it is a template because its guest has asked for it; returns what that took.</summary>
+    internal async Task<KeyValueLine> FrozenAsync()
+    {
+        await UntilAsync(() => _frozen is not null || _stopped is not null, "its freeze").ConfigureAwait(false);
+        return _frozen.ShouldNotBeNull(Known());
+    }
+
+    /// <summary>Puts a child back to its birth. What it has reported before is forgotten.</summary>
+    internal async Task<KeyValueLine> ResetAsync()
+    {
+        machine.Sort();
+        _reports.Clear();
+        return await OrderAsync("reset").ConfigureAwait(false);
+    }
+
     /// <summary>Waits until it has printed this.</summary>
     internal Task PrintedAsync(string text) => UntilAsync(
         () => _console.ToString().Contains(text, StringComparison.Ordinal), $"'{text}'");
@@ -158,6 +177,10 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
             }
 
             _reports.Add((kind, happened.Line.Number("value")));
+        }
+        else if (happened.Line.Value("state") == "frozen")
+        {
+            _frozen = happened.Line;
         }
         else if (happened.Line.Value("state") == "stopped")
         {

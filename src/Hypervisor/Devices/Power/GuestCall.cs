@@ -23,6 +23,9 @@ public enum GuestCallAction
 
     /// <summary>Tell the monitor <see cref="GuestCall.ReportKind"/> and <see cref="GuestCall.ReportValue"/>.</summary>
     Report,
+
+    /// <summary>Freeze the VM: the call returns in each child, with its number.</summary>
+    Freeze,
 }
 
 /// <summary>Firmware workarounds for speculation that a machine's CPUs do not need, so that a guest may know.</summary>

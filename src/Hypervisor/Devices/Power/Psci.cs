@@ -20,6 +20,9 @@ public static class Psci
     /// <summary>An argument has no meaning.</summary>
     public const long InvalidParameters = -2;
 
+    /// <summary>The call may not be made now.</summary>
+    public const long Denied = -3;
+
     /// <summary>The vCPU runs already.</summary>
     public const long AlreadyOn = -4;
 

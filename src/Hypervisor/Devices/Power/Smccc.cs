@@ -15,6 +15,12 @@ public static class Smccc
     /// <summary>Ours: the guest reports a number. X1 is its kind, X2 the number.</summary>
     public const uint ReportFunction = 0xC600_0001;
 
+    /// <summary>
+    /// Ours: the guest is ready to be a template. Returns in each child, with the child's number; DENIED (-3) in a VM
+    /// that cannot be frozen.
+    /// </summary>
+    public const uint FreezeFunction = 0xC600_0002;
+
     private const uint ArchitectureFeatures = 0x8000_0001;
     private const uint Workaround1 = 0x8000_8000;
     private const uint Workaround2 = 0x8000_7FFF;
@@ -82,8 +88,12 @@ public static class Smccc
                 call.ReportValue = call.X2;
                 call.X0 = 0;
                 break;
+            case FreezeFunction:
+                call.Action = GuestCallAction.Freeze;
+                call.X0 = unchecked((ulong)Psci.Denied);
+                break;
             case HypervisorCallCount:
-                call.X0 = 1;
+                call.X0 = 2;
                 break;
             case HypervisorUid:
                 call.X0 = Uid0;

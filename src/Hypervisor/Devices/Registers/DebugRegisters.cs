@@ -86,6 +86,20 @@ public struct DebugRegisters
         set => _claims &= ~value;
     }
 
+    /// <summary>Becomes a copy. A guest that does not debug has no points to copy.</summary>
+    public void Inherit(in DebugRegisters other)
+    {
+        if ((_set | other._set) != 0)
+        {
+            this = other;
+            return;
+        }
+
+        _control = other._control;
+        _claims = other._claims;
+        _isLocked = other._isLocked;
+    }
+
     /// <summary>OSLAR_EL1.</summary>
     public void WriteLock(ulong value) => _isLocked = (value & 1) != 0;
 

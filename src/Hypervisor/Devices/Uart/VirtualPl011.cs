@@ -127,6 +127,33 @@ public struct VirtualPl011
         triggerLevels = 0x12;
     }
 
+    /// <summary>
+    /// Becomes a copy of another VM's UART all of whose output has been taken: registers, and what waits for the guest.
+    /// </summary>
+    public void Inherit(ref VirtualPl011 other)
+    {
+        outputStart = 0;
+        outputCount = 0;
+        LostOutput = 0;
+        integerBaud = other.integerBaud;
+        fractionalBaud = other.fractionalBaud;
+        lowPower = other.lowPower;
+        lineControl = other.lineControl;
+        control = other.control;
+        triggerLevels = other.triggerLevels;
+        interruptMask = other.interruptMask;
+        interrupts = other.interrupts;
+        dma = other.dma;
+        overrun = other.overrun;
+        looksEmpty = other.looksEmpty;
+        inputStart = 0;
+        inputCount = other.inputCount;
+        for (int i = 0; i < inputCount; i++)
+        {
+            input[i] = other.input[(other.inputStart + i) % InputCapacity];
+        }
+    }
+
     /// <summary>Reads a register. Reading UARTDR takes a byte out of the receive FIFO.</summary>
     /// <param name="offset">Byte offset in the UART's 4 KB; any value.</param>
     /// <param name="size">1, 2 or 4 bytes; 8 reads as 0.</param>

@@ -1,0 +1,52 @@
+using Quietus.Hypervisor.Devices;
+using Quietus.Hypervisor.Machine;
+using Quietus.Hypervisor.Vms;
+
+namespace Quietus.Hypervisor.Cores;
+
+/// <summary>A vCPU out of its core, when its VM is frozen, and into another, in a child.</summary>
+/// <remarks>
+/// Invariant of the unsafe code: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped; what it
+/// is loaded from is a frozen VM's, which lives as long as its children, or its own.
+/// </remarks>
+internal static unsafe class VcpuState
+{
+    /// <summary>
+    /// Saves what the core still holds of the vCPU. Its list registers go back into the virtual GIC. Afterwards
+    /// the vCPU is unloaded like any other.
+    /// </summary>
+    internal static void Save(Vcpu* vcpu)
+    {
+        VcpuInterrupts.Unload(vcpu);
+        Instructions.SaveGuestRegisters(vcpu->Registers.System);
+        VcpuInterrupts.SaveInterface(vcpu);
+    }
+
+    /// <summary>
+    /// Loads a vCPU from where <see cref="Save"/> left it, or the one that it is a copy of. Guest time has been set: it
+    /// goes on from the freeze.
+    /// </summary>
+    internal static void Load(Core* core, Vcpu* vcpu, Vcpu* from)
+    {
+        vcpu->Context = from->Context;
+        vcpu->Debug.Inherit(in from->Debug);
+        vcpu->Timer = from->Timer;
+        if (from->AwaitsBirth)
+        {
+            vcpu->Context.X[0] = vcpu->BirthAnswer;
+            vcpu->AwaitsBirth = false;
+        }
+
+        VcpuInterrupts.LoadInterface(vcpu, from);
+        Instructions.LoadGuestRegisters(from->Registers.System);
+        VcpuTimers.Load(vcpu, from->Registers.PhysicalTimerControl);
+        GuestDebug.LoadAll(vcpu);
+
+        // A timer's interrupt that the guest has not ended is active on its core, which is another now.
+        uint active = vcpu->Vm->Gic.ActiveHardware(vcpu->Index);
+        if (active != 0)
+        {
+            PhysicalGic.SetPrivateActive(core->Redistributor, active);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+using Quietus.Hypervisor.Machine;
+using Quietus.Wire;
+
+namespace Quietus.Hypervisor.Vms;
+
+/// <summary>What a freeze, a fork or a reset cost, from the order on.</summary>
+internal struct BirthFigures
+{
+    internal ulong Instructions;
+
+    /// <summary>The part of them until the last vCPU had stopped.</summary>
+    internal ulong StopInstructions;
+    internal ulong MappedPages;
+    internal ulong MappedBlocks;
+    internal ulong FreedBytes;
+    internal MaintenanceCounters Issued;
+
+    /// <summary>The figures as the protocol has them (docs/protocol.md).</summary>
+    internal readonly void Write(ref LineBuilder line)
+    {
+        line.Field(DeathFields.MappedPages4K, MappedPages);
+        line.Field(DeathFields.MappedBlocks2M, MappedBlocks);
+        line.Field(DeathFields.Instructions, Instructions);
+        line.Field(DeathFields.StopInstructions, StopInstructions);
+        line.Field(DeathFields.TlbiIpa, Issued.TlbiIpa);
+        line.Field(DeathFields.TlbiRange, Issued.TlbiRange);
+        line.Field(DeathFields.TlbiVmid, Issued.TlbiVmid);
+        line.Field(DeathFields.TlbiVmalle1, Issued.TlbiVmalle1);
+        line.Field(DeathFields.DcLines, Issued.DataCacheLines);
+        line.Field(DeathFields.Dsb, Issued.Dsb);
+        line.Field(DeathFields.FreedBytes, FreedBytes);
+    }
+}

@@ -1,0 +1,84 @@
+using System;
+using System.Threading.Tasks;
+using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
+using Quietus.Cli.Monitoring;
+using Quietus.Image.Tests.Machines;
+using Shouldly;
+using Xunit;
+
+namespace Quietus.Image.Tests;
+
+/// <summary>
+/// What freezes, births, writes to shared pages, resets and deaths of children may cost at most, in instructions.
+/// </summary>
+public sealed class BirthCostTests
+{
+    private const long FirstInGigabyte = 9;
+    private const long FirstInRegion = 10;
+    private const long SharedWrite = 11;
+
+    [Theory]
+    [InlineData("cortex-a72", 1050, 160)]
+    [InlineData("max", 900, 20)]
+    public async Task A_birth_costs_the_same_whatever_the_VM_s_size_and_so_does_all_that_follows(
+        string cpu, double mostForWrite, double mostForFreeze)
+    {
+        await using TestMachine machine = await TestMachine.BootAsync(
+            cpu, memory: 3600 * ByteSize.Megabyte, counts: true);
+        await machine.AskAsync("scrub");
+        long first = 0;
+        foreach (int megabytes in new[] { 64, 1280, 3072 })
+        {
+            TestVm template = await machine.RunAsync(
+                "fill=32M touch=page freeze=yes shared=measure", megabytes * ByteSize.Megabyte);
+            KeyValueLine frozen = await template.FrozenAsync();
+            ((double)frozen.Number("instructions") / frozen.Number("mapped_pages_4k"))
+                .ShouldBeLessThanOrEqualTo(mostForFreeze);
+            TestVm child = (await machine.ForkAsync(template))[0];
+            double write = await child.ReportedAsync(SharedWrite) / 1000.0;
+            write.ShouldBeInRange(100, mostForWrite);
+            (await child.ReportedAsync(FirstInRegion) / 1000.0).ShouldBeInRange(write, write + 700);
+            (await child.ReportedAsync(FirstInGigabyte) / 1000.0).ShouldBeInRange(write, write + 1300);
+            await child.PrintedAsync("done");
+
+            KeyValueLine life = await child.MeasureAsync();
+            long birth = life.Number("first_entry_virtual_ns");
+            birth.ShouldBeInRange(100, 5000);
+            first = first == 0 ? birth : first;
+            Math.Abs(birth - first).ShouldBeLessThanOrEqualTo(first / 50);
+            life.Number("owned_bytes").ShouldBeLessThan(2 * ByteSize.Megabyte);
+
+            (await child.ResetAsync()).Number("instructions").ShouldBeInRange(100, 7000);
+            await child.ReportedAsync(SharedWrite);
+            DeathFigures death = await child.KillAsync();
+            death.Instructions.ShouldBeInRange(100, 2000);
+            (death.TlbiVmid, death.TlbiIpa, death.TlbiRange, death.DcLines).ShouldBe((1, 0, 0, 0));
+            await template.KillAsync();
+        }
+
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    [Fact]
+    public async Task Another_vCPU_adds_1500_instructions_to_a_birth_at_most()
+    {
+        const int Cpus = 4;
+        await using TestMachine machine = await TestMachine.BootAsync(cores: Cpus + 1, counts: true);
+        long alone = await BirthAsync(machine, 1);
+        (await BirthAsync(machine, Cpus)).ShouldBeLessThanOrEqualTo(alone + ((Cpus - 1) * 1500));
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    private static async Task<long> BirthAsync(TestMachine machine, int cpus)
+    {
+        TestVm template = await machine.RunAsync("fill=8M cpus=all", cpus: cpus);
+        await template.DirtiedAsync();
+        await template.FreezeAsync();
+        TestVm child = (await machine.ForkAsync(template))[0];
+        long birth = (await child.MeasureAsync()).Number("first_entry_virtual_ns");
+        await child.KillAsync();
+        await template.KillAsync();
+        return birth;
+    }
+}

@@ -147,7 +147,7 @@ public sealed class CampaignProcessTests : IDisposable
         _cli.WriteFile("bin/kubectl.pods", System.Text.Encoding.UTF8.GetBytes("{\"items\": ["
             + string.Join(", ", "019".Select(index => $$$"""
                 {"metadata": {"name": "p{{{index}}}",
-                  "annotations": {"batch.kubernetes.io/job-completion-index": "{{{index}}}"},
+                  "annotations": {"batch.kubernetes.io/job-completion-index": "{{{index}}}"}},
                  "status": {"phase": "Succeeded"}}
                 """)) + "]}"));
         _cli.Shell("chmod +x bin/kubectl").Code.ShouldBe(0);

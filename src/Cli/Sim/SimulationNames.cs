@@ -15,6 +15,7 @@ internal static class SimulationNames
         ("2m", GuestPages.Blocks2M),
         ("1g", GuestPages.Blocks1G),
         ("thp", GuestPages.Transparent),
+        ("64k", GuestPages.Pages64K),
     ];
 
     private static readonly (string Name, DeathKind Death)[] _deaths =

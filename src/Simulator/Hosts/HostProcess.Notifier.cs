@@ -26,22 +26,35 @@ public sealed partial class HostProcess
             return false;
         }
 
-        List<SimulatedVm> told = [];
+        List<IMemoryHook> told = [];
         foreach (HostedVm vm in _vms)
         {
+            if (!vm.Hook.Exists)
+            {
+                continue;
+            }
+
+            int before = told.Count;
+            bool owesFlush = false;
             foreach (HostedVm.Slot slot in vm.Slots)
             {
                 ulong from = Math.Max(start, slot.Address);
                 ulong to = Math.Min(start + bytes, slot.End);
-                if (vm.Memory.Exists && from < to)
+                if (from < to)
                 {
-                    Tell(vm.Memory, slot, from, to, why, fateOf, told);
+                    owesFlush |= Tell(vm.Hook, slot, from, to, why, fateOf, told);
                 }
+            }
+
+            if (owesFlush || (told.Count == before && vm.Hook.OwesFlushElsewhere(why)))
+            {
+                // Once for all the ranges of this change, and before anything of it is freed.
+                vm.Hook.FlushRemote();
             }
         }
 
         change();
-        foreach (SimulatedVm vm in told)
+        foreach (IMemoryHook vm in told)
         {
             _ = vm.EndNotify();
         }
@@ -49,18 +62,22 @@ public sealed partial class HostProcess
         return true;
     }
 
-    /// <summary>Begins one invalidation for each run of pages of the same fate.</summary>
-    private void Tell(
-        SimulatedVm vm, HostedVm.Slot slot, ulong from, ulong to, NotifierEvent why, FateRule fateOf,
-        List<SimulatedVm> told)
+    /// <summary>
+    /// Begins one invalidation for each run of pages of the same fate. Whether a remote flush is owed for any.
+    /// </summary>
+    private bool Tell(
+        IMemoryHook vm, HostedVm.Slot slot, ulong from, ulong to, NotifierEvent why, FateRule fateOf,
+        List<IMemoryHook> told)
     {
+        bool owesFlush = false;
         while (from < to)
         {
             ulong end = EndOfFate(from, to, fateOf, out PageFate fate);
             var range = new NotifierRange(
                 new Ipa(slot.Ipa + (from - slot.Address)), new Ipa(slot.Ipa + (end - slot.Address)), why, true, fate);
             vm.Pe = Pe;
-            MemoryResult result = vm.BeginNotify(in range);
+            MemoryResult result = vm.BeginNotify(in range, out bool owed);
+            owesFlush |= owed;
             if (result != MemoryResult.Ok)
             {
                 throw new SimulationException(
@@ -70,6 +87,8 @@ public sealed partial class HostProcess
             told.Add(vm);
             from = end;
         }
+
+        return owesFlush;
     }
 
     private ulong EndOfFate(ulong from, ulong to, FateRule fateOf, out PageFate fate)
@@ -103,27 +122,33 @@ public sealed partial class HostProcess
     /// </summary>
     private void ReleaseVm(HostedVm vm)
     {
-        vm.Memory.Pe = Pe;
-        if (PolicyRules.DecidesByFate(vm.Memory.Policy) && Host.Frames.AnyShared)
+        vm.Hook.Pe = Pe;
+        if (PolicyRules.DecidesByFate(vm.Hook.Policy) && Host.Frames.AnyShared)
         {
             foreach (HostedVm.Slot slot in vm.Slots)
             {
-                List<SimulatedVm> told = [];
+                List<IMemoryHook> told = [];
+                bool owesFlush = false;
                 for (ulong from = slot.Address; from < slot.End;)
                 {
                     ulong end = EndOfFate(from, slot.End, Departure, out PageFate fate);
                     if (fate == PageFate.StillMappedElsewhere)
                     {
-                        Tell(vm.Memory, slot, from, end, NotifierEvent.Unmap, Departure, told);
+                        owesFlush |= Tell(vm.Hook, slot, from, end, NotifierEvent.Unmap, Departure, told);
                     }
 
                     from = end;
+                }
+
+                if (owesFlush)
+                {
+                    vm.Hook.FlushRemote();
                 }
 
                 told.ForEach(static memory => memory.EndNotify());
             }
         }
 
-        _ = vm.Memory.Release();
+        vm.Hook.Release();
     }
 }

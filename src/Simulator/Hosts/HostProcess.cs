@@ -51,8 +51,14 @@ public sealed partial class HostProcess
         MaintenancePolicy policy, int vcpus = 1, int ipaBits = SimulatedVm.DefaultIpaBits,
         bool guestMayHaveUncachedAlias = true)
     {
-        var memory = new SimulatedVm(Host.Server, policy, ipaBits, guestMayHaveUncachedAlias) { Pe = Pe };
-        var vm = new HostedVm(this, memory, vcpus);
+        return CreateVm(new SimulatedVm(Host.Server, policy, ipaBits, guestMayHaveUncachedAlias), vcpus);
+    }
+
+    /// <summary>Makes a VM whose memory hears of the host by a hook of its own: that of another architecture.</summary>
+    public HostedVm CreateVm(IMemoryHook hook, int vcpus)
+    {
+        hook.Pe = Pe;
+        var vm = new HostedVm(this, hook, vcpus);
         _vms.Add(vm);
         return vm;
     }
@@ -223,7 +229,7 @@ public sealed partial class HostProcess
         Meter.Calls++;
         foreach (HostedVm vm in _vms)
         {
-            if (vm.Memory.Exists)
+            if (vm.Hook.Exists)
             {
                 ReleaseVm(vm);
             }
@@ -246,7 +252,7 @@ public sealed partial class HostProcess
     {
         foreach (HostedVm vm in _vms)
         {
-            Meter.Ipis += vm.Memory.Exists ? vm.Vcpus : 0;
+            Meter.Ipis += vm.Hook.Exists ? vm.Vcpus : 0;
         }
 
         Exit();

@@ -11,11 +11,13 @@ public sealed class HostedVm
     private const int MostAttempts = 4;
 
     private readonly List<Slot> _slots = [];
+    private readonly SimulatedVm? _memory;
 
-    internal HostedVm(HostProcess owner, SimulatedVm memory, int vcpus)
+    internal HostedVm(HostProcess owner, IMemoryHook hook, int vcpus)
     {
         Owner = owner;
-        Memory = memory;
+        Hook = hook;
+        _memory = hook as SimulatedVm;
         Vcpus = vcpus;
     }
 
@@ -28,8 +30,12 @@ public sealed class HostedVm
     /// <summary>The process whose memory it is.</summary>
     public HostProcess Owner { get; }
 
-    /// <summary>Its Stage-2.</summary>
-    public SimulatedVm Memory { get; }
+    /// <summary>How its memory hears of the host's changes.</summary>
+    public IMemoryHook Hook { get; }
+
+    /// <summary>Its Stage-2, on a machine of arm64.</summary>
+    /// <exception cref="InvalidOperationException">The machine is of another architecture.</exception>
+    public SimulatedVm Memory => _memory ?? throw new InvalidOperationException("This VM has no arm64 Stage-2.");
 
     /// <summary>vCPUs, each on a PE of its own.</summary>
     public int Vcpus { get; }
@@ -46,7 +52,7 @@ public sealed class HostedVm
         PageFate fate = Owner.KindAt(address) == AreaKind.Anonymous
             ? PageFate.AnonymousLastMappingFreed
             : PageFate.FileBacked;
-        int number = Memory.AddSlot(ipa, bytes, fate);
+        int number = Hook.AddSlot(ipa, bytes, fate);
         _slots.Add(new Slot(number, address, ipa.Value, bytes));
         return number;
     }
@@ -64,9 +70,9 @@ public sealed class HostedVm
         }
 
         Slot slot = _slots[index];
-        if (PolicyRules.DecidesByFate(Memory.Policy))
+        if (_memory != null && PolicyRules.DecidesByFate(_memory.Policy))
         {
-            MemoryResult unmapped = Memory.Notify(new NotifierRange(
+            MemoryResult unmapped = _memory.Notify(new NotifierRange(
                 new Ipa(slot.Ipa), new Ipa(slot.Ipa + slot.Bytes), NotifierEvent.ProtectionVma, true,
                 PageFate.StaysInPlace));
             if (unmapped != MemoryResult.Ok)
@@ -76,7 +82,7 @@ public sealed class HostedVm
         }
 
         _slots.RemoveAt(index);
-        return Memory.RemoveSlot(number);
+        return Hook.RemoveSlot(number);
     }
 
     /// <summary>The guest accesses an address: its faults are answered until it is through.</summary>
@@ -113,10 +119,15 @@ public sealed class HostedVm
         Slot slot, Ipa ipa, ulong address, AccessKind access, int faultLevel, out ulong frame)
     {
         frame = 0;
+        if (_memory == null)
+        {
+            return TouchByHook(slot, ipa, address, access, out frame);
+        }
+
         // To find the page can itself change the mapping (copy on write), and then the guest faults once more.
         for (int attempt = 0; attempt < MostAttempts; attempt++)
         {
-            FaultResult prepared = Memory.BeginFault(ipa, access, out FaultTicket ticket, faultLevel);
+            FaultResult prepared = _memory.BeginFault(ipa, access, out FaultTicket ticket, faultLevel);
             if (prepared == FaultResult.Mapped)
             {
                 return ProcessPages.PageBytes;
@@ -132,7 +143,7 @@ public sealed class HostedVm
             ulong bytes = HostFrames.BytesOf(level);
             frame = HostProcess.FrameOf(address, page) & ~(bytes - 1);
             ticket.Supply(new Pa(frame), level, page.IsWritable);
-            FaultResult result = Memory.CommitFault(ref ticket);
+            FaultResult result = _memory.CommitFault(ref ticket);
             if (result == FaultResult.Mapped)
             {
                 return bytes;
@@ -147,6 +158,28 @@ public sealed class HostedVm
         }
 
         throw new InvalidOperationException($"A fault at {ipa.Value:x} is retried without end.");
+    }
+
+    private ulong TouchByHook(Slot slot, Ipa ipa, ulong address, AccessKind access, out ulong frame)
+    {
+        frame = 0;
+        if (Hook.IsMapped(ipa, access))
+        {
+            return ProcessPages.PageBytes;
+        }
+
+        if (!Owner.TryResolve(address, access == AccessKind.Write, out HostPage page))
+        {
+            return 0;
+        }
+
+        int level = Math.Max(LevelFor(slot, address, page), Hook.LargestLeaf);
+        ulong bytes = HostFrames.BytesOf(level);
+        frame = HostProcess.FrameOf(address, page) & ~(bytes - 1);
+        FaultResult result = Hook.MapHostPage(ipa, new Pa(frame), level, access, page.IsWritable);
+        return result == FaultResult.Mapped
+            ? bytes
+            : throw new InvalidOperationException($"A fault at {ipa.Value:x} ended as {result}.");
     }
 
     /// <summary>

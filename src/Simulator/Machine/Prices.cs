@@ -29,7 +29,8 @@ internal sealed class Prices
         Ipi = Of("ipi");
         Call = Of("call");
 
-        long Of(string key) => (long)Math.Round(preset[key] * 1000);
+        // A machine of another architecture has no TLBI and no DC: their prices are asked for elsewhere.
+        long Of(string key) => (long)Math.Round((preset.Find(key)?.Value ?? 0) * 1000);
     }
 
     internal long EntryRead { get; }

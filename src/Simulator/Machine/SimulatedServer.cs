@@ -42,8 +42,8 @@ public sealed class SimulatedServer
         Layer = layer ?? MachineLayer.None;
         HasForcedWriteBack = preset.HasForcedWriteBack;
         HasRangeInvalidation = preset.HasRangeInvalidation;
-        HasLevelHint = preset["level_hint"] != 0;
-        HasInstructionCacheCoherency = preset["coherent_icache"] != 0;
+        HasLevelHint = preset.IsArm64 && preset["level_hint"] != 0;
+        HasInstructionCacheCoherency = preset.IsArm64 && preset["coherent_icache"] != 0;
         LineBytes = (uint)preset["line"];
         _prices = new Prices(preset);
         _meters = [.. Enumerable.Range(0, preset.Pes).Select(pe => new Meter(pe, pe / preset.PesPerSocket, _prices))];

@@ -8,7 +8,7 @@ namespace Quietus.Simulator;
 /// A VM's memory on a simulated server: the engine itself, over <see cref="SimulatedMachine"/>. Whoever drives it names
 /// the host's pages: a <see cref="Host"/>, or a trace that is played again.
 /// </summary>
-public sealed class SimulatedVm
+public sealed class SimulatedVm : IMemoryHook
 {
     /// <summary>Guest-physical addresses have 40 bits, KVM's default; more only where a slot needs them.</summary>
     public const int DefaultIpaBits = 40;
@@ -178,6 +178,35 @@ public sealed class SimulatedVm
         Server.Listener?.EndsCall(this);
         return result;
     }
+
+    /// <inheritdoc/>
+    int IMemoryHook.LargestLeaf => 1;
+
+    /// <inheritdoc/>
+    MemoryResult IMemoryHook.BeginNotify(in NotifierRange range, out bool owesFlush)
+    {
+        // Stage-2 unmapping pays for its invalidations before it returns.
+        owesFlush = false;
+        return BeginNotify(in range);
+    }
+
+    /// <inheritdoc/>
+    bool IMemoryHook.OwesFlushElsewhere(NotifierEvent why) => false;
+
+    /// <inheritdoc/>
+    void IMemoryHook.FlushRemote()
+    {
+    }
+
+    /// <inheritdoc/>
+    bool IMemoryHook.IsMapped(Ipa ipa, AccessKind access)
+    {
+        Translation translation = Translate(ipa);
+        return translation.IsMapped && (access != AccessKind.Write || translation.Attributes.Write);
+    }
+
+    /// <inheritdoc/>
+    void IMemoryHook.Release() => Release();
 
     /// <summary>The host's change is done.</summary>
     public MemoryResult EndNotify() => _engine.EndInvalidation();

@@ -7,8 +7,11 @@ namespace Quietus.Simulator;
 internal sealed record FigureKind(
     string Key, string Group, FigureUnit Unit, double Least, double Greatest, string Meaning);
 
-/// <summary>Every figure that a machine preset has: a preset names each of them, and no other.</summary>
-internal static class FigureTable
+/// <summary>
+/// Every figure that a preset of an architecture has: a preset names each of them, and no other. Arm64's are those of
+/// the Stage-2 engine; the other architectures share one table, in which a cost that a machine cannot have is 0.
+/// </summary>
+internal sealed class FigureTable
 {
     /// <summary>No operation takes longer; and sums over the lines of terabytes stay within 63 bits.</summary>
     private const double Longest = 1e6;
@@ -16,7 +19,7 @@ internal static class FigureTable
     private const double LongestOfMany = 1e4;
     private const double Terabyte = 1024.0 * 1024 * 1024 * 1024;
 
-    internal static readonly IReadOnlyList<FigureKind> Kinds =
+    private static readonly FigureKind[] _topology =
     [
         new("sockets", "topology", FigureUnit.Count, 1, 16, "Sockets, joined by an interconnect."),
         new("pes", "topology", FigureUnit.Count, 1, 4096, "PEs of all sockets together."),
@@ -25,7 +28,27 @@ internal static class FigureTable
         new("cache", "topology", FigureUnit.Bytes, 1 << 16, Terabyte / 64,
             "Capacity of all caches of one socket that can hold a line dirty."),
         new("line", "topology", FigureUnit.Bytes, 16, 2048, "Data cache line (CTR_EL0.DminLine)."),
+    ];
 
+    private static readonly FigureKind[] _host =
+    [
+        new("page_zero", "costs", FigureUnit.Nanoseconds, 0, Longest, "Overwrite 4 KB with zeroes."),
+        new("table_free", "costs", FigureUnit.Nanoseconds, 0, Longest, "Give a table page back to its allocator."),
+        new("page_free", "costs", FigureUnit.Nanoseconds, 0, Longest,
+            "The host's own unmapping and freeing of one 4 KB page of a process."),
+        new("block_free", "costs", FigureUnit.Nanoseconds, 0, Longest,
+            "The host's own unmapping and freeing of one huge page."),
+        new("fault", "costs", FigureUnit.Nanoseconds, 0, Longest,
+            "A guest's Stage-2 fault: exit, the host's look-up of the page, entry."),
+        new("ipi", "costs", FigureUnit.Nanoseconds, 0, Longest,
+            "Interrupt another PE and know that it has left its guest."),
+        new("call", "costs", FigureUnit.Nanoseconds, 0, Longest,
+            "A system call, or a notifier's callback, and its return."),
+    ];
+
+    internal static readonly FigureTable Arm64 = new(
+    [
+        .. _topology,
         new("forced_write_back", "features", FigureUnit.Flag, 0, 1, "FEAT_S2FWB, and in use."),
         new("range_tlbi", "features", FigureUnit.Flag, 0, 1, "FEAT_TLBIRANGE."),
         new("level_hint", "features", FigureUnit.Flag, 0, 1, "FEAT_TTL."),
@@ -53,28 +76,52 @@ internal static class FigureTable
             "What a line adds that is dirty in a cache and has to be written back."),
         new("cache_barrier", "costs", FigureUnit.Nanoseconds, 0, Longest, "DSB SY that completes cache maintenance."),
         new("ic_line", "costs", FigureUnit.Nanoseconds, 0, LongestOfMany, "Invalidate one instruction cache line."),
-        new("page_zero", "costs", FigureUnit.Nanoseconds, 0, Longest, "Overwrite 4 KB with zeroes."),
-        new("table_free", "costs", FigureUnit.Nanoseconds, 0, Longest, "Give a table page back to its allocator."),
-        new("page_free", "costs", FigureUnit.Nanoseconds, 0, Longest,
-            "The host's own unmapping and freeing of one 4 KB page of a process."),
-        new("block_free", "costs", FigureUnit.Nanoseconds, 0, Longest,
-            "The host's own unmapping and freeing of one huge page."),
-        new("fault", "costs", FigureUnit.Nanoseconds, 0, Longest,
-            "A guest's Stage-2 fault: exit, the host's look-up of the page, entry."),
-        new("ipi", "costs", FigureUnit.Nanoseconds, 0, Longest,
-            "Interrupt another PE and know that it has left its guest."),
-        new("call", "costs", FigureUnit.Nanoseconds, 0, Longest,
-            "A system call, or a notifier's callback, and its return."),
-    ];
+        .. _host,
+    ]);
 
-    private static readonly Dictionary<string, FigureKind> s_byKey = Kinds.ToDictionary(kind => kind.Key);
+    internal static readonly FigureTable Others = new(
+    [
+        .. _topology,
+        new("sev", "features", FigureUnit.Flag, 0, 1,
+            "Guest memory is encrypted, and lines of the same memory with and without the C-bit are not coherent."),
+        new("base_page", "features", FigureUnit.Bytes, 1 << 12, 1 << 16, "The page that the guest's tables map."),
+        new("entry_visit", "costs", FigureUnit.Nanoseconds, 0, LongestOfMany,
+            "Look at one entry, link of a reverse chain, or shadow entry."),
+        new("entry_unlink", "costs", FigureUnit.Nanoseconds, 0, LongestOfMany,
+            "Make one valid entry invalid, with the software's own accounts of it."),
+        new("entry_write", "costs", FigureUnit.Nanoseconds, 0, LongestOfMany,
+            "Change one entry that stays valid."),
+        new("flush_page", "costs", FigureUnit.Nanoseconds, 0, Longest, "Invalidate one address in TLBs."),
+        new("flush_guest", "costs", FigureUnit.Nanoseconds, 0, Longest,
+            "Invalidate all of a guest's entries, once, where it is issued."),
+        new("flush_wait", "costs", FigureUnit.Nanoseconds, 0, Longest, "Wait until invalidations have completed."),
+        new("cache_line", "costs", FigureUnit.Nanoseconds, 0, LongestOfMany,
+            "Clean and invalidate one data cache line."),
+        new("cache_all", "costs", FigureUnit.Nanoseconds, 0, 1e9,
+            "Write back and invalidate all caches, as every core is asked to at the same time."),
+        .. _host,
+    ]);
 
-    internal static readonly IReadOnlyList<string> Groups = [.. Kinds.Select(kind => kind.Group).Distinct()];
+    private readonly Dictionary<string, FigureKind> _byKey;
 
-    internal static FigureKind? Find(string key) => s_byKey.GetValueOrDefault(key);
+    private FigureTable(IReadOnlyList<FigureKind> kinds)
+    {
+        Kinds = kinds;
+        _byKey = kinds.ToDictionary(kind => kind.Key);
+        Groups = [.. kinds.Select(kind => kind.Group).Distinct()];
+    }
+
+    internal IReadOnlyList<FigureKind> Kinds { get; }
+
+    internal IReadOnlyList<string> Groups { get; }
+
+    /// <summary>The table of an architecture by its name; the machines that name none are arm64's.</summary>
+    internal static FigureTable Of(string architecture) => architecture == MachinePreset.Arm64 ? Arm64 : Others;
+
+    internal FigureKind? Find(string key) => _byKey.GetValueOrDefault(key);
 
     /// <summary>The keys nearest to one that does not exist, for a person who mistyped.</summary>
-    internal static string Suggest(string key)
+    internal string Suggest(string key)
     {
         string nearest = Kinds.Select(kind => kind.Key).MinBy(known => Distance(known, key))!;
         return Distance(nearest, key) <= 1 + (key.Length / 3)

@@ -13,12 +13,18 @@ namespace Quietus.Simulator;
 /// </summary>
 public sealed class MachinePreset
 {
-    private readonly Dictionary<string, Figure> _figures;
+    /// <summary>The architecture of a preset that names none.</summary>
+    public const string Arm64 = "arm64";
 
-    internal MachinePreset(string name, string title, Dictionary<string, Figure> figures)
+    private readonly Dictionary<string, Figure> _figures;
+    private readonly FigureTable _table;
+
+    internal MachinePreset(string name, string title, string architecture, Dictionary<string, Figure> figures)
     {
         Name = name;
         Title = title;
+        Architecture = architecture;
+        _table = FigureTable.Of(architecture);
         _figures = figures;
     }
 
@@ -28,8 +34,16 @@ public sealed class MachinePreset
     /// <summary>What machine it is, for people.</summary>
     public string Title { get; }
 
+    /// <summary>
+    /// Whose hook it has: <see cref="Arm64"/>, or the name of one of src/Architectures.
+    /// </summary>
+    public string Architecture { get; }
+
+    /// <summary>Whether it has the figures of arm64's engine, and none of another architecture's.</summary>
+    public bool IsArm64 => Architecture == Arm64;
+
     /// <summary>Every figure, in the order of the documentation.</summary>
-    public IReadOnlyList<Figure> Figures => [.. FigureTable.Kinds.Select(kind => _figures[kind.Key])];
+    public IReadOnlyList<Figure> Figures => [.. _table.Kinds.Select(kind => _figures[kind.Key])];
 
     /// <summary>Sockets.</summary>
     public int Sockets => (int)this["sockets"];
@@ -44,10 +58,10 @@ public sealed class MachinePreset
     public ulong MemoryBytes => (ulong)this["memory"];
 
     /// <summary>FEAT_S2FWB, and in use.</summary>
-    public bool HasForcedWriteBack => this["forced_write_back"] != 0;
+    public bool HasForcedWriteBack => IsArm64 && this["forced_write_back"] != 0;
 
     /// <summary>FEAT_TLBIRANGE.</summary>
-    public bool HasRangeInvalidation => this["range_tlbi"] != 0;
+    public bool HasRangeInvalidation => IsArm64 && this["range_tlbi"] != 0;
 
     /// <summary>A figure's value: nanoseconds, bytes, things, or 1 and 0.</summary>
     public double this[string key] => _figures[key].Value;
@@ -111,8 +125,8 @@ public sealed class MachinePreset
         }
 
         string key = assignment[..split].Trim();
-        FigureKind kind = FigureTable.Find(key)
-            ?? throw new PresetException(origin, 0, $"there is no figure '{key}'", FigureTable.Suggest(key));
+        FigureKind kind = _table.Find(key)
+            ?? throw new PresetException(origin, 0, $"there is no figure '{key}'", _table.Suggest(key));
         if (!FigureText.TryParse(assignment[(split + 1)..], kind.Unit, out double value))
         {
             throw new PresetException(
@@ -131,12 +145,12 @@ public sealed class MachinePreset
     public MachinePreset With(string key, double value, string source)
     {
         Figure old = Find(key)
-            ?? throw new PresetException(source, 0, $"there is no figure '{key}'", FigureTable.Suggest(key));
+            ?? throw new PresetException(source, 0, $"there is no figure '{key}'", _table.Suggest(key));
         var figures = new Dictionary<string, Figure>(_figures)
         {
             [key] = old with { Value = value, Source = source, Low = value, High = value },
         };
-        MachineRules.Check(source, _ => 0, figures);
-        return new MachinePreset(Name, Title, figures);
+        MachineRules.Check(source, _ => 0, figures, _table);
+        return new MachinePreset(Name, Title, Architecture, figures);
     }
 }

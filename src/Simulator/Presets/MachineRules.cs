@@ -7,11 +7,12 @@ namespace Quietus.Simulator;
 internal static class MachineRules
 {
     /// <summary>Refuses values outside their bounds and topologies that cannot be built.</summary>
-    internal static void Check(string file, Func<string, int> lineOf, Dictionary<string, Figure> figures)
+    internal static void Check(
+        string file, Func<string, int> lineOf, Dictionary<string, Figure> figures, FigureTable table)
     {
         foreach (Figure figure in figures.Values)
         {
-            FigureKind kind = FigureTable.Find(figure.Key)!;
+            FigureKind kind = table.Find(figure.Key)!;
             if (figure.Value < kind.Least || figure.Value > kind.Greatest)
             {
                 throw Impossible(
@@ -49,7 +50,8 @@ internal static class MachineRules
             throw Impossible("line", $"a cache line of {line} bytes", "Lines have a power of two of bytes.");
         }
 
-        if (sockets > 1 && figures["dc_line_remote"].Value < figures["dc_line_local"].Value)
+        if (sockets > 1 && table == FigureTable.Arm64
+            && figures["dc_line_remote"].Value < figures["dc_line_local"].Value)
         {
             throw Impossible(
                 "dc_line_remote", "a line of another socket costs less than one of the own",

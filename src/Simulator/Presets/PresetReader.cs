@@ -10,11 +10,12 @@ namespace Quietus.Simulator;
 /// Reads a preset's JSON, and says of everything that is wrong in which line. The document, schema
 /// <c>quietus.machine/1</c>:
 /// <code>
-/// { "schema": "quietus.machine/1", "name": "d05", "title": "…",
+/// { "schema": "quietus.machine/1", "name": "d05", "title": "…", "architecture": "arm64",
 ///   "topology": { "sockets": { "value": 2, "unit": "count", "source": "…" }, … },
 ///   "features": { … },
 ///   "costs": { "dc_line_local": { "value": 9, "unit": "ns", "source": "assumption: …", "range": [5, 11] }, … } }
 /// </code>
+/// The architecture, arm64 where it is left out, stands before the figures: it decides which there are.
 /// </summary>
 internal ref struct PresetReader
 {
@@ -25,6 +26,8 @@ internal ref struct PresetReader
     private readonly Dictionary<string, Figure> _figures = [];
     private readonly Dictionary<string, int> _lines = [];
     private Utf8JsonReader _reader;
+    private string _architecture = MachinePreset.Arm64;
+    private FigureTable _table = FigureTable.Arm64;
 
     private PresetReader(string file, byte[] text)
     {
@@ -80,12 +83,22 @@ internal ref struct PresetReader
                     title = ReadString(key);
                     break;
 
+                case "architecture":
+                    _architecture = ReadString(key);
+                    if (_figures.Count != 0)
+                    {
+                        throw Wrong("the architecture follows figures", "Name it before the first of them.");
+                    }
+
+                    _table = FigureTable.Of(_architecture);
+                    break;
+
                 default:
-                    if (!FigureTable.Groups.Contains(key))
+                    if (!_table.Groups.Contains(key))
                     {
                         throw Wrong(
                             $"unknown key '{key}'",
-                            $"There are: schema, name, title, {string.Join(", ", FigureTable.Groups)}.");
+                            $"There are: schema, name, title, architecture, {string.Join(", ", _table.Groups)}.");
                     }
 
                     ReadGroup(key);
@@ -100,8 +113,8 @@ internal ref struct PresetReader
 
         CheckComplete(schema, title);
         Dictionary<string, int> lines = _lines;
-        MachineRules.Check(_file, lines.GetValueOrDefault, _figures);
-        return new MachinePreset(name, title!, _figures);
+        MachineRules.Check(_file, lines.GetValueOrDefault, _figures, _table);
+        return new MachinePreset(name, title!, _architecture, _figures);
     }
 
     private readonly void CheckComplete(string? schema, string? title)
@@ -109,7 +122,7 @@ internal ref struct PresetReader
         string[] missing =
         [
             .. new[] { schema == null ? "schema" : null, title == null ? "title" : null }.OfType<string>(),
-            .. FigureTable.Kinds.Select(kind => kind.Key).Except(_figures.Keys),
+            .. _table.Kinds.Select(kind => kind.Key).Except(_figures.Keys),
         ];
         if (missing.Length != 0)
         {
@@ -125,10 +138,10 @@ internal ref struct PresetReader
         Expect(JsonTokenType.StartObject, $"the object of {group}");
         while (NextKey() is { } key)
         {
-            FigureKind? kind = FigureTable.Find(key);
+            FigureKind? kind = _table.Find(key);
             if (kind == null)
             {
-                throw Wrong($"unknown figure '{key}'", FigureTable.Suggest(key));
+                throw Wrong($"unknown figure '{key}'", _table.Suggest(key));
             }
 
             if (kind.Group != group)

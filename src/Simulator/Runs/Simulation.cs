@@ -71,7 +71,21 @@ public static class Simulation
 
     internal static void Check(SimulationRequest request)
     {
-        ulong unit = UnitOf(request.Pages);
+        if (request.Pages == GuestPages.Pages64K || !request.Machine.IsArm64)
+        {
+            throw new SimulationException(
+                request.Machine.IsArm64
+                    ? $"{request.Machine.Name} has base pages of 4 KB"
+                    : $"{request.Machine.Name} is a machine of {request.Machine.Architecture}",
+                request.Machine.IsArm64 ? "Take 4k, 2m, 1g or thp." : "Its hook is simulated apart.");
+        }
+
+        CheckSizes(request, UnitOf(request.Pages));
+    }
+
+    /// <summary>Whether the memory is of whole pages and fits the machine, and the vCPUs have a PE each.</summary>
+    internal static void CheckSizes(SimulationRequest request, ulong unit)
+    {
         if (request.MemoryBytes == 0 || request.MemoryBytes % unit != 0)
         {
             throw new SimulationException(
@@ -108,7 +122,7 @@ public static class Simulation
     internal static AreaPages AreaPagesOf(GuestPages pages) => pages switch
     {
         GuestPages.Blocks1G => AreaPages.Huge1G,
-        GuestPages.Blocks2M => AreaPages.Huge2M,
+        GuestPages.Blocks2M or GuestPages.Pages64K => AreaPages.Huge2M,
         GuestPages.Transparent => AreaPages.Transparent,
         _ => AreaPages.Small,
     };

@@ -19,6 +19,12 @@ public enum GuestPages
     /// pages where the host found no huge page (<see cref="SimulationRequest.HugePageShare"/>).
     /// </summary>
     Transparent,
+
+    /// <summary>
+    /// Base pages of 64 KB, on machines of other architectures that have them; the host's are of 2 MB then, of which
+    /// the guest gets 64 KB at a time.
+    /// </summary>
+    Pages64K,
 }
 
 /// <summary>How the VM's memory leaves.</summary>

@@ -66,7 +66,7 @@ require_packages() {
             fail $not_supported "missing: ${packages[*]}; as root: $by_hand"
         fi
         as_root=(sudo)
-        # Where nobody can type a password, sudo must not wait for one.
+        # Where there is no terminal to type a password on, sudo must not wait for one.
         if [[ ! -t 0 ]]; then as_root=(sudo -n); fi
     fi
 

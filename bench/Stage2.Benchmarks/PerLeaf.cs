@@ -141,7 +141,7 @@ public class PerLeaf
     public void Destroy() => _table.Destroy(ref _machine);
 
     /// <summary>
-    /// As the memory layer's: the tables go back with the VM's memory, by somebody else. This figure is for the whole
+    /// As the memory layer's: the tables go back with the VM's memory, by its owner. This figure is for the whole
     /// table, not for a leaf.
     /// </summary>
     [Benchmark]

@@ -55,7 +55,7 @@ internal static class Ways
         Stopwatch watch = Stopwatch.Start();
         memory.Unmap();
         Cost cost = watch.Stop();
-        Report("munmap-no-vm"u8, options, huge, cost, Host.FreeBytes() - free);
+        Report(KvmWay.MunmapNoVm, options, huge, cost, Host.FreeBytes() - free);
     }
 
     /// <summary>
@@ -72,7 +72,7 @@ internal static class Ways
         Stopwatch watch = Stopwatch.Start();
         first.Close();
         Cost cost = watch.Stop();
-        Report("close"u8, options, huge, cost, 0);
+        Report(KvmWay.Close, options, huge, cost, 0);
 
         VirtualMachine second = VirtualMachine.Create(memory, options.FillBytes);
         second.RunToDoorbell(options.FillBytes);
@@ -80,7 +80,7 @@ internal static class Ways
         watch = Stopwatch.Start();
         second.SetSlot(memory, 0);
         cost = watch.Stop();
-        Report("slot-removal"u8, options, huge, cost, 0);
+        Report(KvmWay.SlotRemoval, options, huge, cost, 0);
 
         second.SetSlot(memory, memory.Bytes);
         second.RunToDoorbell(options.FillBytes);
@@ -89,7 +89,7 @@ internal static class Ways
         watch = Stopwatch.Start();
         memory.Unmap();
         cost = watch.Stop();
-        Report("munmap"u8, options, huge, cost, Host.FreeBytes() - free);
+        Report(KvmWay.Munmap, options, huge, cost, Host.FreeBytes() - free);
         second.Close();
     }
 
@@ -125,7 +125,7 @@ internal static class Ways
 
         SystemCalls.Close(pipe[0]);
         SystemCalls.Close(pipe[1]);
-        Report(withVm ? "kill"u8 : "kill-no-vm"u8, options, huge, cost, freed);
+        Report(withVm ? KvmWay.Kill : KvmWay.KillNoVm, options, huge, cost, freed);
     }
 
     /// <summary>The child's life, on another processor than its parent's; does not return.</summary>
@@ -153,11 +153,11 @@ internal static class Ways
         }
     }
 
-    private static void Report(ReadOnlySpan<byte> way, in Options options, ulong hugeBytes, Cost cost, ulong freedBytes)
+    private static void Report(KvmWay way, in Options options, ulong hugeBytes, Cost cost, ulong freedBytes)
     {
         Span<byte> buffer = stackalloc byte[MostLine];
         LineBuilder line = Output.Begin(buffer, "row"u8);
-        line.Field(DeathFields.Way, way);
+        line.Field(DeathFields.Way, KvmWays.NameOf(way));
         line.Field(DeathFields.MappedPages4K, (options.FillBytes - hugeBytes) / Options.PageBytes);
         line.Field(DeathFields.MappedBlocks2M, hugeBytes / Options.BlockBytes);
         line.Field(DeathFields.Instructions, cost.Instructions);

@@ -2,7 +2,7 @@ using Quietus.Stage2;
 
 namespace Quietus.Memory;
 
-// Faults on slots whose pages are somebody else's, the host's: it names the page, and this maps what it said, changes
+// Faults on slots whose pages are the host's: it names the page, and this maps what it said, changes
 // what was there before, or refuses what cannot be.
 public partial struct GuestMemory<TFormat, TMachine>
 {
@@ -118,8 +118,8 @@ public partial struct GuestMemory<TFormat, TMachine>
         {
             if (!isSameMemory || (now.Level > level && MappedOf(ref machine, start, page, level) != bytes))
             {
-                // Copy-on-write brought another page, or a block brings pages that were not mapped here. Nobody cleaned
-                // them yet, so that is done as at a first mapping.
+                // Copy-on-write brought another page, or a block brings pages that were not mapped here. They are
+                // cleaned now, as at a first mapping.
                 MakeVisible(ref machine, page, bytes, isExecute);
             }
             else if (isExecute)

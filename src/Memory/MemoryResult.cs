@@ -28,7 +28,7 @@ public enum MemoryResult : byte
     BadArgument,
 
     /// <summary>
-    /// The claimed fate or event cannot be of frames that the pool owns: nobody but this VM maps them, and they
+    /// The claimed fate or event cannot be of frames that the pool owns: only this VM maps them, and they
     /// are freed when they are unmapped.
     /// </summary>
     FateNeedsHostBacking,

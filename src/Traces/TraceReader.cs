@@ -27,15 +27,6 @@ public static class TraceReader
     /// </summary>
     static TraceReader() => AppContext.SetSwitch("System.IO.Compression.UseStrictValidation", true);
 
-    /// <summary>Reads a file; whether it is gzipped, its first bytes say.</summary>
-    /// <exception cref="TraceException">It is no trace, or none that can be replayed.</exception>
-    /// <exception cref="IOException">It cannot be read.</exception>
-    public static HostTrace ReadFile(string path, CancellationToken cancellation)
-    {
-        using FileStream file = File.OpenRead(path);
-        return Read(file, cancellation);
-    }
-
     /// <summary>Reads a stream to its end; it may be a pipe.</summary>
     /// <param name="stream">Text, or gzipped text: its first bytes say.</param>
     /// <param name="cancellation">Looked at every few thousand lines.</param>
@@ -116,7 +107,7 @@ public static class TraceReader
 
         if (!isWhole)
         {
-            // Whoever stops reading trace_pipe cuts the last line somewhere, maybe in the middle of a number.
+            // A reader that stops reading trace_pipe cuts the last line somewhere, maybe in the middle of a number.
             counts.LastLineIsCut = true;
             return;
         }

@@ -103,6 +103,11 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
                 Start();
                 break;
             case "measure":
+                for (int report = 0; mode == "floods" && report < 10_100; report++)
+                {
+                    Send(Channel.Event, $"event=report {Vm} kind=99 value=1");
+                }
+
                 Reply(string.Create(
                     CultureInfo.InvariantCulture,
                     $"ok {Vm} exits={_pages + 10} hvc_exits=10 fault_exits={_pages} "
@@ -237,6 +242,11 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
         else
         {
             Send(FrameFormat.Console(0), "filler: hello\r\n");
+            if (mode == "reports-anything")
+            {
+                Send(Channel.Event, $"event=report {Vm} kind={ulong.MaxValue} value={ulong.MaxValue}");
+            }
+
             Send(Channel.Event, $"event=report {Vm} kind=4 value=147000");
             Send(Channel.Event, $"event=report {Vm} kind=5 value=312500");
             Send(Channel.Event, string.Create(

@@ -25,6 +25,7 @@ public sealed class BootTests
         about.Number("tlbirange").ShouldBe(rangeInvalidation ? 1 : 0);
         about.Number("vmid_bits").ShouldBeOneOf(8, 16);
         about.Value("el2_counter").ShouldBe("pmu");
+        about.Value("el2_counts").ShouldBe("ticks");
         about.Value("guests").ShouldBe("filler");
         about.Number("memory_bytes").ShouldBeInRange(480 * ByteSize.Megabyte, 512 * ByteSize.Megabyte);
 
@@ -42,6 +43,23 @@ public sealed class BootTests
         }
 
         await machine.ShouldBeUnharmedAsync();
+    }
+
+    [Theory]
+    [InlineData(false, "ticks")]
+    [InlineData(true, "instructions")]
+    public async Task A_figure_is_called_instructions_only_where_the_counter_counts_them(bool counts, string name)
+    {
+        await using TestMachine machine = await TestMachine.BootAsync(counts: counts);
+        (await machine.AskAsync("machine")).Value("el2_counts").ShouldBe(name);
+        KeyValueLine made = await machine.AskAsync("create guest=filler memory=64M pages=4k policy=fate");
+        made.Number(name).ShouldBePositive();
+        KeyValueLine dead = await machine.AskAsync($"kill vm={made.Value("vm")}");
+        dead.Number(name).ShouldBePositive();
+        dead.Number("stop_" + name).ShouldBePositive();
+        KeyValueLine scrubbed = await machine.AskAsync("scrub");
+        scrubbed.TryNumber("scrub_zero_" + name).ShouldNotBeNull(scrubbed.Text);
+        scrubbed.TryNumber("scrub_clean_" + name).ShouldNotBeNull(scrubbed.Text);
     }
 
     [Fact]

@@ -184,7 +184,7 @@ public class EveryMomentTests
         (result is FaultResult.Mapped or FaultResult.Retry).ShouldBeTrue();
         if (result == FaultResult.Mapped)
         {
-            vm.Read(ipa + 8).ShouldBe(0UL, "nobody's bytes");
+            vm.Read(ipa + 8).ShouldBe(0UL, "no VM's bytes");
             vm.Write(ipa + 8, 0x5EC2E7);
         }
 

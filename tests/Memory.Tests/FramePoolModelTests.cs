@@ -81,7 +81,7 @@ public class FramePoolModelTests
 
                     break;
                 case 8:
-                    // Somebody else's, or nobody's, or freed twice: always refused.
+                    // Another VM's, or no VM's, or freed twice: always refused.
                     ulong victim = World.RamBase
                         + ((ulong)choices.Below((int)(chunks * FramePool.ChunkBytes / frameBytes)) * frameBytes);
                     if (!mine.ContainsKey(victim) && !InWhole(mine, victim))

@@ -14,12 +14,28 @@ namespace Quietus.Oracle.Sites;
 /// <param name="Text">The violation.</param>
 public sealed record SiteKill(string Rule, string Reader, int Programs, int Steps, string Text);
 
+/// <summary>What drives the engine while a site is left out.</summary>
+public enum SitePrograms : byte
+{
+    /// <summary>Hosts and guests, over the memory layer.</summary>
+    Machines,
+
+    /// <summary>The same under patch 5, its VMs' vCPUs out when they die.</summary>
+    PostedDeaths,
+
+    /// <summary>Calls of the engine's tables, past the memory layer.</summary>
+    Tables,
+}
+
 /// <summary>
 /// The places where the engine issues a barrier or a TLB invalidation; build/number-sites numbers them.
 /// </summary>
 public static partial class Site
 {
     private const int StepsPerProgram = 400;
+
+    /// <summary>More steps than these are hard to read: another program is looked for.</summary>
+    private const int LongestStory = 12;
 
     /// <summary>Each has verbs of the engine that the others do not use.</summary>
     private static readonly MaintenancePolicy[] _policies =
@@ -28,35 +44,66 @@ public static partial class Site
     [ThreadStatic]
     private static int _leftOut;
 
+    private static (ProgramOptions Options, ProgramStep[] Steps) ProgramOf(SitePrograms kind, int seed)
+    {
+        MaintenancePolicy policy = _policies[seed % _policies.Length];
+        if (kind == SitePrograms.Tables)
+        {
+            return (RandomProgram.Options(seed, policy), TableSubject.Steps(seed, StepsPerProgram));
+        }
+
+        ProgramStep[] steps = RandomProgram.Steps(seed, StepsPerProgram);
+        if (kind != SitePrograms.PostedDeaths)
+        {
+            return (RandomProgram.Options(seed, policy), steps);
+        }
+
+        // Patch 5 has its licence where no PE has the VTTBR of a VM that dies, and no guest reads past the caches.
+        foreach (ref ProgramStep step in steps.AsSpan())
+        {
+            step = step.Operation == Operation.KillLate ? step with { Operation = Operation.Kill } : step;
+        }
+
+        return (RandomProgram.Options(seed, MaintenancePolicy.Patch5) with { UncachedGuests = false }, steps);
+    }
+
     /// <summary>Whether a site does what it is there for, on this thread.</summary>
     public static bool Issues(int site) => site + 1 != _leftOut;
 
     /// <summary>Random programs without what a site issues, until a rule breaks; null where none does.</summary>
-    /// <param name="site">Its place in <see cref="Names"/>.</param>
+    /// <param name="site">Its place in <see cref="Names"/>; -1 leaves nothing out.</param>
+    /// <param name="kind">What drives the engine.</param>
     /// <param name="firstSeed">The first program's seed.</param>
     /// <param name="programs">How many programs.</param>
-    public static SiteKill? Search(int site, int firstSeed, int programs)
+    public static SiteKill? Search(int site, SitePrograms kind, int firstSeed, int programs)
     {
         _leftOut = site + 1;
+        Subject subject = kind == SitePrograms.Tables ? new TableSubject() : Subject.Engine;
+        SiteKill? shortest = null;
         try
         {
             for (int ran = 0; ran < programs; ran++)
             {
                 int seed = firstSeed + ran;
-                ProgramOptions options = RandomProgram.Options(seed, _policies[seed % _policies.Length]);
-                ProgramStep[] steps = RandomProgram.Steps(seed, StepsPerProgram);
-                Outcome outcome = Subject.Engine.Run(options, steps);
+                (ProgramOptions options, ProgramStep[] steps) = ProgramOf(kind, seed);
+                Outcome outcome = subject.Run(options, steps);
                 if (outcome.Violation is Violation violation)
                 {
-                    var found = new Finding(seed, options, violation, steps[..outcome.Steps]);
-                    found = RandomSearch.Shorten(Subject.Engine, _policies, found);
-                    return new SiteKill(
-                        found.Violation.Kind.ToString(), found.Violation.Consumer, ran + 1, found.Steps.Length,
-                        found.Violation.Text);
+                    ProgramStep[] shrunk = subject.Shrink(options, steps[..outcome.Steps], violation);
+                    if (shortest is null || shrunk.Length < shortest.Steps)
+                    {
+                        shortest = new SiteKill(
+                            violation.Kind.ToString(), violation.Consumer, ran + 1, shrunk.Length, violation.Text);
+                    }
+
+                    if (shortest.Steps <= LongestStory)
+                    {
+                        break;
+                    }
                 }
             }
 
-            return null;
+            return shortest;
         }
         finally
         {

@@ -42,6 +42,8 @@ public enum Defect
     AgedEntriesSkipped,
     FrameFreedWhileMapped,
     UnlinkedTableWritten,
+    CoresNotedAtWrite,
+    SplitMapsPageTwice,
 
     /// <summary>No defect: every TLBI; DSB is done twice, which is what CVE-2025-10263 asks for.</summary>
     RepeatedCompletion,

@@ -125,6 +125,11 @@ internal static class DefectCatalogue
         new(Defect.UnlinkedTableWritten, "37", "a leaf is changed in a table that is unlinked, before the TLBI",
             "DDI 0487 D8, break-before-make", ViolationKind.BreakBeforeMake, "a TLB", ViolationKind.EngineDefect)
             { Policies = _fate },
+        new(Defect.CoresNotedAtWrite, "38", "TLBI of those cores only that had run the VM when the entry was written",
+            "DDI 0487 B2.3, completion of writes", ViolationKind.FrameFreedInUse, "the guest", _anyTlb),
+        new(Defect.SplitMapsPageTwice, "39", "a block's split maps its last page but one in two places",
+            "this engine's loop, one step short", ViolationKind.UndeclaredSharing, "a guest",
+            ViolationKind.BreakBeforeMake, ViolationKind.StaleData, ViolationKind.EngineDefect),
     ];
 
     public static KnownDefect Of(Defect defect) => All.First(known => known.Defect == defect);

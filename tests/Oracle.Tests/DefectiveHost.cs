@@ -94,6 +94,7 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>
         ref DefectiveMachine machine)
     {
         Vmid before = memory.Vmid;
+        machine.RunOn(pe);
         if (defect == Defect.SecondVmidForRunningVm)
         {
             return TakeNewVmid(ref vmids, pe, ref lease, ref memory, ref machine);

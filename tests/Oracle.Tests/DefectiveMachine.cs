@@ -34,6 +34,9 @@ internal struct DefectiveMachine(
     /// <summary>Whether the VM dies while PEs still have its VTTBR.</summary>
     public bool IsDyingLate => port.Current == Operation.KillLate;
 
+    /// <summary>A PE is about to run the VM.</summary>
+    public readonly void RunOn(int pe) => _memo.Cores |= 1U << pe;
+
     private bool IsUnmapping => port.Current is Operation.UnmapPool or Operation.ReplaceSlot
         or (>= Operation.MunmapPinned and <= Operation.Protect);
 
@@ -73,6 +76,12 @@ internal struct DefectiveMachine(
 
     public void WriteEntry(Pa entry, ulong value)
     {
+        _memo.CoresAtWrite = _memo.Cores;
+        if (defect == Defect.SplitMapsPageTwice && IsLastOfSplit(entry, value))
+        {
+            value -= 1UL << Granule4K.Shift;
+        }
+
         if (defect == Defect.UnlinkedTableWritten)
         {
             ulong before = _inner.ReadEntry(entry);
@@ -344,7 +353,12 @@ internal struct DefectiveMachine(
 
     private void Pass(Invalidation invalidation)
     {
-        port.NextIsLocal = defect == Defect.LocalScope;
+        port.NextReach = defect switch
+        {
+            Defect.LocalScope => 1U << port.Pe,
+            Defect.CoresNotedAtWrite when IsUnmapping => _memo.CoresAtWrite,
+            _ => uint.MaxValue,
+        };
         switch (invalidation.Kind)
         {
             case TlbiKind.Combined:
@@ -383,6 +397,12 @@ internal struct DefectiveMachine(
             }
         }
     }
+
+    /// <summary>The last entry of a table that is being filled with what a block maps.</summary>
+    private readonly bool IsLastOfSplit(Pa entry, ulong value) => (entry.Value >> 3 & 511) == 511
+        && (value & 3) == 3 && (value & AddressMask) != 0 && !_memo.Levels.ContainsKey(value & AddressMask)
+        && (_inner.ReadEntry(entry) & 1) == 0
+        && _inner.ReadEntry(new Pa(entry.Value - 8)) == value - (1UL << Granule4K.Shift);
 
     /// <summary>
     /// Xen on Arm kept pages without the valid bit to learn of accesses, and its removal passed over such entries. Here
@@ -442,5 +462,9 @@ internal struct DefectiveMachine(
         public int LevelOfUnlinked;
 
         public PutOff Late;
+
+        /// <summary>The PEs that have run the VM, and which these were when an entry was last written.</summary>
+        public uint Cores;
+        public uint CoresAtWrite;
     }
 }

@@ -137,13 +137,27 @@ public class KindTests
         ViolationKind.FrameFreedInUse, "xs")]
     [InlineData("call vm=2;write-entry pe=1 at=0x40002000 value=0x200000402007ff;" + Dsb + "return;",
         ViolationKind.StaleTranslation)]
+    [InlineData("call vm=2;write-entry pe=1 at=0x40002000 value=0x4800004020077f;" + Dsb + Whole + Dsb + "return;",
+        ViolationKind.StaleTranslation)]
+    [InlineData("call vm=2;write-entry pe=1 at=0x40002008 value=0x4800004020177f;" + Dsb + "return;"
+        + "share start=0x40201000 bytes=0x1000;", ViolationKind.UndeclaredSharing)]
+    [InlineData("call vm=2;write-entry pe=1 at=0x40002008 value=0x480000402017ff;" + Dsb + "return;", Fine)]
     public void An_invalidation_takes_what_it_names(string events, ViolationKind expected, string features = "none") =>
         Check(events, expected, features);
+
+    /// <summary>Two invalidations come in either order, unless a DSB is between them (DDI 0487 D8).</summary>
+    [Theory]
+    [InlineData(CutOff + TableOnly + LeafOnly + Dsb + Combined + Free, ViolationKind.FrameFreedInUse)]
+    [InlineData(CutOff + LeafOnly + TableOnly + Dsb + Combined + Free, ViolationKind.FrameFreedInUse)]
+    [InlineData(CutOff + LeafOnly + Dsb + TableOnly + Dsb + Combined + Free, ViolationKind.FrameFreedInUse)]
+    [InlineData(CutOff + TableOnly + Dsb + LeafOnly + Dsb + Combined + Free, Fine)]
+    [InlineData(CutOff + "tlbi pe=1 op=ipas2e1is vmid=1 " + Page + ";" + LeafOnly + Dsb + Combined + Free, Fine)]
+    public void Invalidations_have_an_order_by_DSB_only(string events, ViolationKind expected) =>
+        Check(events, expected);
 
     [Theory]
     [InlineData("tlbi pe=1 op=ipas2e1is vmid=1 ipa=0x80000000 bytes=0x2000 level=0 reaches=0xffffffff;", "tlbirange")]
     [InlineData("tlbi pe=1 op=alle1isnxs vmid=0 " + All + ";", "xs")]
-    [InlineData("write-entry pe=1 at=0x40002000 value=0x4800004020077f;", "DBM")]
     public void A_trace_that_is_beyond_the_model_is_refused(string events, string why)
     {
         TraceFormatException refused = Should.Throw<TraceFormatException>(() => Judge(events, "none"));
@@ -153,6 +167,12 @@ public class KindTests
 
     private const string ProtectPage =
         "call vm=2;write-entry pe=1 at=0x40002000 value=0x4000004020077f;" + Dsb + Whole + Dsb + "return;";
+
+    private const string TableOnly =
+        "tlbi pe=1 op=ipas2e1is vmid=1 ipa=0x80001000 bytes=0x1 level=0 reaches=0xffffffff;";
+
+    private const string LeafOnly =
+        "tlbi pe=1 op=ipas2e1is vmid=1 ipa=0x80000000 bytes=0x1 level=3 reaches=0xffffffff;";
 
     private const string CutOff = "write-entry pe=1 at=0x40001000 value=0x0;" + Dsb;
 

@@ -48,6 +48,115 @@ public partial class LitmusTests
         }
     }
 
+    /// <summary>What goes wrong still does where a barrier or an invalidation is left out as well.</summary>
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void Less_maintenance_makes_nothing_right(string name)
+    {
+        string[] lines = Read(Prefix + name).Split('\n');
+        if (Outcome(name, lines) is not LitmusOutcome.Violation)
+        {
+            return;
+        }
+
+        for (int at = 0; at < lines.Length; at++)
+        {
+            if (lines[at].StartsWith("dsb ", StringComparison.Ordinal)
+                || lines[at].StartsWith("tlbi ", StringComparison.Ordinal))
+            {
+                Outcome(name, [.. lines[..at], .. lines[(at + 1)..]])
+                    .ShouldBe(LitmusOutcome.Violation, $"without line {at + 1}: {lines[at]}");
+            }
+        }
+    }
+
+    /// <summary>What is right still is where any PE completes, or invalidates, more than it must.</summary>
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void More_maintenance_makes_nothing_wrong(string name)
+    {
+        string[] lines = Read(Prefix + name).Split('\n');
+        if (Outcome(name, lines) is not LitmusOutcome.Passes
+            || lines.Any(line => line.StartsWith("read-entry at=", StringComparison.Ordinal)))
+        {
+            // A read that names no PE is that of the next event.
+            return;
+        }
+
+        int first = Array.FindIndex(lines, line => line.StartsWith("machine ", StringComparison.Ordinal)) + 1;
+        int end = Array.FindIndex(lines, line => line.StartsWith("end ", StringComparison.Ordinal));
+        for (int pe = 0; pe < 4; pe++)
+        {
+            foreach (string[] added in (string[][])
+            [
+                [$"dsb pe={pe} op=sy"],
+                [$"tlbi pe={pe} op=alle1is vmid=0 ipa=0x0 bytes=0x0 level=0 reaches=0xffffffff"],
+                [
+                    $"tlbi pe={pe} op=ipas2e1is vmid=1 ipa=0x80000000 bytes=0x1 level=0 reaches=0xffffffff",
+                    $"dsb pe={pe} op=ish",
+                ],
+                [
+                    $"tlbi pe={pe} op=vmalls12e1is vmid=1 ipa=0x0 bytes=0x0 level=0 reaches=0x1",
+                    $"dsb pe={pe} op=ish",
+                ],
+            ])
+            {
+                string[] everywhere = lines;
+                for (int at = end; at >= first; at--)
+                {
+                    Outcome(name, [.. lines[..at], .. added, .. lines[at..]])
+                        .ShouldBe(LitmusOutcome.Passes, $"{added[0]} before line {at + 1}: {lines[at]}");
+                    everywhere = [.. everywhere[..at], .. added, .. everywhere[at..]];
+                }
+
+                Outcome(name, everywhere).ShouldBe(LitmusOutcome.Passes, $"{added[0]} everywhere");
+            }
+        }
+    }
+
+    /// <summary>What goes wrong still does where one more PE runs the VM as well.</summary>
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void Another_PE_makes_nothing_right(string name)
+    {
+        string[] lines = Read(Prefix + name).Split('\n');
+        string trace = string.Join('\n', lines);
+        int spare = Enumerable.Range(0, 4).FirstOrDefault(
+            pe => !trace.Contains($"pe={pe} ", StringComparison.Ordinal), -1);
+        if (spare < 0 || Outcome(name, lines) is not LitmusOutcome.Violation)
+        {
+            return;
+        }
+
+        for (int at = 0; at < lines.Length; at++)
+        {
+            if (lines[at].StartsWith("load ", StringComparison.Ordinal))
+            {
+                string load = PeField().Replace(lines[at], "pe=" + spare);
+                Outcome(name, [.. lines[..(at + 1)], load, .. lines[(at + 1)..]])
+                    .ShouldBe(LitmusOutcome.Violation, load);
+            }
+        }
+    }
+
+    private enum LitmusOutcome
+    {
+        Passes,
+        Violation,
+        Refused,
+    }
+
+    private static LitmusOutcome Outcome(string name, string[] lines)
+    {
+        int machine = Array.FindIndex(lines, line => line.StartsWith("machine ", StringComparison.Ordinal));
+        int end = Array.FindIndex(lines, line => line.StartsWith("end ", StringComparison.Ordinal));
+        int events = lines[machine..end].Count(line => line.Length != 0 && line[0] != '#');
+        string[] counted = [.. lines[..end], $"end events={events}", string.Empty];
+        string outcome = Judge(name, string.Join('\n', counted)).Outcome;
+        return outcome == "no violation" ? LitmusOutcome.Passes
+            : outcome.StartsWith("refused", StringComparison.Ordinal) ? LitmusOutcome.Refused : LitmusOutcome.Violation;
+    }
+
     [Fact]
     public void The_page_has_every_trace()
     {

@@ -156,7 +156,8 @@ public class HeadlineTests
     {
         var request = new SimulationRequest { Machine = Machines.Named("d05") };
 
-        Should.Throw<OperationCanceledException>(() => Simulation.Run(request, new CancellationToken(true)));
+        Should.Throw<OperationCanceledException>(
+            () => Simulation.Run(request, cancellation: new CancellationToken(true)));
     }
 
     [Theory]

@@ -188,7 +188,7 @@ public class HostModelTests
                 _vm.Memory.Visit(new Ipa(Ram + ((ulong)i * AreaBytes)), AreaBytes, ref agreement);
             }
 
-            // Nobody's page is another's, but after a fork and then never writable for either.
+            // No process's page is another's, but after a fork and then never writable for either.
             var writable = new Dictionary<ulong, HostProcess>();
             foreach (HostProcess process in _children.Append(_vmm))
             {

@@ -21,7 +21,7 @@ internal static class Machines
     internal static MachinePreset Named(string name) => MachinePreset.Named(Folder, name);
 
     internal static SimulationResult Run(SimulationRequest request) =>
-        Simulation.Run(request, TestContext.Current.CancellationToken);
+        Simulation.Run(request, cancellation: TestContext.Current.CancellationToken);
 
     internal static SimulationResult Die(
         string machine, ulong gigabytes, GuestPages pages, MaintenancePolicy policy,

@@ -16,7 +16,7 @@ internal static class Sample
     public static string PathOf(string name) =>
         Path.Combine(AppContext.BaseDirectory, "Data", name + ".txt.gz");
 
-    public static HostTrace Real(string name) => TraceReader.ReadFile(PathOf(name), CancellationToken.None);
+    public static HostTrace Real(string name) => Read(File.ReadAllBytes(PathOf(name)));
 
     public static HostTrace Read(string text) => Read(Encoding.UTF8.GetBytes(text));
 

@@ -59,7 +59,6 @@ internal static unsafe class Exceptions
     internal const uint InstructionAbortLower = 0x20;
     internal const uint InstructionAbort = 0x21;
     internal const uint MisalignedPc = 0x22;
-    internal const uint DataAbortLower = 0x24;
     internal const uint DataAbort = 0x25;
     internal const uint Breakpoint = 0x31;
     internal const uint SoftwareStep = 0x33;

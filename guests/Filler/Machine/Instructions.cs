@@ -5,7 +5,7 @@ namespace Quietus.Filler.Machine;
 
 /// <summary>The instructions that C# cannot say: each is a leaf function in Boot/Instructions.S.</summary>
 /// <remarks>
-/// Invariant: whoever passes an address owns the memory there, or has said that an exception may come
+/// Invariant: a caller that passes an address owns the memory there, or has said that an exception may come
 /// (<see cref="Exceptions.Expect"/>).
 /// </remarks>
 internal static unsafe class Instructions

@@ -16,7 +16,7 @@ internal static unsafe class CallTests
     /// <summary>The numbers below this are PSCI's, where a wild call may rightly switch something off.</summary>
     private const uint PsciNumbers = 0x40;
 
-    /// <summary>HVC with immediates and functions that nobody defines: it returns, with NOT_SUPPORTED.</summary>
+    /// <summary>HVC with immediates and functions that are not defined: it returns, with NOT_SUPPORTED.</summary>
     internal static void BadCalls(ref Tally tally)
     {
         Immediates(ref tally);

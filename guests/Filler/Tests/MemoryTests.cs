@@ -8,7 +8,7 @@ internal static unsafe class MemoryTests
 {
     private const ulong Pages = 64;
 
-    /// <summary>Every page that the guest does not use itself reads zero: nobody else's byte is left in it.</summary>
+    /// <summary>Every page that the guest does not use itself reads zero: no other VM's byte is left in it.</summary>
     internal static void Zero(ref Tally tally)
     {
         ulong dirty = Filling.FindNotZero();

@@ -186,6 +186,6 @@ internal static unsafe class RegisterTests
         };
     }
 
-    /// <summary>ICC_SGI1R_EL1, ICC_ASGI1R_EL1, ICC_SGI0R_EL1: test=sgi sends where somebody listens.</summary>
+    /// <summary>ICC_SGI1R_EL1, ICC_ASGI1R_EL1, ICC_SGI0R_EL1: test=sgi sends where a core listens.</summary>
     private static bool IsSend(uint crm, uint op2) => crm == 11 && op2 is 5 or 6 or 7;
 }

@@ -3,7 +3,7 @@ using Quietus.Wire;
 
 namespace Quietus.KvmProbe.Linux;
 
-/// <summary>What cannot go on says why in one line and ends the machine: there is nobody to hand an error to.</summary>
+/// <summary>What cannot go on says why in one line and ends the machine: no caller could take an error.</summary>
 internal static class Failure
 {
     private const int MostLine = 512;

@@ -32,7 +32,7 @@ internal static unsafe class Host
         }
     }
 
-    /// <summary>Bytes that nobody uses, as sysinfo(2) has them.</summary>
+    /// <summary>Bytes that are free, as sysinfo(2) has them.</summary>
     internal static ulong FreeBytes()
     {
         byte* information = stackalloc byte[InformationBytes];

@@ -8,7 +8,7 @@ namespace Quietus.KvmProbe.Linux;
 /// INST_RETIRED (DDI 0487, PMU event 0x08) of processor 0 through perf_event_open. Under QEMU's <c>-icount shift=0</c>
 /// it is the number of instructions that all processors executed; time in which all of them wait is not in it.
 /// </param>
-/// <param name="Nanoseconds">CNTVCT_EL0, at its resolution. Time in which everybody waits is in it.</param>
+/// <param name="Nanoseconds">CNTVCT_EL0, at its resolution. Time in which all cores wait is in it.</param>
 internal readonly struct Cost(ulong instructions, ulong nanoseconds)
 {
     internal readonly ulong Instructions = instructions;

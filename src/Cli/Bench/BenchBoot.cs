@@ -7,6 +7,8 @@ using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
+using Quietus.Cli.Terminals;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Bench;
 
@@ -14,10 +16,10 @@ namespace Quietus.Cli.Bench;
 internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
 {
     // The guests' reports (docs/protocol.md).
-    private const long DirtiedReport = 1;
-    private const long FailedReport = 3;
-    private const long HvcReport = 4;
-    private const long FirstTouchReport = 5;
+    private const ulong DirtiedReport = 1;
+    private const ulong FailedReport = 3;
+    private const ulong HvcReport = 4;
+    private const ulong FirstTouchReport = 5;
 
     /// <summary>What the filler leaves alone: its own code, stack and tables.</summary>
     private const long FillerReserve = 16 * ByteSize.Megabyte;
@@ -50,7 +52,7 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
                 $"fill={FillBytes(what.MemoryBytes)}")
             : "console=ttyAMA0 quiet nokaslr init_on_alloc=0 quietus.fill=90% quietus.then=idle";
         var order = new GuestOrder(
-            what.Guest.Name, what.MemoryBytes, plan.Cpus, what.Pages, what.Policy.Name, append)
+            what.Guest.Name, what.MemoryBytes, plan.Cpus, what.Pages, what.Policy, append)
         {
             IsRepeatable = true,
         };
@@ -59,13 +61,13 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
             (long vm, _) = await StartDirtyAsync(order, cancellation).ConfigureAwait(false);
             LifeFigures life = await LifeAsync(vm, cancellation).ConfigureAwait(false);
             long begun = Stopwatch.GetTimestamp();
-            string arguments = what.Way == DeathWay.Kill ? string.Empty : " fate=" + plan.Fate;
-            MonitorReply reply = await OrderAsync(what.Way, vm, plan.Limit, cancellation, arguments)
+            string arguments = what.Way == DeathWay.Kill ? string.Empty : " fate=" + plan.Fate.Name();
+            MonitorReply reply = await OrderAsync(what.Way.Name(), vm, plan.Limit, cancellation, arguments)
                 .ConfigureAwait(false);
             long wall = (long)Stopwatch.GetElapsedTime(begun).TotalNanoseconds;
             if (what.Way != DeathWay.Kill)
             {
-                await OrderAsync(DeathWay.Kill, vm, plan.Limit, cancellation).ConfigureAwait(false);
+                await OrderAsync(DeathWay.Kill.Name(), vm, plan.Limit, cancellation).ConfigureAwait(false);
             }
 
             DeathFigures death = DeathFigures.Read(reply.Final);
@@ -73,7 +75,7 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
             {
                 throw new CliException(
                     ExitCode.Failed,
-                    string.Create(CultureInfo.InvariantCulture, $"{death.LeakedFrames} frames did not come back"),
+                    Counted.Of(death.LeakedFrames, "frame") + " did not come back",
                     "please report it: the hypervisor loses memory");
             }
 
@@ -89,7 +91,7 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
         {
             throw new CliException(
                 ExitCode.Failed,
-                $"{what}: the hypervisor refused: {Terminals.Printable.Line(error.Message)}");
+                $"{what}: the hypervisor refused: {Printable.Line(error.Message)}");
         }
         catch (CliException error)
         {
@@ -105,7 +107,7 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
             PrimitivesMemory,
             Cpus: 1,
             Pages: "4k",
-            Policy: "series",
+            MaintenancePolicy.Of(Memory.MaintenancePolicy.Series),
             string.Create(CultureInfo.InvariantCulture, $"measure=all fill={PrimitivesMemory / 2}"))
         {
             IsRepeatable = true,
@@ -114,7 +116,7 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
         {
             (long vm, Reports reports) = await StartDirtyAsync(order, cancellation).ConfigureAwait(false);
             LifeFigures life = await LifeAsync(vm, cancellation).ConfigureAwait(false);
-            await OrderAsync(DeathWay.Kill, vm, plan.Limit, cancellation).ConfigureAwait(false);
+            await OrderAsync(DeathWay.Kill.Name(), vm, plan.Limit, cancellation).ConfigureAwait(false);
             return new Primitives
             {
                 HvcRoundTrip = reports.Hvc,
@@ -126,7 +128,7 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
         {
             throw new CliException(
                 ExitCode.Failed,
-                "measuring the primitives: the hypervisor refused: " + Terminals.Printable.Line(error.Message));
+                "measuring the primitives: the hypervisor refused: " + Printable.Line(error.Message));
         }
         catch (CliException error)
         {
@@ -138,14 +140,14 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
     private async Task<(long Vm, Reports Reports)> StartDirtyAsync(
         GuestOrder order, CancellationToken cancellation)
     {
-        // What the last VM still said belongs to nobody: it came before the answer to its death.
+        // What the last VM still said is dropped: it came before the answer to its death.
         while (monitor.Messages.TryRead(out _))
         {
         }
 
         _console.Clear();
 
-        // Every VM begins with clean memory, and nobody scrubs beside what is measured.
+        // Every VM begins with clean memory, and no core scrubs beside what is measured.
         await monitor.RequestAsync("scrub when=asked", _answerLimit, cancellation).ConfigureAwait(false);
         await monitor.RequestAsync("scrub", plan.Limit, cancellation).ConfigureAwait(false);
         MonitorReply created = await monitor.RequestAsync(order.Command, _answerLimit, cancellation)
@@ -189,8 +191,8 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
 
                     break;
                 case MachineEvent { Name: "report" } report when report.Line.TryNumber("vm") == vm:
-                    long value = report.Line.Number("value");
-                    switch (report.Line.Number("kind"))
+                    ulong value = report.Line.GuestNumber("value");
+                    switch (report.Line.GuestNumber("kind"))
                     {
                         case DirtiedReport:
                             return reports;
@@ -213,7 +215,7 @@ internal sealed class BenchBoot(MonitorClient monitor, BenchPlan plan)
                     throw new CliException(
                         ExitCode.Failed,
                         "the VM stopped by itself: "
-                            + Terminals.Printable.Line(state.Line.Value("reason") ?? "no reason given"),
+                            + Printable.Line(state.Line.Value("reason") ?? "no reason given"),
                         "./quietus run with the same guest and memory shows its console",
                         _console.ToString());
                 default:

@@ -4,6 +4,7 @@ using System.Linq;
 using Quietus.Cli.Campaigns;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Bench;
 
@@ -23,11 +24,14 @@ internal sealed record BenchPlan
 
     public required IReadOnlyList<MaintenancePolicy> Policies { get; init; }
 
-    /// <summary>One of <see cref="UnmapFate"/>, for the way <see cref="DeathWay.Unmap"/>.</summary>
-    public string Fate { get; init; } = UnmapFate.Freed;
+    /// <summary>The ways in which a VM's memory goes here: by the two orders of the monitor.</summary>
+    public static IReadOnlyList<DeathWay> Ways { get; } = [DeathWay.Kill, DeathWay.Unmap];
+
+    /// <summary>What is claimed of the pages that a live VM loses: it decides whether they are cleaned.</summary>
+    public Memory.PageFate Fate { get; init; } = Memory.PageFate.AnonymousLastMappingFreed;
 
     /// <summary>The end of a heading: the fate, where it is not the ordinary one.</summary>
-    public string FateNote => Fate == UnmapFate.Freed ? string.Empty : ", fate " + Fate;
+    public string FateNote => Fate == Memory.PageFate.Unknown ? ", fate " + Fate.Name() : string.Empty;
 
     /// <summary>QEMU processes at a time.</summary>
     public required int Jobs { get; init; }
@@ -48,7 +52,7 @@ internal sealed record BenchPlan
            from memory in MemoryBytes
            from pages in Pages
            from policy in Policies
-           from way in DeathWay.All
+           from way in Ways
            select new BenchCase(guest, memory, pages, policy, way),
     ];
 

@@ -11,9 +11,9 @@ internal sealed class BenchProgress(int total) : IBenchProgress, IDisposable
 
     public void Begins(BenchCase what) => _progress.Begins(what.ToString());
 
-    public void Measured(BenchRow row) => _progress.Finished(string.Create(
-        CultureInfo.InvariantCulture,
-        $"{row.Case}: {row.Death.Entries:N0} mapped, {row.Death.Instructions:N0} instructions"));
+    public void Measured(BenchRow row) => _progress.Finished(
+        string.Create(CultureInfo.InvariantCulture, $"{row.Case}: {row.Death.Entries:N0} mapped, ")
+            + Counted.Of(row.Death.Instructions, "instruction"));
 
     public void Dispose() => _progress.Dispose();
 }

@@ -5,6 +5,7 @@ using System.IO;
 using System.Linq;
 using Quietus.Cli.Bench.Kvm;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
 using Quietus.Cli.Reports;
 using Quietus.Cli.Terminals;
 
@@ -17,7 +18,7 @@ internal static class BenchTable
     private static TextColumn<BenchRow>[] Cost(BenchPlan plan) =>
     [
         new("policy", 13, true, row => row.Case.Policy.Name),
-        new("way", 5, true, row => row.Case.Way),
+        new("way", 5, true, row => row.Case.Way.Name()),
         new("4K pages", 9, false, row => Whole(row.Death.MappedPages4K)),
         new("2M blks", 7, false, row => Whole(row.Death.MappedBlocks2M)),
         new("instructions", 14, false, row => Whole(row.Death.Instructions)),
@@ -28,7 +29,7 @@ internal static class BenchTable
     private static readonly TextColumn<BenchRow>[] _operations =
     [
         new("policy", 13, true, row => row.Case.Policy.Name),
-        new("way", 5, true, row => row.Case.Way),
+        new("way", 5, true, row => row.Case.Way.Name()),
         new("TLBI ipa", 9, false, row => Whole(row.Death.TlbiIpa)),
         new("range", 7, false, row => Whole(row.Death.TlbiRange)),
         new("vmid", 5, false, row => Whole(row.Death.TlbiVmid)),
@@ -68,7 +69,7 @@ internal static class BenchTable
             TextTable.WriteTitle(
                 writer,
                 $"{sample.Guest.Name}, {ByteSize.Format(sample.MemoryBytes)}, pages {sample.Pages}, "
-                + $"{result.Plan.Cpu.Name}, {result.Plan.Cpus} vCPU{result.Plan.FateNote}");
+                + $"{result.Plan.Cpu.Name}, {Counted.Of(result.Plan.Cpus, "vCPU")}{result.Plan.FateNote}");
             TextTable.Write(writer, Cost(result.Plan), [.. group]);
             writer.WriteLine();
             TextTable.Write(writer, _operations, [.. group]);
@@ -86,7 +87,7 @@ internal static class BenchTable
 
     private static string Interrupted(BenchResult result) => string.Create(
         CultureInfo.InvariantCulture,
-        $"interrupted: {result.Rows.Count} of {result.Plan.Part.Length} deaths were measured.");
+        $"interrupted: {result.Rows.Count} of {Counted.Of(result.Plan.Part.Length, "death")} measured.");
 
     /// <summary>Writes how the figures are to be read, and the run's own notes.</summary>
     public static void WriteNotes(TextWriter writer, string method, IEnumerable<string> notes)

@@ -67,7 +67,7 @@ internal static partial class BenchVerb
             Guests = [GuestPayload.MakeFiller()],
             MemoryBytes = memory,
             Pages = pages,
-            Policies = MaintenancePolicy.ParseList(["fate"]),
+            Policies = [MaintenancePolicy.Of(Memory.MaintenancePolicy.Fate)],
             Jobs = 1,
             Limit = _timeout.Of(result) ?? DefaultLimit(memory.Max()),
         };

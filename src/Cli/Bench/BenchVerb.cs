@@ -34,9 +34,9 @@ internal static partial class BenchVerb
 
     private static readonly Value<IReadOnlyList<MaintenancePolicy>> _policies = CommonOptions.Policies("all");
 
-    private static readonly Value<string?> _fate = Values.Choice(
-        "--fate", "name", "What is said of unmapped pages: freed, or unknown (then cleaned to the PoC)", "fate",
-        UnmapFate.All, UnmapFate.Freed);
+    private static readonly Value<Memory.PageFate> _fate = Values.Named(
+        "--fate", "What is said of unmapped pages: freed, or unknown (then cleaned to the PoC)", "fate",
+        [Memory.PageFate.AnonymousLastMappingFreed, Memory.PageFate.Unknown], Names.Name);
 
     private static readonly Value<int?> _jobs = Values.Number(
         "--jobs", "QEMU processes at a time [default: 2, or 1 on a single core]", "number of jobs", 1, 64);
@@ -139,7 +139,7 @@ internal static partial class BenchVerb
             MemoryBytes = memory,
             Pages = _pages.Of(result),
             Policies = _policies.Of(result),
-            Fate = _fate.Of(result)!,
+            Fate = _fate.Of(result),
             Shard = _shard.Of(result),
             Jobs = _jobs.Of(result) ?? Math.Min(2, Environment.ProcessorCount),
             Limit = _timeout.Of(result) ?? DefaultLimit(memory.Max()),
@@ -181,16 +181,16 @@ internal static partial class BenchVerb
         $"./quietus bench --guest {string.Join(',', plan.Guests.Select(guest => guest.Name))}"
             + $" --memory {string.Join(',', plan.MemoryBytes.Select(ByteSize.FormatOption))}"
             + $" --pages {string.Join(',', plan.Pages)}"
-            + $" --policies {string.Join(',', plan.Policies.Select(policy => policy.Name))} --fate {plan.Fate}"
+            + $" --policies {string.Join(',', plan.Policies.Select(policy => policy.Name))} --fate {plan.Fate.Name()}"
             + $" --cpu {plan.Cpu.Name} --cpus {plan.Cpus} --jobs {plan.Jobs}");
 
     private static int Judge(BenchResult result)
     {
         if (result.FramesLost + result.FramesDamaged > 0)
         {
-            Console.Error.WriteLine(string.Create(
-                CultureInfo.InvariantCulture,
-                $"quietus: {result.FramesLost} frames were lost on the way, {result.FramesDamaged} of them damaged"));
+            Console.Error.WriteLine(
+                $"quietus: {Counted.Of(result.FramesLost, "frame was", "frames were")} lost on the way, "
+                    + $"{Counted.Of(result.FramesDamaged, "was", "were")} damaged");
             return ExitCode.Failed;
         }
 

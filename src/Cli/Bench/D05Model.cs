@@ -1,7 +1,9 @@
 using System;
 using System.Collections.Concurrent;
 using Quietus.Cli.Sim;
+using Quietus.Memory;
 using Quietus.Simulator;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Bench;
 
@@ -12,7 +14,7 @@ namespace Quietus.Cli.Bench;
 /// </summary>
 internal static class D05Model
 {
-    private static readonly ConcurrentDictionary<(BenchCase, long, long, int, string), double> _known = [];
+    private static readonly ConcurrentDictionary<(BenchCase, long, long, int, PageFate), double> _known = [];
 
     /// <summary>The machine.</summary>
     public static MachinePreset Machine { get; } = Machines.Parse(["d05"], [])[0];
@@ -38,10 +40,10 @@ internal static class D05Model
             HugePageShare = blocks / mapped,
             Touched = Math.Min(1, mapped * 4096 / row.Case.MemoryBytes),
 
-            // Pages that someone keeps are cleaned as those of which nothing is known.
+            // Pages that are kept are cleaned as those of which nothing is known.
             Death = row.Case.Way == DeathWay.Kill ? DeathKind.Kill
-                : plan.Fate == UnmapFate.Freed ? DeathKind.Munmap
-                : DeathKind.Mremap,
+                : plan.Fate == PageFate.Unknown ? DeathKind.Mremap
+                : DeathKind.Munmap,
             Policy = row.Case.Policy.Engine,
             Vcpus = plan.Cpus,
         };

@@ -8,6 +8,8 @@ using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
 using Quietus.Cli.Reports;
+using Quietus.Cli.Terminals;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Bench;
 
@@ -48,7 +50,7 @@ internal static class HtmlReport
         }
 
         BenchRow? before = result.Rows.LastOrDefault(row =>
-            row.Case is { Way: DeathWay.Kill, Policy.Name: "before-series" });
+            row.Case is { Way: DeathWay.Kill, Policy.Engine: Memory.MaintenancePolicy.BeforeSeries });
         BenchRow? best = before is null ? null : result.Rows
             .Where(row => row.Case.Way == DeathWay.Kill && row.Case.Guest == before.Case.Guest
                 && row.Case.MemoryBytes == before.Case.MemoryBytes && row.Case.Pages == before.Case.Pages)
@@ -69,7 +71,7 @@ internal static class HtmlReport
 
         html.Append(CultureInfo.InvariantCulture, $"""
             <p class="soft">Quietus {Text(ThisProgram.Version)} on QEMU {Text(result.Qemu.Version)},
-            {Text(result.Plan.Cpu.Name)}, {result.Plan.Cpus} vCPU;
+            {Text(result.Plan.Cpu.Name)}, {Counted.Of(result.Plan.Cpus, "vCPU")};
             {Text(string.Join("; ", result.Plan.Guests.Select(guest => guest.Name + ": " + guest.Description)))}.</p>
 
             """);
@@ -107,7 +109,7 @@ internal static class HtmlReport
             policy.Name,
             [
                 .. rows.Where(row => row.Case.Policy == policy)
-                    .Select(row => new Bar(row.Case.Way, value(row), format(value(row)))),
+                    .Select(row => new Bar(row.Case.Way.Name(), value(row), format(value(row)))),
             ])),
     ];
 
@@ -136,7 +138,7 @@ internal static class HtmlReport
             foreach (string cell in (string[])
                 [
                     row.Case.Guest.Name, ByteSize.Format(row.Case.MemoryBytes), row.Case.Pages, row.Case.Policy.Name,
-                    row.Case.Way,
+                    row.Case.Way.Name(),
                 ])
             {
                 html.Append("<td class=\"l\">").Append(Text(cell)).Append("</td>");

@@ -1,4 +1,5 @@
 using Quietus.Cli.Monitoring;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Bench;
 
@@ -19,7 +20,7 @@ internal sealed record LifeFigures
     {
         Exits = line.Number("exits"),
         FaultExits = line.Number("fault_exits"),
-        MapCalls = line.TryNumber("map_calls"),
-        MapInstructions = line.TryNumber("map_instructions"),
+        MapCalls = line.TryNumber(MeasureFields.MapCalls),
+        MapInstructions = line.TryNumber(MeasureFields.MapInstructions),
     };
 }

@@ -128,13 +128,12 @@ internal static class MergeTable
         int shards = merge.Json["merged"]!["shards"]!.GetValue<int>();
         int whole = shards - merge.Missing.Count - merge.Unfinished.Count;
         string covered = merge.Schema == CheckDocument.Name
-            ? $"{Sum("programs")} programs, {Sum("steps")} steps, {Sum("checks")} checks, "
-                + $"{Whole(merge.Violations)} violations"
-            : $"{Whole(RowsOf(merge).Count())} deaths";
-        return $"{covered} in {Whole(whole)} of {Whole(shards)} shards"
+            ? $"{Sum("program")}, {Sum("step")}, {Sum("check")}, {Counted.Of(merge.Violations, "violation")}"
+            : Counted.Of(RowsOf(merge).Count(), "death");
+        return $"{covered} in {Whole(whole)} of {Counted.Of(shards, "shard")}"
             + (merge.IsComplete ? string.Empty : ": this is not the whole");
 
-        string Sum(string key) => Whole(merge.Json[key]!.GetValue<long>());
+        string Sum(string what) => Counted.Of(merge.Json[what + "s"]!.GetValue<long>(), what);
     }
 
     private static TextColumn<JsonObject>[] Columns(Merge merge) =>

@@ -168,7 +168,7 @@ internal static class CheckTraces
             TraceOutcome outcome = TraceReader.Judge(trace, listener, cancellation);
             if (outcome.Violation is not { } broken)
             {
-                Console.WriteLine($"{outcome.Events} checks, no violation");
+                Console.WriteLine($"{Counted.Of(outcome.Events, "check")}, no violation");
                 return ExitCode.Ok;
             }
 

@@ -111,7 +111,9 @@ internal static partial class CheckVerb
             while (await Task.WhenAny(running, Task.Delay(1000, CancellationToken.None)).ConfigureAwait(false)
                 != running)
             {
-                Notice.Status($"{policy.Name}: {Count(search.States)} states, {Count(search.Transitions)} transitions");
+                Notice.Status(
+                    $"{policy.Name}: {Counted.Of(search.States, "state")}, "
+                        + Counted.Of(search.Transitions, "transition"));
             }
 
             ExhaustiveCoverage coverage = await running.ConfigureAwait(false);
@@ -126,7 +128,8 @@ internal static partial class CheckVerb
             isCut |= !coverage.IsComplete && coverage.Depth < bounds.Steps;
             Tell(name, bounds, coverage);
             Notice.Write(
-                $"{watch.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s on {jobs} threads");
+                $"{watch.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s on "
+                    + Counted.Of(jobs, "thread"));
         }
 
         if (first is not null)
@@ -149,13 +152,13 @@ internal static partial class CheckVerb
     {
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{name}: {Count(coverage.States)} distinct states, {Count(coverage.Transitions)} transitions,"));
+            $"{name}: {Counted.Of(coverage.States, "distinct state")}, "
+                + $"{Counted.Of(coverage.Transitions, "transition")},"));
         string depth = coverage.IsComplete
             ? "all programs of any length: no step leads to a new state"
-            : string.Create(
-                CultureInfo.InvariantCulture, $"all programs of {coverage.Depth} of {bounds.Steps} steps");
+            : $"all programs of {coverage.Depth} of {Counted.Of(bounds.Steps, "step")}";
         Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"  {depth}, {coverage.Findings.Count} violations"));
+            CultureInfo.InvariantCulture, $"  {depth}, {Counted.Of(coverage.Findings.Count, "violation")}"));
     }
 
     private static string Words(ExhaustiveBounds bounds)

@@ -125,7 +125,7 @@ internal static partial class CheckVerb
             () => search.Run(first, (int)part.Length, jobs, stop.Token), CancellationToken.None);
         while (await Task.WhenAny(running, Task.Delay(1000, CancellationToken.None)).ConfigureAwait(false) != running)
         {
-            Notice.Status($"{Count(search.Programs)} programs, {Count(Rate(search.Events, watch))} checks/s");
+            Notice.Status($"{Counted.Of(search.Programs, "program")}, {Count(Rate(search.Events, watch))} checks/s");
         }
 
         Coverage coverage = await running.ConfigureAwait(false);
@@ -150,7 +150,7 @@ internal static partial class CheckVerb
 
         Notice.Write(
             $"{watch.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s, "
-            + $"{Count(Rate(coverage.Events, watch))} checks/s on {jobs} threads; policies "
+            + $"{Count(Rate(coverage.Events, watch))} checks/s on {Counted.Of(jobs, "thread")}; policies "
             + string.Join(',', document.Config.Policies));
         return coverage.Findings.Count != 0 ? ExitCode.Failed
             : cancellation.IsCancellationRequested ? ExitCode.Interrupted
@@ -171,8 +171,8 @@ internal static partial class CheckVerb
         // Where the first violation ends the search, how far the other threads had come by then is chance.
         Console.WriteLine(violations != 0 && !document.Config.AllFindings
             ? "1 violation; --all-findings goes on"
-            : $"{Count(document.Programs)} programs, {Count(document.Steps)} steps, {Count(document.Checks)} checks, "
-                + $"{violations} violations");
+            : $"{Counted.Of(document.Programs, "program")}, {Counted.Of(document.Steps, "step")}, "
+                + $"{Counted.Of(document.Checks, "check")}, {Counted.Of(violations, "violation")}");
     }
 
     private static string NameOf(Finding finding) =>

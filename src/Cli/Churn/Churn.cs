@@ -2,7 +2,9 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Churn;
 
@@ -153,7 +155,7 @@ internal sealed record ChurnResult
         ChurnPhase.Of("create", Lives, life => life.Create),
         ChurnPhase.Of("first_instruction", Lives, life => life.FirstInstruction),
         ChurnPhase.Of("fill", Lives, life => life.Fill),
-        ChurnPhase.Of("kill", Lives, life => life.Kill),
+        ChurnPhase.Of(DeathWay.Kill.Name(), Lives, life => life.Kill),
         ChurnPhase.Of("memory_back", Lives, life => life.MemoryBack),
         ChurnPhase.Of("scrub_zero", Lives, life => life.ScrubZero),
         ChurnPhase.Of("scrub_clean", Lives, life => life.ScrubClean),

@@ -11,14 +11,15 @@ using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
 using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Churn;
 
 /// <summary>Carries out a churn on one machine. Ctrl-C ends it with what was done so far.</summary>
 internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image, Action<int> progress)
 {
-    private const long DirtiedReport = 1;
-    private const long FailedReport = 3;
+    private const ulong DirtiedReport = 1;
+    private const ulong FailedReport = 3;
     private const long MachineMemory = 320 * ByteSize.Megabyte;
     private static readonly TimeSpan _bootLimit = TimeSpan.FromSeconds(30);
 
@@ -96,7 +97,7 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
         string pages = plan.Pages[number / ChurnPlan.Sizes.Count % plan.Pages.Count];
         string lifetime = Lifetime.Of(plan.Lifetime, number);
         var order = new GuestOrder(
-            GuestPayload.Filler, memory, Cpus: 1, pages, Policy: "fate",
+            GuestPayload.Filler, memory, Cpus: 1, pages, MaintenancePolicy.Of(Memory.MaintenancePolicy.Fate),
             string.Create(CultureInfo.InvariantCulture, $"fill={memory / 2} touch=page check=zero"))
         {
             IsRepeatable = true,
@@ -115,25 +116,25 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
         bool isWhole = lifetime != Lifetime.Filled
             || await IsFilledAsync(monitor, vm, cancellation).ConfigureAwait(false);
 
-        KeyValueLine killed = await AskAsync(monitor, Order("kill", vm)).ConfigureAwait(false);
+        KeyValueLine killed = await AskAsync(monitor, Order(DeathWay.Kill.Name(), vm)).ConfigureAwait(false);
         KeyValueLine scrubbed = await AskAsync(monitor, "scrub").ConfigureAwait(false);
-        _leaked += killed.Number("leaked_frames");
+        _leaked += killed.Number(DeathFields.LeakedFrames);
         return !isWhole ? null : new ChurnLife
         {
             MemoryBytes = memory,
             Pages = pages,
-            Create = created.Number("instructions"),
-            FirstInstruction = Positive(killed, "first_entry_virtual_ns"),
-            Fill = Positive(killed, "fill_virtual_ns"),
-            Kill = killed.Number("instructions"),
-            MemoryBack = killed.Number("instructions") - killed.Number("stop_instructions"),
-            ScrubZero = scrubbed.Number("scrub_zero_instructions"),
-            ScrubClean = scrubbed.Number("scrub_clean_instructions"),
-            ScrubbedChunks = scrubbed.Number("scrubbed_chunks"),
+            Create = created.Number(DeathFields.Instructions),
+            FirstInstruction = Positive(killed, DeathFields.FirstEntryNanoseconds),
+            Fill = Positive(killed, DeathFields.FillNanoseconds),
+            Kill = killed.Number(DeathFields.Instructions),
+            MemoryBack = killed.Number(DeathFields.Instructions) - killed.Number(DeathFields.StopInstructions),
+            ScrubZero = scrubbed.Number(MeasureFields.ScrubZeroInstructions),
+            ScrubClean = scrubbed.Number(MeasureFields.ScrubCleanInstructions),
+            ScrubbedChunks = scrubbed.Number(MeasureFields.ScrubbedChunks),
         };
     }
 
-    /// <summary>Waits until the guest has dirtied its memory; false when somebody interrupts.</summary>
+    /// <summary>Waits until the guest has dirtied its memory; false when it is interrupted.</summary>
     private async Task<bool> IsFilledAsync(MonitorClient monitor, long vm, CancellationToken cancellation)
     {
         using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -147,7 +148,7 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
                     continue;
                 }
 
-                long? kind = happened.Line.TryNumber("kind");
+                ulong kind = happened.Line.GuestNumber("kind");
                 if (kind == DirtiedReport)
                 {
                     return true;
@@ -182,7 +183,7 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
         throw new CliException(ExitCode.Failed, "the machine has ended");
     }
 
-    private static long? Positive(KeyValueLine line, string key) =>
+    private static long? Positive(KeyValueLine line, ReadOnlySpan<byte> key) =>
         line.Number(key) is > 0 and long value ? value : null;
 
     private static string Order(string verb, long vm) =>

@@ -27,7 +27,7 @@ internal static class ChurnTable
     {
         TextTable.WriteTitle(writer, string.Create(
             CultureInfo.InvariantCulture,
-            $"{result.Lives.Count:N0} VMs of 16 to 64 MB in one boot, {result.Plan.Cpu.Name}, lifetime "
+            $"{Counted.Of(result.Lives.Count, "VM")} of 16 to 64 MB in one boot, {result.Plan.Cpu.Name}, lifetime "
             + $"{result.Plan.Lifetime}"));
         TextTable.Write(writer, _phases, result.Phases);
         writer.WriteLine();
@@ -36,8 +36,8 @@ internal static class ChurnTable
             $"{result.BirthsPerVirtualSecond:N0} births and deaths in a virtual second (10^9 instructions)"));
         writer.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{result.LostBytes:N0} bytes lost, {result.RefusedFrees:N0} frees refused, {result.LeakedFrames:N0} "
-            + $"frames leaked"));
+            $"{Counted.Of(result.LostBytes, "byte")} lost, {Counted.Of(result.RefusedFrees, "free")} refused, "
+            + $"{Counted.Of(result.LeakedFrames, "frame")} leaked"));
         TextTable.WriteNote(writer, string.Create(
             CultureInfo.InvariantCulture,
             $"Drift: the last tenth's median against the first's; {Dash} for fewer than "
@@ -46,7 +46,7 @@ internal static class ChurnTable
         {
             TextTable.WriteNote(writer, string.Create(
                 CultureInfo.InvariantCulture,
-                $"Interrupted: {result.Lives.Count:N0} of {result.Plan.Count:N0} VMs were born and died."));
+                $"Interrupted: {result.Lives.Count:N0} of {Counted.Of(result.Plan.Count, "VM")} born and dead."));
         }
     }
 

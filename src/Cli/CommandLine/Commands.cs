@@ -170,7 +170,7 @@ internal static class Commands
     /// <summary>The usual help, and a command that works as it stands.</summary>
     private sealed class HelpWithExample(HelpAction plain) : SynchronousCommandLineAction
     {
-        /// <summary>Whoever asks for help need not have given what the verb demands.</summary>
+        /// <summary>A user who asks for help need not have given what the verb demands.</summary>
         public override bool ClearsParseErrors => true;
 
         public override int Invoke(ParseResult parseResult)

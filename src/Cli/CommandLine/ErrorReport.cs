@@ -33,7 +33,7 @@ internal static class ErrorReport
 
     /// <summary>
     /// A defect of our own. The stack trace goes into a file, whose name is told, because the person at the terminal
-    /// cannot use it and whoever mends it needs all of it.
+    /// cannot use it and a developer needs all of it.
     /// </summary>
     public static int WriteInternal(Exception error)
     {

@@ -83,6 +83,17 @@ internal static class Values
         string? standard = null) =>
         new(name, help, description, text => ReadChoice(text, name, what, names), standard);
 
+    /// <summary>One of some values that have names; the first is the default.</summary>
+    /// <param name="what">What the names name, for the error.</param>
+    public static Value<T> Named<T>(
+        string name, string description, string what, IReadOnlyList<T> values, Func<T, string> nameOf)
+    {
+        string[] names = [.. values.Select(nameOf)];
+        return new(
+            name, "name", description, text => values[Array.IndexOf(names, ReadChoice(text, name, what, names))],
+            names[0]);
+    }
+
     /// <summary>A time: 5s, 200ms, 2m, or seconds without a unit.</summary>
     public static Value<TimeSpan?> Time(string name, string description) =>
         new(name, "time", description, text => Duration.TryParse(text, out TimeSpan time)

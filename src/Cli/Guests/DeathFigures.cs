@@ -15,7 +15,10 @@ internal sealed record DeathFigures
     /// <summary>2 MB blocks that were mapped when it began.</summary>
     public required long MappedBlocks2M { get; init; }
 
-    /// <summary>Instructions from the order until all memory was back.</summary>
+    /// <summary>
+    /// Instructions from the order until all memory was back; ticks of its counter where the machine does not count
+    /// instructions (<c>run</c>, which does not show them).
+    /// </summary>
     public required long Instructions { get; init; }
 
     /// <summary>The part of them until the last vCPU had stopped.</summary>
@@ -56,8 +59,8 @@ internal sealed record DeathFigures
     {
         MappedPages4K = line.Number(DeathFields.MappedPages4K),
         MappedBlocks2M = line.Number(DeathFields.MappedBlocks2M),
-        Instructions = line.Number(DeathFields.Instructions),
-        StopInstructions = line.Number(DeathFields.StopInstructions),
+        Instructions = line.TryNumber(DeathFields.Instructions) ?? line.Number(DeathFields.Ticks),
+        StopInstructions = line.TryNumber(DeathFields.StopInstructions) ?? line.Number(DeathFields.StopTicks),
         TlbiIpa = line.Number(DeathFields.TlbiIpa),
         TlbiRange = line.Number(DeathFields.TlbiRange),
         TlbiVmid = line.Number(DeathFields.TlbiVmid),

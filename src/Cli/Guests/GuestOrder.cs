@@ -5,7 +5,8 @@ using Quietus.Cli.Monitoring;
 namespace Quietus.Cli.Guests;
 
 /// <summary>The monitor's command that creates a VM.</summary>
-internal sealed record GuestOrder(string Guest, long MemoryBytes, int Cpus, string Pages, string Policy, string Append)
+internal sealed record GuestOrder(
+    string Guest, long MemoryBytes, int Cpus, string Pages, MaintenancePolicy Policy, string Append)
 {
     /// <summary>The longest kernel command line that fits beside the rest of the command, in bytes.</summary>
     public const int MostAppend = 800;
@@ -20,7 +21,7 @@ internal sealed record GuestOrder(string Guest, long MemoryBytes, int Cpus, stri
             var command = new StringBuilder();
             command.Append(
                 CultureInfo.InvariantCulture,
-                $"create guest={Guest} memory={MemoryBytes} cpus={Cpus} pages={Pages} policy={Policy}");
+                $"create guest={Guest} memory={MemoryBytes} cpus={Cpus} pages={Pages} policy={Policy.Name}");
             if (IsRepeatable)
             {
                 command.Append(" random=off");

@@ -127,7 +127,7 @@ internal sealed record KernelImage
                 $"the kernel {path} is truncated: {length} bytes of at least {expected}", "fetch or build it again");
         }
 
-        // Kernels before 3.17 say 0 and mean "unknown": then the file is the best guess.
+        // Kernels before 3.17 say 0: then the file is the best guess.
         return new KernelImage(path, isPacked)
         {
             FileBytes = length,

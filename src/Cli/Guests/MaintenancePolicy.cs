@@ -33,6 +33,10 @@ internal sealed record MaintenancePolicy(string Meaning, Memory.MaintenancePolic
     /// <summary>As the option and the protocol say it.</summary>
     public string Name { get; } = Encoding.ASCII.GetString(Memory.PolicyNames.NameOf(Engine));
 
+    /// <summary>The policy that the engine calls so.</summary>
+    public static MaintenancePolicy Of(Memory.MaintenancePolicy engine) =>
+        Array.Find(All, policy => policy.Engine == engine)!;
+
     /// <summary>Reads a list of names; <c>all</c> is every one. The result is in the order of the story.</summary>
     public static IReadOnlyList<MaintenancePolicy> ParseList(IReadOnlyList<string> names)
     {

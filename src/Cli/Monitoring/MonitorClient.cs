@@ -210,7 +210,7 @@ internal sealed class MonitorClient : IAsyncDisposable
         pending?.TrySetException(failure);
         _messages.Writer.TryComplete(failure);
 
-        // Nobody may be waiting for these.
+        // Often no caller waits for these.
         _ = _ready.Task.Exception;
         _ = pending?.Task.Exception;
         return failure;
@@ -236,8 +236,7 @@ internal sealed class MonitorClient : IAsyncDisposable
     {
         string frames = FramesDamaged + FramesLost == 0
             ? string.Empty
-            : string.Create(
-                CultureInfo.InvariantCulture, $"; {FramesDamaged} frames came damaged, {FramesLost} were lost");
+            : $"; {Counted.Of(FramesDamaged, "frame")} came damaged, {Counted.Of(FramesLost, "was", "were")} lost";
         return new CliException(
             ExitCode.TimeLimit,
             string.Create(
@@ -290,7 +289,7 @@ internal sealed class MonitorClient : IAsyncDisposable
         }
         catch (IOException)
         {
-            // The machine is gone. The reader finds out why, and whoever waits for an answer is told.
+            // The machine is gone. The reader finds out why, and a caller that waits for an answer is told.
         }
     }
 

@@ -20,9 +20,6 @@ internal static class ChildKeeper
     private static readonly Lazy<string?> _setsid = new(() => Programs.Find("setsid"));
     private static readonly Lazy<Thread> _thread = new(StartThread);
 
-    /// <summary>True when the kernel will end our children for us. Without it only an orderly end does.</summary>
-    public static bool DiesWithParent => _setpriv.Value is not null;
-
     /// <summary>
     /// How to start a child with all its streams connected to us, in a session of its own (setsid(1), of the same
     /// package as setpriv): Ctrl-C on the terminal is ours to act upon, and would end QEMU before we have asked it

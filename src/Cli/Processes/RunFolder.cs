@@ -12,7 +12,7 @@ namespace Quietus.Cli.Processes;
 /// <summary>
 /// A folder for one run of this program, gone when it ends. It also names the children that were started, so that the
 /// next run can end what a crashed one left behind where the kernel could not do it. It lies in the cache, which is the
-/// user's own: nobody else can write the names of processes into it.
+/// user's own: no other user can write the names of processes into it.
 /// </summary>
 internal sealed class RunFolder : IDisposable
 {

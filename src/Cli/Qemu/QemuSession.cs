@@ -6,6 +6,7 @@ using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Monitoring;
 using Quietus.Cli.Processes;
+using Quietus.Cli.Terminals;
 
 namespace Quietus.Cli.Qemu;
 
@@ -83,6 +84,12 @@ internal sealed class QemuSession : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         ChildKeeper.Kill(_process);
+        if (Monitor.ReportsDropped > 0)
+        {
+            Notice.Write(Counted.Of(Monitor.ReportsDropped, "report") + " of a guest came faster than they were read, "
+                + "and went unheard");
+        }
+
         await Monitor.DisposeAsync().ConfigureAwait(false);
         _process.Dispose();
     }

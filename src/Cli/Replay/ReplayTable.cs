@@ -59,13 +59,13 @@ internal static class ReplayTable
         TraceCounts counts = result.Trace.Counts;
         if (counts.Lost > 0)
         {
-            yield return Count(counts.Lost, "event was", "events were")
+            yield return Counted.Of(counts.Lost, "event was", "events were")
                 + " lost while tracing: this is not all of the VM's life; trace with a larger buffer";
         }
 
         if (counts.Foreign > 0)
         {
-            yield return Count(counts.Foreign, "line is", "lines are")
+            yield return Counted.Of(counts.Foreign, "line is", "lines are")
                 + string.Create(CultureInfo.InvariantCulture, $" no event, the first is line {counts.FirstForeign}");
         }
 
@@ -81,14 +81,14 @@ internal static class ReplayTable
 
         if (result.Rows.Count > 0 && result.Rows[0].Refused > 0)
         {
-            yield return Count(result.Rows[0].Refused, "map was", "maps were")
+            yield return Counted.Of(result.Rows[0].Refused, "map was", "maps were")
                 + " left out: device memory, or in contradiction to what is mapped";
         }
     }
 
     private static string Describe(HostTrace trace)
     {
-        List<string> parts = [Count(Of(trace, TraceOperationKind.Map), "map", "maps")];
+        List<string> parts = [Counted.Of(Of(trace, TraceOperationKind.Map), "map", "maps")];
         Add(TraceOperationKind.Relax, "relaxed", "relaxed");
         Add(TraceOperationKind.UnmapByNotifier, "range unmapped", "ranges unmapped");
         Add(TraceOperationKind.UnmapBySlotRemoval, "slot removed", "slots removed");
@@ -100,7 +100,7 @@ internal static class ReplayTable
             long count = Of(trace, kind);
             if (count > 0)
             {
-                parts.Add(Count(count, one, many));
+                parts.Add(Counted.Of(count, one, many));
             }
         }
     }
@@ -176,9 +176,6 @@ internal static class ReplayTable
 
     private static long Of(HostTrace trace, TraceOperationKind kind) =>
         trace.Operations.LongCount(operation => operation.Kind == kind);
-
-    private static string Count(long count, string one, string many) =>
-        Whole(count) + " " + (count == 1 ? one : many);
 
     private static string Whole(long count) => count.ToString("N0", CultureInfo.InvariantCulture);
 }

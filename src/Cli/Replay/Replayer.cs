@@ -196,7 +196,7 @@ internal sealed class Replayer
     }
 
     /// <summary>
-    /// The slots that the trace removes, and what lies between them. Which other slots there were, nobody knows, and
+    /// The slots that the trace removes, and what lies between them. Which other slots there were is not known, and
     /// it makes no difference: what is mapped is mapped.
     /// </summary>
     private static List<(Ipa Start, ulong Bytes)> SlotsOf(HostTrace trace, ulong limit)

@@ -1,6 +1,7 @@
 using System;
 using System.Linq;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
 using Quietus.Memory;
 
 namespace Quietus.Cli.Replay;
@@ -20,7 +21,7 @@ internal sealed record UnmapCause(string Name, NotifierEvent Event, PageFate Fat
         new("madvise", NotifierEvent.Clear, PageFate.AnonymousLastMappingFreed),
         new("mremap", NotifierEvent.Unmap, PageFate.KeptByRemap),
         new("mprotect", NotifierEvent.ProtectionVma, PageFate.StaysInPlace),
-        new("unknown", NotifierEvent.Unmap, PageFate.Unknown),
+        new(PageFate.Unknown.Name(), NotifierEvent.Unmap, PageFate.Unknown),
     ];
 
     public static UnmapCause Parse(string text) =>

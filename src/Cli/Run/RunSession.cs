@@ -86,7 +86,8 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
         {
             Say(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{plan.Guest.Name}, {ByteSize.Format(plan.MemoryBytes)}, {plan.Cpus} vCPU; Ctrl-A x ends it"));
+                $"{plan.Guest.Name}, {ByteSize.Format(plan.MemoryBytes)}, {Counted.Of(plan.Cpus, "vCPU")}; "
+                    + $"Ctrl-A x ends it"));
         }
 
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation, _escape.Token);
@@ -129,7 +130,7 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
         }
         finally
         {
-            // Whoever reads the input ends with the process: a read from a terminal cannot be called back.
+            // The thread that reads the input ends with the process: a read from a terminal cannot be called back.
             await stop.CancelAsync().ConfigureAwait(false);
         }
     }
@@ -137,7 +138,7 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
     private async Task CreateAsync(MonitorClient monitor, CancellationToken cancellation)
     {
         var order = new GuestOrder(
-            plan.Guest.Name, plan.MemoryBytes, plan.Cpus, plan.Pages, plan.Policy.Name, plan.Append);
+            plan.Guest.Name, plan.MemoryBytes, plan.Cpus, plan.Pages, plan.Policy, plan.Append);
         MonitorReply created = await monitor.RequestAsync(order.Command, _answerLimit, cancellation)
             .ConfigureAwait(false);
         _panic = new PanicWatch();
@@ -158,11 +159,10 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
                 string.Create(CultureInfo.InvariantCulture, $"kill vm={_vm}"), _answerLimit, cancellation)
                 .ConfigureAwait(false);
             DeathFigures death = DeathFigures.Read(reply.Final);
-            Say(string.Create(
-                CultureInfo.InvariantCulture,
-                $"killed with {death.MappedPages4K:N0} pages and {death.MappedBlocks2M:N0} blocks mapped: "
-                    + $"{death.TlbiIpa + death.TlbiRange + death.TlbiVmid + death.TlbiVmalle1:N0} TLBIs, "
-                    + $"{death.DcLines:N0} DC lines ({plan.Policy.Name})"));
+            long invalidations = death.TlbiIpa + death.TlbiRange + death.TlbiVmid + death.TlbiVmalle1;
+            Say($"killed with {Counted.Of(death.MappedPages4K, "page")} and "
+                + $"{Counted.Of(death.MappedBlocks2M, "block")} mapped: {Counted.Of(invalidations, "TLBI")}, "
+                + $"{Counted.Of(death.DcLines, "DC line")} ({plan.Policy.Name})");
         }
         catch (MonitorException)
         {
@@ -373,7 +373,7 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
         catch (Exception error) when (error is IOException or OperationCanceledException
             or ObjectDisposedException or UnauthorizedAccessException or ArgumentException or CliException)
         {
-            // No more input, or nobody to take it.
+            // No more input, or no guest to take it.
         }
     }
 

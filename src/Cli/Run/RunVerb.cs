@@ -40,7 +40,7 @@ internal static class RunVerb
     private static readonly Value<MaintenancePolicy> _policy = new(
         "--policy", "name",
         "Maintenance policy: " + string.Join(", ", MaintenancePolicy.All.Select(policy => policy.Name)), ReadPolicy,
-        "fate");
+        MaintenancePolicy.Of(Memory.MaintenancePolicy.Fate).Name);
 
     private static readonly Value<int?> _cpus = CommonOptions.Cpus("2");
     private static readonly Value<CpuModel> _cpu = CommonOptions.Cpu();

@@ -1,5 +1,6 @@
 using System.Collections.Generic;
 using System.Linq;
+using Quietus.Memory;
 
 namespace Quietus.Cli.Sim;
 
@@ -15,43 +16,49 @@ internal sealed record AblationLine(
 /// <summary>
 /// Which patch saves what: each alone, and the series without each. Patches 5, 6 and 7 act on paths that have nothing
 /// to do with each other (the release; the fault that makes a table a block; a notifier's UNMAP), see
-/// <see cref="Memory.PolicyRules"/>. So the series without one of them dies as another policy does that was run.
+/// <see cref="PolicyRules"/>. So the series without one of them dies as another policy does that was run.
 /// </summary>
 internal static class Ablation
 {
     /// <summary>The policies that the lines are made of.</summary>
-    public static readonly string[] Needs = ["before-series", "patch5", "patch6", "patch7", "series", "fate"];
+    public static readonly MaintenancePolicy[] Needs =
+    [
+        MaintenancePolicy.BeforeSeries, MaintenancePolicy.Patch5, MaintenancePolicy.Patch6, MaintenancePolicy.Patch7,
+        MaintenancePolicy.Series, MaintenancePolicy.Fate,
+    ];
 
     /// <summary>The lines for rows that differ in nothing but policy; none when a policy is missing.</summary>
     public static IReadOnlyList<AblationLine> Of(IReadOnlyList<SimulationRow> rows)
     {
-        Dictionary<string, SimulationRow> by = rows.ToDictionary(row => row.Policy.Name);
+        Dictionary<MaintenancePolicy, SimulationRow> by = rows.ToDictionary(row => row.Policy.Engine);
         if (Needs.Any(need => !by.ContainsKey(need)))
         {
             return [];
         }
 
-        double before = by["before-series"].Result.DeathNanoseconds;
-        double series = by["series"].Result.DeathNanoseconds;
+        double before = by[MaintenancePolicy.BeforeSeries].Result.DeathNanoseconds;
+        double series = by[MaintenancePolicy.Series].Result.DeathNanoseconds;
         return
         [
-            Alone("before-series"),
-            Alone("patch5"),
-            Alone("patch6"),
-            Alone("patch7"),
-            Alone("series"),
-            Without("series less patch5", dies: "patch7", fills: "series"),
-            Without("series less patch6", dies: "series", fills: "patch5"),
-            Without("series less patch7", dies: "patch5", fills: "series"),
-            Alone("fate"),
+            Alone(MaintenancePolicy.BeforeSeries),
+            Alone(MaintenancePolicy.Patch5),
+            Alone(MaintenancePolicy.Patch6),
+            Alone(MaintenancePolicy.Patch7),
+            Alone(MaintenancePolicy.Series),
+            Without(MaintenancePolicy.Patch5, dies: MaintenancePolicy.Patch7, fills: MaintenancePolicy.Series),
+            Without(MaintenancePolicy.Patch6, dies: MaintenancePolicy.Series, fills: MaintenancePolicy.Patch5),
+            Without(MaintenancePolicy.Patch7, dies: MaintenancePolicy.Patch5, fills: MaintenancePolicy.Series),
+            Alone(MaintenancePolicy.Fate),
         ];
 
-        AblationLine Alone(string policy) => new(
-            policy, by[policy].Result.DeathNanoseconds, by[policy].Result.FillNanoseconds,
+        AblationLine Alone(MaintenancePolicy policy) => new(
+            NameOf(policy), by[policy].Result.DeathNanoseconds, by[policy].Result.FillNanoseconds,
             before - by[policy].Result.DeathNanoseconds);
 
-        AblationLine Without(string name, string dies, string fills) => new(
-            name, by[dies].Result.DeathNanoseconds, by[fills].Result.FillNanoseconds,
-            series - by[dies].Result.DeathNanoseconds);
+        AblationLine Without(MaintenancePolicy patch, MaintenancePolicy dies, MaintenancePolicy fills) => new(
+            $"{NameOf(MaintenancePolicy.Series)} less {NameOf(patch)}", by[dies].Result.DeathNanoseconds,
+            by[fills].Result.FillNanoseconds, series - by[dies].Result.DeathNanoseconds);
     }
+
+    private static string NameOf(MaintenancePolicy policy) => Guests.MaintenancePolicy.Of(policy).Name;
 }

@@ -1,5 +1,6 @@
 using System.Collections.Generic;
 using System.Linq;
+using Quietus.Memory;
 using Quietus.Simulator;
 
 namespace Quietus.Cli.Sim;
@@ -19,18 +20,18 @@ internal sealed record LadderStep(string Name, string LeavesOut, SimulationRow R
 /// </summary>
 internal static class Ladder
 {
-    private static readonly (string Policy, string Name, string LeavesOut)[] _steps =
+    private static readonly (MaintenancePolicy Policy, string Name, string LeavesOut)[] _steps =
     [
-        ("before-series", "before",
+        (MaintenancePolicy.BeforeSeries, "before",
             "Linux 5.5 leaves nothing out. Each leaf is cleaned and invalidated to the PoC line by line, unmapped, and "
             + "invalidated in all TLBs by its address, and a DSB waits for each of these."),
-        ("series", "series",
-            "No cleaning: what nobody reads before it is overwritten may stay stale. One invalidation of the VMID "
+        (MaintenancePolicy.Series, NameOf(MaintenancePolicy.Series),
+            "No cleaning: what is not read before it is overwritten may stay stale. One invalidation of the VMID "
             + "stands for one of each address. Every leaf is still visited."),
-        ("tables-only", "tables-only",
+        (MaintenancePolicy.TablesOnly, NameOf(MaintenancePolicy.TablesOnly),
             "No visit to the leaves: what they lead to is given back elsewhere. Tables are still found, by reading the "
             + "entries above them, and freed one by one."),
-        ("fate", "constant time",
+        (MaintenancePolicy.Fate, "constant time",
             "No visit to the tables either: the root is unlinked, the VMID invalidated once, and the chunks that the "
             + "tables are in go back by one splice. Nothing of that grows with the VM."),
     ];
@@ -42,9 +43,11 @@ internal static class Ladder
         [
             .. from step in _steps
                from row in rows
-               where row.Policy.Name == step.Policy && row.Request.Death is (DeathKind.Exit or DeathKind.Kill)
+               where row.Policy.Engine == step.Policy && row.Request.Death is (DeathKind.Exit or DeathKind.Kill)
                select new LadderStep(step.Name, step.LeavesOut, row),
         ];
         return steps.Length == _steps.Length ? steps : [];
     }
+
+    private static string NameOf(MaintenancePolicy policy) => Guests.MaintenancePolicy.Of(policy).Name;
 }

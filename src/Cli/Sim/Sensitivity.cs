@@ -22,11 +22,11 @@ internal sealed record SensitivityLine(
 }
 
 /// <summary>
-/// The sensitivity of a death to what nobody has published. Each assumption is moved alone.
+/// How a death depends on the figures that no source has. Each assumption is moved alone.
 /// </summary>
 internal static class Sensitivity
 {
-    /// <summary>Below this part of the base nobody would see it.</summary>
+    /// <summary>A smaller part of the base than this is not shown.</summary>
     private const double LeastSpread = 0.001;
 
     /// <summary>By 4K pages a smaller VM does: costs grow with the pages.</summary>
@@ -78,7 +78,8 @@ internal static class Sensitivity
             }
 
             double Death(MachinePreset machine) => Simulation.Run(
-                request with { Machine = machine, Policy = policy.Engine }, cancellation).DeathNanoseconds;
+                request with { Machine = machine, Policy = policy.Engine }, cancellation: cancellation)
+                .DeathNanoseconds;
         }
 
         return lines;

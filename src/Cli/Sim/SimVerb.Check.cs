@@ -59,7 +59,7 @@ internal static partial class SimVerb
                 checks += outcome.Events;
                 string verdict = outcome.Violation is null ? "nothing found" : "a violation";
                 Console.WriteLine(string.Create(
-                    CultureInfo.InvariantCulture, $"{what}: {outcome.Events:N0} checks, {verdict}"));
+                    CultureInfo.InvariantCulture, $"{what}: {Counted.Of(outcome.Events, "check")}, {verdict}"));
                 if (outcome.Violation is { } violation)
                 {
                     violations++;
@@ -81,9 +81,10 @@ internal static partial class SimVerb
         {
         }
 
-        Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture,
-            $"{lives:N0} of {plan.Cases.Count:N0} lives, {checks:N0} checks, {violations:N0} violations"));
+        Console.WriteLine(
+            string.Create(CultureInfo.InvariantCulture, $"{lives:N0} of ")
+                + $"{Counted.Of(plan.Cases.Count, "life", "lives")}, {Counted.Of(checks, "check")}, "
+                + Counted.Of(violations, "violation"));
         return violations > 0 ? ExitCode.Failed
             : lives < plan.Cases.Count ? throw new OperationCanceledException(cancellation)
             : ExitCode.Ok;

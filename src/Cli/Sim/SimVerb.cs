@@ -34,7 +34,8 @@ internal static partial class SimVerb
 
     private static readonly Value<IReadOnlyList<DeathKind>> _die = new(
         "--die", "ways", $"How it goes: {SimulationNames.Deaths}, with commas, or all",
-        text => SimulationNames.ParseDeaths(Values.Items(text, "--die")), "kill");
+        text => SimulationNames.ParseDeaths(Values.Items(text, "--die")),
+        SimulationNames.Of(DeathKind.Kill));
 
     private static readonly Option<bool> _ablate = new("--ablate")
     {
@@ -123,7 +124,7 @@ internal static partial class SimVerb
                 index =>
                 {
                     progress.Begins(cases[index].ToString());
-                    SimulationRow row = SimulationStudy.RunCase(cases[index], cancellation);
+                    SimulationRow row = SimulationStudy.RunCase(cases[index], progress, cancellation);
                     rows[index] = row;
                     progress.Finished(cases[index] + ": " + Duration.Format(row.Result.DeathNanoseconds));
                 });
@@ -196,7 +197,8 @@ internal static partial class SimVerb
     }
 
     /// <summary>
-    /// The machines that have the memory. Whoever asked for all gets those; whoever named one that has not is told.
+    /// The machines that have the memory. A user who asked for all gets those; one who named a machine without it is
+    /// told.
     /// </summary>
     private static List<MachinePreset> Fitting(IReadOnlyList<MachinePreset> machines, long memory, bool leavesOut)
     {

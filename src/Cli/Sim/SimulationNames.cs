@@ -2,7 +2,9 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
 using Quietus.Simulator;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Sim;
 
@@ -21,7 +23,7 @@ internal static class SimulationNames
     private static readonly (string Name, DeathKind Death)[] _deaths =
     [
         ("exit", DeathKind.Exit),
-        ("kill", DeathKind.Kill),
+        (DeathWay.Kill.Name(), DeathKind.Kill),
         ("munmap", DeathKind.Munmap),
         ("slot", DeathKind.Slot),
         ("madvise", DeathKind.Madvise),

@@ -251,7 +251,7 @@ internal static class SimulationReport
             .Append(HtmlPage.Text(
                 $"{request.Machine.Name}, {ByteSize.Format((long)request.MemoryBytes)} by "
                     + $"{SimulationNames.Of(request.Pages)} pages, {SimulationNames.Of(request.Death)}. Each figure "
-                    + "that nobody has published is moved alone to both ends of its range; those that move the death "
+                    + "that has not been published is moved alone to both ends of its range; those that move the death "
                     + "by less than 0.1 % are left out."))
             .Append("</p>\n<p class=\"key\"><span><i class=\"low\"></i>at the low end</span>")
             .Append("<span><i class=\"high\"></i>at the high end</span></p>\n");

@@ -29,7 +29,10 @@ internal sealed record SimulationStudy(
             MemoryBytes = plan.MemoryBytes.Count >= FewestSizes ? plan.MemoryBytes : Sizes(plan),
         };
         MaintenancePolicy[] moved =
-            [.. plan.Policies.Where(policy => policy.Name is "before-series" or "series" or "fate")];
+        [
+            .. plan.Policies.Where(policy => policy.Engine is Memory.MaintenancePolicy.BeforeSeries
+                or Memory.MaintenancePolicy.Series or Memory.MaintenancePolicy.Fate),
+        ];
         if (moved.Length == 0)
         {
             moved = [plan.Policies[0]];
@@ -40,7 +43,7 @@ internal sealed record SimulationStudy(
         foreach (SimulationCase what in first.Cases)
         {
             progress.Begins(what.ToString());
-            growth.Add(RunCase(what, cancellation));
+            growth.Add(RunCase(what, progress, cancellation));
             progress.Finished("growth: " + what);
         }
 
@@ -52,11 +55,13 @@ internal sealed record SimulationStudy(
     }
 
     /// <summary>Runs one case; what cannot be is a usage error.</summary>
-    public static SimulationRow RunCase(SimulationCase what, CancellationToken cancellation)
+    public static SimulationRow RunCase(
+        SimulationCase what, WorkProgress progress, CancellationToken cancellation)
     {
         try
         {
-            return new SimulationRow(what.Policy, Simulation.Run(what.Request, cancellation));
+            return new SimulationRow(what.Policy, Simulation.Run(
+                what.Request, share => progress.Reaches(what.ToString(), share), cancellation));
         }
         catch (SimulationException error)
         {

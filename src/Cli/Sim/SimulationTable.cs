@@ -127,8 +127,8 @@ internal static class SimulationTable
             + "host's own freeing of the process's pages comes on top, and is the same under every policy.";
         foreach (IReadOnlyList<SimulationRow> rows in run.Groups)
         {
-            SimulationRow? before = rows.FirstOrDefault(row => row.Policy.Name == "before-series");
-            SimulationRow? series = rows.FirstOrDefault(row => row.Policy.Name == "series");
+            SimulationRow? before = Under(Memory.MaintenancePolicy.BeforeSeries);
+            SimulationRow? series = Under(Memory.MaintenancePolicy.Series);
             if (before is not null && series is not null && series.Result.DeathNanoseconds > 0)
             {
                 yield return string.Create(
@@ -141,6 +141,9 @@ internal static class SimulationTable
                     + string.Concat(Ladder.Of(rows).Skip(2).Select(step =>
                         $"; {step.Name} {Duration.Format(step.Nanoseconds)}")) + ".";
             }
+
+            SimulationRow? Under(Memory.MaintenancePolicy policy) =>
+                rows.FirstOrDefault(row => row.Policy.Engine == policy);
         }
 
         foreach (string note in Incomparable(run.Plan.Machines))
@@ -152,7 +155,7 @@ internal static class SimulationTable
         {
             yield return string.Create(
                 CultureInfo.InvariantCulture,
-                $"Interrupted: {run.Rows.Count} of {run.Plan.Cases.Count} deaths were simulated.");
+                $"Interrupted: {run.Rows.Count} of {Counted.Of(run.Plan.Cases.Count, "death")} simulated.");
         }
     }
 

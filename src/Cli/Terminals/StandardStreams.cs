@@ -25,8 +25,8 @@ internal static class StandardStreams
     public static Stream OpenOutput() => new DescriptorStream(DescriptorStream.Output);
 
     /// <summary>
-    /// write(2) and nothing else: it appends where the descriptor stands, which others may share. What nobody reads any
-    /// more, as when the output goes to <c>head</c>, is dropped; a full disk is an error.
+    /// write(2) and nothing else: it appends where the descriptor stands, which others may share. What no reader takes
+    /// any more, as when the output goes to <c>head</c>, is dropped; a full disk is an error.
     /// </summary>
     private sealed class DescriptorStream(int descriptor) : Stream
     {
@@ -70,7 +70,7 @@ internal static class StandardStreams
                     case Interrupted:
                         break;
                     case TryAgain:
-                        // Somebody has made the terminal non-blocking; it will be ready in a moment.
+                        // Another program has made the terminal non-blocking; it will be ready in a moment.
                         Thread.Sleep(1);
                         break;
                     case BrokenPipe:

@@ -64,17 +64,13 @@ internal sealed class WorkProgress : IDisposable
     }
 
     /// <summary>A piece is about to begin.</summary>
-    public void Begins(string what)
-    {
-        lock (_lock)
-        {
-            if (_bar is not null)
-            {
-                _bar.Description = Markup.Escape(string.Create(
-                    CultureInfo.InvariantCulture, $"{_done}/{_total} {what}"));
-            }
-        }
-    }
+    public void Begins(string what) => Show(what);
+
+    /// <summary>A piece that takes long has come so far.</summary>
+    /// <param name="what">The piece.</param>
+    /// <param name="share">How much of it is done, 0 to 1.</param>
+    public void Reaches(string what, double share) =>
+        Show(string.Create(CultureInfo.InvariantCulture, $"{what} {100 * share:0} %"));
 
     /// <summary>A piece is done.</summary>
     public void Finished(string result)
@@ -106,5 +102,17 @@ internal sealed class WorkProgress : IDisposable
         }
 
         _console?.Cursor.Show(true);
+    }
+
+    private void Show(string what)
+    {
+        lock (_lock)
+        {
+            if (_bar is not null)
+            {
+                _bar.Description = Markup.Escape(string.Create(
+                    CultureInfo.InvariantCulture, $"{_done}/{_total} {what}"));
+            }
+        }
     }
 }

@@ -14,7 +14,7 @@ namespace Internal.Runtime
 namespace Internal.Runtime.CompilerHelpers
 {
     /// <summary>
-    /// What generated code calls when a check fails. There is nobody to catch: each ends in the image's panic.
+    /// What generated code calls when a check fails. Nothing catches: each ends in the image's panic.
     /// ThrowTypeLoadException and its like are left out on purpose, so that an API that Corelib lacks stops ILC.
     /// </summary>
     internal static class ThrowHelpers

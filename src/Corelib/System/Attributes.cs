@@ -54,19 +54,6 @@ namespace System.Diagnostics.CodeAnalysis
     public sealed class UnscopedRefAttribute : Attribute;
 
     public sealed class DoesNotReturnAttribute : Attribute;
-
-    public sealed class SuppressMessageAttribute(string category, string checkId) : Attribute
-    {
-        public string Category { get; } = category;
-
-        public string CheckId { get; } = checkId;
-
-        public string? Justification { get; set; }
-
-        public string? Scope { get; set; }
-
-        public string? Target { get; set; }
-    }
 }
 
 namespace System.Reflection

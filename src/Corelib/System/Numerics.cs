@@ -58,12 +58,6 @@ namespace System.Numerics
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static int Log2(uint value) => 31 - LeadingZeroCount(value | 1);
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static int Log2(ulong value) => 63 - LeadingZeroCount(value | 1);
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static bool IsPow2(uint value) => (value & (value - 1)) == 0 && value != 0;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -78,9 +72,6 @@ namespace System.Numerics
         [Intrinsic]
         public static ulong RotateLeft(ulong value, int offset) => (value << offset) | (value >> (64 - offset));
 
-        [Intrinsic]
-        public static ulong RotateRight(ulong value, int offset) => (value >> offset) | (value << (64 - offset));
-
         public static uint RoundUpToPowerOf2(uint value) =>
             value <= 1 ? value : 1u << (32 - LeadingZeroCount(value - 1));
     }
@@ -93,8 +84,6 @@ namespace System.Buffers.Binary
     /// </summary>
     public static class BinaryPrimitives
     {
-        public static ushort ReverseEndianness(ushort value) => (ushort)((value >> 8) | (value << 8));
-
         public static uint ReverseEndianness(uint value) =>
             (BitOperations_RotateRight8(value) & 0xFF00FF00) | (BitOperations_RotateLeft8(value) & 0x00FF00FF);
 
@@ -107,20 +96,13 @@ namespace System.Buffers.Binary
 
         public static ulong ReadUInt64LittleEndian(ReadOnlySpan<byte> source) => Read<ulong>(source);
 
-        public static ushort ReadUInt16BigEndian(ReadOnlySpan<byte> source) => ReverseEndianness(Read<ushort>(source));
-
         public static uint ReadUInt32BigEndian(ReadOnlySpan<byte> source) => ReverseEndianness(Read<uint>(source));
 
         public static ulong ReadUInt64BigEndian(ReadOnlySpan<byte> source) => ReverseEndianness(Read<ulong>(source));
 
-        public static void WriteUInt16LittleEndian(Span<byte> destination, ushort value) => Write(destination, value);
-
         public static void WriteUInt32LittleEndian(Span<byte> destination, uint value) => Write(destination, value);
 
         public static void WriteUInt64LittleEndian(Span<byte> destination, ulong value) => Write(destination, value);
-
-        public static void WriteUInt16BigEndian(Span<byte> destination, ushort value) =>
-            Write(destination, ReverseEndianness(value));
 
         public static void WriteUInt32BigEndian(Span<byte> destination, uint value) =>
             Write(destination, ReverseEndianness(value));

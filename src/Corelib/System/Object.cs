@@ -61,7 +61,7 @@ public abstract class Array
 internal class Array<T> : Array;
 
 /// <summary>
-/// A value or nothing. <see cref="Value"/> of nothing is the default value: there is nobody to catch a throw.
+/// A value or nothing. <see cref="Value"/> of nothing is the default value: nothing catches a throw.
 /// </summary>
 public struct Nullable<T> where T : struct
 {

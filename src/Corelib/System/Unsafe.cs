@@ -31,16 +31,6 @@ namespace System.Runtime.CompilerServices
         public static ref T Add<T>(ref T source, nuint elements) where T : allows ref struct => ref Replaced<T>();
 
         [Intrinsic]
-        public static ref T AddByteOffset<T>(ref T source, nint bytes) where T : allows ref struct => ref Replaced<T>();
-
-        [Intrinsic]
-        public static ref T AddByteOffset<T>(ref T source, nuint bytes) where T : allows ref struct =>
-            ref Replaced<T>();
-
-        [Intrinsic]
-        public static nint ByteOffset<T>(ref readonly T origin, ref readonly T target) where T : allows ref struct => 0;
-
-        [Intrinsic]
         public static int SizeOf<T>() where T : allows ref struct => 0;
 
         [Intrinsic]
@@ -61,17 +51,6 @@ namespace System.Runtime.CompilerServices
 
         [Intrinsic]
         public static ref T NullRef<T>() where T : allows ref struct => ref Replaced<T>();
-
-        [Intrinsic]
-        public static bool IsNullRef<T>(ref readonly T source) where T : allows ref struct => false;
-
-        [Intrinsic]
-        public static bool AreSame<T>(ref readonly T left, ref readonly T right) where T : allows ref struct => false;
-
-        [Intrinsic]
-        public static TTo BitCast<TFrom, TTo>(TFrom source)
-            where TFrom : allows ref struct
-            where TTo : allows ref struct => Replaced<TTo>();
 
         [Intrinsic]
         public static void SkipInit<T>(out T value) where T : allows ref struct => value = default!;
@@ -99,6 +78,7 @@ namespace System.Runtime.InteropServices
         public static Span<T> CreateSpan<T>(scoped ref T reference, int length) =>
             new(ref Unsafe.AsRef(in reference), length);
 
+        /// <summary>The compiler calls it for inline arrays.</summary>
         public static ReadOnlySpan<T> CreateReadOnlySpan<T>(scoped ref readonly T reference, int length) =>
             new(ref Unsafe.AsRef(in reference), length);
 
@@ -107,17 +87,5 @@ namespace System.Runtime.InteropServices
 
         public static ReadOnlySpan<byte> AsBytes<T>(ReadOnlySpan<T> span) where T : struct =>
             new(ref Unsafe.As<T, byte>(ref span.reference), span.Length * Unsafe.SizeOf<T>());
-
-        public static Span<TTo> Cast<TFrom, TTo>(Span<TFrom> span) where TFrom : struct where TTo : struct =>
-            new(
-                ref Unsafe.As<TFrom, TTo>(ref span.reference),
-                (int)((long)span.Length * Unsafe.SizeOf<TFrom>() / Unsafe.SizeOf<TTo>()));
-
-        public static ReadOnlySpan<TTo> Cast<TFrom, TTo>(ReadOnlySpan<TFrom> span)
-            where TFrom : struct
-            where TTo : struct =>
-            new(
-                ref Unsafe.As<TFrom, TTo>(ref span.reference),
-                (int)((long)span.Length * Unsafe.SizeOf<TFrom>() / Unsafe.SizeOf<TTo>()));
     }
 }

@@ -55,6 +55,7 @@ internal static unsafe class Entry
         MachineRandom.Initialize(blob);
         Require(Platform.InitializeVmids(), "the VMID allocator could not be set up"u8);
         CoreSetup.Initialize(Core.Current);
+        Stopwatch.Rehearse();
         TimerSums.Detect();
         StartOtherCores();
         Require(
@@ -160,7 +161,7 @@ internal static unsafe class Entry
         return (bytes + FramePool.ChunkBytes - 1) & ~(FramePool.ChunkBytes - 1);
     }
 
-    /// <summary>The lowest chunk-aligned place in the mapped gigabyte's RAM that nobody has taken.</summary>
+    /// <summary>The lowest chunk-aligned place in the mapped gigabyte's RAM that is still free.</summary>
     private static bool TryFindRoom(ReadOnlySpan<AddressRange> taken, ulong gigabyte, ulong bytes, out ulong room)
     {
         ref MachineDescription machine = ref Platform.Description;

@@ -24,7 +24,7 @@ internal unsafe struct FaultFrame
 
 /// <summary>
 /// EL2's own end: prints what was wrong, the registers, and where it came from, and halts the machine. A guest cannot
-/// get here; whoever does has found a bug of ours.
+/// get here; a guest that does has found a bug of ours.
 /// </summary>
 internal static unsafe class FaultReporter
 {
@@ -48,7 +48,7 @@ internal static unsafe class FaultReporter
             Instructions.Halt();
         }
 
-        // A core that has not set up its GIC interface yet cannot send, and nobody runs guests for it either.
+        // A core that has not set up its GIC interface yet cannot send, and runs no guest either.
         bool canKick = (Instructions.ReadIccSreEl2() & 1) != 0;
         for (int i = 0; canKick && i < Platform.CoreCount; i++)
         {

@@ -149,6 +149,17 @@ function read_cycle_counter
     mrs     x0, pmccntr_el0
     ret
 
+// What the counter makes of 64 instructions and the second read.
+function count_65_instructions
+    isb
+    mrs     x1, pmccntr_el0
+    .rept   64
+    nop
+    .endr
+    mrs     x0, pmccntr_el0
+    sub     x0, x0, x1
+    ret
+
 // ---- barriers, waiting ----
 function dsb_ishst
     dsb     ishst
@@ -299,7 +310,7 @@ function ic_ialluis
     ret
 
 // ---- physical GICv3 CPU interface ----
-// The DSB: what was written before the interrupt was sent is seen by whoever acknowledges it.
+// The DSB: what was written before the interrupt was sent is seen by the core that acknowledges it.
 function read_icc_iar1
     mrs     x0, s3_0_c12_c12_0
     dsb     sy

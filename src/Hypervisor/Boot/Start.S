@@ -179,6 +179,7 @@ enable_mmu_el2:
     msr     ttbr0_el2, x0
     dsb     sy
     tlbi    alle2
+    tlbi    alle1                   // what ran before may have had a guest, under any VMID
     ic      iallu
     dsb     nsh
     isb

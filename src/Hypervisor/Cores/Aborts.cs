@@ -154,7 +154,7 @@ internal static unsafe class Aborts
         return (answer & 1) == 0;
     }
 
-    /// <summary>Waits while the page's range is being taken away; whoever ends that kicks.</summary>
+    /// <summary>Waits while the page's range is being taken away; the core that ends that kicks.</summary>
     private static void WaitForInvalidation(Vcpu* vcpu)
     {
         Vm* vm = vcpu->Vm;

@@ -5,7 +5,7 @@ namespace Quietus.Hypervisor.Cores;
 
 /// <summary>
 /// What a guest did that only EL2 can answer, by ESR_EL2.EC (DDI 0487 D24.2.40). Every register is hostile. What the
-/// architecture has an answer for, the guest gets that answer; what nobody can go on from ends the VM, never the
+/// architecture has an answer for, the guest gets that answer; what has no answer ends the VM, never the
 /// machine.
 /// </summary>
 /// <remarks>Invariant: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.</remarks>

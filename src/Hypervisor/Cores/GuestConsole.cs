@@ -102,7 +102,7 @@ internal static unsafe class GuestConsole
     }
 
     /// <summary>
-    /// Gives a guest what somebody types. What its UART has no room for is dropped: a sender that heeds the flow never
+    /// Gives a guest what a person types. What its UART has no room for is dropped: a sender that heeds the flow never
     /// sends so much.
     /// </summary>
     /// <param name="slot">A VM's slot; what is for none is taken and dropped.</param>

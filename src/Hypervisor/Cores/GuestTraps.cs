@@ -27,7 +27,7 @@ internal static class GuestTraps
     /// <summary>
     /// HCR_EL2 in a guest. Neither WFI nor WFE traps: a vCPU has its core to itself, and waits there. Nor does cache
     /// maintenance by set and way: for a vCPU that never moves it means what it means without a hypervisor, and with
-    /// SWIO it never loses anybody's data. APK and API are clear, so pointer authentication traps; ATA is clear, so MTE
+    /// SWIO it never loses data. APK and API are clear, so pointer authentication traps; ATA is clear, so MTE
     /// does.
     /// </summary>
     internal static ulong Hcr =>

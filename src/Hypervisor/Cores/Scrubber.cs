@@ -11,28 +11,29 @@ internal struct ScrubFigures
 {
     internal ulong Chunks;
 
-    /// <summary>Instructions that overwrote with zeroes.</summary>
-    internal ulong ZeroInstructions;
+    /// <summary>Ticks (<see cref="Stopwatch"/>) of overwriting with zeroes.</summary>
+    internal ulong ZeroTicks;
 
-    /// <summary>Instructions that cleaned to the PoC.</summary>
-    internal ulong CleanInstructions;
+    /// <summary>Ticks of cleaning to the PoC.</summary>
+    internal ulong CleanTicks;
 
     internal ulong DataCacheLines;
 
     internal void Add(in ScrubFigures other)
     {
         Chunks += other.Chunks;
-        ZeroInstructions += other.ZeroInstructions;
-        CleanInstructions += other.CleanInstructions;
+        ZeroTicks += other.ZeroTicks;
+        CleanTicks += other.CleanTicks;
         DataCacheLines += other.DataCacheLines;
     }
 
     internal readonly void Write(ref LineBuilder line)
     {
-        line.Field("scrubbed_chunks"u8, Chunks);
-        line.Field("scrub_zero_instructions"u8, ZeroInstructions);
-        line.Field("scrub_clean_instructions"u8, CleanInstructions);
-        line.Field("scrub_dc_lines"u8, DataCacheLines);
+        bool isExact = Stopwatch.CountsInstructions;
+        line.Field(MeasureFields.ScrubbedChunks, Chunks);
+        line.Field(isExact ? MeasureFields.ScrubZeroInstructions : MeasureFields.ScrubZeroTicks, ZeroTicks);
+        line.Field(isExact ? MeasureFields.ScrubCleanInstructions : MeasureFields.ScrubCleanTicks, CleanTicks);
+        line.Field(MeasureFields.ScrubDcLines, DataCacheLines);
     }
 }
 
@@ -159,8 +160,8 @@ internal static unsafe class Scrubber
         job.Zero(ref machine);
         ulong zeroed = Stopwatch.Count();
         bool isDone = job.Clean(ref machine);
-        figures.ZeroInstructions += zeroed - begin;
-        figures.CleanInstructions += Stopwatch.Count() - zeroed;
+        figures.ZeroTicks += zeroed - begin;
+        figures.CleanTicks += Stopwatch.Count() - zeroed;
         figures.Chunks += isDone ? 1u : 0u;
         return isDone;
     }

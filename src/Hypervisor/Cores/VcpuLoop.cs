@@ -130,12 +130,12 @@ internal static unsafe class VcpuLoop
         {
             vcpu->Vm->RequestStop(kind == 3
                 ? "the machine reported an asynchronous error (SError)"u8
-                : "an FIQ arrived, which nobody uses"u8);
+                : "an FIQ arrived, which nothing here uses"u8);
         }
     }
 
     /// <summary>
-    /// Waits until somebody has something for this vCPU. What comes is acknowledged; the caller looks at everything
+    /// Waits until there is something for this vCPU. What comes is acknowledged; the caller looks at everything
     /// again.
     /// </summary>
     internal static void WaitForKick(Vcpu* vcpu)

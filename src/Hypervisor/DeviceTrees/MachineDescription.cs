@@ -135,16 +135,6 @@ public struct MachineDescription
     /// <summary>A redistributor region; the index is below <see cref="RedistributorRegionCount"/>.</summary>
     public readonly AddressRange RedistributorRegionAt(int index) => redistributors[index];
 
-    /// <summary>
-    /// A blob's boot arguments (/chosen's <c>bootargs</c>); empty when it has none or cannot be read.
-    /// </summary>
-    public static ReadOnlySpan<byte> BootArguments(ReadOnlySpan<byte> blob) =>
-        FlatDeviceTree.Open(blob, out FlatDeviceTree tree) == DeviceTreeError.None
-        && tree.TryFindPath("/chosen"u8, out DeviceTreeNode node)
-        && tree.TryGetText(node, "bootargs"u8, out ReadOnlySpan<byte> arguments)
-            ? arguments
-            : default;
-
     private MachineError ReadUart(ref FlatDeviceTree tree)
     {
         bool isConsole = tree.TryFindConsole(out DeviceTreeNode uart)

@@ -162,6 +162,9 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "read_cycle_counter"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadCycleCounter();
 
+    [RuntimeImport("*", "count_65_instructions"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong Count65Instructions();
+
     // ---- barriers, waiting, locks ----
     [RuntimeImport("*", "dsb_ishst"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void DataSynchronizationIshSt();

@@ -145,16 +145,6 @@ internal struct PhysicalGic
         WaitForWrite(redistributor, RedistributorWritePending);
     }
 
-    /// <summary>
-    /// Private interrupts that are pending or active, for the check that a death leaves nothing behind.
-    /// </summary>
-    internal static uint PrivateState(ulong redistributor)
-    {
-        const ulong SetPending = 0x0200;
-        const ulong SetActive = 0x0300;
-        return Mmio.Read32(redistributor + SgiFrame + SetPending) | Mmio.Read32(redistributor + SgiFrame + SetActive);
-    }
-
     /// <summary>Sends <see cref="KickInterrupt"/> to one core.</summary>
     internal static void Kick(ulong affinity)
     {

@@ -82,7 +82,7 @@ internal static unsafe class Platform
             mapped = _tables.Map(ref _memory, taken[i].Start, taken[i].End, El2Access.ReadWrite);
         }
 
-        // What is below the boot stack are the boot tables, which nobody needs once these are live.
+        // What is below the boot stack are the boot tables, which no core needs once these are live.
         return mapped
             && _tables.MapByPages(ref _memory, ownStart, ownStart + ownBytes)
             && _tables.Unmap(ref _memory, Instructions.ImageAddress(ImageBoundary.BootStackBottom) - PageBytes);

@@ -1,13 +1,16 @@
 namespace Quietus.Hypervisor.Machine;
 
 /// <summary>
-/// Instructions and time between two moments on one core. PMCCNTR_EL0 where there is a PMU: under QEMU's
-/// <c>-icount shift=0</c> it advances by one for each instruction of the machine. Without a PMU the system counter in
-/// nanoseconds stands in, which is the same under icount, at the counter's resolution.
+/// Ticks and time between two moments on one core. A tick is PMCCNTR_EL0's where there is a PMU: a cycle, or, under
+/// QEMU's <c>-icount shift=0</c>, an instruction of the machine. Without a PMU it is a nanosecond of the system
+/// counter.
 /// </summary>
 internal struct Stopwatch
 {
     private const ulong NanosecondsPerSecond = 1_000_000_000;
+
+    private const ulong KnownInstructions = 65;
+    private const int Rehearsals = 4;
 
     private ulong _startCount;
     private ulong _startTime;
@@ -15,9 +18,29 @@ internal struct Stopwatch
     /// <summary>Whether the PMU counts, or the system counter does; the monitor's <c>machine</c> tells.</summary>
     internal static bool IsExact => CpuFeatures.CycleCounter;
 
+    /// <summary>
+    /// Whether a tick is an instruction. Figures are called <c>instructions</c> then, and <c>ticks</c> otherwise.
+    /// </summary>
+    internal static bool CountsInstructions { get; private set; }
+
+    /// <summary>
+    /// Finds out what a tick is. Once, when the boot core's counter is on. A core's cycles, or a host's time under QEMU
+    /// without icount, do not come to so many four times in a row.
+    /// </summary>
+    internal static void Rehearse()
+    {
+        int right = 0;
+        for (int i = 0; i < Rehearsals && CpuFeatures.CycleCounter; i++)
+        {
+            right += Instructions.Count65Instructions() == KnownInstructions ? 1 : 0;
+        }
+
+        CountsInstructions = right == Rehearsals;
+    }
+
     internal static Stopwatch Start() => new() { _startTime = Instructions.ReadCounter(), _startCount = Count() };
 
-    /// <summary>Instructions since the start.</summary>
+    /// <summary>Ticks since the start.</summary>
     internal readonly ulong Elapsed => Count() - _startCount;
 
     /// <summary>Nanoseconds since the start, at the system counter's resolution.</summary>
@@ -26,7 +49,7 @@ internal struct Stopwatch
     /// <summary>The system counter in nanoseconds: the only one that all cores share.</summary>
     internal static ulong Now => ToNanoseconds(Instructions.ReadCounter());
 
-    /// <summary>The counter itself, for whoever wants only a difference of instructions.</summary>
+    /// <summary>The counter itself, for callers that want only a difference of ticks.</summary>
     internal static ulong Count() =>
         CpuFeatures.CycleCounter ? Instructions.ReadCycleCounter() : ToNanoseconds(Instructions.ReadCounter());
 

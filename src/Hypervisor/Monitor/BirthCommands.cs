@@ -1,4 +1,5 @@
 using System;
+using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Vms;
 using Quietus.Memory;
 using Quietus.Wire;
@@ -67,7 +68,7 @@ internal static unsafe class BirthCommands
 
         reply.Field("template"u8, template->Id);
         reply.Field("count"u8, count);
-        reply.Field(DeathFields.Instructions, figures.Instructions);
+        reply.Field(Stopwatch.CountsInstructions ? DeathFields.Instructions : DeathFields.Ticks, figures.Ticks);
     }
 
     private static void Answer(VmError error, Vm* vm, in BirthFigures figures, ref LineBuilder reply)

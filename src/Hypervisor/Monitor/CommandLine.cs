@@ -9,7 +9,7 @@ public enum CommandLineError
     /// <summary>It is a command.</summary>
     None,
 
-    /// <summary>The line has nothing but spaces; nobody needs to be told.</summary>
+    /// <summary>The line has nothing but spaces; no answer is due.</summary>
     Empty,
 
     /// <summary>The line is longer than <see cref="CommandLine.MaximumLength"/> bytes.</summary>

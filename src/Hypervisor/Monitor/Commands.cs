@@ -74,11 +74,11 @@ internal static unsafe class Commands
         {
             Start(in command, ref reply);
         }
-        else if (command.VerbIs("kill"u8))
+        else if (command.VerbIs(DeathWays.NameOf(DeathWay.Kill)))
         {
             Kill(in command, ref reply);
         }
-        else if (command.VerbIs("unmap"u8))
+        else if (command.VerbIs(DeathWays.NameOf(DeathWay.Unmap)))
         {
             Unmap(in command, ref reply);
         }
@@ -136,10 +136,10 @@ internal static unsafe class Commands
     {
         keys = command.VerbIs("create"u8) ? "guest memory cpus pages policy overcommit append random"u8
             : command.VerbIs("start"u8) ? "vm for"u8
-            : command.VerbIs("unmap"u8) ? "vm fate"u8
+            : command.VerbIs(DeathWays.NameOf(DeathWay.Unmap)) ? "vm fate"u8
             : command.VerbIs("fork"u8) ? "vm count own"u8
-            : command.VerbIs("kill"u8) || command.VerbIs("measure"u8) || command.VerbIs("freeze"u8)
-                || command.VerbIs("reset"u8) ? "vm"u8
+            : command.VerbIs(DeathWays.NameOf(DeathWay.Kill)) || command.VerbIs("measure"u8)
+                || command.VerbIs("freeze"u8) || command.VerbIs("reset"u8) ? "vm"u8
             : command.VerbIs("send"u8) ? "vm text"u8
             : command.VerbIs("scrub"u8) ? "when"u8
             : default;
@@ -161,6 +161,7 @@ internal static unsafe class Commands
         reply.Field("tlbirange"u8, CpuFeatures.RangeInvalidation ? 1u : 0u);
         reply.Field("vmid_bits"u8, (ulong)CpuFeatures.VmidBits);
         reply.Field("el2_counter"u8, Stopwatch.IsExact ? "pmu"u8 : "cntpct"u8);
+        reply.Field("el2_counts"u8, Stopwatch.CountsInstructions ? DeathFields.Instructions : DeathFields.Ticks);
         reply.Field("guests"u8, GuestLoader.HasLinux ? "filler,linux"u8 : "filler"u8);
         if (GuestLoader.BundleProblem.Length != 0)
         {
@@ -231,7 +232,7 @@ internal static unsafe class Commands
         command.TryGet("append"u8, out ReadOnlySpan<byte> append);
         Stopwatch watch = Stopwatch.Start();
         VmError error = VmLife.Create(in options, append, out Vm* vm);
-        ulong instructions = watch.Elapsed;
+        ulong ticks = watch.Elapsed;
         if (error == VmError.OutOfMemory)
         {
             RefuseMemory(ref reply, in options);
@@ -246,7 +247,7 @@ internal static unsafe class Commands
 
         reply.Field("vm"u8, vm->Id);
         reply.Field("slot"u8, (ulong)vm->Slot);
-        reply.Field("instructions"u8, instructions);
+        reply.Field(Stopwatch.CountsInstructions ? DeathFields.Instructions : DeathFields.Ticks, ticks);
         reply.Field("random"u8, vm->Random.IsSeeded ? "on"u8 : options.IsRepeatable ? "off"u8 : "none"u8);
     }
 
@@ -304,7 +305,14 @@ internal static unsafe class Commands
         {
             ulong id = vm->Id;
             reply.Field("vm"u8, id);
-            VmLife.Kill(vm).Write(ref reply);
+            VmError error = VmLife.Kill(vm, out DeathFigures figures);
+            if (error != VmError.None)
+            {
+                Fail(ref reply, VmErrors.CodeOf(error), VmErrors.Describe(error));
+                return;
+            }
+
+            figures.Write(ref reply);
             if (vm->Id == id)
             {
                 reply.Field("state"u8, "ending"u8);
@@ -321,7 +329,7 @@ internal static unsafe class Commands
         }
 
         PageFate fate = PageFate.AnonymousLastMappingFreed;
-        if (command.TryGet("fate"u8, out ReadOnlySpan<byte> name) && !TryFindFate(name, out fate))
+        if (command.TryGet("fate"u8, out ReadOnlySpan<byte> name) && !FateNames.TryFind(name, out fate))
         {
             Fail(ref reply, "bad-fate"u8,
                 "fate=freed or fate=unknown: a VM's memory is the pool's, so pages that leave it are free"u8);
@@ -476,8 +484,10 @@ internal static unsafe class Commands
                 DeathFields.FirstEntryNanoseconds, vm->EnteredAt != 0 ? vm->EnteredAt - vm->StartedAt : 0);
             reply.Field("owned_bytes"u8, VmLife.OwnedBytes(vm));
             reply.Field("held_bytes"u8, VmLife.HeldBytes(vm));
-            reply.Field("map_calls"u8, MapMeasurement.Calls);
-            reply.Field("map_instructions"u8, MapMeasurement.Run());
+            reply.Field(MeasureFields.MapCalls, MapMeasurement.Calls);
+            reply.Field(
+                Stopwatch.CountsInstructions ? MeasureFields.MapInstructions : MeasureFields.MapTicks,
+                MapMeasurement.Run());
         }
     }
 
@@ -539,13 +549,6 @@ internal static unsafe class Commands
             : name.SequenceEqual("2m"u8) ? PageSizing.Blocks
             : PageSizing.Auto;
         return sizing != PageSizing.Auto || name.SequenceEqual("auto"u8);
-    }
-
-    /// <summary>The fates that pages of the pool can have: no host is left that could go on using them.</summary>
-    private static bool TryFindFate(ReadOnlySpan<byte> name, out PageFate fate)
-    {
-        fate = name.SequenceEqual("freed"u8) ? PageFate.AnonymousLastMappingFreed : PageFate.Unknown;
-        return fate != PageFate.Unknown || name.SequenceEqual("unknown"u8);
     }
 
     internal static void Fail(

@@ -75,7 +75,7 @@ internal static class MachineConsole
         {
             if (_lineOf != Channel.Log && prefix.Length != 0 | !isPiece)
             {
-                WriteText("\n"u8); // somebody else's line was left open
+                WriteText("\n"u8); // another sender's line was left open
             }
 
             if (isPiece)

@@ -6,10 +6,10 @@ namespace Quietus.Hypervisor.Vms;
 /// <summary>What a freeze, a fork or a reset cost, from the order on.</summary>
 internal struct BirthFigures
 {
-    internal ulong Instructions;
+    internal ulong Ticks;
 
     /// <summary>The part of them until the last vCPU had stopped.</summary>
-    internal ulong StopInstructions;
+    internal ulong StopTicks;
     internal ulong MappedPages;
     internal ulong MappedBlocks;
     internal ulong FreedBytes;
@@ -20,8 +20,9 @@ internal struct BirthFigures
     {
         line.Field(DeathFields.MappedPages4K, MappedPages);
         line.Field(DeathFields.MappedBlocks2M, MappedBlocks);
-        line.Field(DeathFields.Instructions, Instructions);
-        line.Field(DeathFields.StopInstructions, StopInstructions);
+        bool isExact = Stopwatch.CountsInstructions;
+        line.Field(isExact ? DeathFields.Instructions : DeathFields.Ticks, Ticks);
+        line.Field(isExact ? DeathFields.StopInstructions : DeathFields.StopTicks, StopTicks);
         line.Field(DeathFields.TlbiIpa, Issued.TlbiIpa);
         line.Field(DeathFields.TlbiRange, Issued.TlbiRange);
         line.Field(DeathFields.TlbiVmid, Issued.TlbiVmid);

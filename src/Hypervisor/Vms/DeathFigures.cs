@@ -14,8 +14,8 @@ internal struct DeathFigures
     internal MaintenancePolicy Policy;
     internal ulong MappedPages;
     internal ulong MappedBlocks;
-    internal ulong StopInstructions;
-    internal ulong Instructions;
+    internal ulong StopTicks;
+    internal ulong Ticks;
     internal ulong VirtualNanoseconds;
     internal ulong FreedBytes;
     internal ulong LeakedFrames;
@@ -34,8 +34,9 @@ internal struct DeathFigures
         line.Field(DeathFields.Policy, PolicyNames.NameOf(Policy));
         line.Field(DeathFields.MappedPages4K, MappedPages);
         line.Field(DeathFields.MappedBlocks2M, MappedBlocks);
-        line.Field(DeathFields.Instructions, Instructions);
-        line.Field(DeathFields.StopInstructions, StopInstructions);
+        bool isExact = Stopwatch.CountsInstructions;
+        line.Field(isExact ? DeathFields.Instructions : DeathFields.Ticks, Ticks);
+        line.Field(isExact ? DeathFields.StopInstructions : DeathFields.StopTicks, StopTicks);
         line.Field(DeathFields.TlbiIpa, Issued.TlbiIpa);
         line.Field(DeathFields.TlbiRange, Issued.TlbiRange);
         line.Field(DeathFields.TlbiVmid, Issued.TlbiVmid);

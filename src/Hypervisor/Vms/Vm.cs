@@ -127,7 +127,7 @@ internal unsafe struct Vm
     /// <summary>This VM's hardware boundary.</summary>
     internal El2Machine Machine => new((El2MachineState*)Unsafe.AsPointer(ref MachineState));
 
-    /// <summary>Somebody wants the VM to end: every vCPU leaves its guest at its next exit.</summary>
+    /// <summary>An order, a guest or a fault ended the VM: every vCPU leaves its guest at its next exit.</summary>
     internal readonly bool IsStopRequested => Volatile.Read(in _stopRequested) == Requested;
 
     /// <summary>It is to be frozen: every vCPU leaves its guest, and is saved, at its next exit.</summary>

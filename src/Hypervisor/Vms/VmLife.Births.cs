@@ -82,7 +82,7 @@ internal static unsafe partial class VmLife
             AwaitArrived(children[i]);
         }
 
-        figures.Instructions = watch.Elapsed;
+        figures.Ticks = watch.Elapsed;
         return VmError.None;
     }
 
@@ -112,7 +112,7 @@ internal static unsafe partial class VmLife
         }
 
         vm->EndFreezeRequest();
-        figures.StopInstructions = watch.Elapsed;
+        figures.StopTicks = watch.Elapsed;
         figures.Issued = vm->MachineState.Counters;
         ulong held = HeldBytes(vm);
         El2Machine machine = vm->Machine;
@@ -134,7 +134,7 @@ internal static unsafe partial class VmLife
         figures.MappedBlocks = vm->Memory.MappedBlocks;
         figures.FreedBytes = held - HeldBytes(vm);
         figures.Issued = vm->MachineState.Counters.Since(in figures.Issued);
-        figures.Instructions = watch.Elapsed;
+        figures.Ticks = watch.Elapsed;
         return VmError.None;
     }
 
@@ -180,7 +180,7 @@ internal static unsafe partial class VmLife
 
         vm->FrozenCount = Instructions.ReadCounter() - vm->CounterOffset;
         vm->EndFreezeRequest();
-        figures.StopInstructions = watch.Elapsed;
+        figures.StopTicks = watch.Elapsed;
         figures.MappedPages = vm->Memory.MappedPages;
         figures.MappedBlocks = vm->Memory.MappedBlocks;
         figures.Issued = vm->MachineState.Counters;
@@ -195,7 +195,7 @@ internal static unsafe partial class VmLife
 
         vm->State = VmState.Frozen;
         figures.Issued = vm->MachineState.Counters.Since(in figures.Issued);
-        figures.Instructions = watch.Elapsed;
+        figures.Ticks = watch.Elapsed;
         GuestConsole.Finish(vm);
         return VmError.None;
     }
@@ -312,9 +312,11 @@ internal static unsafe partial class VmLife
         Stopwatch watch = Stopwatch.Start();
         DeathFigures figures = Begin(template, DeathWay.Self);
         ulong heldBefore = HeldBytes(template);
-        figures.LeakedFrames = ReleaseMemory(template).LeakedFrames;
+        ReleaseReport report = ReleaseMemory(template);
+        figures.LeakedFrames = report.LeakedFrames;
         Finish(template, ref figures, watch, heldBefore);
         *template = default;
+        NoteError(ErrorOf(report.Result), ref line);
         figures.Write(ref line);
         MachineConsole.Send(Channel.Event, line.Written);
     }

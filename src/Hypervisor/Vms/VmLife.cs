@@ -131,16 +131,20 @@ internal static unsafe partial class VmLife
             return VmError.Ended;
         }
 
-        figures = Kill(vm);
-        return VmError.None;
+        return Kill(vm, out figures);
     }
 
-    /// <summary>The kill order: abrupt, wherever the vCPUs are. The VM is gone when this returns.</summary>
-    internal static DeathFigures Kill(Vm* vm)
+    /// <summary>
+    /// The kill order: abrupt, wherever the vCPUs are. The VM is gone when this returns, and its chunks with it, even
+    /// where a defect kept the release from all of its maintenance.
+    /// </summary>
+    /// <param name="vm">A VM, running or not.</param>
+    /// <param name="figures">What it cost; to be used only without an error.</param>
+    internal static VmError Kill(Vm* vm, out DeathFigures figures)
     {
         Stopwatch watch = Stopwatch.Start();
         vm->RequestStop("killed"u8);
-        return End(vm, DeathWay.Kill, watch);
+        return End(vm, DeathWay.Kill, watch, out figures);
     }
 
     /// <summary>
@@ -206,9 +210,19 @@ internal static unsafe partial class VmLife
         line.Field("vm"u8, vm->Id);
         line.Field("state"u8, "stopped"u8);
         line.QuotedField("reason"u8, vm->StopReason);
-        DeathFigures figures = End(vm, DeathWay.Self, Stopwatch.Start());
+        VmError error = End(vm, DeathWay.Self, Stopwatch.Start(), out DeathFigures figures);
+        NoteError(error, ref line);
         figures.Write(ref line);
         MachineConsole.Send(Channel.Event, line.Written);
+    }
+
+    /// <summary>What kept a release from all of its maintenance, if anything did.</summary>
+    private static void NoteError(VmError error, ref LineBuilder line)
+    {
+        if (error != VmError.None)
+        {
+            line.Field("error"u8, VmErrors.CodeOf(error));
+        }
     }
 
     private static VmError Build(Vm* vm, in VmOptions options, ReadOnlySpan<byte> arguments)
@@ -287,17 +301,17 @@ internal static unsafe partial class VmLife
     /// <summary>
     /// The one path of every death: wait for the vCPUs, release under the policy, retire the VMID, forget.
     /// </summary>
-    private static DeathFigures End(Vm* vm, DeathWay way, Stopwatch watch)
+    private static VmError End(Vm* vm, DeathWay way, Stopwatch watch, out DeathFigures figures)
     {
         AwaitStopped(vm);
-        DeathFigures figures = Begin(vm, way);
-        figures.StopInstructions = watch.Elapsed;
+        figures = Begin(vm, way);
+        figures.StopTicks = watch.Elapsed;
         ulong heldBefore = HeldBytes(vm);
         if (!vm->Offspring.End())
         {
             // Its children stand on its memory: the last of them takes it along.
             Finish(vm, ref figures, watch, heldBefore);
-            return figures;
+            return VmError.None;
         }
 
         ReleaseReport report = ReleaseMemory(vm);
@@ -308,7 +322,7 @@ internal static unsafe partial class VmLife
         *vm = default;
         LeaveTemplate(template);
         Scrubber.Wake();
-        return figures;
+        return ErrorOf(report.Result);
     }
 
     private static void AwaitStopped(Vm* vm)
@@ -365,7 +379,7 @@ internal static unsafe partial class VmLife
 
     private static void Finish(Vm* vm, ref DeathFigures figures, Stopwatch watch, ulong heldBefore)
     {
-        figures.Instructions = watch.Elapsed;
+        figures.Ticks = watch.Elapsed;
         figures.VirtualNanoseconds = watch.ElapsedNanoseconds;
         figures.FreedBytes = heldBefore - HeldBytes(vm);
         figures.Issued = vm->MachineState.Counters.Since(in figures.Issued);
@@ -373,7 +387,7 @@ internal static unsafe partial class VmLife
 
     /// <summary>
     /// Asks the cores, not the vCPUs: a core lets go of its vCPU last of all, and only then may the slot, and the core,
-    /// be somebody else's.
+    /// be another VM's.
     /// </summary>
     private static bool AllStopped(Vm* vm)
     {

@@ -8,7 +8,7 @@ public enum ChunkState : byte
     /// <summary>In the pool, and every byte is known to be zero; at the PoC, too.</summary>
     FreeClean,
 
-    /// <summary>In the pool, with the bytes of whoever had it last.</summary>
+    /// <summary>In the pool, with its last owner's bytes.</summary>
     Dirty,
 
     /// <summary>Out of the pool while it is being overwritten; see <see cref="FramePool.BeginScrub"/>.</summary>

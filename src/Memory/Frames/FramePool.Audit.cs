@@ -11,7 +11,7 @@ public partial struct FramePool
     public PoolAudit Audit()
     {
         _lock.Enter();
-        bool isSound = IsSound(_clean, Nobody, ChunkState.FreeClean) && IsSound(_dirty, 0, ChunkState.Dirty);
+        bool isSound = IsSound(_clean, NoOwner, ChunkState.FreeClean) && IsSound(_dirty, 0, ChunkState.Dirty);
         int chunks = _clean.Count + _dirty.Count;
         isSound &= _owed >= 0 && _owed <= chunks + _scrubbing;
         _lock.Leave();
@@ -23,7 +23,7 @@ public partial struct FramePool
         frames.Stamp == 0
             || (IsSound(frames.Available, frames.Stamp, ChunkState.Frames)
                 && IsSound(frames.Full, frames.Stamp, ChunkState.Frames)
-                && IsSound(frames.Emptied, Nobody, ChunkState.Dirty)
+                && IsSound(frames.Emptied, NoOwner, ChunkState.Dirty)
                 && frames.Taken == frames.ChunkCount + frames.Emptied.Count),
         frames.ChunkCount);
 
@@ -40,7 +40,7 @@ public partial struct FramePool
 
             ref Chunk chunk = ref _chunks[number];
             bool isReserved = chunk.State is ChunkState.Reserved or ChunkState.Scrubbing;
-            bool isRight = owner == 0 || owner == Nobody
+            bool isRight = owner == 0 || owner == NoOwner
                 ? (owner == 0 && !isReserved && chunk.State != ChunkState.FreeClean) || chunk.State == state
                 : (chunk.Owner & ~Chunk.WholeBit) == owner && chunk.State is ChunkState.Frames or ChunkState.Whole;
             if (!isRight || _chunks[chunk.Next].Previous != number || (i + 1 < list.Count && chunk.Next == list.First))

@@ -20,7 +20,7 @@ public partial struct FramePool
 
     /// <summary>
     /// <see cref="FreeData"/> for what a leaf of the VM mapped, one after the other: the address is aligned, and may be
-    /// somebody else's, which is then left alone. What is refused is counted. Chunks that become empty wait for
+    /// another owner's, which is then left alone. What is refused is counted. Chunks that become empty wait for
     /// <see cref="ReturnEmptied"/>.
     /// </summary>
     /// <param name="frames">The VM.</param>
@@ -72,7 +72,7 @@ public partial struct FramePool
                 PoolResult found = Remember(ref frames, first, isTable: false);
                 if (found == PoolResult.Foreign)
                 {
-                    // Somebody else's, as far as this chunk's room would reach.
+                    // Another owner's, as far as this chunk's room would reach.
                     ulong room = (ChunkBytes - (first.Value & (ChunkBytes - 1))) >> frames.FrameShift;
                     ulong skipped = count < room ? count : room;
                     first += skipped << frames.FrameShift;
@@ -126,7 +126,7 @@ public partial struct FramePool
     }
 
     /// <summary>
-    /// <see cref="FreeWhole"/> for a block that may map somebody else's memory. It waits for
+    /// <see cref="FreeWhole"/> for a block that may map another owner's memory. It waits for
     /// <see cref="ReturnEmptied"/>.
     /// Neighbours in memory are mostly neighbours on the VM's ring: they leave it together.
     /// </summary>
@@ -140,7 +140,7 @@ public partial struct FramePool
             ref Chunk chunk = ref _chunks.At(number);
             if (chunk.Owner == (frames.Stamp | Chunk.WholeBit))
             {
-                chunk.Owner = Nobody;
+                chunk.Owner = NoOwner;
                 if (chunk.Previous == frames.Leaving.Last)
                 {
                     frames.Leaving.Last = number;
@@ -266,7 +266,7 @@ public partial struct FramePool
         return PoolResult.Ok;
     }
 
-    /// <summary>The first leaf of a run that lies in another chunk, or somebody else's memory.</summary>
+    /// <summary>The first leaf of a run that lies in another chunk, or another owner's memory.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void FreeLeafElsewhere(ref VmFrames frames, Pa frame)
     {
@@ -357,13 +357,13 @@ public partial struct FramePool
         MoveToEmptied(ref frames, ref frames.Available, number);
     }
 
-    /// <summary>The chunk is nobody's from here on, whoever names it again.</summary>
+    /// <summary>The chunk has no owner from here on, whatever names it again.</summary>
     private readonly void MoveToEmptied(ref VmFrames frames, ref ChunkList from, int number)
     {
         Unlink(ref from, number);
         ref Chunk chunk = ref _chunks.At(number);
         chunk.State = ChunkState.Dirty;
-        chunk.Owner = Nobody;
+        chunk.Owner = NoOwner;
         PushFront(ref frames.Emptied, number);
     }
 

@@ -5,7 +5,7 @@ namespace Quietus.Memory;
 //      free chunks (clean, dirty, being scrubbed)
 //     +---------------------------+------------------------------+
 //     | owed: promised, not taken | available: to be promised,   |
-//     | yet; each to one VM       | or to whoever asks first     |
+//     | yet; each to one VM       | or to the VM that asks first |
 //     +---------------------------+------------------------------+
 //
 // A chunk is owed until its VM takes it, and owed again when that VM gives it back. Everything is decided under the

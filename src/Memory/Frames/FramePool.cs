@@ -44,7 +44,7 @@ public partial struct FramePool
     public const int MaxRun = 16;
 
     /// <summary>The owner of a chunk that is no VM's: no stamp has this bit.</summary>
-    private const ulong Nobody = Chunk.WholeBit;
+    private const ulong NoOwner = Chunk.WholeBit;
 
     private const int WordsPerSet = FramesPerChunk / 64;
     private const int FreeBits = 0;
@@ -140,7 +140,7 @@ public partial struct FramePool
             ref Chunk chunk = ref _chunks[number];
             chunk = default;
             chunk.Base = first + ((ulong)i << ChunkShift);
-            chunk.Owner = Nobody;
+            chunk.Owner = NoOwner;
             chunk.State = isZero ? ChunkState.FreeClean : ChunkState.Dirty;
             PushBack(ref list, number);
         }
@@ -268,7 +268,7 @@ public partial struct FramePool
         return ((Bits(number, FreeBits, index) >> index) & 1) == 0;
     }
 
-    /// <summary>Whether an address lies in memory that the pool manages, whoever holds it.</summary>
+    /// <summary>Whether an address lies in memory that the pool manages, held by a VM or not.</summary>
     public readonly bool Contains(Pa address) => ChunkOf(address.Value) >= 0;
 
     /// <summary>Whether a range touches memory that the pool manages.</summary>
@@ -335,7 +335,7 @@ public partial struct FramePool
         {
             Unlink(ref _dirty, number);
             _chunks[number].State = ChunkState.Scrubbing;
-            _chunks[number].Owner = Nobody;
+            _chunks[number].Owner = NoOwner;
             _scrubbing++;
             chunk = new Pa(_chunks[number].Base);
         }

@@ -51,7 +51,7 @@ public struct ScrubJob
             return false;
         }
 
-        // The zeroes are at the PoC, or seen by every PE, before anybody can take the chunk.
+        // The zeroes are at the PoC, or seen by every PE, before a VM can take the chunk.
         machine.DsbFullSystem();
         IsActive = false;
         machine.Pool.EndScrub(_chunk);

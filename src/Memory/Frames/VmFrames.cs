@@ -16,7 +16,7 @@ public struct VmFrames
     /// <summary>Chunks that became empty in the operation that is under way, and go back at its end.</summary>
     internal ChunkList Emptied;
 
-    /// <summary>Chunks on the ring of full ones that are nobody's already, and leave it together.</summary>
+    /// <summary>Chunks on the ring of full ones that have no owner already, and leave it together.</summary>
     internal LeavingChunks Leaving;
 
     /// <summary>Names this VM's life among all that the pool ever served; 0 is no VM.</summary>

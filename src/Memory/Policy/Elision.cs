@@ -68,7 +68,7 @@ public static class Elision
         {
             case UnmapOperation.BlockRetry:
                 // licence: the same frames are mapped again, at the same addresses and with the same memory type,
-                // before the guest runs on; nobody reads them past the caches who could not before. (Patch 6.)
+                // before the guest runs on; no reader goes past the caches who could not before. (Patch 6.)
                 return PolicyRules.ElidesAtBlockRetry(policy) ? UnmapFlags.ElideCacheMaintenance : UnmapFlags.None;
 
             case UnmapOperation.NotifierRange when PolicyRules.ElidesByEvent(policy):
@@ -103,7 +103,7 @@ public static class Elision
             case ReleaseStyle.UnlinkInvalidateFree:
             case ReleaseStyle.UnlinkInvalidateFreeTables:
                 // licence (TLB): the root is unlinked, the VMID invalidated and the DSB completed before anything is
-                // freed. Both flags together mean that the leaves need not be visited at all; pages that somebody
+                // freed. Both flags together mean that the leaves need not be visited at all; pages that another owner
                 // reads later are unmapped first, as from a live VM.
                 return MayElideCaches(UnmapOperation.Release, NotifierEvent.Unmap, facts) ? both : UnmapFlags.None;
 

@@ -1,18 +1,17 @@
 namespace Quietus.Memory;
 
 /// <summary>
-/// What becomes of a page after it has left Stage-2. Cache maintenance at unmapping exists for whoever
-/// reads the page next, so the fate decides whether it can be left out, never the event alone: that was
-/// the finding of the review of patch 7. Who unmaps states the fate; who does not know says
-/// <see cref="Unknown"/>, and the page is maintained.
+/// What becomes of a page after it has left Stage-2. The engine cleans a page for its next reader, so the fate decides
+/// whether the cleaning can be left out, never the event alone: that was the finding of the review of patch 7. The
+/// host that unmaps states the fate; one that does not know it says <see cref="Unknown"/>, and the page is cleaned.
 /// </summary>
 public enum PageFate : byte
 {
-    /// <summary>Nobody knows. Maintain.</summary>
+    /// <summary>Not known. Maintain.</summary>
     Unknown,
 
     /// <summary>
-    /// Anonymous memory whose last mapping this was: the frame is freed, and whoever gets it next overwrites
+    /// Anonymous memory whose last mapping this was: the frame is freed, and its next owner overwrites
     /// every byte through a cacheable mapping before reading one.
     /// </summary>
     AnonymousLastMappingFreed,

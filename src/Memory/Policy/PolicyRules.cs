@@ -31,7 +31,7 @@ public enum ReleaseStyle : byte
 
     /// <summary>
     /// Unlink the root, one invalidation of the VMID, DSB, then the VM's chunks go back in one splice. Leaves are
-    /// not visited, but for those of slots whose pages somebody else still reads. Right in any situation.
+    /// not visited, but for those of slots whose pages another owner still reads. Right in any situation.
     /// </summary>
     UnlinkInvalidateFree,
 

@@ -2,9 +2,11 @@ namespace Quietus.Memory;
 
 /// <summary>
 /// How many VMs stand on a template's memory: the only thing that sharing counts. A template ends when it was told to
-/// and no child of it lives; who comes last frees its memory, and no VM waits for another.
+/// and no child of it lives; the last of them frees its memory, and no VM waits for another.
 /// </summary>
-/// <remarks>Locking: whoever creates and ends VMs, one at a time. All zero means a template without children.</remarks>
+/// <remarks>
+/// Locking: the core that creates and ends VMs, one at a time. All zero means a template without children.
+/// </remarks>
 public struct Offspring
 {
     private bool _isEnding;

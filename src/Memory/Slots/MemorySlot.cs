@@ -10,7 +10,7 @@ public enum SlotBacking : byte
     Pool,
 
     /// <summary>
-    /// Somebody else, called the host here: a device's registers, a flash image, another process. Faults ask
+    /// Another owner, called the host here: a device's registers, a flash image, another process. Faults ask
     /// the caller for the page; unmapping only unmaps.
     /// </summary>
     Host,

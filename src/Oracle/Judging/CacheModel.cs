@@ -46,7 +46,7 @@ internal sealed class CacheModel(
             Array.Resize(ref _states, first + count);
         }
 
-        ulong version = Version.Of(clock.Now, Judge.Hypervisor, isZero ? Judge.Hypervisor : Judge.Nobody);
+        ulong version = Version.Of(clock.Now, Judge.Hypervisor, isZero ? Judge.Hypervisor : Judge.NoOwner);
         _states.AsSpan(first, count).Fill(
             new PageState { Latest = version, CoherentOldest = version, PocOldest = version });
     }
@@ -110,7 +110,7 @@ internal sealed class CacheModel(
         return false;
     }
 
-    /// <summary>Somebody reads a page: every version that it may see must be right.</summary>
+    /// <summary>A party reads a page: every version that it may see must be right.</summary>
     public void Consume(int page, string reader, string where, bool isCached)
     {
         ref PageState state = ref _states[page];
@@ -207,7 +207,7 @@ internal sealed class CacheModel(
         }
     }
 
-    /// <summary>The page changed hands: what everybody must see from now on.</summary>
+    /// <summary>The page changed hands: what every reader must see from now on.</summary>
     public void RaiseBaseline(int page)
     {
         ref PageState state = ref _states[page];

@@ -8,8 +8,8 @@ internal static class Descriptor
 {
     public const ulong Accessed = 1UL << 10;
 
-    /// <summary>Hardware may set S2AP[1] where this is set (FEAT_HAFDBS): the judge does not model it.</summary>
-    public const ulong DirtyModifier = 1UL << 51;
+    /// <summary>DBM: hardware may set S2AP[1] at a guest's write (FEAT_HAFDBS), which so is permitted.</summary>
+    private const ulong DirtyModifier = 1UL << 51;
 
     private const ulong Write = 1UL << 7;
     private const ulong Read = 1UL << 6;
@@ -32,7 +32,11 @@ internal static class Descriptor
 
     public static bool IsTable(ulong entry, int level) => (entry & 3) == 3 && level < 3;
 
-    public static bool MayWrite(ulong entry) => (entry & Write) != 0;
+    public static bool MayWrite(ulong entry) => (entry & (Write | DirtyModifier)) != 0;
+
+    /// <summary>Whether a write protection protects nothing: hardware takes it back.</summary>
+    public static bool ProtectsInVain(ulong old, ulong value) =>
+        (old & Write) != 0 && (value & (Write | DirtyModifier)) == DirtyModifier;
 
     /// <summary>XN is 0b10 where neither EL1 nor EL0 may execute (DDI 0487 D8.4, Stage 2 execution).</summary>
     public static bool MayExecute(ulong entry) => (entry & ExecuteNever) != 1UL << 54;

@@ -9,9 +9,6 @@ public sealed partial class Judge
     /// <summary>Whether a page is an empty table that no VM has.</summary>
     internal bool IsSpareTable(Pa page) => _store.Find(page.Value) is { Links.Count: 0, High: < 0 };
 
-    /// <summary>Whether an entry is one of the last level, where there are pages only.</summary>
-    internal bool IsLastLevel(Pa entry) => _store.Find(entry.Value) is { Links.Count: > 0, Level: 3 };
-
     /// <summary>A VM's tables exist from now on.</summary>
     internal JudgedVm AddVm(string name, Pa root, uint tables, int startLevel)
     {

@@ -8,32 +8,37 @@ namespace Quietus.Oracle.Judging;
 // The judge's state, so written that states which behave alike are written alike.
 public sealed partial class Judge
 {
-    /// <summary>What a judge of this thread left for the next: programs are short, and these are large.</summary>
+    /// <summary>
+    /// What a judge of this thread left for the next of its granule: programs are short, and these are large.
+    /// </summary>
     [ThreadStatic]
-    private static Remains? _left;
+    private static Remains?[]? _left;
 
     private ulong[] _touched = [];
 
     private sealed record Remains(
-        PageState[] States, PageUse[] Uses, TablePage?[] Tables, Stack<TablePage> Spare);
+        PageState[] States, PageUse[] Uses, TablePage?[] Tables, Stack<TablePage> Spare, Stack<StaleSet> Sets);
 
     /// <summary>This judge is done: the next one of this thread takes its memory.</summary>
     internal void Leave()
     {
         (TablePage?[] tables, Stack<TablePage> spare) = _store.Leave();
-        _left = new Remains(_caches.Leave(), _pages.Leave(), tables, spare);
+        Left = new Remains(_caches.Leave(), _pages.Leave(), tables, spare, _tlbs.Leave());
     }
 
     private void Reuse()
     {
-        if (_left is Remains left)
+        if (Left is Remains left)
         {
             _caches.Reuse(left.States);
             _pages.Reuse(left.Uses);
             _store.Reuse(left.Tables, left.Spare);
-            _left = null;
+            _tlbs.Reuse(left.Sets);
+            Left = null;
         }
     }
+
+    private ref Remains? Left => ref (_left ??= new Remains?[17])[_pages.GranuleShift];
 
     /// <summary>
     /// Whether no maintenance is pending, which only a machine with a defect leaves so: then the state cannot be
@@ -47,7 +52,7 @@ public sealed partial class Judge
     /// </summary>
     internal void WriteState(StateHash hash)
     {
-        hash.Party(Nobody);
+        hash.Party(NoOwner);
         hash.Party(Hypervisor);
         foreach (PageMap.Area area in _pages.Areas)
         {
@@ -67,7 +72,7 @@ public sealed partial class Judge
         UInt128 all = 0;
         foreach (TlbTag tag in _tlbs.Tags)
         {
-            if (!tag.IsEmpty || tag.Pairs != 0)
+            if (!tag.IsEmpty || tag.Pairs.Once != 0)
             {
                 (ulong, ulong) outside = hash.BeginElement();
                 WriteTag(tag, hash);
@@ -121,7 +126,7 @@ public sealed partial class Judge
         hash.Write(hash.KnownParty(tag.Vm.Party) << 32 | (uint)tag.Vmid);
         hash.Write((ulong)hash.Pes(tag.Loaded) << 32 | hash.Pes(tag.MayHold));
         hash.Write((tag.Vm.Dangles ? 1UL : 0) | (tag.Vm.IsReleased ? 2UL : 0) | (tag.Vm.Tag == tag ? 4UL : 0)
-            | (ulong)tag.Pairs << 8);
+            | (ulong)hash.Pes(tag.Pairs.Once) << 8);
         UInt128 all = 0;
         foreach (ref readonly StaleItem item in tag.Stale.Items)
         {
@@ -193,7 +198,7 @@ public sealed partial class Judge
         hash.Write(item.TargetBytes);
         hash.Write((ulong)hash.Pes(item.Stage2Pes) << 32 | hash.Pes(item.CombinedPes));
         hash.Write((ulong)(uint)item.Level << 32 | (ulong)(uint)hash.Pe(item.Writer) << 24
-            | (ulong)item.Stage2Pairs << 16 | (ulong)item.CombinedPairs << 8 | (item.SeenAt != 0 ? 1UL : 0)
-            | (item.IsTable ? 2UL : 0) | (item.Dangles ? 4UL : 0));
+            | (item.SeenAt != 0 ? 1UL : 0) | (item.IsTable ? 2UL : 0) | (item.Dangles ? 4UL : 0));
+        hash.Write((ulong)hash.Pes(item.Stage2Pairs.Once) << 32 | hash.Pes(item.CombinedPairs.Once));
     }
 }

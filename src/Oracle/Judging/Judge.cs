@@ -15,7 +15,7 @@ namespace Quietus.Oracle.Judging;
 public sealed partial class Judge
 {
     /// <summary>The party to whom bytes of before the program belong: no reader may see them.</summary>
-    public const int Nobody = 0;
+    public const int NoOwner = 0;
 
     /// <summary>The hypervisor and the host's kernel: any reader may see their zeroes.</summary>
     public const int Hypervisor = 1;
@@ -23,7 +23,7 @@ public sealed partial class Judge
     /// <summary>An event whose PE is not known, or makes no difference.</summary>
     internal const int AnyPe = -1;
 
-    private readonly List<string> _parties = ["nobody", "the hypervisor"];
+    private readonly List<string> _parties = ["no owner", "the hypervisor"];
     private readonly IEventListener? _listener;
     private readonly Clock _clock;
     private readonly PageMap _pages;

@@ -62,7 +62,7 @@ internal sealed class PageMap(int granuleShift)
     {
         Area area = page - _last.First is int at && at >= 0 && (ulong)(uint)at << granuleShift < _last.End - _last.Start
             ? _last
-            : _areas.FindLast(area => area.First <= page);
+            : AreaOf(page);
         return area.Start + ((ulong)(uint)(page - area.First) << granuleShift);
     }
 
@@ -85,6 +85,8 @@ internal sealed class PageMap(int granuleShift)
         isPool = _last.IsPool;
         return PagesIn(Math.Min(bytes, _last.End - start));
     }
+
+    private Area AreaOf(int page) => _areas.FindLast(area => area.First <= page);
 
     private int Find(ulong address)
     {

@@ -17,8 +17,9 @@ internal struct StaleItem
     /// <summary>When the overwriting write was seen by all walks; 0 until a DSB makes it so.</summary>
     public ulong SeenAt;
 
-    /// <summary>When a Stage-2 invalidation last took PEs off.</summary>
+    /// <summary>When a Stage-2 invalidation last took PEs off, and which.</summary>
     public ulong ClearedAt;
+    public uint ClearedPes;
 
     public int Level;
     public int Writer;
@@ -32,13 +33,9 @@ internal struct StaleItem
     /// <summary>PEs that may hold it inside an entry that combines both stages.</summary>
     public uint CombinedPes;
 
-    /// <summary>
-    /// On a machine where the first TLBI; DSB may be early: how many have covered this, and when the last of them did.
-    /// </summary>
-    public byte Stage2Pairs;
-    public byte CombinedPairs;
-    public ulong Stage2PairAt;
-    public ulong CombinedPairAt;
+    /// <summary>Where the first TLBI; DSB may be early: the pairs that have covered it, of each kind.</summary>
+    public Pairs Stage2Pairs;
+    public Pairs CombinedPairs;
 
     public bool IsTable;
 

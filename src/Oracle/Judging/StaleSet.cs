@@ -39,6 +39,13 @@ internal sealed class StaleSet(int granuleShift)
 
     public Span<StaleItem> Items => CollectionsMarshal.AsSpan(_items);
 
+    public void Clear()
+    {
+        _items.Clear();
+        _dead = 0;
+        Recount();
+    }
+
     public void Add(in StaleItem item)
     {
         int number = _items.Count;
@@ -99,7 +106,6 @@ internal sealed class StaleSet(int granuleShift)
         }
 
         FirstUnseen = first;
-        Compact();
     }
 
     /// <summary>An invalidation took PEs from an item that some might hold.</summary>
@@ -128,9 +134,13 @@ internal sealed class StaleSet(int granuleShift)
         }
 
         _dead = 0;
-        Cleared.Clear();
         _items.RemoveAll(static item => item.IsDead);
+        Recount();
+    }
 
+    private void Recount()
+    {
+        Cleared.Clear();
         if (_isIndexed)
         {
             _index.Clear();

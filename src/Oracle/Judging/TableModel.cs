@@ -62,7 +62,10 @@ internal sealed class TableModel(
             }
         }
 
-        vm.Unpublished.RemoveAll(hidden => clock.IsVisible(hidden.Pe, hidden.At));
+        if (vm.Unpublished.Count != 0)
+        {
+            vm.Unpublished.RemoveAll(hidden => clock.IsVisible(hidden.Pe, hidden.At));
+        }
     }
 
     /// <summary>Declares pages shared, or no longer.</summary>
@@ -315,6 +318,13 @@ internal sealed class TableModel(
             if (sameOutput && Descriptor.IsTable(old, level) && Descriptor.IsTable(value, level))
             {
                 return;
+            }
+
+            if (Descriptor.ProtectsInVain(old, value) && !Descriptor.IsTable(value, level))
+            {
+                Broken.Fail(ViolationKind.StaleTranslation, "the guest",
+                    $"a leaf of {vm.Name} at IPA {Broken.Hex(ipa)} is write-protected and keeps DBM: hardware sets "
+                    + "S2AP[1] when the guest writes, and what the leaf permits is what it did before");
             }
 
             if (!tlbs.MayFollow(level, old, level, value, sameOutput) && vm.MayHold is not 0 and uint holders)

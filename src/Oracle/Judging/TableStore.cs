@@ -5,7 +5,7 @@ using System.Runtime.CompilerServices;
 namespace Quietus.Oracle.Judging;
 
 /// <summary>
-/// The table pages and what is written in them, whoever's they are. Invariant: a page is a table from when it is taken
+/// The table pages and what is written in them, of every VM. Invariant: a page is a table from when it is taken
 /// until it is given back, and its entries outside [Low, High] are zero.
 /// </summary>
 internal sealed class TableStore(PageMap pages)
@@ -20,9 +20,7 @@ internal sealed class TableStore(PageMap pages)
     public void Reuse(TablePage?[] tables, Stack<TablePage> spare)
     {
         _tables = tables;
-        bool isOfOtherGranule = spare.TryPeek(out TablePage? table)
-            && table.Entries.Length != 1 << pages.BitsPerLevel;
-        _spare = isOfOtherGranule ? [] : spare;
+        _spare = spare;
     }
 
     public (TablePage?[] Tables, Stack<TablePage> Spare) Leave()

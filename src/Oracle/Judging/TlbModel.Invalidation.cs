@@ -29,19 +29,36 @@ internal sealed partial class TlbModel
             return;
         }
 
-        foreach (PendingTlbi operation in pending)
+        for (int at = _tags.Count - 1; at >= 0; at--)
         {
-            for (int at = _tags.Count - 1; at >= 0; at--)
+            foreach (PendingTlbi operation in pending)
             {
                 if (operation.Kind == TlbiKind.All || _tags[at].Vmid == operation.Vmid)
                 {
                     Apply(operation, _tags[at]);
-                    DropIfDone(at);
                 }
             }
+
+            DropIfDone(at);
         }
 
         pending.Clear();
+        Compact();
+    }
+
+    /// <summary>
+    /// Drops items that no PE may hold, unless an invalidation is under way that was issued before they went: what lies
+    /// below them could be walked to meanwhile.
+    /// </summary>
+    private void Compact()
+    {
+        if (IsSettled)
+        {
+            foreach (TlbTag tag in _tags)
+            {
+                tag.Stale.Compact();
+            }
+        }
     }
 
     private void DropIfDone(int at)
@@ -51,6 +68,9 @@ internal sealed partial class TlbModel
         if (isDone)
         {
             _tags.RemoveAt(at);
+            tag.Stale.Clear();
+            _spare.Push(tag.Stale);
+            tag.Stale = new StaleSet(pages.GranuleShift);
             if (tag.Vm.Tags.Count > 1)
             {
                 tag.Vm.Tags.Remove(tag);
@@ -74,26 +94,13 @@ internal sealed partial class TlbModel
         // The nXS forms do not wait for accesses with the XS attribute, and what maps those is not recorded.
         if (operation.IsWhole && !operation.LeavesExtraSlow)
         {
-            byte pairs = tag.Pairs;
-            if (IsSure(ref tag.Pairs, ref tag.PairAt))
-            {
-                ulong since = features.EarlyCompletion ? tag.FirstPairIssuedAt : operation.At;
-                tag.MayHold &= ~operation.Pes | tag.WalkedSince(since);
-                tag.Pairs = 0;
-            }
-            else if (pairs == 0)
-            {
-                tag.FirstPairIssuedAt = operation.At;
-            }
+            tag.MayHold &= ~Taken(ref tag.Pairs, operation.Pes, tag.WalkedSince(operation.At));
         }
 
-        if (tag.Stale.Count == 0)
+        if (tag.Stale.Count != 0)
         {
-            return;
+            ApplyToItems(operation, tag, tag.WalkedSince(operation.At));
         }
-
-        ApplyToItems(operation, tag, tag.WalkedSince(operation.At));
-        tag.Stale.Compact();
     }
 
     private void ApplyToItems(in PendingTlbi operation, TlbTag tag, uint walked)
@@ -119,7 +126,11 @@ internal sealed partial class TlbModel
         if (!operation.IsWhole && operation.Bytes <= 1UL << pages.GranuleShift)
         {
             tag.Stale.FindOverlaps(LastLevel, operation.Ipa, 1, _overlaps);
-            _overlaps.Sort((one, other) => Order(tag, one).CompareTo(Order(tag, other)));
+            if (tag.Stale.Tables != 0 && _overlaps.Count > 1)
+            {
+                SortOverlaps(tag);
+            }
+
             foreach (int number in _overlaps)
             {
                 ApplyTo(tag, number, operation, walked);
@@ -136,6 +147,9 @@ internal sealed partial class TlbModel
 
         ApplyTo(tag, operation, walked, LastLevel);
     }
+
+    private void SortOverlaps(TlbTag tag) =>
+        _overlaps.Sort((one, other) => Order(tag, one).CompareTo(Order(tag, other)));
 
     private static int Order(TlbTag tag, int number) =>
         tag.Stale.Items[number] is { IsTable: true } item ? item.Level : LastLevel;
@@ -167,19 +181,11 @@ internal sealed partial class TlbModel
         !item.IsTable && Descriptor.MayBeExtraSlow(item.Descriptor);
 
     /// <summary>
-    /// Whether an invalidation that a DSB completes is sure to be complete. Under the erratum it takes a second pair:
-    /// two TLBIs before one DSB are one.
+    /// The PEs that an invalidation, which a DSB completes, has taken an entry from. Under the erratum a second pair
+    /// does so.
     /// </summary>
-    private bool IsSure(ref byte pairs, ref ulong pairAt)
-    {
-        if (features.EarlyCompletion && pairAt != clock.Now && pairs < 2)
-        {
-            pairAt = clock.Now;
-            pairs++;
-        }
-
-        return !features.EarlyCompletion || pairs >= 2;
-    }
+    private uint Taken(ref Pairs pairs, uint reached, uint refillers) =>
+        features.EarlyCompletion ? pairs.Cover(reached, refillers, clock.Now) : reached & ~refillers;
 
     /// <summary>
     /// PEs that could cache an item again after an invalidation had reached them: a walk still could find what is no
@@ -198,20 +204,32 @@ internal sealed partial class TlbModel
         ulong tableIpa = item.Ipa - ((ulong)(uint)index << pages.LevelShift(item.Level));
         return table.IsLinkedAt(tag.Vm, tableIpa)
             ? isThere ? uint.MaxValue : 0
-            : isThere || table.Entries[index] == item.Descriptor ? KnownWalkersOf(tag, table.Address) : 0;
+            : isThere || table.Entries[index] == item.Descriptor ? KnownWalkersOf(tag, table.Address, operation) : 0;
     }
 
     /// <summary>The table that they are in is settled when items ask.</summary>
-    private uint KnownWalkersOf(TlbTag tag, ulong table)
+    private uint KnownWalkersOf(TlbTag tag, ulong table, in PendingTlbi operation)
     {
         if (_walkedTable != table)
         {
             _walkedTable = table;
-            _walkers = WalkersOf(tag, table);
+            _walkers = 0;
+            foreach (ref readonly StaleItem item in tag.Stale.Items)
+            {
+                _walkers |= item.IsTable && item.Target == table ? WalkersBy(item, operation) : 0;
+            }
         }
 
         return _walkers;
     }
+
+    /// <summary>
+    /// PEs that could walk to a table when an invalidation reached them, if it does not take their way there as well:
+    /// another one does not come before it, unless its DSB did.
+    /// </summary>
+    private uint WalkersBy(in StaleItem item, in PendingTlbi operation) =>
+        Covers(operation, item) ? item.Stage2Pes & ~item.Stage2Pairs.CoveredAt(clock.Now)
+            : item.Stage2Pes | (item.ClearedAt > operation.At ? item.ClearedPes : 0);
 
     private static bool IsUnseen(in StaleItem item, ulong at) => item.SeenAt == 0 || item.SeenAt > at;
 
@@ -244,42 +262,49 @@ internal sealed partial class TlbModel
         return false;
     }
 
+    private static bool Covers(in PendingTlbi operation, in StaleItem item)
+    {
+        if (operation.IsWhole)
+        {
+            return true;
+        }
+
+        bool isCovered = operation.Ipa < item.Ipa + item.Bytes && item.Ipa < operation.Ipa + operation.Bytes;
+        bool isOfLevel = item.IsTable
+            ? operation.LevelHint == 0 && operation.Kind != TlbiKind.IpaLastLevel
+            : operation.LevelHint == 0 || item.Level == operation.LevelHint;
+        return isCovered && isOfLevel && operation.Kind != TlbiKind.Combined;
+    }
+
     private void ApplyTo(ref StaleItem item, in PendingTlbi operation, uint refillers)
     {
         if (operation.Kind == TlbiKind.Combined)
         {
             bool isRefillable = item.ClearedAt > operation.At;
-            if (!isRefillable && IsSure(ref item.CombinedPairs, ref item.CombinedPairAt))
+            if (!isRefillable)
             {
-                item.CombinedPes &= ~operation.Pes | item.Stage2Pes | refillers;
+                item.CombinedPes &= ~Taken(ref item.CombinedPairs, operation.Pes, item.Stage2Pes | refillers);
             }
 
             return;
         }
 
-        if (!operation.IsWhole)
-        {
-            bool isCovered =
-                operation.Ipa < item.Ipa + item.Bytes && item.Ipa < operation.Ipa + operation.Bytes;
-            bool isOfLevel = item.IsTable
-                ? operation.LevelHint == 0 && operation.Kind != TlbiKind.IpaLastLevel
-                : operation.LevelHint == 0 || item.Level == operation.LevelHint;
-            if (!isCovered || !isOfLevel)
-            {
-                return;
-            }
-        }
-
-        if (!IsSure(ref item.Stage2Pairs, ref item.Stage2PairAt))
+        if (!Covers(operation, item))
         {
             return;
         }
 
-        item.Stage2Pes &= ~operation.Pes | refillers;
-        item.ClearedAt = clock.Now;
+        uint taken = Taken(ref item.Stage2Pairs, operation.Pes, refillers) & item.Stage2Pes;
+        if (taken != 0)
+        {
+            item.Stage2Pes &= ~taken;
+            item.ClearedPes = item.ClearedAt == clock.Now ? item.ClearedPes | taken : taken;
+            item.ClearedAt = clock.Now;
+        }
+
         if (operation.IsWhole)
         {
-            item.CombinedPes &= ~operation.Pes | refillers;
+            item.CombinedPes &= ~Taken(ref item.CombinedPairs, operation.Pes, refillers);
         }
     }
 }

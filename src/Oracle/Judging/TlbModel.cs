@@ -15,6 +15,7 @@ internal sealed partial class TlbModel(
     private readonly List<TlbTag> _tags = [];
     private readonly List<PendingTlbi>[] _pending = MakePending(pes);
     private readonly List<int> _overlaps = [];
+    private Stack<StaleSet> _spare = new();
 
     /// <summary>PEs with an overwrite that is not seen.</summary>
     private uint _unseenWriters;
@@ -27,6 +28,20 @@ internal sealed partial class TlbModel(
     private uint _observers;
 
     public IReadOnlyList<TlbTag> Tags => _tags;
+
+    /// <summary>Takes over what an earlier judge of this thread left.</summary>
+    public void Reuse(Stack<StaleSet> spare) => _spare = spare;
+
+    public Stack<StaleSet> Leave()
+    {
+        foreach (TlbTag tag in _tags)
+        {
+            tag.Stale.Clear();
+            _spare.Push(tag.Stale);
+        }
+
+        return _spare;
+    }
 
     /// <summary>Whether a write of some PE is not seen, apart from one's own.</summary>
     public bool HasUnseenOfOthers(int pe) => (_unseenWriters & ~(1U << pe)) != 0;
@@ -112,8 +127,7 @@ internal sealed partial class TlbModel(
             }
         }
 
-        // What this PE caches from now on no pair has covered.
-        tag.Pairs = 0;
+        tag.Pairs.Forget(bit);
         tag.Load(bit);
     }
 
@@ -178,7 +192,7 @@ internal sealed partial class TlbModel(
     }
 
     /// <summary>
-    /// Software on a PE read what another one wrote: memory is multi-copy atomic (DDI 0487 B2.3), so that everybody
+    /// Software on a PE read what another one wrote: memory is multi-copy atomic (DDI 0487 B2.3), so that each PE
     /// sees the write, and the reader's next DSB puts what follows behind it.
     /// </summary>
     public void Observe(int pe, ulong location)
@@ -222,6 +236,7 @@ internal sealed partial class TlbModel(
             }
         }
 
+        Compact();
         if (isAllSeen)
         {
             (_lowestUnseen, _highestUnseen) = (ulong.MaxValue, 0);
@@ -243,7 +258,7 @@ internal sealed partial class TlbModel(
 
             if (tag.Vm.Watch.Count != 0)
             {
-                tag.Vm.Watch.RemoveAll(watched => watched.Frame - start < bytes);
+                Unwatch(tag.Vm, start, bytes);
             }
 
             foreach (ref StaleItem item in tag.Stale.Items)
@@ -361,6 +376,10 @@ internal sealed partial class TlbModel(
         }
     }
 
+    /// <summary>A method of its own: what it captures is allocated where it begins.</summary>
+    private static void Unwatch(JudgedVm vm, ulong start, ulong bytes) =>
+        vm.Watch.RemoveAll(watched => watched.Frame - start < bytes);
+
     private bool IsUnmapped(ulong frame, ulong bytes)
     {
         foreach (ref readonly PageUse use in pages.Uses(pages.Of(frame), pages.PagesWithin(frame, bytes, out _)))
@@ -449,7 +468,8 @@ internal sealed partial class TlbModel(
 
     private TlbTag AddTag(JudgedVm vm, int vmid)
     {
-        var tag = new TlbTag(vm, vmid, pages.GranuleShift, pes);
+        var tag = new TlbTag(
+            vm, vmid, _spare.TryPop(out StaleSet? spare) ? spare : new StaleSet(pages.GranuleShift), pes);
         vm.Tags.Add(tag);
         _tags.Add(tag);
         return tag;

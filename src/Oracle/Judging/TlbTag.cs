@@ -6,7 +6,7 @@ namespace Quietus.Oracle.Judging;
 /// All that TLBs may hold of one VM under one VMID. A VM has one for each VMID that PEs may have entries under; each
 /// knows every overwrite of its tables that is not seen yet.
 /// </summary>
-internal sealed class TlbTag(JudgedVm vm, int vmid, int granuleShift, int pes)
+internal sealed class TlbTag(JudgedVm vm, int vmid, StaleSet stale, int pes)
 {
     /// <summary>No VMID: no PE has entered the VM yet.</summary>
     public const int NoVmid = -1;
@@ -26,12 +26,10 @@ internal sealed class TlbTag(JudgedVm vm, int vmid, int granuleShift, int pes)
     /// </summary>
     public uint MayHold;
 
-    /// <summary>As of an item, for the whole VMID; and when the first of the pairs was issued.</summary>
-    public byte Pairs;
-    public ulong PairAt;
-    public ulong FirstPairIssuedAt;
+    /// <summary>As of an item, for the whole VMID.</summary>
+    public Pairs Pairs;
 
-    public StaleSet Stale { get; } = new(granuleShift);
+    public StaleSet Stale { get; set; } = stale;
 
     public bool IsEmpty => MayHold == 0 && Loaded == 0 && Stale.IsEmpty;
 

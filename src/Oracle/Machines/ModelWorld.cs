@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Runtime.InteropServices;
 using Quietus.Memory;
 using Quietus.Oracle.Search;
@@ -18,9 +19,16 @@ public sealed class ModelWorld
     /// <summary>Of a chunk's bits: those of free frames come first, then those of zero ones, then tables.</summary>
     private const int WordsPerSet = FramePool.WordsPerChunk / 3;
 
+    /// <summary>
+    /// What a world of this thread left for the next of its granule: programs are short, and these are large.
+    /// </summary>
+    [ThreadStatic]
+    private static Remains?[]? _left;
+
     private readonly Chunk[] _chunks;
     private readonly ulong[] _bits;
     private readonly ulong[]?[] _entries;
+    private readonly List<int> _touched;
     private readonly int _granuleShift;
     private FramePool _pool;
 
@@ -30,13 +38,32 @@ public sealed class ModelWorld
     public ModelWorld(int chunks, int granuleShift, bool isZero)
     {
         _granuleShift = granuleShift;
-        _chunks = GC.AllocateArray<Chunk>(chunks, pinned: true);
-        _bits = GC.AllocateArray<ulong>(chunks * FramePool.WordsPerChunk, pinned: true);
-        _entries = new ulong[]?[(ulong)chunks << FramePool.ChunkShift >> granuleShift];
+        ref Remains? left = ref LeftOf(granuleShift);
+        Remains remains = left is not null && left.Chunks.Length == chunks ? left : new Remains(granuleShift, chunks);
+        left = null;
+        _chunks = remains.Chunks;
+        _bits = remains.Bits;
+        _entries = remains.Entries;
+        _touched = remains.Touched;
         PoolBytes = (ulong)chunks << FramePool.ChunkShift;
         _pool.Initialize(Array(_chunks), Array(_bits));
         _pool.AddRange(new Pa(PoolStart), PoolBytes, isZero);
     }
+
+    /// <summary>This world is done: the next one of this thread takes its memory, as it was at first.</summary>
+    internal void Leave()
+    {
+        _chunks.AsSpan().Clear();
+        _bits.AsSpan().Clear();
+        foreach (int page in _touched)
+        {
+            _entries[page].AsSpan().Clear();
+        }
+
+        LeftOf(_granuleShift) = new Remains(_chunks, _bits, _entries, _touched);
+    }
+
+    private static ref Remains? LeftOf(int granuleShift) => ref (_left ??= new Remains?[17])[granuleShift];
 
     /// <summary>The pool that all VMs share.</summary>
     public ref FramePool Pool => ref _pool;
@@ -47,9 +74,14 @@ public sealed class ModelWorld
     internal ref ulong Entry(Pa address)
     {
         ulong offset = address.Value - PoolStart;
-        ulong[] table = _entries[offset >> _granuleShift]
-            ?? (_entries[offset >> _granuleShift] = new ulong[(1 << _granuleShift) / sizeof(ulong)]);
+        ulong[] table = _entries[offset >> _granuleShift] ?? Touch((int)(offset >> _granuleShift));
         return ref table[(offset & ((1UL << _granuleShift) - 1)) / sizeof(ulong)];
+    }
+
+    private ulong[] Touch(int page)
+    {
+        _touched.Add(page);
+        return _entries[page] = new ulong[(1 << _granuleShift) / sizeof(ulong)];
     }
 
     internal void Zero(Pa start, ulong bytes)
@@ -160,6 +192,20 @@ public sealed class ModelWorld
     /// <summary>The arrays are pinned, and this object keeps them.</summary>
     internal static UnmanagedArray<T> Array<T>(T[] pinned)
         where T : unmanaged => new(Marshal.UnsafeAddrOfPinnedArrayElement(pinned, 0), pinned.Length);
+
+    /// <summary>The memory of a world: all zero.</summary>
+    /// <param name="Touched">Pages that have entries.</param>
+    private sealed record Remains(Chunk[] Chunks, ulong[] Bits, ulong[]?[] Entries, List<int> Touched)
+    {
+        public Remains(int granuleShift, int chunks)
+            : this(
+                GC.AllocateArray<Chunk>(chunks, pinned: true),
+                GC.AllocateArray<ulong>(chunks * FramePool.WordsPerChunk, pinned: true),
+                new ulong[]?[(ulong)chunks << FramePool.ChunkShift >> granuleShift],
+                [])
+        {
+        }
+    }
 }
 
 /// <summary>One VM's records in a <see cref="ModelWorld"/>.</summary>

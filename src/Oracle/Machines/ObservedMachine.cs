@@ -21,8 +21,6 @@ public struct ObservedMachine<TMachine, TObserver> : IMemoryMachine
         _observer = observer;
     }
 
-    public TObserver Observer => _observer;
-
     public ref FramePool Pool
     {
         get

@@ -58,6 +58,13 @@ public sealed class Host<TFormat, TMachine>
     /// <summary>Tells what the program came to.</summary>
     public void TellEnd(Violation violation) => _machine.Story.End(violation);
 
+    /// <summary>This host is done: the next one of this thread takes its memory.</summary>
+    internal void Leave()
+    {
+        Judge.Leave();
+        _machine.World.Leave();
+    }
+
     /// <summary>Runs one step; throws a <see cref="ViolationException"/> where the judge says so.</summary>
     public void Run(ProgramStep step)
     {

@@ -25,7 +25,7 @@ internal static class Licence
             return "the event UNMAP alone (patch 7). "
                 + (facts.HasForcedWriteBack || facts.Fate == PageFate.AnonymousLastMappingFreed
                     ? "The page's fate grants it, too"
-                    : $"The page's fate, {facts.Fate}, grants none: somebody reads the page later");
+                    : $"The page's fate, {facts.Fate}, grants none: a later reader needs the page");
         }
 
         return facts.HasForcedWriteBack ? "FEAT_S2FWB: whatever the guest did went through the caches"

@@ -15,9 +15,10 @@ internal sealed class PoolMemory<TFormat, TMachine>(ProgramMachine<TFormat, TMac
     public void Change(Guest<TFormat, TMachine> guest, Place place, ProgramStep step)
     {
         guest.Port.Pe = machine.MonitorPe;
-        machine.Story.Step?.Invoke(Narrator.Words(guest.Name, step.Operation, Places<TFormat>.WhereOf(place)));
         bool isAnySlot = step.Operation == Operation.Age || place.Region is Region.Block or Region.Huge;
         Region region = isAnySlot ? place.Region : Region.Small;
+        Place told = region == place.Region ? place : Places<TFormat>.At(region, 0);
+        machine.Story.Step?.Invoke(Narrator.Words(guest.Name, step.Operation, Places<TFormat>.WhereOf(told)));
         if (step.Operation == Operation.UnmapPool)
         {
             Unmap(guest, place, region, step.Choice);

@@ -7,7 +7,7 @@ namespace Quietus.Oracle.Programs;
 
 /// <summary>
 /// Tells a program in lines of at most <see cref="Columns"/> characters: its steps by number, what each of them left
-/// out, and at the end what somebody may see.
+/// out, and at the end what a reader may see.
 /// </summary>
 /// <param name="line">Takes each line.</param>
 /// <param name="sequence">How far the judge has come: its versions of pages are numbered by it.</param>
@@ -47,9 +47,9 @@ internal sealed class StoryTeller(Action<string> line, Func<ulong> sequence)
     /// <summary>The rule that a violation breaks, in a sentence.</summary>
     private static string RuleOf(ViolationKind kind) => kind switch
     {
-        ViolationKind.StaleData => "from the moment a page changes hands, nobody may read what it held before",
-        ViolationKind.ForeignData => "nobody ever reads a byte that is another's, dead or alive",
-        ViolationKind.StaleInstructions => "nobody fetches what was there before the page was made executable",
+        ViolationKind.StaleData => "from the moment a page changes hands, no reader may see what it held before",
+        ViolationKind.ForeignData => "no reader ever gets a byte that is another's, dead or alive",
+        ViolationKind.StaleInstructions => "no PE fetches what was there before the page was made executable",
         ViolationKind.StaleTranslation => "when a call has returned, no TLB permits what the tables do not",
         ViolationKind.TableFreedInUse => "a table is free only when no PE that walks can get to it",
         ViolationKind.FrameFreedInUse => "memory is free only when no PE that runs the VM can reach it",

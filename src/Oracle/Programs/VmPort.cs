@@ -29,8 +29,8 @@ public sealed class VmPort
     /// <summary>The operation that is under way.</summary>
     public Operation Current { get; internal set; }
 
-    /// <summary>Set by a machine with a defect: the next invalidation reaches the issuing PE only.</summary>
-    public bool NextIsLocal { get; set; }
+    /// <summary>The PEs that the next invalidation reaches: fewer than all only where a defect says so.</summary>
+    public uint NextReach { get; set; } = uint.MaxValue;
 
     /// <summary>
     /// Set by a defect: whether cache maintenance of so many bytes is left out, as far as a judge sees.
@@ -74,7 +74,7 @@ public sealed class VmPort
         _poolTouched = true;
     }
 
-    /// <summary>The pool tells nobody of frees: those frames that matter are asked after at the next event.</summary>
+    /// <summary>The pool does not tell of frees: those frames that matter are asked after at the next event.</summary>
     internal void FindReturned()
     {
         _poolTouched = false;
@@ -136,8 +136,8 @@ public readonly struct JudgeObserver(VmPort port) : IMachineObserver
             port.BeforeEnd?.Invoke(port);
         }
 
-        uint pes = port.NextIsLocal ? 1U << port.Pe : uint.MaxValue;
-        port.NextIsLocal = false;
+        uint pes = port.NextReach;
+        port.NextReach = uint.MaxValue;
         port.Invalidations++;
         port.Judge.Invalidate(port.Pe, kind, vmid, start, bytes, levelHint, pes);
         port.Between?.Invoke(port);

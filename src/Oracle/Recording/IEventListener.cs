@@ -21,7 +21,7 @@ public interface IEventListener
     /// <summary>A VM, which is a party too, and its root tables.</summary>
     void Vm(int number, string name, Pa root, uint tables, int startLevel);
 
-    /// <summary>Pages are somebody's from now on.</summary>
+    /// <summary>Pages have an owner from now on.</summary>
     void Own(Pa start, ulong bytes, int owner);
 
     /// <summary>Table pages are handed out, zeroed.</summary>

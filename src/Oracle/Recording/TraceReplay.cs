@@ -211,12 +211,6 @@ internal sealed class TraceReplay(IEventListener? listener)
         ulong value = line.Word == "write-entry" ? line.Number64("value", ulong.MaxValue) : 0;
         pe = line.Word == "read-entry" ? line.LastNumber32("pe", _pes - 1) : pe;
         line.End();
-        if (_judges && (value & Descriptor.DirtyModifier) != 0 && IsLeaf(judge, entry, value))
-        {
-            throw line.Beyond(
-                "the value has bit 51, DBM, and hardware's dirty state is not modelled (docs/oracle.md, Limits)");
-        }
-
         if (entry.Value % sizeof(ulong) != 0)
         {
             throw line.Wrong("an entry lies at a multiple of 8");
@@ -342,10 +336,6 @@ internal sealed class TraceReplay(IEventListener? listener)
             throw line.Beyond($"the machine has no feature {missing}");
         }
     }
-
-    /// <summary>Tables of 16K and 64K have bit 51 for software, and which a descriptor is its place says.</summary>
-    private bool IsLeaf(Arbiter judge, Pa entry, ulong value) =>
-        (value & 3) == 1 || ((value & 3) == 3 && (_granuleShift == 12 || judge.IsLastLevel(entry)));
 
     private void AttributeReads(Arbiter judge, int pe)
     {

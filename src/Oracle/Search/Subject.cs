@@ -133,7 +133,7 @@ public sealed class Subject<TFormat, TMachine>(Func<ProgramOptions, Host<TFormat
         Host<TFormat, TMachine> host = make(options);
         host.Tell = tell;
         Outcome outcome = Run(host, steps);
-        host.Judge.Leave();
+        host.Leave();
         return outcome;
     }
 
@@ -151,7 +151,7 @@ public sealed class Subject<TFormat, TMachine>(Func<ProgramOptions, Host<TFormat
             reader.Take = host.Run;
         }
 
-        reader.Leave = host.Judge.Leave;
+        reader.Leave = host.Leave;
         return outcome.Violation;
     }
 

@@ -21,7 +21,7 @@ internal sealed class JudgedServer : IServerListener
     private readonly Dictionary<SimulatedVm, VmPort> _ports = [];
     private readonly Dictionary<HostProcess, int> _owners = [];
 
-    /// <summary>The VM that is being made: it asks for its machine before anybody has heard of it.</summary>
+    /// <summary>The VM that is being made: it asks for its machine before any other part has heard of it.</summary>
     private VmPort? _newPort;
 
     private JudgedServer(MachinePreset preset, ulong hostBytes, ulong poolBytes, int pes)

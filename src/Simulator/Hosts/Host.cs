@@ -52,7 +52,7 @@ public sealed class Host
 
     internal void Remove(HostProcess process) => _processes.Remove(process);
 
-    /// <summary>A page for somebody who runs on a socket, not yet zeroed.</summary>
+    /// <summary>A page for a process that runs on a socket, not yet zeroed.</summary>
     internal ulong Allocate(int level, int socket)
     {
         if (IsInterleaving)

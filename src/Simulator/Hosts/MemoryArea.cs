@@ -32,7 +32,7 @@ public enum AreaPages
 }
 
 /// <summary>
-/// A file's, or a piece of shared memory's, pages in memory, by page number. Lives as long as someone has it.
+/// A file's, or a piece of shared memory's, pages in memory, by page number. Lives as long as a process has it.
 /// </summary>
 public sealed class HostFile
 {

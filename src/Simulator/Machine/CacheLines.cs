@@ -61,9 +61,6 @@ internal sealed class CacheLines
     /// <summary>DC CIVAC on each line of a range.</summary>
     internal void CleanInvalidate(Meter meter, ulong start, ulong bytes) => Maintain(meter, start, bytes, Absent);
 
-    /// <summary>DC CVAC on each line of a range.</summary>
-    internal void CleanOnly(Meter meter, ulong start, ulong bytes) => Maintain(meter, start, bytes, Clean);
-
     /// <summary>Whether a cache holds lines of a frame dirty.</summary>
     internal bool IsDirty(ulong address) =>
         _regions[address >> RegionShift] is { } region && region[IndexOf(address)] == Dirty;

@@ -3,7 +3,7 @@ using Quietus.Stage2;
 namespace Quietus.Simulator;
 
 /// <summary>
-/// Hears what happens on a server beside the engine's own operations: what a checker has to know of the host. Nobody
+/// Hears what happens on a server beside the engine's own operations: what a checker has to know of the host. No one
 /// listens unless a check is asked for.
 /// </summary>
 public interface IServerListener
@@ -14,7 +14,7 @@ public interface IServerListener
     /// <summary>The engine is called: to answer a fault, to unmap, to release.</summary>
     void BeginsCall(SimulatedVm vm);
 
-    /// <summary>The call is about to return to whoever made it.</summary>
+    /// <summary>The call is about to return to its caller.</summary>
     void EndsCall(SimulatedVm vm);
 
     /// <summary>The host gave a process a page and filled it, through the caches.</summary>
@@ -24,6 +24,6 @@ public interface IServerListener
     /// <param name="isZeroed">Filled with zeroes; else with contents of the same process.</param>
     void TookPage(HostProcess process, Pa frame, ulong bytes, bool isZeroed);
 
-    /// <summary>The last owner of a page gave it up: anybody may get it next.</summary>
+    /// <summary>The last owner of a page gave it up: any VM or process may get it next.</summary>
     void FreedPage(Pa frame, ulong bytes);
 }

@@ -74,7 +74,7 @@ public sealed class SimulatedServer
     /// </summary>
     public double VictimNanoseconds => _meters.Sum(meter => meter.Broadcasts) * _prices.Victim / 1000.0;
 
-    /// <summary>Who hears what happens on it; nobody at first.</summary>
+    /// <summary>Who hears what happens on it; no listener at first.</summary>
     public IServerListener? Listener { get; set; }
 
     internal MachineLayer Layer { get; }

@@ -5,7 +5,7 @@ using Quietus.Stage2;
 namespace Quietus.Simulator;
 
 /// <summary>
-/// A VM's memory on a simulated server: the engine itself, over <see cref="SimulatedMachine"/>. Whoever drives it names
+/// A VM's memory on a simulated server: the engine itself, over <see cref="SimulatedMachine"/>. Its driver names
 /// the host's pages: a <see cref="Host"/>, or a trace that is played again.
 /// </summary>
 public sealed class SimulatedVm : IMemoryHook
@@ -74,7 +74,7 @@ public sealed class SimulatedVm : IMemoryHook
     /// <summary>The shape of its tables.</summary>
     public Stage2Geometry Geometry => _engine.Geometry;
 
-    /// <summary>VTTBR_EL2 of whoever runs it: root table and VMID.</summary>
+    /// <summary>VTTBR_EL2 of a PE that runs it: root table and VMID.</summary>
     public ulong Vttbr => _engine.Vttbr;
 
     /// <summary>Its VMID.</summary>
@@ -210,15 +210,6 @@ public sealed class SimulatedVm : IMemoryHook
 
     /// <summary>The host's change is done.</summary>
     public MemoryResult EndNotify() => _engine.EndInvalidation();
-
-    /// <summary>The host replaces a mapped page by another (the notifier's change_pte).</summary>
-    public MemoryResult ReplacePage(Ipa ipa, Pa page)
-    {
-        Server.Listener?.BeginsCall(this);
-        MemoryResult result = _engine.ReplaceHostPage(ipa, page);
-        Server.Listener?.EndsCall(this);
-        return result;
-    }
 
     /// <summary>Removes a slot from the live VM.</summary>
     public MemoryResult RemoveSlot(int number)

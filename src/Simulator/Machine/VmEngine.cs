@@ -46,8 +46,6 @@ internal abstract class VmEngine
 
     internal abstract MemoryResult EndInvalidation();
 
-    internal abstract MemoryResult ReplaceHostPage(Ipa ipa, Pa page);
-
     internal abstract ReleaseReport Release();
 
     internal abstract Translation Translate(Ipa ipa);
@@ -118,9 +116,6 @@ internal sealed class VmEngine<TMachine>(TMachine own) : VmEngine
     }
 
     internal override MemoryResult EndInvalidation() => _memory.EndInvalidation();
-
-    internal override MemoryResult ReplaceHostPage(Ipa ipa, Pa page) =>
-        _memory.ReplaceHostPage(ref _machine, ipa, page);
 
     internal override ReleaseReport Release() => _memory.Release(ref _machine);
 

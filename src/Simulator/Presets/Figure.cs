@@ -30,6 +30,6 @@ public enum FigureUnit
 public sealed record Figure(
     string Key, string Group, double Value, FigureUnit Unit, string Source, double Low, double High, string Meaning)
 {
-    /// <summary>Nobody published it: it is worth a sweep over its range.</summary>
+    /// <summary>Not published: it is worth a sweep over its range.</summary>
     public bool IsAssumption => Source.StartsWith("assumption", System.StringComparison.Ordinal);
 }

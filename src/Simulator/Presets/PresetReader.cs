@@ -128,7 +128,7 @@ internal ref struct PresetReader
         {
             throw new PresetException(
                 _file, 0, $"it lacks {string.Join(", ", missing)}",
-                "Every preset has every figure: what nobody knows is an assumption with a range.");
+                "Every preset has every figure: what is not known is an assumption with a range.");
         }
     }
 

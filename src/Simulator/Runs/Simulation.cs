@@ -27,9 +27,13 @@ public static class Simulation
     /// <summary>
     /// Fills a VM as asked, ends it as asked, and tells what that came to. The same request gives the same.
     /// </summary>
+    /// <param name="request">The VM, its machine, and how it dies.</param>
+    /// <param name="filling">Hears how much of the memory has been touched, 0 to 1.</param>
+    /// <param name="cancellation">Ends it early.</param>
     /// <exception cref="SimulationException">The request makes no sense, or does not fit the machine.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public static SimulationResult Run(SimulationRequest request, CancellationToken cancellation = default)
+    public static SimulationResult Run(
+        SimulationRequest request, Action<double>? filling = null, CancellationToken cancellation = default)
     {
         Check(request);
         var server = new SimulatedServer(request.Machine, TableBytesFor(request.MemoryBytes));
@@ -41,7 +45,7 @@ public static class Simulation
         int slot = vm.AddSlot(new Ipa(RamStart), address, request.MemoryBytes);
 
         Bill start = server.BillOf(vmm.Pe);
-        Fill(request, vm, cancellation);
+        Fill(request, vm, filling, cancellation);
         Bill filled = server.BillOf(vmm.Pe);
         long checks = CheckAgreement(vm, request);
         long pages = (long)vm.Memory.MappedPages;
@@ -133,7 +137,8 @@ public static class Simulation
     /// <summary>Tables of 4 KB pages take 1/512 of what they map, and a little above.</summary>
     internal static ulong TableBytesFor(ulong bytes) => (bytes >> 9) + (bytes >> 17) + (16UL << 20);
 
-    private static void Fill(SimulationRequest request, HostedVm vm, CancellationToken cancellation)
+    private static void Fill(
+        SimulationRequest request, HostedVm vm, Action<double>? filling, CancellationToken cancellation)
     {
         // Huge pages come whole with their first touch, transparent ones are touched in order.
         ulong unit = UnitOf(request.Pages);
@@ -146,6 +151,7 @@ public static class Simulation
             if (i % Stride == 0)
             {
                 cancellation.ThrowIfCancellationRequested();
+                filling?.Invoke((double)i / touched);
             }
 
             ulong index = request.Touch == TouchPattern.Random ? order.Next() : i;

@@ -74,7 +74,7 @@ public partial struct PageTable<TFormat, TMachine>
     /// <summary>
     /// Maps a range, in which nothing is mapped yet, by the leaves that <paramref name="options"/> ask for. All or
     /// nothing: the range is walked once without writing, and the tables that it takes are reserved, before the first
-    /// entry is written. Takes time by the leaves made: whoever has a limit calls it for parts. Owes nothing.
+    /// entry is written. Takes time by the leaves made: a caller with a limit calls it for parts. Owes nothing.
     /// </summary>
     /// <returns>Done; Misaligned, OutOfRange; AlreadyMapped, BlockInTheWay; OutOfTables.</returns>
     public Stage2Result MapRange(ref TMachine machine, Ipa ipa, Pa output, ulong bytes, LeafAttributes attributes,

@@ -14,8 +14,8 @@ public enum UnmapFlags : byte
 
     /// <summary>
     /// Do not clean and invalidate the leaf's memory to the PoC (patch 3, 20191213182503.14460-4-maz@kernel.org).
-    /// <para>licence: nobody reads the memory past the caches, or through an alias of other cacheability, before
-    /// it has been overwritten through the caches or maintained by somebody else; or the machine has FEAT_S2FWB,
+    /// <para>licence: no reader goes past the caches, or through an alias of other cacheability, before
+    /// it has been overwritten through the caches or maintained by another owner; or the machine has FEAT_S2FWB,
     /// where the guest could not make it non-cacheable.</para>
     /// </summary>
     ElideCacheMaintenance = 1,

@@ -3,7 +3,7 @@ using System;
 namespace Quietus.Stage2;
 
 /// <summary>
-/// A value of this type is an obligation: whoever gets one settles it or hands it on. An analyzer makes it a build
+/// A value of this type is an obligation: its receiver settles it or hands it on. An analyzer makes it a build
 /// error to discard one.
 /// </summary>
 [AttributeUsage(AttributeTargets.Struct)]

@@ -8,7 +8,7 @@ public enum DecodeStep : byte
     /// <summary>The byte was taken; nothing is complete yet.</summary>
     None,
 
-    /// <summary>No delimiter has been seen yet: the byte is somebody else's output, firmware's for example.</summary>
+    /// <summary>No delimiter has been seen yet: the byte is another program's output, firmware's for example.</summary>
     Noise,
 
     /// <summary>A frame is complete and its checksum is right.</summary>
@@ -44,8 +44,8 @@ public struct FrameDecoder
     public uint DamagedFrames { get; private set; }
 
     /// <summary>
-    /// Frames that the sender counted but that did not arrive. The number is modulo 256 for each gap: whoever loses
-    /// more than 255 frames in a row has other worries.
+    /// Frames that the sender counted but that did not arrive. The number is modulo 256 for each gap: a receiver that
+    /// loses more than 255 frames in a row has other worries.
     /// </summary>
     public uint LostFrames { get; private set; }
 

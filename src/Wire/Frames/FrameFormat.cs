@@ -9,7 +9,7 @@ namespace Quietus.Wire;
 ///   wire   COBS(body) 00
 /// </code>
 /// COBS (Cheshire and Baker, "Consistent Overhead Byte Stuffing", 1999) removes every zero from the body, so
-/// that 00 on the wire is always the end of a frame: whoever has lost the thread finds it again there.
+/// that 00 on the wire is always the end of a frame: a receiver that lost its place finds it again there.
 /// The sequence number counts the frames of one direction, over all channels, modulo 256, and starts at 0.
 /// </remarks>
 public static class FrameFormat

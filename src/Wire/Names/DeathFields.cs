@@ -4,7 +4,8 @@ namespace Quietus.Wire;
 
 /// <summary>
 /// The names of a death's figures: as the monitor and the KVM probe send them, and as the command line reads them.
-/// docs/protocol.md says what each one counts.
+/// docs/protocol.md says what each one counts. What is called ticks where a machine does not count instructions is
+/// called instructions where it does.
 /// </summary>
 public static class DeathFields
 {
@@ -19,6 +20,10 @@ public static class DeathFields
     public static ReadOnlySpan<byte> Instructions => "instructions"u8;
 
     public static ReadOnlySpan<byte> StopInstructions => "stop_instructions"u8;
+
+    public static ReadOnlySpan<byte> Ticks => "ticks"u8;
+
+    public static ReadOnlySpan<byte> StopTicks => "stop_ticks"u8;
 
     public static ReadOnlySpan<byte> TlbiIpa => "tlbi_ipa"u8;
 

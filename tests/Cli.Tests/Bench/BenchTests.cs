@@ -5,7 +5,9 @@ using Quietus.Cli.Bench;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Sim;
+using Quietus.Memory;
 using Quietus.Simulator;
+using Quietus.Wire;
 using Shouldly;
 using Xunit;
 using MaintenancePolicy = Quietus.Cli.Guests.MaintenancePolicy;
@@ -35,7 +37,8 @@ public sealed class BenchTests
                 Vcpus = 1,
             };
             D05Model.Nanoseconds(result.Plan, row).ShouldBe(
-                Simulation.Run(request, TestContext.Current.CancellationToken).DeathNanoseconds, row.Case.ToString());
+                Simulation.Run(request, cancellation: TestContext.Current.CancellationToken).DeathNanoseconds,
+                row.Case.ToString());
         }
     }
 
@@ -45,7 +48,7 @@ public sealed class BenchTests
         BenchPlan plan = Samples.Plan(Samples.Fate);
         double half = Unmapping(plan, 32_768);
         Unmapping(plan, 65_536).ShouldBe(2 * half, half / 10);
-        Unmapping(plan with { Fate = UnmapFate.Unknown }, 32_768).ShouldBeGreaterThan(10 * half);
+        Unmapping(plan with { Fate = PageFate.Unknown }, 32_768).ShouldBeGreaterThan(10 * half);
 
         static double Unmapping(BenchPlan plan, long pages) => D05Model.Nanoseconds(
             plan, Samples.Result(plan, _ => Samples.Death(pages, 0, 1)).Rows[1]);
@@ -108,7 +111,7 @@ public sealed class BenchTests
     [InlineData(6_399, 15_001, new[] { false, false })]
     public void Unmapping_by_fate_with_maintenance_is_judged_by_other_promises(long lines, long unmap, bool[] met)
     {
-        BenchPlan plan = Samples.Plan(Samples.Fate) with { Fate = UnmapFate.Unknown };
+        BenchPlan plan = Samples.Plan(Samples.Fate) with { Fate = PageFate.Unknown };
         BenchResult result = Samples.Result(plan, what => what.Way == DeathWay.Kill
             ? Samples.Death(100, 0, 2_150)
             : Samples.Death(100, 0, unmap) with { DcLines = lines });

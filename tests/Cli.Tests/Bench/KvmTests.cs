@@ -7,8 +7,10 @@ using System.Text.Json;
 using Quietus.Cli.Bench;
 using Quietus.Cli.Bench.Kvm;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
 using Quietus.Cli.Reports;
+using Quietus.Wire;
 using Shouldly;
 using Xunit;
 
@@ -25,7 +27,8 @@ public sealed class KvmTests
     [Fact]
     public void The_reader_takes_the_probes_lines_in_whatever_pieces_they_come()
     {
-        string text = "[ 0.1] Linux\r\n" + Hello + string.Concat(KvmWay.All.Select(Row)) + "quietus-kvm: done\r\n";
+        string text = "[ 0.1] Linux\r\n" + Hello + string.Concat(KvmProbeReader.Ways.Select(Row))
+            + "quietus-kvm: done\r\n";
         foreach (int size in (int[])[1, 7, 100_000])
         {
             var reader = new KvmProbeReader(_case);
@@ -36,7 +39,7 @@ public sealed class KvmTests
 
             reader.IsDone.ShouldBeTrue();
             reader.KernelRelease.ShouldBe("6.1.0");
-            reader.Rows.Select(row => row.Way).ShouldBe(KvmWay.All);
+            reader.Rows.Select(row => row.Way).ShouldBe(KvmProbeReader.Ways);
             reader.Rows.ShouldAllBe(row => row.Instructions == 258_048_000 && row.MappedPages4K == 258_048);
         }
     }
@@ -147,7 +150,7 @@ public sealed class KvmTests
         root.GetProperty("schema").GetString().ShouldBe("quietus.bench/1");
         root.GetProperty("rows").GetArrayLength().ShouldBe(2);
         JsonElement kvm = root.GetProperty("kvm");
-        kvm.GetProperty("rows").GetArrayLength().ShouldBe(KvmWay.All.Length);
+        kvm.GetProperty("rows").GetArrayLength().ShouldBe(KvmProbeReader.Ways.Length);
         JsonElement death = kvm.GetProperty("comparisons")[0];
         death.GetProperty("quietus_instructions").GetInt64().ShouldBe(2106);
         death.GetProperty("ratio").GetDouble().ShouldBe(258_048.0 * 1456 / 2106, 0.001);
@@ -167,12 +170,12 @@ public sealed class KvmTests
         BenchResult result = Sample("cortex-a72", 2106, 51.7, pages: "2m");
         string note = KvmTable.Notes(result.Kvm!).ShouldHaveSingleItem();
         note.ShouldStartWith("kvm 1G 2m: the host had not blocks for all of it, and took up to ");
-        KvmWay.All.ShouldAllBe(way => note.Contains(way));
+        KvmProbeReader.Ways.ShouldAllBe(way => note.Contains(way.Name()));
     }
 
-    private static string Row(string way) =>
-        $"{Begin}{way} mapped_pages_4k=258048 mapped_blocks_2m=0 instructions=258048000 virtual_ns=258048016 "
-            + $"freed_bytes={(KvmWay.FreesPages(way) ? 1_047_158_784 : 0)}\r\n";
+    private static string Row(KvmWay way) =>
+        $"{Begin}{way.Name()} mapped_pages_4k=258048 mapped_blocks_2m=0 instructions=258048000 virtual_ns=258048016 "
+            + $"freed_bytes={(KvmProbeReader.FreesPages(way) ? 1_047_158_784 : 0)}\r\n";
 
     /// <summary>Quietus as told, and KVM 6.1 as it was measured once, by the page.</summary>
     internal static BenchResult Sample(
@@ -186,7 +189,7 @@ public sealed class KvmTests
         };
         var what = new KvmCase(memory, pages);
         long entries = what.FillBytes / 4096;
-        KvmRow Theirs(string way, long each) => new()
+        KvmRow Theirs(KvmWay way, long each) => new()
         {
             Case = what,
             Way = way,

@@ -51,7 +51,7 @@ public sealed class CampaignProcessTests : IDisposable
             "campaign", "check", "--policies", "patch7", "--steps", "9000", "--shards", "3", "--folder", "f");
         outcome.Code.ShouldBe(1);
         outcome.Output.ShouldContain("again: ./quietus check --seed ");
-        outcome.Output.ShouldContain("1 violations in 3 of 3 shards");
+        outcome.Output.ShouldContain("1 violation in 3 of 3 shards");
     }
 
     [Fact]

@@ -155,7 +155,7 @@ public sealed class ChurnProcessTests
         int births = document.RootElement.GetProperty("births").GetInt32();
         births.ShouldBeInRange(50, 999);
         outcome.Output.ShouldStartWith($"{births} VMs of 16 to 64 MB");
-        outcome.Output.ShouldContain($"Interrupted: {births} of 1,000 VMs were born and died.");
+        outcome.Output.ShouldContain($"Interrupted: {births} of 1,000 VMs born and dead.");
         outcome.Output.ShouldContain("0 bytes lost");
     }
 
@@ -171,7 +171,7 @@ public sealed class ChurnProcessTests
         Cli.Signal(process, Cli.Interrupt);
         Cli.Outcome outcome = Cli.Finish(process);
         outcome.Code.ShouldBe(130);
-        outcome.Output.ShouldContain("Interrupted: 0 of 1,000 VMs were born and died.");
+        outcome.Output.ShouldContain("Interrupted: 0 of 1,000 VMs born and dead.");
     }
 
     [Fact]
@@ -183,7 +183,7 @@ public sealed class ChurnProcessTests
         Cli.SignalGroup(process, Cli.Interrupt);
         Cli.Outcome outcome = Cli.Finish(process);
         outcome.Code.ShouldBe(130);
-        outcome.Output.ShouldContain("of 1,000 VMs were born and died.");
+        outcome.Output.ShouldContain("of 1,000 VMs born and dead.");
     }
 
     [Theory]

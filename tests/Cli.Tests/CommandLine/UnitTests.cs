@@ -7,6 +7,7 @@ using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
 using Quietus.Cli.Run;
 using Quietus.Cli.Terminals;
+using Quietus.Cli.Tests.Bench;
 using Shouldly;
 using Xunit;
 
@@ -148,11 +149,11 @@ public sealed class UnitTests
     [Fact]
     public void A_guest_s_command_line_is_quoted_in_the_order()
     {
-        new GuestOrder("linux", 1 << 20, 2, "4k", "fate", "console=ttyAMA0").Command.ShouldBe(
+        new GuestOrder("linux", 1 << 20, 2, "4k", Samples.Fate, "console=ttyAMA0").Command.ShouldBe(
             "create guest=linux memory=1048576 cpus=2 pages=4k policy=fate append=\"console=ttyAMA0\"");
-        new GuestOrder("filler", 1 << 20, 1, "2m", "series", "").Command.ShouldBe(
+        new GuestOrder("filler", 1 << 20, 1, "2m", Samples.Series, "").Command.ShouldBe(
             "create guest=filler memory=1048576 cpus=1 pages=2m policy=series");
-        KeyValueLine.Parse(new GuestOrder("linux", 1, 1, "4k", "fate", "a=\"b c\"").Command).Value("append")
+        KeyValueLine.Parse(new GuestOrder("linux", 1, 1, "4k", Samples.Fate, "a=\"b c\"").Command).Value("append")
             .ShouldBe("a=\"b c\"");
     }
 

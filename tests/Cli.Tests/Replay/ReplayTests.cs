@@ -133,6 +133,9 @@ public sealed class ReplayTests
         trace, Machines.Parse([machine], [])[0], MaintenancePolicy.ParseList([policy]).Single(),
         UnmapCause.Parse(cause), CancellationToken.None);
 
-    private static HostTrace Read(string name) => TraceReader.ReadFile(
-        Path.Combine(AppContext.BaseDirectory, "Data", name + ".txt.gz"), CancellationToken.None);
+    internal static HostTrace Read(string name)
+    {
+        using FileStream file = File.OpenRead(Path.Combine(AppContext.BaseDirectory, "Data", name + ".txt.gz"));
+        return TraceReader.Read(file, CancellationToken.None);
+    }
 }

@@ -14,6 +14,7 @@ using Quietus.Cli.Replay;
 using Quietus.Cli.Reports;
 using Quietus.Cli.Sim;
 using Quietus.Cli.Tests.Bench;
+using Quietus.Cli.Tests.Replay;
 using Quietus.Oracle.Recording;
 using Quietus.Simulator;
 using Quietus.Traces;
@@ -127,8 +128,7 @@ public sealed partial class DocumentTests
         {
             File = "munmap-2M-4k.txt.gz",
             Process = null,
-            Trace = Traces.TraceReader.ReadFile(
-                Path.Combine(AppContext.BaseDirectory, "Data", "munmap-2M-4k.txt.gz"), CancellationToken.None),
+            Trace = ReplayTests.Read("munmap-2M-4k"),
             Machines = [machine],
             Policies = [Samples.BeforeSeries],
             Cause = UnmapCause.Parse("munmap"),

@@ -55,7 +55,7 @@ public class MachineDescriptionTests
         byte[] blob = new Machine
         {
             MemoryEntries = 3, Reserved = 2, Cpus = 5, CpuCells = 2, StdoutPath = "serial9:115200n8",
-            Redistributors = 2, Stride = true, NamedTimer = true, Initrd = 2, BootArguments = "loglevel=7",
+            Redistributors = 2, Stride = true, NamedTimer = true, Initrd = 2,
             Conduit = "hvc",
         }.Build();
         MachineDescription machine = default;
@@ -77,7 +77,6 @@ public class MachineDescriptionTests
         machine.HypervisorTimerInterrupt.ShouldBe(26u);
         machine.Initrd.Start.ShouldBe(0x4800_0000UL);
         machine.Initrd.Size.ShouldBe(0x10_0000UL);
-        Encoding.ASCII.GetString(MachineDescription.BootArguments(blob)).ShouldBe("loglevel=7");
     }
 
     [Fact]
@@ -148,8 +147,6 @@ public class MachineDescriptionTests
         public int TimerInterrupts { get; init; } = 4;
         public bool NamedTimer { get; init; }
         public int Initrd { get; init; }
-        public string BootArguments { get; init; } = "";
-
         public byte[] Build()
         {
             byte[] blob = new byte[32768];
@@ -194,7 +191,6 @@ public class MachineDescriptionTests
             WriteGic(ref tree);
             WriteTimer(ref tree);
             tree.BeginNode("chosen"u8);
-            Text(ref tree, "bootargs"u8, BootArguments);
             if (StdoutPath.Length != 0)
             {
                 Text(ref tree, "stdout-path"u8, StdoutPath);

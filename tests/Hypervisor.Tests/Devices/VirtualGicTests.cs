@@ -30,7 +30,6 @@ public partial class VirtualGicTests
         VirtualGic gic = default;
         gic.ReadRedistributor(0, 8, 8).ShouldBe(0UL);
         gic.WriteRedistributor(0, Sgi + Isenabler, 4, 1).ShouldBe(0u);
-        gic.SetPrivateLine(0, 27, true).ShouldBe(0u);
         gic.SendSgi(0, 1UL << 40).ShouldBe(0u);
         gic.NeedsAttention(0).ShouldBeFalse();
     }
@@ -403,15 +402,10 @@ public partial class VirtualGicTests
     }
 
     [Fact]
-    public void Other_private_interrupts_follow_their_lines()
+    public void Lines_that_do_not_exist_do_nothing()
     {
         VirtualGic gic = Started(2);
         gic.WriteRedistributor(1, Sgi + Isenabler, 4, 1 << 20);
-        gic.SetPrivateLine(1, 20, true).ShouldBe(2u);
-        gic.SetPrivateLine(1, 20, false).ShouldBe(0u);
-        gic.SetPrivateLine(1, 15, true).ShouldBe(0u);
-        gic.SetPrivateLine(1, 32, true).ShouldBe(0u);
-        gic.SetPrivateLine(2, 20, true).ShouldBe(0u);
         gic.SetSharedLine(31, true).ShouldBe(0u);
         gic.SetSharedLine(96, true).ShouldBe(0u);
         gic.RaiseHardware(0, 20).ShouldBe(0u);

@@ -85,7 +85,7 @@ internal sealed class TestMachine : IAsyncDisposable
         var machine = new TestMachine(folder, session, command);
         if (board.CountsInstructions)
         {
-            // Nobody scrubs beside what is counted.
+            // No core scrubs beside what is counted.
             await machine.AskAsync("scrub when=asked").ConfigureAwait(false);
         }
 
@@ -119,7 +119,8 @@ internal sealed class TestMachine : IAsyncDisposable
         string policy = "fate",
         string guest = "filler",
         bool overcommit = false) =>
-        AdoptAsync(new GuestOrder(guest, memory, cpus, pages, policy, append).Command
+        AdoptAsync(new GuestOrder(
+            guest, memory, cpus, pages, MaintenancePolicy.ParseList([policy])[0], append).Command
             + (overcommit ? " overcommit=yes" : string.Empty));
 
     /// <summary>Creates a VM by a command of one's own.</summary>

@@ -1,6 +1,7 @@
 using System.Collections.Generic;
 using System.Linq;
 using Quietus.Cli.Guests;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Bench.Kvm;
 
@@ -9,13 +10,13 @@ namespace Quietus.Cli.Bench.Kvm;
 /// takes for as much memory without any VM.
 /// </summary>
 /// <param name="Case">The size of memory and of pages.</param>
-/// <param name="Way">One of <see cref="DeathWay"/>.</param>
+/// <param name="Way">By which order of Quietus's.</param>
 /// <param name="Ours">Quietus, policy fate: from the order until all memory is back in the pool.</param>
 /// <param name="Whole">KVM: from the order until all memory is free.</param>
 /// <param name="Share">KVM: the VM's share alone; no host page is freed.</param>
 /// <param name="NoVm">The host's kernel without a VM.</param>
 internal sealed record KvmComparison(
-    KvmCase Case, string Way, BenchRow Ours, KvmRow Whole, KvmRow Share, KvmRow NoVm)
+    KvmCase Case, DeathWay Way, BenchRow Ours, KvmRow Whole, KvmRow Share, KvmRow NoVm)
 {
     /// <summary>How many times fewer instructions than KVM, with the host's pages freed on both sides.</summary>
     public double WholeRatio => Ratio(Whole);
@@ -35,7 +36,7 @@ internal sealed record KvmComparison(
 
         return pairs;
 
-        void Add(KvmCase what, string way, string whole, string share, string noVm)
+        void Add(KvmCase what, DeathWay way, KvmWay whole, KvmWay share, KvmWay noVm)
         {
             BenchRow? ours = result.Rows.FirstOrDefault(row => row.Case is { Guest.Name: GuestPayload.Filler }
                 && row.Case.MemoryBytes == what.MemoryBytes && row.Case.Pages == what.Pages && row.Case.Way == way);

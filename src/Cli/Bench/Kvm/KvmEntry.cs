@@ -1,6 +1,7 @@
 using System.Collections.Generic;
 using System.Linq;
 using System.Text.Json.Serialization;
+using Quietus.Cli.Guests;
 using Quietus.Cli.Reports;
 
 namespace Quietus.Cli.Bench.Kvm;
@@ -40,7 +41,7 @@ internal sealed record KvmRowEntry(
     public static KvmRowEntry Of(KvmRow row) => new(
         row.Case.MemoryBytes,
         row.Case.Pages,
-        row.Way,
+        row.Way.Name(),
         row.MappedPages4K,
         row.MappedBlocks2M,
         row.Instructions,
@@ -64,7 +65,7 @@ internal sealed record KvmComparisonEntry(
     public static KvmComparisonEntry Of(KvmComparison pair) => new(
         pair.Case.MemoryBytes,
         pair.Case.Pages,
-        pair.Way,
+        pair.Way.Name(),
         pair.Ours.Death.Instructions,
         pair.Whole.Instructions,
         pair.Share.Instructions,

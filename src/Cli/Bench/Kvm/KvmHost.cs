@@ -8,6 +8,7 @@ using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Bench.Kvm;
 
@@ -112,7 +113,8 @@ internal static class KvmHost
             ExitCode.Failed,
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"{what}: the machine ended ({how}) after {reader.Rows.Count} of {KvmWay.All.Length} measurements"),
+                $"{what}: the machine ended ({how}) after {reader.Rows.Count} of "
+                    + $"{KvmProbeReader.Ways.Length} measurements"),
             "its last words are above; Linux needs a share of the machine for itself: try less --memory",
             string.Join('\n', reader.Console, said));
     }

@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Linq;
 using System.Text;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
 using Quietus.Cli.Terminals;
 using Quietus.Wire;
@@ -24,6 +25,10 @@ internal sealed class KvmProbeReader(KvmCase what)
     /// pages on lists of its processors, which it does not count as free.
     /// </summary>
     private const double LeastFreed = 0.9;
+
+
+    /// <summary>All that it has to report.</summary>
+    public static readonly KvmWay[] Ways = Enum.GetValues<KvmWay>();
 
     private readonly StringBuilder _line = new();
     private readonly Queue<string> _console = new();
@@ -61,6 +66,9 @@ internal sealed class KvmProbeReader(KvmCase what)
 
         return heard;
     }
+
+    /// <summary>Whether the host's pages are freed on that way, too.</summary>
+    internal static bool FreesPages(KvmWay way) => way is not (KvmWay.Close or KvmWay.SlotRemoval);
 
     private bool Take(string text)
     {
@@ -114,8 +122,9 @@ internal sealed class KvmProbeReader(KvmCase what)
 
     private KvmRow ReadRow(KeyValueLine line)
     {
-        string way = line.Value(DeathFields.Way) ?? string.Empty;
-        if (KernelRelease.Length == 0 || !KvmWay.All.Contains(way) || _rows.Exists(row => row.Way == way))
+        string? name = line.Value(DeathFields.Way);
+        KvmWay way = Array.Find(Ways, known => known.Name() == name);
+        if (KernelRelease.Length == 0 || way.Name() != name || _rows.Exists(row => row.Way == way))
         {
             throw Nonsense(line.Text);
         }
@@ -136,11 +145,11 @@ internal sealed class KvmProbeReader(KvmCase what)
             throw Nonsense(line.Text);
         }
 
-        if (KvmWay.FreesPages(way) && row.FreedBytes < LeastFreed * what.FillBytes)
+        if (FreesPages(way) && row.FreedBytes < LeastFreed * what.FillBytes)
         {
             throw new CliException(
                 ExitCode.Failed,
-                $"{what} {way}: only {row.FreedBytes} of {what.FillBytes} bytes were free again when it was over",
+                $"{what} {way.Name()}: only {row.FreedBytes} of {what.FillBytes} bytes were free again at its end",
                 "the figure would be no death's; please report it",
                 Console);
         }
@@ -150,11 +159,12 @@ internal sealed class KvmProbeReader(KvmCase what)
 
     private void Finish()
     {
-        if (KvmWay.All.FirstOrDefault(way => !_rows.Exists(row => row.Way == way)) is { } missing)
+        if (Array.Exists(Ways, way => !_rows.Exists(row => row.Way == way)))
         {
             throw new CliException(
                 ExitCode.Failed,
-                $"{what}: the probe says that it is done, and has not measured '{missing}'",
+                $"{what}: the probe says that it is done, and has not measured "
+                    + string.Join(", ", Ways.Except(_rows.Select(row => row.Way)).Select(way => way.Name())),
                 "please report it",
                 Console);
         }

@@ -1,5 +1,6 @@
 using System.Collections.Generic;
 using System.Linq;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Bench.Kvm;
 
@@ -23,6 +24,6 @@ internal sealed record KvmResult
 
     public required IReadOnlyList<KvmRow> Rows { get; init; }
 
-    public KvmRow? Row(long memoryBytes, string pages, string way) => Rows.FirstOrDefault(row =>
+    public KvmRow? Row(long memoryBytes, string pages, KvmWay way) => Rows.FirstOrDefault(row =>
         row.Case.MemoryBytes == memoryBytes && row.Case.Pages == pages && row.Way == way);
 }

@@ -1,10 +1,11 @@
+using Quietus.Wire;
+
 namespace Quietus.Cli.Bench.Kvm;
 /// <summary>One measurement of the probe.</summary>
 internal sealed record KvmRow
 {
     public required KvmCase Case { get; init; }
-    /// <summary>One of <see cref="KvmWay"/>.</summary>
-    public required string Way { get; init; }
+    public required KvmWay Way { get; init; }
     /// <summary>4 KB pages that were written, and mapped where there is a VM.</summary>
     public required long MappedPages4K { get; init; }
     /// <summary>2 MB blocks, the same.</summary>

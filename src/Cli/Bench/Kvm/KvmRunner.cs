@@ -11,6 +11,7 @@ using Quietus.Cli.Guests;
 using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
 using Quietus.Cli.Terminals;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Bench.Kvm;
 
@@ -63,8 +64,8 @@ internal sealed class KvmRunner
                 rows.Add(row);
                 Notice.Progress(string.Create(
                     CultureInfo.InvariantCulture,
-                    $"[{rows.Count}/{cases.Length * KvmWay.All.Length}] {what} {row.Way}: {row.Entries:N0} mapped, "
-                        + $"{row.Instructions:N0} instructions"));
+                    $"[{rows.Count}/{cases.Length * KvmProbeReader.Ways.Length}] {what} {row.Way.Name()}: "
+                        + $"{row.Entries:N0} mapped, {Counted.Of(row.Instructions, "instruction")}"));
             }
 
             Notice.Write($"{what}: booting {_linux.Version}");

@@ -4,7 +4,9 @@ using System.Linq;
 using System.Net;
 using System.Text;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
 using Quietus.Cli.Reports;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Bench.Kvm;
 
@@ -55,16 +57,16 @@ internal static class KvmSection
     private static IEnumerable<BarGroup> Bars(KvmComparison pair)
     {
         yield return new BarGroup(
-            pair.Way == DeathWay.Kill ? "kill" : "unmap",
+            pair.Way.Name(),
             [
-                new Bar("kill", pair.Ours.Death.Instructions, Whole(pair.Ours.Death.Instructions)),
+                new Bar(DeathWay.Kill.Name(), pair.Ours.Death.Instructions, Whole(pair.Ours.Death.Instructions)),
                 Theirs(pair.Share, pair.ShareRatio),
             ]);
         yield return new BarGroup("with host’s freeing", [Theirs(pair.Whole, pair.WholeRatio)]);
     }
 
     private static Bar Theirs(KvmRow row, double ratio) =>
-        new("unmap", row.Instructions, $"{Whole(row.Instructions)} ({KvmTable.Times(ratio)} x)");
+        new(DeathWay.Unmap.Name(), row.Instructions, $"{Whole(row.Instructions)} ({KvmTable.Times(ratio)} x)");
 
     private static string Whole(long count) => count.ToString("N0", CultureInfo.InvariantCulture);
 

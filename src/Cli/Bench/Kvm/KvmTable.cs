@@ -3,8 +3,10 @@ using System.Globalization;
 using System.IO;
 using System.Linq;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
 using Quietus.Cli.Reports;
 using Quietus.Cli.Terminals;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Bench.Kvm;
 
@@ -62,13 +64,13 @@ internal static class KvmTable
             CultureInfo.InvariantCulture,
             $"{rows.Key}: the host had not blocks for all of it, and took up to "
                 + $"{rows.Max(row => row.MappedPages4K):N0} pages of 4K besides ({string.Join(", ",
-                    rows.Select(row => row.Way))})."));
+                    rows.Select(row => row.Way.Name()))})."));
 
     // The fair pair first: what both hypervisors do about Stage-2. KVM's host frees its pages on top of that.
     private static IEnumerable<Line> Lines(KvmComparison pair) =>
     [
         new(
-            pair.Way == DeathWay.Kill ? "kill: Stage-2's share" : "unmap: Stage-2's share",
+            pair.Way.Name() + ": Stage-2's share",
             Whole(pair.Ours.Death.Instructions),
             pair.Ours.InstructionsPerEntry is { } ours ? Tenths(ours) : Dash,
             Whole(pair.Share.Instructions),

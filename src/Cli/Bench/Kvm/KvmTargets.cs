@@ -7,7 +7,7 @@ namespace Quietus.Cli.Bench.Kvm;
 
 /// <summary>
 /// What this project promises against KVM 6.x on the same machine: cortex-a72 and max, pages of 4 KB, 1 GB and
-/// more. How many times fewer instructions; any other run is judged by nobody.
+/// more. How many times fewer instructions; no other run is judged.
 /// </summary>
 internal static class KvmTargets
 {
@@ -34,7 +34,7 @@ internal static class KvmTargets
             .Where(pair => pair.Case is { Pages: "4k", MemoryBytes: >= LeastMemory }))
         {
             string size = ByteSize.FormatOption(pair.Case.MemoryBytes);
-            if (pair.Way == DeathWay.Kill)
+            if (pair.Way == Wire.DeathWay.Kill)
             {
                 AtLeast($"{size}: death", Death, pair.WholeRatio);
                 AtLeast($"{size}: death, Stage-2's share", Death, pair.ShareRatio);

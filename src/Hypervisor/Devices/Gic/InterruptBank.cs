@@ -48,7 +48,7 @@ internal struct InterruptBank
     internal uint HardwareActive;
 
     /// <summary>
-    /// The linked physical interrupt is still active but nobody waits for it: the core must deactivate it.
+    /// The linked physical interrupt is still active but no vCPU waits for it: the core must deactivate it.
     /// </summary>
     internal uint HardwareReleased;
 

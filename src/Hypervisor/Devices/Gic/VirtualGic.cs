@@ -131,18 +131,6 @@ public partial struct VirtualGic
         return RefreshAll();
     }
 
-    /// <summary>Moves the line of a vCPU's own peripheral interrupt (PPI, 16 to 31; others do nothing).</summary>
-    public uint SetPrivateLine(int vcpu, uint interrupt, bool asserted)
-    {
-        if (!IsPeripheral(vcpu, interrupt))
-        {
-            return 0;
-        }
-
-        vcpus[vcpu].Private.SetLine(1U << (int)interrupt, asserted);
-        return Refresh(vcpu);
-    }
-
     /// <summary>
     /// A linked physical interrupt has been acknowledged on the vCPU's core, with its priority dropped (ICC_EOIR1_EL1
     /// in EOImode 1) and left active. It becomes pending for the guest, whose deactivation deactivates the physical

@@ -18,9 +18,7 @@ namespace Quietus.Hypervisor.Devices;
 public readonly struct StageTwoAbort
 {
     private const ulong InstructionAbortFromLowerLevel = 0x20;
-    private const ulong AddressSize = 0;
     private const ulong Translation = 1;
-    private const ulong AccessFlag = 2;
     private const ulong Permission = 3;
 
     private readonly ulong syndrome;
@@ -50,18 +48,12 @@ public readonly struct StageTwoAbort
         get => Fault == Translation;
     }
 
-    /// <summary>The entry's access flag is clear.</summary>
-    public bool IsAccessFlagFault => Fault == AccessFlag;
-
     /// <summary>The entry does not allow the access.</summary>
     public bool IsPermissionFault
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => Fault == Permission;
     }
-
-    /// <summary>The IPA is beyond the guest's IPA space.</summary>
-    public bool IsAddressSizeFault => Fault == AddressSize;
 
     /// <summary>The level of the table walk at which the fault arose, 0 to 3.</summary>
     public int Level => (int)(syndrome & 3);

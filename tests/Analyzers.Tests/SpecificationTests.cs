@@ -37,6 +37,23 @@ public class SpecificationTests
     public void The_specification_names_tests() => Regex.Count(
         File.ReadAllText(Path.Combine(Repository.Root, "SPECIFICATION.md")), Name).ShouldBeGreaterThan(20);
 
+    [Fact]
+    public void A_newcomer_finds_every_file_and_member_that_the_guide_names()
+    {
+        string guide = File.ReadAllText(Path.Combine(Repository.Root, "CONTRIBUTING.md"));
+        string[] sources = [.. Repository.Files.Where(path => path.EndsWith(".cs", System.StringComparison.Ordinal))];
+        Regex.Matches(guide, @"`([\w./]*\w\.(?:cs|md))`").Select(match => match.Groups[1].Value)
+            .Where(name => !Repository.Files.Any(path =>
+                path == name || path.EndsWith("/" + name, System.StringComparison.Ordinal)))
+            .ShouldBeEmpty();
+        string all = string.Concat(sources.Select(path => File.ReadAllText(Path.Combine(Repository.Root, path))));
+        Regex.Matches(guide, @"`([A-Z]\w+)\.([A-Z]\w+)`")
+            .Where(match => !Regex.IsMatch(all, $@"\b(?:class|struct) {match.Groups[1].Value}\b")
+                || !Regex.IsMatch(all, $@"\b{match.Groups[2].Value}\("))
+            .Select(match => match.Value)
+            .ShouldBeEmpty();
+    }
+
     private static bool Exists(string type, string method) =>
         _suites.TryGetValue(type, out string? text)
         && (method.Length == 0 || Regex.IsMatch(text, $@"\b{method}\("));

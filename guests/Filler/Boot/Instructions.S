@@ -1,26 +1,7 @@
 // What C# cannot say. Each function is a leaf that follows the procedure call standard; Machine/Instructions.cs
 // declares them.
 
-    .macro function name
-    .text
-    .balign 16
-    .globl \name
-    .type \name, %function
-\name:
-    .endm
-
-    .macro read_register name, register
-    function read_\name
-    mrs     x0, \register
-    ret
-    .endm
-
-    .macro write_register name, register
-    function write_\name
-    msr     \register, x0
-    isb
-    ret
-    .endm
+    .include "Macros.inc"
 
     read_register mpidr, mpidr_el1
     read_register ctr, ctr_el0
@@ -108,15 +89,7 @@ function secure_call
 // d31 came back as they were (SMCCC 1.1 and later), else a value whose bits mean nothing.
 function hypervisor_call_checked
     stp     x29, x30, [sp, #-176]!
-    stp     x19, x20, [sp, #16]
-    stp     x21, x22, [sp, #32]
-    stp     x23, x24, [sp, #48]
-    stp     x25, x26, [sp, #64]
-    stp     x27, x28, [sp, #80]
-    stp     d8, d9, [sp, #96]
-    stp     d10, d11, [sp, #112]
-    stp     d12, d13, [sp, #128]
-    stp     d14, d15, [sp, #144]
+    callee_saved stp
     str     x0, [sp, #160]
     .irp    n, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28
     mov     x\n, #(SENTINEL + \n)

@@ -1,12 +1,6 @@
 // The program's first instructions, and the few that C# cannot say.
 
-    .macro function name
-    .text
-    .balign 16
-    .globl \name
-    .type \name, %function
-\name:
-    .endm
+    .include "Macros.inc"
 
     .section .text.head, "ax"
     .globl image_start

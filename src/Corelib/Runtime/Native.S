@@ -1,13 +1,7 @@
 // What ILC's code calls in every freestanding image: block moves and fills (System.SpanHelpers), the transitions between
 // managed and native code, the cookie of stack protection.
 
-    .macro function name
-    .text
-    .balign 16
-    .globl \name
-    .type \name, %function
-\name:
-    .endm
+    .include "Macros.inc"
 
 // void* memmove(void* to, void* from, nuint bytes)
 function memmove

@@ -1,26 +1,7 @@
 // What C# cannot say: system registers, barriers, TLB and cache maintenance.
 // Each function is a leaf that follows the procedure call standard; Machine/Instructions.cs declares them.
 
-    .macro function name
-    .text
-    .balign 16
-    .globl \name
-    .type \name, %function
-\name:
-    .endm
-
-    .macro read_register name, register
-    function read_\name
-    mrs     x0, \register
-    ret
-    .endm
-
-    .macro write_register name, register
-    function write_\name
-    msr     \register, x0
-    isb
-    ret
-    .endm
+    .include "Macros.inc"
 
 // ---- identification and EL2 state ----
     read_register midr, midr_el1

@@ -1,3 +1,5 @@
+using Quietus.Wire;
+
 namespace Quietus.Hypervisor.Machine;
 
 /// <summary>
@@ -35,4 +37,15 @@ internal struct MaintenanceCounters
         DataCacheLines = DataCacheLines - earlier.DataCacheLines,
         Dsb = Dsb - earlier.Dsb,
     };
+
+    /// <summary>The counts as the protocol has them (docs/protocol.md).</summary>
+    internal readonly void Write(ref LineBuilder line)
+    {
+        line.Field(DeathFields.TlbiIpa, TlbiIpa);
+        line.Field(DeathFields.TlbiRange, TlbiRange);
+        line.Field(DeathFields.TlbiVmid, TlbiVmid);
+        line.Field(DeathFields.TlbiVmalle1, TlbiVmalle1);
+        line.Field(DeathFields.DcLines, DataCacheLines);
+        line.Field(DeathFields.Dsb, Dsb);
+    }
 }

@@ -23,12 +23,7 @@ internal struct BirthFigures
         bool isExact = Stopwatch.CountsInstructions;
         line.Field(isExact ? DeathFields.Instructions : DeathFields.Ticks, Ticks);
         line.Field(isExact ? DeathFields.StopInstructions : DeathFields.StopTicks, StopTicks);
-        line.Field(DeathFields.TlbiIpa, Issued.TlbiIpa);
-        line.Field(DeathFields.TlbiRange, Issued.TlbiRange);
-        line.Field(DeathFields.TlbiVmid, Issued.TlbiVmid);
-        line.Field(DeathFields.TlbiVmalle1, Issued.TlbiVmalle1);
-        line.Field(DeathFields.DcLines, Issued.DataCacheLines);
-        line.Field(DeathFields.Dsb, Issued.Dsb);
+        Issued.Write(ref line);
         line.Field(DeathFields.FreedBytes, FreedBytes);
     }
 }

@@ -51,6 +51,9 @@ internal enum SharedWork
 
     /// <summary>Measures what writes cost.</summary>
     Measure,
+
+    /// <summary>Tells random numbers and its generation ID.</summary>
+    Random,
 }
 
 /// <summary>The command line, as /chosen has it: key=value pairs, with spaces between.</summary>
@@ -131,7 +134,7 @@ internal ref struct Options
                 Freezes = true;
                 return Texts.Are(value, "yes"u8);
             case 8:
-                int work = Texts.IndexIn("read write measure"u8, value);
+                int work = Texts.IndexIn("read write measure random"u8, value);
                 Shared = (SharedWork)(work + 1);
                 return work >= 0;
             default:

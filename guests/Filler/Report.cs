@@ -44,6 +44,12 @@ internal static class Report
     /// <summary>A further one.</summary>
     internal static void SharedWriteCost(ulong thousandths) => Send(11, thousandths);
 
+    /// <summary>63 random bits of the hypervisor's.</summary>
+    internal static void RandomBits(ulong bits) => Send(12, bits);
+
+    /// <summary>63 bits of the generation ID.</summary>
+    internal static void GenerationId(ulong bits) => Send(13, bits);
+
     private static void Send(ulong kind, ulong value)
     {
         Terminal.Begin();

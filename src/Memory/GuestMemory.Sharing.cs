@@ -20,7 +20,8 @@ public partial struct GuestMemory<TFormat, TMachine>
     /// is under way.
     /// </summary>
     /// <returns>
-    /// Ok; NoMemory; Frozen already; NotShareable: under another policy than fate, with a slot that is the host's (its
+    /// Ok; NoMemory; Frozen already; OutOfMemory for the tables that unmapping a private slot of a fork may take;
+    /// NotShareable: under another policy than fate, with a slot that is the host's (its
     /// pages change behind the template's back) or that is logged, or while an invalidation is in progress.
     /// </returns>
     public MemoryResult Freeze(ref TMachine machine)
@@ -44,15 +45,21 @@ public partial struct GuestMemory<TFormat, TMachine>
             }
         }
 
+        MemoryResult unmapped = UnmapPrivate(ref machine);
+        if (unmapped != MemoryResult.Ok)
+        {
+            return unmapped;
+        }
+
         _isFrozen = true;
         machine.Pool.RenounceRest(ref machine.Frames);
         UnmapFlags flags = Elision.AtFreeze(Facts(ref machine, PageFate.StaysInPlace));
         for (int i = 0; i < _slots.End; i++)
         {
             ref MemorySlot slot = ref _slots[i];
-            if (slot.Exists)
+            slot.OrdinaryLeaf = 0;
+            if (slot.Exists && !slot.Slot.IsPrivate)
             {
-                slot.OrdinaryLeaf = 0;
                 var cursor = new RangeCursor(slot.Start, slot.Bytes);
                 if (_table.Freeze(ref machine, ref cursor, flags) != Stage2Result.Done)
                 {
@@ -62,6 +69,25 @@ public partial struct GuestMemory<TFormat, TMachine>
         }
 
         return MemoryResult.Ok;
+    }
+
+    private MemoryResult UnmapPrivate(ref TMachine machine)
+    {
+        MemoryResult result = MemoryResult.Ok;
+        for (int i = 0; i < _slots.End && result == MemoryResult.Ok; i++)
+        {
+            ref MemorySlot slot = ref _slots[i];
+            if (slot.Exists && slot.Slot.IsPrivate)
+            {
+                Ipa next = slot.Start;
+                UnmapFlags flags = Elision.For(
+                    _policy, UnmapOperation.SlotRemoval, default, Facts(ref machine, slot.Slot.FateAtRemoval));
+                result = UnmapSpan(ref machine, ref next, slot.End, flags, PartialBlock.TakeWhole, false);
+                machine.Pool.ForgetReservation(ref machine.Frames);
+            }
+        }
+
+        return result;
     }
 
     /// <summary>

@@ -15,6 +15,9 @@ public sealed class BirthTests
     private const long Born = 7;
     private const long SharedRead = 8;
 
+    /// <summary>DEN0098's NO_ENTROPY, as a report carries it.</summary>
+    private const long NoEntropy = 3;
+
     [Theory]
     [InlineData("cortex-a72", "4k")]
     [InlineData("cortex-a72", "2m")]
@@ -166,6 +169,48 @@ public sealed class BirthTests
         (await child.MeasureAsync()).Number("fault_exits").ShouldBeLessThan(8);
         await child.KillAsync();
         await template.KillAsync();
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    [Theory]
+    [InlineData("cortex-a72")]
+    [InlineData("max")]
+    public async Task No_two_VMs_have_random_numbers_or_a_generation_in_common(string cpu)
+    {
+        const long RandomBits = 12;
+        const long Generation = 13;
+        await using TestMachine machine = await TestMachine.BootAsync(cpu, cores: 4);
+        TestVm other = await machine.RunAsync("shared=random");
+        TestVm template = await machine.RunAsync("freeze=yes shared=random");
+        await template.FrozenAsync();
+        var seen = new HashSet<long>
+        {
+            await other.ReportedAsync(RandomBits),
+            await other.ReportedAsync(Generation),
+        };
+        await other.FreezeAsync();
+        seen.Count.ShouldBe(2);
+        foreach (TestVm child in await machine.ForkAsync(template, 3))
+        {
+            for (int life = 0; life < 3; life++)
+            {
+                seen.Add(await child.ReportedAsync(RandomBits)).ShouldBeTrue();
+                seen.Add(await child.ReportedAsync(Generation)).ShouldBeTrue();
+                await child.ResetAsync();
+            }
+
+            await child.KillAsync();
+        }
+
+        seen.ShouldNotContain(0);
+        await template.KillAsync();
+        await other.KillAsync();
+
+        TestVm repeatable = await machine.AdoptAsync(
+            "create guest=filler memory=64M pages=4k policy=fate random=off append=\"shared=random\"");
+        await repeatable.StartAsync();
+        (await repeatable.FailedAsync()).ShouldBe(NoEntropy);
+        await repeatable.KillAsync();
         await machine.ShouldBeUnharmedAsync();
     }
 

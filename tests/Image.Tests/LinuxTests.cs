@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
@@ -49,6 +50,42 @@ public sealed class LinuxTests(ITestOutputHelper output)
         await machine.ShouldBeUnharmedAsync();
     }
 
+    [Theory]
+    [InlineData("cortex-a72", 1, "4k")]
+    [InlineData("max", 2, "auto")]
+    public async Task Linux_frozen_at_its_shell_goes_on_in_children_that_know_nothing_of_each_other(
+        string cpu, int cpus, string pages)
+    {
+        await using TestMachine machine = await BootAsync(cpu, cores: 1 + (2 * cpus));
+        TestVm template = await machine.RunAsync(Quiet, Memory, cpus, pages, "fate", GuestPayload.Linux);
+        await template.PrintedAsync("quietus-guest: shell ready");
+        await template.TypeAsync("echo before=$((6*7)) >/tmp/then; cat /tmp/then\n");
+        await template.PrintedAsync("before=42");
+        await template.TypeAsync("tr '\\0' '=' </proc/device-tree/rng@9050000/compatible\n");
+        await template.PrintedAsync("microsoft,vmgenid=");
+        await template.FreezeAsync();
+        IReadOnlyList<TestVm> children = await machine.ForkAsync(template, 2);
+        foreach (TestVm child in children)
+        {
+            await child.TypeAsync($"sleep 0.1; echo child=$((1000+{child.Number})) >>/tmp/then; cat /tmp/then\n");
+            await child.PrintedAsync($"before=42\r\nchild={1000 + child.Number}\r\n");
+            await child.ResetAsync();
+            await child.TypeAsync("nproc | sed s/^/count=/; cat /tmp/then | wc -l | sed s/^/lines=/\n");
+            await child.PrintedAsync($"count={cpus}");
+            await child.PrintedAsync("lines=1");
+        }
+
+        await template.KillAsync();
+        foreach (TestVm child in children)
+        {
+            await child.TypeAsync("poweroff -f\n");
+            (await child.StoppedAsync()).ShouldBe("guest power-off");
+        }
+
+        await template.StoppedAsync();
+        await machine.ShouldBeUnharmedAsync();
+    }
+
     [Fact]
     public async Task Linux_can_be_killed_in_the_middle_of_its_boot()
     {
@@ -68,11 +105,11 @@ public sealed class LinuxTests(ITestOutputHelper output)
         await machine.ShouldBeUnharmedAsync();
     }
 
-    private static Task<TestMachine> BootAsync(string cpu)
+    private static Task<TestMachine> BootAsync(string cpu, int cores = 3)
     {
         Assert.SkipWhen(
             LinuxGuest.Cached() is null, $"no Linux kernel is cached in {Folders.Cache}: ./quietus fetches one");
         return TestMachine.BootAsync(
-            cpu, cores: 3, memory: 640 * ByteSize.Megabyte, linux: GuestPayload.MakeLinux(null, null));
+            cpu, cores: cores, memory: 640 * ByteSize.Megabyte, linux: GuestPayload.MakeLinux(null, null));
     }
 }

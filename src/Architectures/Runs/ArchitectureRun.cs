@@ -70,6 +70,22 @@ public static class ArchitectureRun
         CancellationToken cancellation = default) =>
         Run(request, isChecked, life => Do(what, request, life, cancellation), cancellation);
 
+    /// <summary>The same on a machine of arm64, whose bill has arm64's operations.</summary>
+    internal static Bill DoOnArm64(HookEvent what, SimulationRequest request, CancellationToken cancellation)
+    {
+        Simulation.Check(request);
+        var server = new SimulatedServer(request.Machine, Simulation.TableBytesFor(request.MemoryBytes));
+        HostProcess vmm = new Host(server, request.Seed, request.Interleave).Start();
+        ulong elsewhere = vmm.Map(Page);
+        ulong address = vmm.Map(request.MemoryBytes);
+        HostedVm vm = vmm.CreateVm(request.Policy, request.Vcpus, Simulation.IpaBitsFor(request.MemoryBytes));
+        int slot = vm.AddSlot(new Ipa(RamStart), address, request.MemoryBytes);
+        Fill(request, vm, Page, cancellation);
+        Bill before = server.BillOf(vmm.Pe);
+        Do(what, request, new Life(vm, null, slot, address, elsewhere), cancellation);
+        return server.BillOf(vmm.Pe) - before;
+    }
+
     private static void Do(HookEvent what, SimulationRequest request, Life life, CancellationToken cancellation)
     {
         HostProcess vmm = life.Vm.Owner;
@@ -110,10 +126,10 @@ public static class ArchitectureRun
                 break;
 
             case HookEvent.Age:
-                _ = life.Hook.Age(new Ipa(RamStart), request.MemoryBytes, out bool owesFlush);
-                if (owesFlush)
+                if (life.Hook is { } hook
+                    && hook.Age(new Ipa(RamStart), request.MemoryBytes, out bool owesFlush) && owesFlush)
                 {
-                    life.Hook.FlushRemote();
+                    hook.FlushRemote();
                 }
 
                 break;
@@ -132,7 +148,7 @@ public static class ArchitectureRun
         }
     }
 
-    private sealed record Life(HostedVm Vm, GuestHook Hook, int Slot, ulong Address, ulong Elsewhere);
+    private sealed record Life(HostedVm Vm, GuestHook? Hook, int Slot, ulong Address, ulong Elsewhere);
 
     private static ArchitectureResult Run(
         SimulationRequest request, bool isChecked, Action<Life> end, CancellationToken cancellation)

@@ -16,8 +16,32 @@ internal static class Machines
     /// <summary>The folder of the presets: beside the program.</summary>
     public static string Folder => Path.Combine(AppContext.BaseDirectory, "machines");
 
-    /// <summary>Reads names, <c>all</c>, or paths of files; with the changes of <c>--set</c> in each.</summary>
+    /// <summary>The folder of the presets of other architectures than arm64.</summary>
+    public static string OthersFolder => Path.Combine(Folder, "architectures");
+
+    /// <summary>
+    /// Reads names, <c>all</c>, or paths of files; with the changes of <c>--set</c> in each. Only machines of arm64,
+    /// whose engine is simulated: other ones are a usage error.
+    /// </summary>
     public static IReadOnlyList<MachinePreset> Parse(IReadOnlyList<string> names, IReadOnlyList<string> changes)
+    {
+        IReadOnlyList<MachinePreset> machines = ParseAny(names, changes);
+        foreach (MachinePreset machine in machines)
+        {
+            if (!machine.IsArm64)
+            {
+                throw CliException.Usage(
+                    $"{machine.Name} is a machine of {machine.Architecture}, and this needs one of arm64",
+                    "./quietus sim --machine simulates the others; here take "
+                        + string.Join(", ", MachinePreset.Names(Folder)));
+            }
+        }
+
+        return machines;
+    }
+
+    /// <summary>As <see cref="Parse"/>, of every architecture; <c>all</c> are those of arm64.</summary>
+    public static IReadOnlyList<MachinePreset> ParseAny(IReadOnlyList<string> names, IReadOnlyList<string> changes)
     {
         try
         {
@@ -40,6 +64,7 @@ internal static class Machines
     private static MachinePreset Load(string name) =>
         name.EndsWith(".json", StringComparison.Ordinal)
             ? MachinePreset.Load(Bounded(name))
+            : MachinePreset.Names(OthersFolder).Contains(name) ? MachinePreset.Named(OthersFolder, name)
             : MachinePreset.Named(Folder, name);
 
     /// <summary>A file of a sensible size; what is no file is the reader's to refuse.</summary>

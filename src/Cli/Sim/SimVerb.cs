@@ -66,7 +66,7 @@ internal static partial class SimVerb
         var command = new Command("sim", "Simulate a VM's death on an Arm server, under each policy")
         {
             _machine, _memory, _pages, _die, _policies, _ablate, _sweep, _set, _vcpus, _seed, _jobs, _calibration,
-            _check, _shard,
+            _check, _hooks, _shard,
         };
         _outputs.AddTo(command);
         command.SetAction((result, _) => Task.FromResult(Run(result, cancellation)));
@@ -84,6 +84,21 @@ internal static partial class SimVerb
                 "with --calibration", "it takes no other option");
             Console.Out.WriteLine(Calibration.ToMarkdown(Calibration.Run(Machines.Folder)).TrimEnd());
             return ExitCode.Ok;
+        }
+
+        if (result.GetValue(_hooks))
+        {
+            CommonOptions.Refuse(result, [_shard], "with --hooks", "the table is made as a whole: leave it out");
+            return ShowHooks(result, cancellation);
+        }
+
+        IReadOnlyList<MachinePreset> machines = Machines.ParseAny(
+            _machine.Of(result), _set.IsGiven(result) ? _set.Of(result) : []);
+        if (machines.Any(static machine => !machine.IsArm64))
+        {
+            CommonOptions.Refuse(
+                result, [_shard], "with a machine of another architecture", "their deaths are few: leave it out");
+            return RunOthers(result, cancellation);
         }
 
         if (result.GetValue(_check))
@@ -146,7 +161,15 @@ internal static partial class SimVerb
     {
         IReadOnlyList<string> changes = _set.IsGiven(result) ? _set.Of(result) : [];
         IReadOnlyList<string> names = _machine.Of(result);
-        IReadOnlyList<MachinePreset> machines = Machines.Parse(names, changes);
+        IReadOnlyList<MachinePreset> machines = Machines.ParseAny(names, changes);
+        bool isOther = machines.Any(static machine => !machine.IsArm64);
+        if (isOther && machines.Any(static machine => machine.IsArm64))
+        {
+            throw CliException.Usage(
+                "machines of arm64 and of other architectures have no operation in common",
+                "give them to runs of their own");
+        }
+
         bool ablate = result.GetValue(_ablate);
         if (ablate)
         {
@@ -166,12 +189,16 @@ internal static partial class SimVerb
         }
 
         IReadOnlyList<MaintenancePolicy> policies =
-            ablate ? MaintenancePolicy.All : _policies.Of(result, policiesUnlessGiven);
+            ablate ? MaintenancePolicy.All
+            : _policies.Of(result, isOther ? OfferedBy(machines) : policiesUnlessGiven);
         IReadOnlyList<long> memory = _sweep.Of(result) ?? _memory.Of(result, memoryUnlessGiven);
-        IReadOnlyList<GuestPages> pages = _pages.Of(result);
+        IReadOnlyList<GuestPages> pages =
+            isOther ? _pages.Of(result, BasePagesOf(machines)) : _pages.Of(result);
         IReadOnlyList<DeathKind> deaths = _die.Of(result);
         machines = Fitting(machines, memory.Max(), leavesOut: names.Contains("all"));
-        int vcpus = _vcpus.Of(result)!.Value;
+        int vcpus = isOther && !_vcpus.IsGiven(result)
+            ? Math.Min(_vcpus.Of(result)!.Value, machines.Min(static machine => machine.Pes))
+            : _vcpus.Of(result)!.Value;
         int seed = _seed.Of(result)!.Value;
         return new SimulationPlan
         {

@@ -34,7 +34,7 @@ internal static unsafe class Aborts
             return;
         }
 
-        AccessKind access = abort.IsFetch ? AccessKind.Execute : abort.IsWrite ? AccessKind.Write : AccessKind.Read;
+        AccessKind access = AccessOf(abort);
         int level = abort.IsTranslationFault && !abort.IsStageOneWalk ? abort.Level : Unknown;
         FaultResult result = Fault(vcpu->Vm, ipa, access, level);
         if (result == FaultResult.Mapped)
@@ -46,18 +46,31 @@ internal static unsafe class Aborts
         NotMapped(vcpu, abort, ipa, result);
     }
 
-    /// <summary>Below memory there are devices' registers, or nothing.</summary>
+    /// <summary>Below memory there are devices' registers, the generation ID, or nothing.</summary>
     private static void Device(Vcpu* vcpu, Ipa ipa, StageTwoAbort abort)
     {
         if (DeviceAccess.TryHandle(vcpu, ipa, abort))
         {
             vcpu->Counters.MmioExits++;
+            return;
+        }
+
+        FaultResult result = GenerationId.Contains(ipa)
+            ? GenerationId.Fault(vcpu->Vm, ipa, AccessOf(abort))
+            : FaultResult.NoSlot;
+        if (result == FaultResult.Mapped)
+        {
+            vcpu->Counters.FaultExits++;
         }
         else
         {
-            NotMapped(vcpu, abort, ipa, FaultResult.NoSlot);
+            NotMapped(vcpu, abort, ipa, result);
         }
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static AccessKind AccessOf(StageTwoAbort abort) =>
+        abort.IsFetch ? AccessKind.Execute : abort.IsWrite ? AccessKind.Write : AccessKind.Read;
 
     private static void NotMapped(Vcpu* vcpu, StageTwoAbort abort, Ipa ipa, FaultResult result)
     {

@@ -1,5 +1,6 @@
 using System;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Machine;
@@ -78,9 +79,27 @@ internal static unsafe class Hypercalls
                 RequestFreeze(vcpu);
                 break;
 
+            case GuestCallAction.Random:
+                GiveRandom(vcpu, call);
+                break;
+
             default:
                 Report(vm, in call);
                 break;
+        }
+    }
+
+    private static void GiveRandom(Vcpu* vcpu, GuestCall call)
+    {
+        Span<ulong> bits = stackalloc ulong[3];
+        if (VmRandom.TryFill(vcpu->Vm, MemoryMarshal.AsBytes(bits)))
+        {
+            Trng.Finish(ref call, bits[0], bits[1], bits[2]);
+            ref VcpuContext context = ref vcpu->Context;
+            context.X[0] = call.X0;
+            context.X[1] = call.X1;
+            context.X[2] = call.X2;
+            context.X[3] = call.X3;
         }
     }
 

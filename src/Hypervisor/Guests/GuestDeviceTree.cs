@@ -16,6 +16,7 @@ public struct GuestDeviceTree
     // Interrupts as the GICv3 binding has them: kind, number within the kind, trigger.
     private const uint Shared = 0;
     private const uint Private = 1;
+    private const uint EdgeRising = 1;
     private const uint LevelHigh = 4;
     private const uint FirstShared = 32;
 
@@ -33,6 +34,9 @@ public struct GuestDeviceTree
 
     /// <summary>The initial ramdisk's length in bytes; 0 for none.</summary>
     public ulong RamdiskBytes;
+
+    /// <summary>Whether there is a generation ID (VMGENID).</summary>
+    public bool HasGenerationId;
 
     /// <summary>Bytes of randomness that the tree can carry on.</summary>
     public const int SeedBytes = PlacementSeedBytes + 32;
@@ -64,6 +68,11 @@ public struct GuestDeviceTree
         WriteInterruptController(ref tree);
         WriteTimer(ref tree);
         WriteUart(ref tree);
+        if (HasGenerationId)
+        {
+            WriteGenerationId(ref tree);
+        }
+
         tree.EndNode();
         return tree.Finish(out length);
     }
@@ -174,6 +183,19 @@ public struct GuestDeviceTree
         cells[0] = ClockHandle;
         cells[1] = ClockHandle;
         tree.Cells("clocks"u8, cells.Slice(0, 2));
+        tree.EndNode();
+    }
+
+    /// <summary>As Linux reads it since 6.10 (binding rng/microsoft,vmgenid).</summary>
+    private static void WriteGenerationId(ref DeviceTreeWriter tree)
+    {
+        Span<uint> cells = stackalloc uint[3];
+        tree.BeginNode("rng"u8, GuestMemoryMap.GenerationIdStart);
+        tree.Text("compatible"u8, "microsoft,vmgenid"u8);
+        WriteRegister(ref tree, GuestMemoryMap.GenerationIdStart, GuestMemoryMap.GenerationIdBytes);
+        WriteInterrupt(cells, Shared, GuestMemoryMap.GenerationIdInterrupt - FirstShared);
+        cells[2] = EdgeRising;
+        tree.Cells("interrupts"u8, cells);
         tree.EndNode();
     }
 

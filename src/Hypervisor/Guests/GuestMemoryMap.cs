@@ -11,6 +11,7 @@ namespace Quietus.Hypervisor.Guests;
 ///  0x080A_0000  GICv3 redistributors, 128 KB for each vCPU, up to 8
 ///  0x0900_0000  PL011 UART, 4 KB
 ///  0x0901_0000  clock, configuration, GPIO on QEMU, 4 KB in each 64 KB; here absent: they read as 0
+///  0x0905_0000  generation ID (VMGENID), 4 KB of memory
 ///  0x0A00_0000  32 virtio-mmio places of 512 bytes: each says that it is a virtio transport without a device
 ///  0x4000_0000  memory
 /// </code>
@@ -54,6 +55,15 @@ public static class GuestMemoryMap
 
     /// <summary>The address after them.</summary>
     public const ulong AbsentEnd = 0x0904_0000;
+
+    /// <summary>The page that holds the VM's generation ID, 16 bytes that a child has afresh.</summary>
+    public const ulong GenerationIdStart = 0x0905_0000;
+
+    /// <summary>The length of that page.</summary>
+    public const ulong GenerationIdBytes = 0x1000;
+
+    /// <summary>The interrupt that tells a child that its generation ID is new: SPI 2, an edge.</summary>
+    public const uint GenerationIdInterrupt = 34;
 
     /// <summary>The virtio-mmio transports' first byte.</summary>
     public const ulong VirtioStart = 0x0A00_0000;

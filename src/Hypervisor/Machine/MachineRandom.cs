@@ -1,5 +1,6 @@
 using System;
 using System.Buffers.Binary;
+using Quietus.Hypervisor.Cores;
 using Quietus.Hypervisor.DeviceTrees;
 using Quietus.Hypervisor.Randomness;
 
@@ -15,6 +16,7 @@ internal static class MachineRandom
     private const int RandomRegisterReads = 4;
 
     private static RandomGenerator _generator;
+    private static SpinLock _lock;
 
     /// <summary>Whether there was a source.</summary>
     internal static bool IsSeeded => _generator.IsSeeded;
@@ -43,11 +45,14 @@ internal static class MachineRandom
         }
     }
 
-    /// <summary>A seed for a VM's generator. On the monitor's core. False: there is no source.</summary>
+    /// <summary>A seed for a VM's generator. On any core. False: there is no source.</summary>
     internal static bool TrySeed(ref RandomGenerator generator)
     {
         Span<byte> seed = stackalloc byte[RandomGenerator.SeedBytes];
-        if (!_generator.TryFill(seed))
+        _lock.Enter();
+        bool isThere = _generator.TryFill(seed);
+        _lock.Leave();
+        if (!isThere)
         {
             return false;
         }

@@ -248,7 +248,7 @@ internal static unsafe class Commands
         reply.Field("vm"u8, vm->Id);
         reply.Field("slot"u8, (ulong)vm->Slot);
         reply.Field(Stopwatch.CountsInstructions ? DeathFields.Instructions : DeathFields.Ticks, ticks);
-        reply.Field("random"u8, vm->Random.IsSeeded ? "on"u8 : options.IsRepeatable ? "off"u8 : "none"u8);
+        reply.Field("random"u8, VmRandom.IsThere(vm) ? "on"u8 : options.IsRepeatable ? "off"u8 : "none"u8);
     }
 
     /// <summary>Says how much the VM would need and how much there is.</summary>

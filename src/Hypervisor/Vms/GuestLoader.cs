@@ -177,7 +177,8 @@ internal static unsafe class GuestLoader
         tree.RamdiskStart = ramdiskStart;
         tree.RamdiskBytes = ramdiskBytes;
         Span<byte> seed = stackalloc byte[GuestDeviceTree.SeedBytes];
-        bool isSeeded = vm->Random.TryFill(seed);
+        bool isSeeded = VmRandom.TryFill(vm, seed);
+        tree.HasGenerationId = isSeeded;
         return tree.Write(blob, arguments, isSeeded ? seed : default, out int length) == DeviceTreeError.None
             && GuestWriter.Write(vm, new Ipa(at), blob.Slice(0, length));
     }

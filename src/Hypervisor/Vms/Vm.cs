@@ -78,8 +78,10 @@ internal unsafe struct Vm
     internal VirtualPl011 Uart;
     internal VcpuPower Power;
 
-    /// <summary>The VM's own random numbers; without a seed where the machine has none, or none is wanted.</summary>
+    /// <summary>The VM's own random numbers, behind their lock: see <see cref="VmRandom"/>.</summary>
     internal RandomGenerator Random;
+
+    internal SpinLock RandomLock;
 
     /// <summary>
     /// <see cref="Stopwatch.Now"/> at the start order, at the first entry of vCPU 0, and when the guest said that its

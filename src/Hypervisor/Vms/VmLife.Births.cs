@@ -188,9 +188,9 @@ internal static unsafe partial class VmLife
         MemoryResult result = vm->Memory.Freeze(ref machine);
         if (result != MemoryResult.Ok)
         {
-            // It was unmapped after it had asked.
+            // It was unmapped after it had asked, or there was no memory.
             Resume(vm, vm);
-            return VmError.Unmapped;
+            return result == MemoryResult.NotShareable ? VmError.Unmapped : ErrorOf(result);
         }
 
         vm->State = VmState.Frozen;
@@ -255,12 +255,15 @@ internal static unsafe partial class VmLife
         return result;
     }
 
-    /// <summary>Interrupt controller, UART and power states, as they were at the freeze.</summary>
+    /// <summary>
+    /// Interrupt controller, UART and power states, as they were at the freeze, but for the news of the birth.
+    /// </summary>
     private static void CopyDevices(Vm* vm, Vm* template)
     {
         vm->Gic = template->Gic;
         vm->Uart.Inherit(ref template->Uart);
         vm->Power = template->Power;
+        GenerationId.Announce(vm);
     }
 
     /// <summary>Gives the vCPUs cores again, with the state of those of another VM, or their own.</summary>

@@ -63,7 +63,8 @@ internal static unsafe partial class VmLife
     /// Chunks that a VM's memory can come to, with its tables. Its size has been checked, or is that of a refusal.
     /// </summary>
     internal static int NeededChunks(in VmOptions options) => (int)MemoryBound.Chunks<Arm<Granule4K>>(
-        VmTable.Geometry, new Ipa(GuestMemoryMap.MemoryStart), options.MemoryBytes, options.Sizing);
+        VmTable.Geometry, new Ipa(GuestMemoryMap.MemoryStart), options.MemoryBytes, options.Sizing,
+        GenerationId.Frames);
 
     /// <summary>Gives each vCPU a core; vCPU 0 begins at the guest's entry, the others wait for PSCI CPU_ON.</summary>
     internal static VmError Start(Vm* vm)
@@ -266,6 +267,11 @@ internal static unsafe partial class VmLife
                 new Ipa(GuestMemoryMap.MemoryStart), options.MemoryBytes, SlotOptions.Ram(options.Sizing), out _);
         }
 
+        if (result == MemoryResult.Ok)
+        {
+            result = GenerationId.Add(vm);
+        }
+
         if (result != MemoryResult.Ok)
         {
             return ErrorOf(result);
@@ -273,11 +279,6 @@ internal static unsafe partial class VmLife
 
         vm->Gic.Reset(options.VcpuCount, VcpuTimers.Interrupts);
         vm->Uart.Reset();
-        if (!options.IsRepeatable)
-        {
-            MachineRandom.TrySeed(ref vm->Random);
-        }
-
         VmError error = GuestLoader.Load(vm, arguments, out ulong entry, out ulong deviceTree);
         if (error == VmError.None)
         {

@@ -50,13 +50,15 @@ public static class MemoryBound
     /// <param name="start">The slot's first address.</param>
     /// <param name="bytes">Its size, not 0; the slot is inside the geometry.</param>
     /// <param name="sizing">In what sizes it is mapped.</param>
-    public static ulong Chunks<TFormat>(Stage2Geometry geometry, Ipa start, ulong bytes, PageSizing sizing)
+    /// <param name="otherFrames">Pages and tables of other, small slots of the VM.</param>
+    public static ulong Chunks<TFormat>(
+        Stage2Geometry geometry, Ipa start, ulong bytes, PageSizing sizing, ulong otherFrames = 0)
         where TFormat : struct, IDescriptorFormat
     {
         // With PageSizing.Auto each block may be pages instead: as many chunks, and a table for each.
         ulong blocks = HasPoolBlocks<TFormat>() && sizing != PageSizing.Pages ? WholeBlocks(start, bytes) : 0;
         ulong pages = (bytes - (blocks << FramePool.ChunkShift)) >> TFormat.GranuleShift;
-        ulong frames = pages + Tables<TFormat>(geometry, start, bytes, sizing) + MostReserved;
+        ulong frames = pages + Tables<TFormat>(geometry, start, bytes, sizing) + MostReserved + otherFrames;
         ulong perChunk = FramePool.ChunkBytes >> TFormat.GranuleShift;
         return blocks + ((frames + perChunk - 1) / perChunk);
     }

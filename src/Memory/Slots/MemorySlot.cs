@@ -72,6 +72,11 @@ public readonly struct SlotOptions
     /// <summary>What becomes of the pages at the end.</summary>
     public PageFate FateAtRemoval { get; }
 
+    /// <summary>
+    /// A template's pages of it are no child's: a freeze unmaps them, and each child's first touch gives it its own.
+    /// </summary>
+    public bool IsPrivate { get; init; }
+
     internal bool IsSound =>
         Backing <= SlotBacking.Host && Sizing <= PageSizing.Auto && Type <= MemoryType.Device
         && FateAtRemoval <= PageFate.StaysInPlace

@@ -94,6 +94,14 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
         return _reports.Find(report => report.Kind == kind).Value;
     }
 
+    /// <summary>Waits until it has reported a failure; returns which.</summary>
+    internal async Task<long> FailedAsync()
+    {
+        await UntilAsync(() => _reports.Exists(report => report.Kind == Failed) || _stopped is not null, "a failure")
+            .ConfigureAwait(false);
+        return _reports.Find(report => report.Kind == Failed).Value;
+    }
+
     /// <summary>
     /// Waits until a witness has read all of its memory once more, from a moment after this call, and found it as it
     /// was.

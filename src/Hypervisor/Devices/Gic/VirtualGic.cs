@@ -131,6 +131,26 @@ public partial struct VirtualGic
         return RefreshAll();
     }
 
+    /// <summary>An edge of a shared interrupt that is edge-triggered; others do nothing.</summary>
+    public uint Pulse(uint interrupt)
+    {
+        uint index = interrupt - FirstShared;
+        if (index >= SharedBanks * 32)
+        {
+            return 0;
+        }
+
+        ref InterruptBank bank = ref shared[(int)(index / 32)];
+        uint bit = (1U << (int)(index % 32)) & bank.EdgeTriggered;
+        if (bit == 0)
+        {
+            return 0;
+        }
+
+        bank.SetPending(bit);
+        return RefreshAll();
+    }
+
     /// <summary>
     /// A linked physical interrupt has been acknowledged on the vCPU's core, with its priority dropped (ICC_EOIR1_EL1
     /// in EOImode 1) and left active. It becomes pending for the guest, whose deactivation deactivates the physical

@@ -26,6 +26,9 @@ public enum GuestCallAction
 
     /// <summary>Freeze the VM: the call returns in each child, with its number.</summary>
     Freeze,
+
+    /// <summary>Random bits, by <see cref="Trng.Finish"/>; as it stands the call says that there are none.</summary>
+    Random,
 }
 
 /// <summary>Firmware workarounds for speculation that a machine's CPUs do not need, so that a guest may know.</summary>
@@ -69,9 +72,9 @@ public struct GuestCall
     /// <summary>The vCPU that is to be started.</summary>
     public int Target;
 
-    /// <summary>What kind of number the guest reports.</summary>
+    /// <summary>What kind of number the guest reports; of random bits, the most that there can be.</summary>
     public ulong ReportKind;
 
-    /// <summary>The number that the guest reports.</summary>
+    /// <summary>The number that the guest reports; of random bits, how many.</summary>
     public ulong ReportValue;
 }

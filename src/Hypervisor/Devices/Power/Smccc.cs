@@ -106,7 +106,7 @@ public static class Smccc
                 call.X1 = 1;
                 break;
             default:
-                call.X0 = unchecked((ulong)Psci.NotSupported);
+                Trng.Handle(ref call);
                 break;
         }
     }

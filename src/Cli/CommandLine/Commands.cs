@@ -7,6 +7,7 @@ using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.Bench;
+using Quietus.Cli.Campaigns;
 using Quietus.Cli.Check;
 using Quietus.Cli.Doctor;
 using Quietus.Cli.Replay;
@@ -86,6 +87,8 @@ internal static class Commands
         Add(SimVerb.Make(cancellation), "./quietus sim --machine d05 --memory 64G --pages 2m --ablate");
         Add(ReplayVerb.Make(cancellation), "./quietus replay tests/Traces.Tests/Data/munmap-2M-4k.txt.gz");
         Add(CheckVerb.Make(cancellation), "./quietus check --steps 100000");
+        Add(CampaignVerb.Make(cancellation), "./quietus campaign check --steps 1000000 --shards 8");
+        Add(MergeVerb.Make(), "./quietus merge shard-*.json --json whole.json");
         Add(DoctorVerb.Make(cancellation), "./quietus doctor");
         Add(ManualVerb.MakeCompletion(), "./quietus completion bash > quietus.bash");
         Add(ManualVerb.MakeManual(), "./quietus man bench > quietus-bench.1");
@@ -111,11 +114,12 @@ internal static class Commands
     private static string[] AskingForHelp(string[] arguments) =>
         arguments is ["help", .. var rest] ? [.. rest, "--help"] : arguments;
 
-    private static CliException Usage(string[] arguments, ParseResult result, RootCommand root)
+    /// <summary>What is wrong with a command line that could not be parsed.</summary>
+    public static CliException Usage(IReadOnlyList<string> arguments, ParseResult result, RootCommand root)
     {
         Command command = result.CommandResult.Command;
         string[] verbs = [.. root.Subcommands.Select(verb => verb.Name)];
-        if (arguments.Length == 0)
+        if (arguments.Count == 0)
         {
             return CliException.Usage("no command given: " + string.Join(", ", verbs), SeeHelp);
         }
@@ -129,7 +133,7 @@ internal static class Commands
         }
 
         IEnumerable<string> known = command is RootCommand && !unknown.StartsWith('-')
-            ? verbs
+            ? verbs.Append("help")
             : command.Options.Concat(root.Options).Select(option => option.Name);
         return CliException.Usage(
             command is RootCommand ? $"unknown command '{unknown}'" : $"{command.Name} takes no '{unknown}'",
@@ -144,23 +148,29 @@ internal static class Commands
         .Select(candidate => candidate.Name)
         .FirstOrDefault();
 
-    /// <summary>Levenshtein's distance.</summary>
+    /// <summary>Levenshtein's distance, where two letters that have changed places count once.</summary>
     private static int Distance(string one, string other)
     {
-        int[] row = [.. Enumerable.Range(0, other.Length + 1)];
+        int[] earlier = [];
+        int[] above = [.. Enumerable.Range(0, other.Length + 1)];
         for (int i = 1; i <= one.Length; i++)
         {
-            int diagonal = row[0];
+            int[] row = new int[other.Length + 1];
             row[0] = i;
             for (int j = 1; j <= other.Length; j++)
             {
-                int replaced = diagonal + (one[i - 1] == other[j - 1] ? 0 : 1);
-                diagonal = row[j];
-                row[j] = Math.Min(replaced, Math.Min(row[j], row[j - 1]) + 1);
+                int replaced = above[j - 1] + (one[i - 1] == other[j - 1] ? 0 : 1);
+                row[j] = Math.Min(replaced, Math.Min(above[j], row[j - 1]) + 1);
+                if (i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1])
+                {
+                    row[j] = Math.Min(row[j], earlier[j - 2] + 1);
+                }
             }
+
+            (earlier, above) = (above, row);
         }
 
-        return row[^1];
+        return above[^1];
     }
 
     /// <summary>The usual help, and a command that works as it stands.</summary>

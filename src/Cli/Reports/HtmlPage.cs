@@ -85,10 +85,14 @@ internal static class HtmlPage
     {
         using var json = new MemoryStream();
         document.Write(json);
-        html.Append("<details><summary class=\"soft\">The same as JSON (")
-            .Append(document.Schema).Append(")</summary>\n<pre id=\"data\">")
-            .Append(Text(Encoding.UTF8.GetString(json.ToArray()))).Append("</pre></details>\n");
+        WriteData(html, document.Schema, Encoding.UTF8.GetString(json.ToArray()));
     }
+
+    /// <summary>The same of a document that was put together from others.</summary>
+    public static void WriteData(StringBuilder html, string schema, string json) =>
+        html.Append("<details><summary class=\"soft\">The same as JSON (")
+            .Append(Text(schema)).Append(")</summary>\n<pre id=\"data\">")
+            .Append(Text(json)).Append("</pre></details>\n");
 
     /// <summary>A table that scrolls by itself where the page is narrow.</summary>
     /// <param name="html">Where to.</param>

@@ -14,6 +14,7 @@ namespace Quietus.Cli.Reports;
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(ArchitectureDocument))]
 [JsonSerializable(typeof(BenchDocument))]
+[JsonSerializable(typeof(CheckDocument))]
 [JsonSerializable(typeof(ChurnDocument))]
 [JsonSerializable(typeof(DoctorDocument))]
 [JsonSerializable(typeof(HooksDocument))]

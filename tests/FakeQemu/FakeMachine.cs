@@ -174,6 +174,12 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
             return;
         }
 
+        if (mode == "no-granule")
+        {
+            Reply("error code=bad-page-size message=\"the kernel is built for a page size that is not there\"");
+            return;
+        }
+
         Dictionary<string, string> values = [];
         foreach (string word in text.Split(' '))
         {

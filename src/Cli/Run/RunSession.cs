@@ -22,6 +22,9 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
     private const ulong TestFailedReport = 3;
     private const byte EndOfInput = 0x04;
 
+    /// <summary>The monitor's error code for a kernel whose pages this CPU does not have.</summary>
+    private const string PageSizeIsMissing = "bad-page-size";
+
     /// <summary>Pieces of up to 1 KB that are read ahead of the guest.</summary>
     private const int MostQueued = 64;
 
@@ -64,8 +67,10 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
             }
             catch (MonitorException error)
             {
-                throw new CliException(
-                    ExitCode.Failed, "the hypervisor refused: " + Printable.Line(error.Message));
+                string refusal = "the hypervisor refused: " + Printable.Line(error.Message);
+                throw error.Code == PageSizeIsMissing
+                    ? CliException.NotSupported(refusal, "another --cpu may have it: max has every page size")
+                    : new CliException(ExitCode.Failed, refusal);
             }
         }
     }

@@ -98,6 +98,16 @@ public sealed class RunProcessTests
     }
 
     [Fact]
+    public void A_page_size_that_the_CPU_lacks_is_exit_code_77_and_says_what_to_try()
+    {
+        using var cli = new Cli("no-granule");
+        Cli.Outcome outcome = cli.Run("run", "--guest", "filler", "--memory", "64M");
+        outcome.Code.ShouldBe(77);
+        outcome.Errors.ShouldContain("the kernel is built for a page size that is not there");
+        outcome.Errors.ShouldContain("max has every page size");
+    }
+
+    [Fact]
     public void Ctrl_C_on_a_pipe_is_130()
     {
         using var cli = new Cli("hangs-midway");

@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using Quietus.Cli.Bench;
+using Quietus.Cli.Births;
 using Quietus.Cli.Check;
 using Quietus.Cli.Churn;
 using Quietus.Cli.Doctor;
@@ -13,6 +14,7 @@ namespace Quietus.Cli.Reports;
     GenerationMode = JsonSourceGenerationMode.Serialization,
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(BenchDocument))]
+[JsonSerializable(typeof(BirthsDocument))]
 [JsonSerializable(typeof(ChurnDocument))]
 [JsonSerializable(typeof(DoctorDocument))]
 [JsonSerializable(typeof(LitmusDocument))]

@@ -44,8 +44,8 @@ public sealed class CommandLineTests
         Assert.SkipWhen(
             guest == "linux" && LinuxGuest.Cached() is null, $"no Linux kernel is cached in {Folders.Cache}");
         (int code, string output, string errors) = await RunAsync(
-            null, string.Empty, "bench", "--births", "2", "--guest", guest, "--memory", "64M", "--pages", "4k", "--json",
-            "-");
+            null, string.Empty, "bench", "--births", "2", "--guest", guest, "--memory", "64M", "--pages", "4k",
+            "--json", "-");
         code.ShouldBe(0, errors);
         using JsonDocument document = JsonDocument.Parse(output);
         document.RootElement.GetProperty("schema").GetString().ShouldBe("quietus.births/1");

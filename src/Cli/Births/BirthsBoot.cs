@@ -68,7 +68,7 @@ internal sealed class BirthsBoot(MonitorClient monitor, TimeSpan limit, Cancella
         },
         vm, $"'{text}'");
 
-    /// <summary>Waits until a VM has printed its last word and the end of that line, and forgets what it printed.</summary>
+    /// <summary>Waits until a VM has printed its last word and that line's end; forgets what it printed.</summary>
     public async Task SilentAsync(long vm, int slot, string lastWord)
     {
         await PrintedAsync(vm, slot, lastWord, "\n").ConfigureAwait(false);

@@ -17,10 +17,10 @@ using Quietus.Wire;
 
 namespace Quietus.Cli.Births;
 
-/// <summary>Measures births: a machine for each guest and size. Ctrl-C ends it with the rows that are complete.</summary>
+/// <summary>Measures births: a machine for each guest and size. Ctrl-C keeps the rows that are complete.</summary>
 internal sealed class BirthsRunner(BirthsPlan plan, QemuBinary qemu, string image, Action<string> progress)
 {
-    /// <summary>RAM of a machine beside its template's memory: children's own, tables, kernel, the hypervisor.</summary>
+    /// <summary>RAM of a machine beside its template's memory: for children, tables, kernel, the hypervisor.</summary>
     public const long BesideMemory = 256 * ByteSize.Megabyte;
 
     /// <summary>The filler leaves the lower half alone, and writes are measured in some regions of the rest.</summary>

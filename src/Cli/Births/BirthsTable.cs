@@ -71,8 +71,8 @@ internal static class BirthsTable
             TextTable.Write(writer, _ready, result.Rows.Where(row => row.Ready is not null));
             TextTable.WriteNote(
                 writer, "boot: from the start order to the shell's prompt; ready: from the fork order until a shell "
-                    + "command has answered and the prompt is back, both in virtual time, with what the guest waits for; owned: "
-                    + "by the child after that.");
+                    + "command has answered and the prompt is back, both in virtual time, with what the guest waits "
+                    + "for; owned: by the child after that.");
         }
 
         if (result.IsInterrupted)

@@ -514,7 +514,8 @@ internal static unsafe class Commands
         ListPolicies(ref policies);
         Line(policies.Written);
         Line("- start vm=N [for=NANOSECONDS] | kill vm=N | measure vm=N | send vm=N text=\"...\""u8);
-        Line("- unmap vm=N [fate=freed|unknown] | freeze vm=N | fork vm=N [count=K] [own=2M] [text=\"...\"] | reset vm=N"u8);
+        Line("- unmap vm=N [fate=freed|unknown]"u8);
+        Line("- freeze vm=N | fork vm=N [count=K] [own=2M] [text=\"...\"] | reset vm=N"u8);
     }
 
     private static void ListPolicies(ref LineBuilder line)

@@ -115,7 +115,7 @@ public sealed class FormatTests
         pages.Raw(table.Value).ShouldBe(0x0950_3412_0000_0080UL);
     }
 
-    // Linux 5.5's layout, and MIPS64 PRA III 9.6: G 0, V 1, D 2, C 5:3, PFN from 6, XI 62, RI 63.
+    // Linux 5.5's layout, and MIPS64 PRA III, EntryLo0: G 0, V 1, D 2, C 5:3, PFN from 6, XI 62, RI 63.
     [Fact]
     public void A_mips_entry_becomes_the_EntryLo_that_the_manual_draws()
     {
@@ -129,7 +129,7 @@ public sealed class FormatTests
             .ShouldBe((1UL << 63) | (0x4_0000UL << 6) | (5UL << 3) | 2UL);
     }
 
-    // ISA 3.0B, III 5.7.9.2: V 0, H 1, AVA from 7; pp 1:0, M 4, C 7, R 8, RPN 56:12, B 59:58.
+    // ISA 3.0B, III 5.7.9: V 0, H 1, AVA from 7; pp 1:0, M 4, C 7, R 8, RPN 56:12, B 59:58.
     [Fact]
     public void A_hashed_entry_is_what_the_manual_draws()
     {
@@ -158,7 +158,8 @@ public sealed class FormatTests
         }
     }
 
-    // EREF 6.5.3.2: MAS1 V 31, TID 27:16, TSIZE 11:7; MAS2 EPN, M 2; MAS3 UX SX UW SW UR SR; MAS8 TGS 31, TLPID 5:0.
+    // EREF, MMU assist registers: MAS1 V 31, TID 27:16, TSIZE 11:7; MAS2 EPN, M 2; MAS3 UX SX UW SW UR SR; MAS8 TGS
+    // 31, TLPID 5:0.
     [Fact]
     public void An_e500mc_entry_is_what_the_manual_draws()
     {

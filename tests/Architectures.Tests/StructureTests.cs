@@ -84,7 +84,7 @@ public sealed class StructureTests
         Compare(table, model);
     }
 
-    // 5.7.9.3: the secondary group is the complement of the primary one.
+    // ISA 3.0B, III 5.7.9: the secondary group is the complement of the primary one.
     [Fact]
     public void An_entry_lies_in_its_primary_group_or_in_the_complement()
     {

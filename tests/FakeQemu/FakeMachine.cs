@@ -193,7 +193,7 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
             Thread.Sleep(10);
         }
 
-        Reply($"ok {Vm} slot=0 instructions=73747");
+        Reply($"ok {Vm} slot=0 instructions=73747 random={(mode == "no-entropy" ? "none" : "on")}");
     }
 
     private void Start()

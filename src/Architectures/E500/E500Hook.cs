@@ -18,7 +18,9 @@ internal sealed class E500Hook : GuestHook
     private const uint Lpid = 1;
 
     private readonly TlbArrays[] _vcpus;
-    private readonly HashSet<int> _owing = [];
+
+    /// <summary>vCPUs that have to hear of it, and how they invalidate; a rewritten entry is all of it.</summary>
+    private readonly Dictionary<int, HookOperation> _owing = [];
 
     internal E500Hook(GuestOptions options)
         : base(options) => _vcpus = [.. Enumerable.Range(0, Vcpus).Select(static _ => new TlbArrays())];
@@ -85,10 +87,13 @@ internal sealed class E500Hook : GuestHook
                 Meter.Add(HookOperation.Unlink, _vcpus[vcpu].Valid().Count());
                 _vcpus[vcpu].InvalidateAll();
             }
-            else if (_owing.Contains(vcpu))
+            else if (_owing.TryGetValue(vcpu, out HookOperation how))
             {
                 Meter.Add(HookOperation.Ipi);
-                Meter.Add(HookOperation.FlushGuest);
+                if (how != HookOperation.Write)
+                {
+                    Meter.Add(how);
+                }
             }
         }
 
@@ -135,30 +140,56 @@ internal sealed class E500Hook : GuestHook
     {
         for (int vcpu = 0; vcpu < Vcpus; vcpu++)
         {
-            foreach (TlbPlace place in _vcpus[vcpu].In(start, end))
+            List<TlbPlace> found = _vcpus[vcpu].In(start, end);
+            Meter.Add(HookOperation.Visit, found.Count);
+            if (onlyWriting)
             {
-                Meter.Add(HookOperation.Visit);
-                TlbEntry entry = _vcpus[vcpu][place];
-                if (onlyWriting && !entry.IsWritable)
-                {
-                    continue;
-                }
-
-                Guard?.MayBeStale(entry.Address, entry.Frame, entry.Bytes);
-                _owing.Add(vcpu);
-                if (onlyWriting)
-                {
-                    Meter.Add(HookOperation.Write);
-                    _vcpus[vcpu].WriteProtect(place);
-                }
-                else
-                {
-                    Meter.Add(HookOperation.Unlink);
-                    _vcpus[vcpu].Invalidate(place);
-                }
+                WriteProtect(vcpu, found);
+            }
+            else if (found.Count != 0)
+            {
+                Drop(vcpu, found);
             }
         }
 
         return _owing.Count != 0;
+    }
+
+    /// <summary>The vCPU writes its entries again, without the right to write (tlbwe).</summary>
+    private void WriteProtect(int vcpu, List<TlbPlace> found)
+    {
+        foreach (TlbPlace place in found)
+        {
+            TlbEntry entry = _vcpus[vcpu][place];
+            if (entry.IsWritable)
+            {
+                Guard?.MayBeStale(entry.Address, entry.Frame, entry.Bytes);
+                Meter.Add(HookOperation.Write);
+                _vcpus[vcpu].WriteProtect(place);
+                _owing.TryAdd(vcpu, HookOperation.Write);
+            }
+        }
+    }
+
+    /// <summary>One entry goes by itself (tlbsx, tlbwe); for several the vCPU drops all that it has.</summary>
+    private void Drop(int vcpu, List<TlbPlace> found)
+    {
+        foreach (TlbPlace place in found)
+        {
+            TlbEntry entry = _vcpus[vcpu][place];
+            Guard?.MayBeStale(entry.Address, entry.Frame, entry.Bytes);
+        }
+
+        if (found.Count == 1 && !_owing.ContainsKey(vcpu))
+        {
+            Meter.Add(HookOperation.Unlink);
+            _vcpus[vcpu].Invalidate(found[0]);
+            _owing.Add(vcpu, HookOperation.FlushPage);
+            return;
+        }
+
+        Meter.Add(HookOperation.Unlink, _vcpus[vcpu].Valid().Count());
+        _vcpus[vcpu].InvalidateAll();
+        _owing[vcpu] = HookOperation.FlushGuest;
     }
 }

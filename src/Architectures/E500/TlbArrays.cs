@@ -8,7 +8,7 @@ internal readonly record struct TlbPlace(int Array, int Index);
 
 /// <summary>
 /// One vCPU's shadow of the TLB: TLB0 with 512 entries of 4K in sets of four, found by address; TLB1 with 64 entries of
-/// any size (e500mc Core Reference Manual, 6.2). And, by guest page, where its entries lie.
+/// any size (e500mc Core Reference Manual, chapter 6). And, by guest page, where its entries lie.
 /// </summary>
 internal sealed class TlbArrays
 {

@@ -1,8 +1,8 @@
 namespace Quietus.Architectures;
 
 /// <summary>
-/// A TLB entry of e500mc as its MMU assist registers hold it (EREF 6.5.3.2, e500mc Core Reference Manual 2.17):
-/// software writes it by tlbwe, no table is walked. Bits are numbered from the least significant.
+/// A TLB entry of e500mc as its MMU assist registers hold it (EREF and e500mc Core Reference Manual, MMU assist
+/// registers): software writes it by tlbwe, no table is walked. Bits are numbered from the least significant.
 /// <code>
 /// MAS1  31 30  29 28 27    16 15 13 12 11    7 6   0      MAS2  63                12 11 7 6  5 4 3 2 1 0
 ///      ┌─┬─────┬────┬────────┬─────┬──┬───────┬─────┐          ┌────────────────────┬────┬───┬─┬─┬─┬─┬─┬─┐

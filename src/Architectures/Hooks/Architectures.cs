@@ -91,13 +91,15 @@ internal static class Architectures
             Source = "arch/powerpc/kvm/e500_mmu_host.c",
             Did = "Asked every vCPU to drop its whole TLB, for one page as for all, and for memory that is not the "
                 + "guest's.",
-            Does = "Finds the shadow entries by guest page, and asks the vCPUs that have one.",
+            Does = "Finds the shadow entries by guest page, and asks the vCPUs that have one: to drop it, or all where "
+                + "there are several, or to write it again without the right to write.",
             MustNot = "A page without a shadow entry owes nothing; one that was written over in the array is no "
                 + "longer there, and neither is what hardware had of it.",
             Pages = [GuestPages.Pages4K, GuestPages.Blocks2M],
             Maker = static options => new E500Hook(options),
             Names = new Dictionary<HookOperation, string>
             {
+                [HookOperation.FlushPage] = "tlbwe",
                 [HookOperation.FlushGuest] = "tlbilxlpid",
                 [HookOperation.FlushWait] = "waits",
                 [HookOperation.Ipi] = "IPI",

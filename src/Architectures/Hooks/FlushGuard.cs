@@ -10,8 +10,8 @@ namespace Quietus.Architectures;
 /// invalidation that covers it has been waited for. It errs on the safe side: whatever was mapped is taken for cached.
 /// </summary>
 /// <remarks>
-/// The rule is written down in: DDI 0406C B3.10.1 (arm), SDM 3C 28.3.3.4 and APM 2 15.16 (x86), Power ISA 3.0B III 5.10
-/// (tlbie and ptesync), EREF 6.5.5.2 (e500), MIPS VZ module 4.7 (root TLB).
+/// The rule is written down in: DDI 0406C B3.10.1 (arm), SDM 3C 28.4.3.4 and APM 2, 15.16 (x86), Power ISA 3.0B III
+/// 5.10 (tlbie and ptesync), EREF chapter 6 (e500), MIPS64 VZ-ASE, the root TLB (mips).
 /// </remarks>
 public sealed class FlushGuard : IServerListener
 {

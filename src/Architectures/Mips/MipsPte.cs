@@ -6,7 +6,7 @@ namespace Quietus.Architectures;
 /// <summary>
 /// An entry of KVM/mips's table of guest-physical addresses, which software alone reads, in the layout of Linux 5.5 for
 /// MIPS64 with RI and XI (arch/mips/include/asm/pgtable-bits.h); and the EntryLo register that the TLB gets of it
-/// (MIPS64 PRA, volume III, 9.6).
+/// (MIPS64 PRA, volume III, EntryLo0).
 /// <code>
 /// Table's  63        13 12 10 9 8 7  6     5    4   3      2      1     0
 ///         ┌────────────┬─────┬─┬─┬─┬────┬────┬────┬─────┬──────┬─────┬───────┐

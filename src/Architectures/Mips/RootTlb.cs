@@ -4,7 +4,7 @@ namespace Quietus.Architectures;
 
 /// <summary>
 /// The root TLB of one core with the VZ module: entries of two neighbouring pages, by guest-physical address and
-/// GuestID (MIPS64 VZ-ASE 4.7: EntryHi.VPN2, GuestCtl1.RID, EntryLo0 and EntryLo1).
+/// GuestID (MIPS64 VZ-ASE: EntryHi.VPN2, GuestCtl1.RID, EntryLo0 and EntryLo1).
 /// </summary>
 internal sealed class RootTlb
 {

@@ -1,7 +1,7 @@
 namespace Quietus.Architectures;
 
 /// <summary>
-/// A page table entry of the hashed page table, two doublewords (Power ISA 3.0B, book III, 5.7.9.2), stored big-endian;
+/// A page table entry of the hashed page table, two doublewords (Power ISA 3.0B, book III, 5.7.9), stored big-endian;
 /// bits are numbered from the least significant. KVM's own mark for an entry that the guest has put there while its
 /// host page is gone, "absent", is a software bit.
 /// <code>

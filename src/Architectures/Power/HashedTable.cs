@@ -6,7 +6,7 @@ namespace Quietus.Architectures;
 
 /// <summary>
 /// A guest's hashed page table: groups (PTEG) of eight entries, found by a primary hash and, where that group is
-/// full, by its complement (Power ISA 3.0B, book III, 5.7.9.3); and KVM's reverse chains, which lead from a guest
+/// full, by its complement (Power ISA 3.0B, book III, 5.7.9); and KVM's reverse chains, which lead from a guest
 /// page to the entries that map it, each linked to the next and the last (struct revmap_entry of Linux 5.5).
 /// </summary>
 /// <remarks>The guest enters its pages itself. Here it maps each at its own address, in segments of 256 MB.</remarks>

@@ -15,7 +15,7 @@ internal sealed class PendingFlush(HookMeter meter, FlushGuard? guard)
     private bool _overflowed;
 
     /// <summary>tlbie for one page, with the ptesync before and the tlbsync and ptesync after (book III,
-    /// 5.10.1.3).</summary>
+    /// 5.10.1).</summary>
     internal void Now(ulong gpa, ulong bytes)
     {
         meter.Add(HookOperation.FlushPage);

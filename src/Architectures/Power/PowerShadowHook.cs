@@ -114,6 +114,7 @@ internal sealed class PowerShadowHook : GuestHook
                     continue;
                 }
 
+                Guard?.MayBeStale(gpa, entry.Frame, Page);
                 if (onlyWriting)
                 {
                     Meter.Add(HookOperation.Write);
@@ -132,6 +133,7 @@ internal sealed class PowerShadowHook : GuestHook
         }
 
         Meter.Add(HookOperation.FlushWait, IsAsIn55 ? waits : System.Math.Min(waits, 1));
+        Guard?.Flushed();
     }
 
     private static IEnumerable<ulong> Pages(ulong start, ulong end)

@@ -129,7 +129,7 @@ internal static class Commands
         }
 
         IEnumerable<string> known = command is RootCommand && !unknown.StartsWith('-')
-            ? verbs
+            ? verbs.Append("help")
             : command.Options.Concat(root.Options).Select(option => option.Name);
         return CliException.Usage(
             command is RootCommand ? $"unknown command '{unknown}'" : $"{command.Name} takes no '{unknown}'",
@@ -144,23 +144,29 @@ internal static class Commands
         .Select(candidate => candidate.Name)
         .FirstOrDefault();
 
-    /// <summary>Levenshtein's distance.</summary>
+    /// <summary>Levenshtein's distance, where two letters that have changed places count once.</summary>
     private static int Distance(string one, string other)
     {
-        int[] row = [.. Enumerable.Range(0, other.Length + 1)];
+        int[] earlier = [];
+        int[] above = [.. Enumerable.Range(0, other.Length + 1)];
         for (int i = 1; i <= one.Length; i++)
         {
-            int diagonal = row[0];
+            int[] row = new int[other.Length + 1];
             row[0] = i;
             for (int j = 1; j <= other.Length; j++)
             {
-                int replaced = diagonal + (one[i - 1] == other[j - 1] ? 0 : 1);
-                diagonal = row[j];
-                row[j] = Math.Min(replaced, Math.Min(row[j], row[j - 1]) + 1);
+                int replaced = above[j - 1] + (one[i - 1] == other[j - 1] ? 0 : 1);
+                row[j] = Math.Min(replaced, Math.Min(above[j], row[j - 1]) + 1);
+                if (i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1])
+                {
+                    row[j] = Math.Min(row[j], earlier[j - 2] + 1);
+                }
             }
+
+            (earlier, above) = (above, row);
         }
 
-        return row[^1];
+        return above[^1];
     }
 
     /// <summary>The usual help, and a command that works as it stands.</summary>

@@ -144,6 +144,10 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
         _panic = new PanicWatch();
         _vm = created.Final.Number("vm");
         _slot = (int)created.Final.Number("slot");
+        if (created.Final.Value("random") == "none")
+        {
+            Say("this machine has no source of random numbers: the guest gets no seed, and its keys can be guessed");
+        }
     }
 
     private async Task StartAsync(MonitorClient monitor, CancellationToken cancellation) => await monitor.RequestAsync(

@@ -98,6 +98,8 @@ public sealed class UnitTests
     [Theory]
     [InlineData("bensh", "bench")]
     [InlineData("chek", "check")]
+    [InlineData("benhc", "bench")]
+    [InlineData("rnu", "run")]
     [InlineData("explode", null)]
     public void The_nearest_name_is_suggested(string text, string? meant) =>
         Commands.Nearest(text, ["run", "bench", "sim", "check", "replay"]).ShouldBe(meant);

@@ -32,6 +32,17 @@ public sealed class RunProcessTests
         outcome.Errors.ShouldContain(says);
     }
 
+    [Theory]
+    [InlineData("good", false)]
+    [InlineData("no-entropy", true)]
+    public void A_machine_without_random_numbers_is_told(string mode, bool isTold)
+    {
+        using var cli = new Cli(mode);
+        Cli.Outcome outcome = cli.RunWithInput("poweroff\n", "run", "--guest", "filler", "--memory", "64M");
+        outcome.Code.ShouldBe(0, outcome.Errors);
+        outcome.Errors.Contains("no source of random numbers").ShouldBe(isTold);
+    }
+
     [Fact]
     public void A_guest_that_asks_for_a_reboot_is_started_again_and_panics_end_the_run_all_the_same()
     {

@@ -154,10 +154,10 @@ internal sealed class BirthsRunner(BirthsPlan plan, QemuBinary qemu, string imag
                 .Number(DeathFields.Instructions));
             await _boot.ReportAsync(child, WriteReport).ConfigureAwait(false);
             await _boot.SilentAsync(child, slot, "done").ConfigureAwait(false);
-            kills.Add((await _boot.OrderAsync("kill", child).ConfigureAwait(false)).Number(DeathFields.Instructions));
+            kills.Add((await _boot.OrderAsync(DeathWay.Kill.Name(), child).ConfigureAwait(false)).Number(DeathFields.Instructions));
         }
 
-        await _boot.OrderAsync("kill", template).ConfigureAwait(false);
+        await _boot.OrderAsync(DeathWay.Kill.Name(), template).ConfigureAwait(false);
         return new BirthsRow
         {
             Template = GuestPayload.Filler,
@@ -202,7 +202,7 @@ internal sealed class BirthsRunner(BirthsPlan plan, QemuBinary qemu, string imag
             births.Add(life.Number(DeathFields.FirstEntryNanoseconds));
             resets.Add((await _boot.OrderAsync("reset", child).ConfigureAwait(false))
                 .Number(DeathFields.Instructions));
-            await _boot.OrderAsync("kill", child).ConfigureAwait(false);
+            await _boot.OrderAsync(DeathWay.Kill.Name(), child).ConfigureAwait(false);
 
             (child, place) = await _boot.ForkAsync(template, "echo born-$((6*7)); ls -l /bin >/tmp/list")
                 .ConfigureAwait(false);
@@ -210,10 +210,10 @@ internal sealed class BirthsRunner(BirthsPlan plan, QemuBinary qemu, string imag
             life = await _boot.OrderAsync("measure", child).ConfigureAwait(false);
             ready.Add(life.Number("last_output_virtual_ns"));
             ownedAfter = life.Number("owned_bytes");
-            kills.Add((await _boot.OrderAsync("kill", child).ConfigureAwait(false)).Number(DeathFields.Instructions));
+            kills.Add((await _boot.OrderAsync(DeathWay.Kill.Name(), child).ConfigureAwait(false)).Number(DeathFields.Instructions));
         }
 
-        await _boot.OrderAsync("kill", template).ConfigureAwait(false);
+        await _boot.OrderAsync(DeathWay.Kill.Name(), template).ConfigureAwait(false);
         return new BirthsRow
         {
             Template = GuestPayload.Linux,
@@ -245,8 +245,8 @@ internal sealed class BirthsRunner(BirthsPlan plan, QemuBinary qemu, string imag
 
     private async Task EndAsync(long child, long template)
     {
-        await _boot.OrderAsync("kill", child).ConfigureAwait(false);
-        await _boot.OrderAsync("kill", template).ConfigureAwait(false);
+        await _boot.OrderAsync(DeathWay.Kill.Name(), child).ConfigureAwait(false);
+        await _boot.OrderAsync(DeathWay.Kill.Name(), template).ConfigureAwait(false);
     }
 
     private async Task<long> BirthOf(long child) => (await _boot.OrderAsync("measure", child).ConfigureAwait(false))

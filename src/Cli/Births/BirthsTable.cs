@@ -2,8 +2,10 @@ using System.Globalization;
 using System.IO;
 using System.Linq;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
 using Quietus.Cli.Reports;
 using Quietus.Cli.Terminals;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Births;
 
@@ -19,7 +21,7 @@ internal static class BirthsTable
         new("pages", 5, true, row => row.Pages),
         new("birth", 7, false, row => Whole(row.Birth)),
         new("reset", 7, false, row => Whole(row.Reset)),
-        new("kill", 6, false, row => Whole(row.Kill)),
+        new(DeathWay.Kill.Name(), 6, false, row => Whole(row.Kill)),
         new("freeze/page", 11, false, row => row.FreezePerPage.ToString("N1", CultureInfo.InvariantCulture)),
         new("owned", 9, false, row => ByteSize.Format(row.OwnedAfterBirth)),
     ];

@@ -154,7 +154,8 @@ internal sealed class BirthsRunner(BirthsPlan plan, QemuBinary qemu, string imag
                 .Number(DeathFields.Instructions));
             await _boot.ReportAsync(child, WriteReport).ConfigureAwait(false);
             await _boot.SilentAsync(child, slot, "done").ConfigureAwait(false);
-            kills.Add((await _boot.OrderAsync(DeathWay.Kill.Name(), child).ConfigureAwait(false)).Number(DeathFields.Instructions));
+            kills.Add((await _boot.OrderAsync(DeathWay.Kill.Name(), child).ConfigureAwait(false))
+                .Number(DeathFields.Instructions));
         }
 
         await _boot.OrderAsync(DeathWay.Kill.Name(), template).ConfigureAwait(false);
@@ -210,7 +211,8 @@ internal sealed class BirthsRunner(BirthsPlan plan, QemuBinary qemu, string imag
             life = await _boot.OrderAsync("measure", child).ConfigureAwait(false);
             ready.Add(life.Number("last_output_virtual_ns"));
             ownedAfter = life.Number("owned_bytes");
-            kills.Add((await _boot.OrderAsync(DeathWay.Kill.Name(), child).ConfigureAwait(false)).Number(DeathFields.Instructions));
+            kills.Add((await _boot.OrderAsync(DeathWay.Kill.Name(), child).ConfigureAwait(false))
+                .Number(DeathFields.Instructions));
         }
 
         await _boot.OrderAsync(DeathWay.Kill.Name(), template).ConfigureAwait(false);

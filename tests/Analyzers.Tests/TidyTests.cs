@@ -59,6 +59,12 @@ public class TidyTests
     public void Every_sentence_names_who_acts() => NoLine(_ => true, line => _hidesTheActor.IsMatch(line));
 
     [Fact]
+    public void No_merge_is_left_half_done() => NoLine(
+        _ => true,
+        line => line.StartsWith("<<<<" + "<<< ", StringComparison.Ordinal)
+            || line.StartsWith(">>>>" + ">>> ", StringComparison.Ordinal));
+
+    [Fact]
     public void No_line_ends_in_white_space() => NoLine(IsCode, line => line != line.TrimEnd());
 
     [Fact]

@@ -25,6 +25,9 @@ public enum SitePrograms : byte
 
     /// <summary>Calls of the engine's tables, past the memory layer.</summary>
     Tables,
+
+    /// <summary>Those of hosts and guests that are about templates and children.</summary>
+    Forks,
 }
 
 /// <summary>
@@ -55,6 +58,8 @@ public static partial class Site
         ProgramStep[] steps = RandomProgram.Steps(seed, StepsPerProgram);
         if (kind != SitePrograms.PostedDeaths)
         {
+            // Of all policies only fate forks.
+            policy = kind == SitePrograms.Forks ? MaintenancePolicy.Fate : policy;
             return (RandomProgram.Options(seed, policy), steps);
         }
 
@@ -82,10 +87,16 @@ public static partial class Site
         SiteKill? shortest = null;
         try
         {
-            for (int ran = 0; ran < programs; ran++)
+            int ran = 0;
+            for (int seed = firstSeed; ran < programs; seed++)
             {
-                int seed = firstSeed + ran;
                 (ProgramOptions options, ProgramStep[] steps) = ProgramOf(kind, seed);
+                if (kind == SitePrograms.Forks && !options.Forks)
+                {
+                    continue;
+                }
+
+                ran++;
                 Outcome outcome = subject.Run(options, steps);
                 if (outcome.Violation is Violation violation)
                 {
@@ -93,7 +104,7 @@ public static partial class Site
                     if (shortest is null || shrunk.Length < shortest.Steps)
                     {
                         shortest = new SiteKill(
-                            violation.Kind.ToString(), violation.Consumer, ran + 1, shrunk.Length, violation.Text);
+                            violation.Kind.ToString(), violation.Consumer, ran, shrunk.Length, violation.Text);
                     }
 
                     if (shortest.Steps <= LongestStory)

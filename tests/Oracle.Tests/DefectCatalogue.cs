@@ -20,6 +20,9 @@ internal sealed record KnownDefect(
     public IReadOnlyList<MaintenancePolicy> Policies { get; init; } =
         [MaintenancePolicy.Fate, MaintenancePolicy.BeforeSeries];
 
+    /// <summary>Whether programs are to be about templates and children.</summary>
+    public bool Forks { get; init; }
+
     /// <summary>Whether a violation is what this defect must come to.</summary>
     public bool IsFoundBy(Violation violation) =>
         violation.Kind == Rule && violation.Consumer == Reader;
@@ -130,7 +133,44 @@ internal static class DefectCatalogue
         new(Defect.SplitMapsPageTwice, "39", "a block's split maps its last page but one in two places",
             "this engine's loop, one step short", ViolationKind.UndeclaredSharing, "a guest",
             ViolationKind.BreakBeforeMake, ViolationKind.StaleData, ViolationKind.EngineDefect),
+        .. Sharing(),
     ];
+
+    private static KnownDefect[] Sharing() =>
+    [
+        Fork(Defect.FreezeWithoutTlbi, "40", "a freeze without TLBI: the template's PE may write yet",
+            ViolationKind.StaleTranslation, "the guest", ViolationKind.UndeclaredSharing),
+        Fork(Defect.BreakWithoutTlbi, "41a", "a broken share without TLBI",
+            ViolationKind.BreakBeforeMake, "a TLB", _anyTlb),
+        Fork(Defect.BreakUnderTemplatesVmid, "41b", "a broken share, TLBI under the template's VMID",
+            ViolationKind.BreakBeforeMake, "a TLB", _anyTlb),
+        Fork(Defect.BreakOfLeafOnly, "42", "a broken share, walk caches lead to the shared table",
+            ViolationKind.BreakBeforeMake, "a TLB", _anyTlb),
+        Fork(Defect.TemplateFreedFirst, "43", "a template's memory goes before its children",
+            ViolationKind.TableFreedInUse, "a table walk", ViolationKind.FrameFreedInUse),
+        Fork(Defect.AccessFlagsLeftClear, "44", "shared tables that hardware may write: access flags left clear",
+            ViolationKind.UndeclaredSharing, "a guest"),
+        Fork(Defect.CopyNotClean, "45a", "the copy of a shared page is not clean to the PoC",
+            ViolationKind.ForeignData, "the VM itself", ViolationKind.StaleData),
+        Fork(Defect.FreezeWithoutClean, "45b", "a copy through a stale line: a freeze that does not clean",
+            ViolationKind.StaleData, "the hypervisor, copying", ViolationKind.ForeignData),
+        Fork(Defect.InstructionsOfSharedPage, "46", "what a child executes first, without IC",
+            ViolationKind.StaleInstructions, "the VM itself"),
+        Fork(Defect.BreakOfBrokenPage, "47", "two vCPUs break a share at once: the second forgets the first's write",
+            ViolationKind.LostUpdate, "the VM itself", ViolationKind.EngineDefect, ViolationKind.StaleInstructions),
+        Fork(Defect.BreakOutOfTables, "48", "out of tables half-way through a break: the shared table is written",
+            ViolationKind.UndeclaredSharing, "a table walk", ViolationKind.WalkOfFreedTable,
+            ViolationKind.EngineDefect),
+        Fork(Defect.ChildUnscrubbed, "49", "what a dead child wrote is given on unscrubbed",
+            ViolationKind.ForeignData, "the VM itself", ViolationKind.WalkOfFreedTable,
+            ViolationKind.BreakBeforeMake),
+        Fork(Defect.ChildWithTemplatesVmid, "50", "children run under their template's VMID",
+            ViolationKind.VmidReused, "a guest", _anyTlb),
+    ];
+
+    private static KnownDefect Fork(
+        Defect defect, string number, string what, ViolationKind rule, string reader, params ViolationKind[] also) =>
+        new(defect, number, what, "fork.md", rule, reader, also) { Policies = _fate, Forks = true };
 
     public static KnownDefect Of(Defect defect) => All.First(known => known.Defect == defect);
 }

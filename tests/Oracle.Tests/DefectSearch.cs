@@ -22,6 +22,10 @@ internal static class DefectSearch
     private const int MostPrograms = 40_000;
     private const int StepsPerProgram = 400;
 
+    /// <summary>A longer story is hard to read: the next program that comes to it is looked at.</summary>
+    private const int LongestStory = 14;
+    private const int MostTries = 8;
+
     /// <summary>Starts of seeds, so that no defect is found by the luck of one.</summary>
     public static readonly int[] Bases = [1, 1_000_001, 20_000_003, 300_000_007, 2_000_000_011];
 
@@ -34,10 +38,18 @@ internal static class DefectSearch
         Subject subject = SubjectWith(known.Defect);
         double start = ProcessorSeconds();
         Violation? first = null;
-        for (int programs = 1; programs <= MostPrograms; programs++)
+        int programs = 0;
+        int tries = 0;
+        Finding? best = null;
+        for (int seed = firstSeed; programs < MostPrograms; seed++)
         {
-            int seed = firstSeed + programs - 1;
             ProgramOptions options = RandomProgram.Options(seed, known.Policies[seed % known.Policies.Count]);
+            if (known.Forks && !options.Forks)
+            {
+                continue;
+            }
+
+            programs++;
             ProgramStep[] steps = RandomProgram.Steps(seed, StepsPerProgram);
             Outcome outcome = subject.Run(options, steps);
             if (outcome.Violation is not Violation violation)
@@ -50,7 +62,13 @@ internal static class DefectSearch
             {
                 var found = new Finding(seed, options, violation, steps[..outcome.Steps]);
                 found = RandomSearch.Shorten(subject, known.Policies, found);
-                return new Kill(found, programs, ProcessorSeconds() - start, first);
+                best = best is null || found.Steps.Length < best.Steps.Length ? found : best;
+                if (best.Steps.Length <= LongestStory || ++tries == MostTries)
+                {
+                    return new Kill(best, programs, ProcessorSeconds() - start, first);
+                }
+
+                continue;
             }
 
             if (!known.Explains(violation))

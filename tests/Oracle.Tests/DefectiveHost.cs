@@ -21,6 +21,9 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>
 
     private bool _isDying;
 
+    /// <summary>A share that was found and is to be broken: the address, the page, and its leaf's attributes.</summary>
+    private (ulong Ipa, ulong Shared, LeafAttributes Attributes) _toBreak;
+
     /// <summary>The allocator's invalidation of everything is under way, and not complete.</summary>
     public bool IsRollingOver { get; set; }
 
@@ -39,7 +42,7 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>
 
     public override void ZeroPart(ref DefectiveMachine machine, ref readonly ScrubJob job)
     {
-        if (defect != Defect.UnscrubbedChunk)
+        if (defect is not (Defect.UnscrubbedChunk or Defect.ChildUnscrubbed))
         {
             base.ZeroPart(ref machine, in job);
         }
@@ -74,6 +77,11 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>
     public override FaultResult Commit(
         ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory, ref DefectiveMachine machine, ref FaultTicket ticket)
     {
+        if (_toBreak.Shared != 0)
+        {
+            return BreakAgain(ref memory, ref machine);
+        }
+
         ref InvalidationState state = ref InvalidationOf(ref memory);
         if (defect != Defect.FaultComparesAddress || state.IsInProgress(ticket.Ipa, 1))
         {
@@ -107,6 +115,12 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>
             memory.Vmid = before;
         }
 
+        if (defect == Defect.ChildWithTemplatesVmid && machine.Template.Value != 0 && now.Value != 0)
+        {
+            // The child's VTTBR_EL2 was copied from the template's, VMID and all.
+            return machine.Template;
+        }
+
         // VTTBR_EL2 is made before the number is taken.
         return defect == Defect.VttbrBeforeVmid && now.Value != 0 ? before : now;
     }
@@ -122,6 +136,60 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>
             UsedOf(ref vmids)[0] &= ~(1UL << number) | 1;
             reserved = 0;
         }
+    }
+
+    public override MemoryResult Fork(
+        ref DefectiveMachine machine, ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory,
+        ref GuestMemory<Arm<Granule4K>, DefectiveMachine> parent, Vmid vmid)
+    {
+        machine.BecomeChild(parent.Vmid);
+        return base.Fork(ref machine, ref memory, ref parent, vmid);
+    }
+
+    public override bool EndsNow(ref Offspring family) =>
+        base.EndsNow(ref family) || defect == Defect.TemplateFreedFirst;
+
+    public override FaultResult Prepare(
+        ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory, ref DefectiveMachine machine, Ipa ipa,
+        AccessKind access, out FaultTicket ticket, int level)
+    {
+        if (defect == Defect.BreakOfBrokenPage && access == AccessKind.Write && memory.IsFork)
+        {
+            Translation now = memory.Translate(ref machine, ipa);
+            if (now.IsMapped && now.Attributes.Accessed && machine.IsShared(now.Output))
+            {
+                // The page is looked up, and the lock given up until the commit.
+                ticket = default;
+                _toBreak = (ipa.Value & ~4095UL, now.Output.Value & ~4095UL, now.Attributes);
+                return FaultResult.NeedsHostPage;
+            }
+        }
+
+        return base.Prepare(ref memory, ref machine, ipa, access, out ticket, level);
+    }
+
+    private FaultResult BreakAgain(
+        ref GuestMemory<Arm<Granule4K>, DefectiveMachine> memory, ref DefectiveMachine machine)
+    {
+        (ulong ipa, ulong shared, LeafAttributes attributes) = _toBreak;
+        _toBreak = default;
+        if (machine.Pool.AllocateData(ref machine.Frames, ipa >> 12, out Pa page, out _) != PoolResult.Ok)
+        {
+            return FaultResult.Retry;
+        }
+
+        machine.CopyFrame(page, new Pa(shared), 4096);
+        machine.CleanInvalidateToPoC(page, 4096);
+        machine.DsbFullSystem();
+        ref PageTable<Arm<Granule4K>, DefectiveMachine> table =
+            ref EngineInternals<Arm<Granule4K>, DefectiveMachine>.Table(ref memory);
+        if (table.BreakShare(ref machine, new Ipa(ipa), page, attributes.WithWrite(true)) != Stage2Result.Done)
+        {
+            machine.Pool.FreeData(ref machine.Frames, page);
+            return FaultResult.Retry;
+        }
+
+        return FaultResult.Mapped;
     }
 
     public override void Copied(ref DefectiveMachine machine) => machine.IssuePutOff();

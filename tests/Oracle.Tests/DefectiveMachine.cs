@@ -37,6 +37,22 @@ internal struct DefectiveMachine(
     /// <summary>A PE is about to run the VM.</summary>
     public readonly void RunOn(int pe) => _memo.Cores |= 1U << pe;
 
+    /// <summary>There is no table for a child's break, which goes on with the table at hand.</summary>
+    private readonly bool IsOutOfTables => defect == Defect.BreakOutOfTables && IsFaulting && _memo.IsChild;
+
+    private readonly bool IsFaulting => port.Current is <= Operation.Execute or Operation.BeginFault;
+
+    /// <summary>The VMID of the VM's template; 0 for none.</summary>
+    public readonly Vmid Template => _memo.Template;
+
+    /// <summary>The VM is a child now.</summary>
+    /// <param name="template">Its template's VMID.</param>
+    public readonly void BecomeChild(Vmid template)
+    {
+        _memo.IsChild = true;
+        _memo.Template = template;
+    }
+
     private bool IsUnmapping => port.Current is Operation.UnmapPool or Operation.ReplaceSlot
         or (>= Operation.MunmapPinned and <= Operation.Protect);
 
@@ -45,6 +61,8 @@ internal struct DefectiveMachine(
         Defect.UnmapWithoutTlbi => IsUnmapping,
         Defect.DeathWithoutTlbi => IsDyingLate,
         Defect.TlbiAfterVmidReused => port.Current == Operation.Kill,
+        Defect.FreezeWithoutTlbi => port.Current == Operation.Freeze,
+        Defect.BreakWithoutTlbi => IsFaulting && _memo.IsChild,
         _ => false,
     };
 
@@ -65,12 +83,14 @@ internal struct DefectiveMachine(
         Defect.SwapOutWithoutCaches => port.Current == Operation.SwapOut,
         Defect.RemapWithoutCaches => port.Current == Operation.Mremap,
         Defect.MappedWithoutClean => port.Current <= Operation.Execute,
+        Defect.FreezeWithoutClean => port.Current == Operation.Freeze,
         _ => false,
     };
 
     public ulong ReadEntry(Pa entry)
     {
         ulong value = _inner.ReadEntry(entry);
+        _memo.LastRead = entry.Value & AddressMask;
         return IsSkippedAtRemoval(value) ? 0 : value;
     }
 
@@ -80,6 +100,12 @@ internal struct DefectiveMachine(
         if (defect == Defect.SplitMapsPageTwice && IsLastOfSplit(entry, value))
         {
             value -= 1UL << Granule4K.Shift;
+        }
+
+        if (defect == Defect.AccessFlagsLeftClear && port.Current == Operation.Freeze)
+        {
+            // Write permission is taken, and the rest stays as it was.
+            value &= ~AccessFlag | _inner.ReadEntry(entry);
         }
 
         if (defect == Defect.UnlinkedTableWritten)
@@ -129,10 +155,16 @@ internal struct DefectiveMachine(
         return _inner.CompareExchangeEntry(entry, expected, desired);
     }
 
-    public bool ReserveTables(uint count) => _inner.ReserveTables(count);
+    public bool ReserveTables(uint count) =>
+        IsOutOfTables || _inner.ReserveTables(count);
 
     public Pa TakeTable()
     {
+        if (IsOutOfTables)
+        {
+            return new Pa(_memo.LastRead);
+        }
+
         Pa table = _inner.TakeTable();
         _memo.Levels[table.Value] = 0;
         return table;
@@ -192,6 +224,12 @@ internal struct DefectiveMachine(
 
     public void InvalidateIpa(Vmid vmid, TlbiIpa ipa)
     {
+        if (IsFaulting && _memo.IsChild)
+        {
+            vmid = defect == Defect.BreakUnderTemplatesVmid ? _memo.Template : vmid;
+            ipa = defect == Defect.BreakOfLeafOnly && HasLevelHint ? new TlbiIpa(ipa.Ipa, 3, 12) : ipa;
+        }
+
         if (_memo.LevelOfUnlinked != 0)
         {
             ipa = HasLevelHint ? new TlbiIpa(ipa.Ipa, _memo.LevelOfUnlinked, 12) : ipa;
@@ -282,7 +320,7 @@ internal struct DefectiveMachine(
         {
             _inner.CleanToPoC(start, bytes);
         }
-        else if (!DropsCaches)
+        else if (!DropsCaches && !(defect == Defect.CopyNotClean && IsFaulting && _memo.IsChild))
         {
             _inner.CleanInvalidateToPoC(start, bytes);
         }
@@ -290,7 +328,8 @@ internal struct DefectiveMachine(
 
     public void InvalidateInstructionCache(Pa start, ulong bytes)
     {
-        if (defect is not (Defect.InstructionsNotInvalidated or Defect.InstructionsOfDataInvalidated))
+        bool isOfChild = defect == Defect.InstructionsOfSharedPage && _memo.IsChild;
+        if (defect is not (Defect.InstructionsNotInvalidated or Defect.InstructionsOfDataInvalidated) && !isOfChild)
         {
             _inner.InvalidateInstructionCache(start, bytes);
         }
@@ -466,5 +505,11 @@ internal struct DefectiveMachine(
         /// <summary>The PEs that have run the VM, and which these were when an entry was last written.</summary>
         public uint Cores;
         public uint CoresAtWrite;
+
+        public bool IsChild;
+        public Vmid Template;
+
+        /// <summary>The table that an entry was read in last.</summary>
+        public ulong LastRead;
     }
 }

@@ -140,28 +140,28 @@ internal static class Architectures
 
     private static Architecture X86(
         string name, string title, string flush, System.Func<GuestOptions, GuestHook> maker) => new()
-    {
-        Name = name,
-        Title = title,
-        Source = "arch/x86/kvm/mmu/mmu.c",
-        Did = "Looked at the reverse map of each page in each size, cleared what it led to, and answered that a remote "
-            + "flush is owed: the core interrupted the vCPUs, once for the call. With SEV, since 5.18, it wrote back "
-            + "all caches of the machine besides.",
-        Does = "Walks the tables, one flush for the change. Copy-on-write takes the right to write in place. With SEV, "
-            + "caches are written back only where a page leaves the guest.",
-        MustNot = "With SEV a freed page is the one that must be written back: a dirty line under the guest's key can "
-            + "come down on its next owner. And mprotect's event does not say that reading stays.",
-        Pages = _everySize,
-        Maker = maker,
-        Names = new Dictionary<HookOperation, string>
         {
-            [HookOperation.FlushGuest] = flush,
-            [HookOperation.FlushWait] = "waits",
-            [HookOperation.Ipi] = "IPI",
-            [HookOperation.CacheAll] = "WBINVD",
-            [HookOperation.TableFree] = "tables freed",
-        },
-        Further = [MaintenancePolicy.TablesOnly],
-        AtTheEnd = "Linux 5.5 ends a dying VM by one flush already",
-    };
+            Name = name,
+            Title = title,
+            Source = "arch/x86/kvm/mmu/mmu.c",
+            Did = "Looked at the reverse map of each page in each size, cleared what it led to, and answered that a "
+                + "remote flush is owed: the core interrupted the vCPUs, once for the call. With SEV, since 5.18, it "
+                + "wrote back all caches of the machine besides.",
+            Does = "Walks the tables, one flush for the change. Copy-on-write takes the right to write in place. With "
+                + "SEV, caches are written back only where a page leaves the guest.",
+            MustNot = "With SEV a freed page is the one that must be written back: a dirty line under the guest's key "
+                + "can come down on its next owner. And mprotect's event does not say that reading stays.",
+            Pages = _everySize,
+            Maker = maker,
+            Names = new Dictionary<HookOperation, string>
+            {
+                [HookOperation.FlushGuest] = flush,
+                [HookOperation.FlushWait] = "waits",
+                [HookOperation.Ipi] = "IPI",
+                [HookOperation.CacheAll] = "WBINVD",
+                [HookOperation.TableFree] = "tables freed",
+            },
+            Further = [MaintenancePolicy.TablesOnly],
+            AtTheEnd = "Linux 5.5 ends a dying VM by one flush already",
+        };
 }

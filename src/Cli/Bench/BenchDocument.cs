@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Linq;
 using System.Text.Json.Serialization;
 using Quietus.Cli.Bench.Kvm;
+using Quietus.Cli.Campaigns;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
 using Quietus.Cli.Reports;
@@ -13,6 +14,7 @@ namespace Quietus.Cli.Bench;
 /// <summary>The result for programs.</summary>
 internal sealed record BenchDocument(
     BenchConfiguration Config,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] ShardEntry? Shard,
     IEnumerable<BenchRowEntry> Rows,
     PrimitivesEntry Primitives,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] KvmEntry? Kvm,
@@ -25,6 +27,7 @@ internal sealed record BenchDocument(
 
     public static BenchDocument Of(BenchResult result) => new(
         BenchConfiguration.Of(result),
+        ShardEntry.For(result.Plan.Shard, result.Plan.Cases.Count),
         result.Rows.Select(row => BenchRowEntry.Of(result.Plan, row)),
         PrimitivesEntry.Of(result.Primitives),
         result.Kvm is { } kvm ? KvmEntry.Of(result, kvm) : null,

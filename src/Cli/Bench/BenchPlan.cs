@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
+using Quietus.Cli.Campaigns;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
 using Quietus.Wire;
@@ -38,6 +39,12 @@ internal sealed record BenchPlan
     /// <summary>How long one VM may take to boot and dirty its memory, or to die.</summary>
     public required TimeSpan Limit { get; init; }
 
+    /// <summary>The part of the deaths that is to be measured; null for all.</summary>
+    public Shard? Shard { get; init; }
+
+    /// <summary>Which of the deaths are to be measured.</summary>
+    public ShardRange Part => (Shard ?? new Shard(0, 1)).Of(Cases.Count);
+
     /// <summary>The deaths in the order of the results: guest, memory, pages, policy, way.</summary>
     public IReadOnlyList<BenchCase> Cases =>
     [
@@ -58,11 +65,11 @@ internal sealed record BenchPlan
         get
         {
             IReadOnlyList<BenchCase> cases = Cases;
-            var groups = Enumerable.Range(0, cases.Count)
+            var groups = Enumerable.Range((int)Part.First, (int)Part.Length)
                 .GroupBy(index => (cases[index].Guest.Name, cases[index].MemoryBytes))
                 .Select(group => group.ToArray())
                 .ToList();
-            int parts = Math.Max(1, Jobs / groups.Count);
+            int parts = Math.Max(1, Jobs / Math.Max(1, groups.Count));
             return [.. groups.SelectMany(group => group.Chunk((group.Length + parts - 1) / parts))];
         }
     }

@@ -25,7 +25,7 @@ internal sealed record BenchResult
     public required IReadOnlyList<BenchRow> Rows { get; init; }
 
     /// <summary>Whether all of the plan was measured: false when it was interrupted.</summary>
-    public bool IsComplete => Rows.Count == Plan.Cases.Count;
+    public bool IsComplete => Rows.Count == Plan.Part.Length;
 
     public required Primitives Primitives { get; init; }
 

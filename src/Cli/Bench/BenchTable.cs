@@ -87,7 +87,7 @@ internal static class BenchTable
 
     private static string Interrupted(BenchResult result) => string.Create(
         CultureInfo.InvariantCulture,
-        $"interrupted: {result.Rows.Count} of {Counted.Of(result.Plan.Cases.Count, "death")} measured.");
+        $"interrupted: {result.Rows.Count} of {Counted.Of(result.Plan.Part.Length, "death")} measured.");
 
     /// <summary>Writes how the figures are to be read, and the run's own notes.</summary>
     public static void WriteNotes(TextWriter writer, string method, IEnumerable<string> notes)

@@ -37,7 +37,7 @@ internal static partial class BenchVerb
     private static BenchPlan ReadPlanAgainst(ParseResult result)
     {
         CommonOptions.Refuse(
-            result, [_guest, _policies, _fate, _cpus, _jobs], "beside --against",
+            result, [_guest, _policies, _fate, _cpus, _jobs, _shard], "beside --against",
             "both sides have a small guest of ours with 1 vCPU, and Quietus its policy fate");
         IReadOnlyList<long> memory = _memory.Of(result, "1G");
         IReadOnlyList<string> pages = _pages.Of(result);

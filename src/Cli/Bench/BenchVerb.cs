@@ -6,6 +6,7 @@ using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.Births;
+using Quietus.Cli.Campaigns;
 using Quietus.Cli.Churn;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
@@ -46,13 +47,14 @@ internal static partial class BenchVerb
     private static readonly Value<TimeSpan?> _timeout = Values.Time(
         "--timeout", "Limit for each VM to dirty its memory, and to die [default: by its memory]");
 
+    private static readonly Value<Shard?> _shard = Campaigns.Shard.Option();
     private static readonly OutputOptions _outputs = new(BenchDocument.Name);
 
     public static Command Make(CancellationToken cancellation)
     {
         var command = new Command("bench", "Measure what killing and unmapping a VM costs, under each policy")
         {
-            _guest, _memory, _pages, _policies, _fate, _cpu, _cpus, _jobs, _timeout, _against,
+            _guest, _memory, _pages, _policies, _fate, _cpu, _cpus, _jobs, _timeout, _against, _shard,
             ChurnVerb.Count, ChurnVerb.Until, BirthsVerb.Count,
         };
         _outputs.AddTo(command);
@@ -65,7 +67,8 @@ internal static partial class BenchVerb
         if (ChurnVerb.IsAsked(result))
         {
             CommonOptions.Refuse(
-                result, [_guest, _memory, _policies, _fate, _jobs, _outputs.Report!, _cpus, _against, BirthsVerb.Count],
+                result, [_guest, _memory, _policies, _fate, _jobs, _outputs.Report!, _cpus, _against, _shard,
+                    BirthsVerb.Count],
                 "with --churn",
                 "it takes --lifetime, --cpu, --pages, --timeout, --json, --csv and --markdown");
             return await ChurnVerb.RunAsync(
@@ -75,11 +78,18 @@ internal static partial class BenchVerb
         if (BirthsVerb.IsAsked(result))
         {
             CommonOptions.Refuse(
-                result, [_policies, _fate, _jobs, _outputs.Report!, _against], "with --births",
+                result, [_policies, _fate, _jobs, _outputs.Report!, _against, _shard], "with --births",
                 "it takes --guest, --memory, --pages, --cpu, --cpus, --timeout, --json, --csv and --markdown");
             return await BirthsVerb.RunAsync(
                 result, new BirthsOptions(_guest, _memory, _pages, _cpu, _cpus, _timeout, _outputs), cancellation)
                 .ConfigureAwait(false);
+        }
+
+        if (_shard.IsGiven(result) && _outputs.Report!.IsGiven(result))
+        {
+            throw CliException.Usage(
+                "--report looks at all deaths, and a shard has a part of them",
+                "./quietus merge puts the shards' documents together, and takes --report");
         }
 
         List<string> notes = [];
@@ -112,7 +122,7 @@ internal static partial class BenchVerb
         BenchPlan plan, QemuBinary qemu, string image, string command, IReadOnlyList<string> notes,
         CancellationToken cancellation)
     {
-        using var progress = new BenchProgress(plan.Cases.Count);
+        using var progress = new BenchProgress((int)plan.Part.Length);
         return await new BenchRunner(plan, qemu, image, progress)
             .RunAsync(command, notes, cancellation)
             .ConfigureAwait(false);
@@ -142,6 +152,7 @@ internal static partial class BenchVerb
             Pages = _pages.Of(result),
             Policies = _policies.Of(result),
             Fate = _fate.Of(result),
+            Shard = _shard.Of(result),
             Jobs = _jobs.Of(result) ?? Math.Min(2, Environment.ProcessorCount),
             Limit = _timeout.Of(result) ?? DefaultLimit(memory.Max()),
         };

@@ -175,7 +175,8 @@ internal static class HtmlReport
         IReadOnlyList<Target> targets = Targets.Judge(result);
         if (targets.Count > 0)
         {
-            html.Append("<h2>").Append(Text(Targets.Title(result))).Append("</h2>\n<table style=\"width:auto\">\n");
+            html.Append("<h2>").Append(Text(Targets.Title(result)))
+                .Append("</h2>\n<div class=\"scroll\"><table style=\"width:auto\">\n");
             foreach (Target target in targets)
             {
                 html.Append(CultureInfo.InvariantCulture, $"""
@@ -186,7 +187,7 @@ internal static class HtmlReport
                     """);
             }
 
-            html.Append("</table>\n");
+            html.Append("</table></div>\n");
         }
 
         void WriteFigure(string name, double? value) => html

@@ -23,30 +23,21 @@ internal static class CheckLitmus
         HelpName = "dir",
     };
 
-    private static readonly Option<string?> _json = new("--json")
-    {
-        Description = "With --litmus: write the table as JSON; - is stdout",
-        HelpName = "file",
-    };
-
     public static void AddTo(Command command)
     {
         command.Add(_folder);
-        command.Add(_json);
     }
 
     /// <summary>Judges the folder that was asked for; null where none was.</summary>
     public static int? Run(ParseResult result, CancellationToken cancellation)
     {
-        string? json = result.GetValue(_json);
         if (result.GetValue(_folder) is not string folder)
         {
-            return json is null ? null
-                : throw CliException.Usage("--json goes with --litmus only", "give --litmus DIR, or leave --json out");
+            return null;
         }
 
         OptionResult? other = result.CommandResult.Children.OfType<OptionResult>()
-            .FirstOrDefault(option => !option.Implicit && option.Option != _folder && option.Option != _json);
+            .FirstOrDefault(option => !option.Implicit && option.Option != _folder && option.Option != CheckVerb.Json);
         if (other is not null)
         {
             throw CliException.Usage(
@@ -56,7 +47,7 @@ internal static class CheckLitmus
         try
         {
             List<LitmusRow> rows = [.. Files(folder).Select(file => Judge(file, cancellation))];
-            Write(rows, json);
+            Write(rows, CheckVerb.Json.Of(result));
             return rows.Exists(row => row.Result == LitmusResult.Unsound) ? ExitCode.Failed : ExitCode.Ok;
         }
         catch (OperationCanceledException)

@@ -58,6 +58,12 @@ internal static partial class CheckVerb
                 case "steps":
                     bounds = bounds with { Steps = ReadBound(value, "steps", MostSteps) };
                     break;
+                case "forks":
+                    bounds = bounds with { Forks = ReadBound(value, "forks", 1) == 1 };
+                    break;
+                case "faults":
+                    bounds = bounds with { SplitsFaults = ReadBound(value, "faults", 2) == 2 };
+                    break;
                 case "features":
                     sets = ReadFeatures(value);
                     break;
@@ -165,8 +171,10 @@ internal static partial class CheckVerb
     {
         string features = bounds.Features == default ? string.Empty
             : ",features=" + TraceFormat.NameFeatures(bounds.Features).Replace(',', '+');
+        string forks = bounds.Forks ? ",forks=1" : string.Empty;
+        string faults = bounds.SplitsFaults ? ",faults=2" : string.Empty;
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"pes={bounds.Pes},vms={bounds.Vms},pages={bounds.Pages},steps={bounds.Steps}{features}");
+            $"pes={bounds.Pes},vms={bounds.Vms},pages={bounds.Pages},steps={bounds.Steps}{forks}{faults}{features}");
     }
 }

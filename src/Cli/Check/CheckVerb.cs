@@ -6,7 +6,9 @@ using System.Globalization;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
+using Quietus.Cli.Campaigns;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Reports;
 using Quietus.Cli.Terminals;
 using Quietus.Oracle.Machines;
 using Quietus.Oracle.Programs;
@@ -44,11 +46,17 @@ internal static partial class CheckVerb
         Description = "Go on after a violation, to one of each kind and reader",
     };
 
+    private static readonly Value<Shard?> _shard = Campaigns.Shard.Option();
+
+    /// <summary>Where a search's result goes as JSON, or that of <see cref="CheckLitmus"/>.</summary>
+    internal static Value<string?> Json { get; } = Values.Text(
+        "--json", "file", $"Write the result as JSON ({CheckDocument.Name}); - is stdout");
+
     public static Command Make(CancellationToken cancellation)
     {
         var command = new Command("check", "Find out whether elided maintenance is safe by the architecture")
         {
-            _policies, _seed, _steps, _limit, _jobs, _all, _exhaustive,
+            _policies, _seed, _steps, _limit, _jobs, _all, _exhaustive, _shard, Json,
         };
         CheckTraces.AddTo(command);
         CheckLitmus.AddTo(command);
@@ -72,14 +80,34 @@ internal static partial class CheckVerb
         if (_exhaustive.Of(result) is { } sets)
         {
             CommonOptions.Refuse(
-                result, [_seed, _steps, _all], "to --exhaustive", "it takes steps= in its bounds, and finds all");
+                result, [_seed, _steps, _all, _shard, Json], "to --exhaustive",
+                "it takes steps= in its bounds, and finds all");
             CheckTraces.Prepare(result);
             return await RunExhaustiveAsync(result, sets, policies, jobs, _limit.Of(result), cancellation)
                 .ConfigureAwait(false);
         }
 
         TimeSpan? limit = _limit.Of(result) ?? (_steps.IsGiven(result) ? null : TimeSpan.FromSeconds(30));
+        Shard? shard = _shard.Of(result);
+        if (shard is not null && !_steps.IsGiven(result))
+        {
+            throw CliException.Usage(
+                "--shard needs --steps", "without it there is no whole to take a part of: add --steps 1000000");
+        }
+
+        ShardRange part = (shard ?? new Shard(0, 1)).Of(programs);
+        string? json = Json.Of(result);
         CheckTraces.Prepare(result);
+        if (json is not null)
+        {
+            ResultFile.Check([("--json", json)]);
+        }
+
+        if (Commands.OnlyValidates(result))
+        {
+            return ExitCode.Ok;
+        }
+
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         if (limit is TimeSpan most)
         {
@@ -92,7 +120,9 @@ internal static partial class CheckVerb
             FindsAll = result.GetValue(_all),
         };
         var watch = Stopwatch.StartNew();
-        Task<Coverage> running = Task.Run(() => search.Run(seed, programs, jobs, stop.Token), CancellationToken.None);
+        int first = seed + (int)part.First;
+        Task<Coverage> running = Task.Run(
+            () => search.Run(first, (int)part.Length, jobs, stop.Token), CancellationToken.None);
         while (await Task.WhenAny(running, Task.Delay(1000, CancellationToken.None)).ConfigureAwait(false) != running)
         {
             Notice.Status($"{Counted.Of(search.Programs, "program")}, {Count(Rate(search.Events, watch))} checks/s");
@@ -100,31 +130,57 @@ internal static partial class CheckVerb
 
         Coverage coverage = await running.ConfigureAwait(false);
         Notice.Status(string.Empty);
-
-        string names = string.Join(',', policies.Select(policy => policy.Name));
-        foreach (Finding finding in coverage.Findings)
+        CheckTraces.Record(result, listener => Rerun(coverage, first, policies, listener));
+        bool isWhole = coverage.Programs == part.Length || (coverage.Findings.Count != 0 && !search.FindsAll);
+        var document = new CheckDocument(
+            new CheckConfiguration(
+                policies.Select(policy => policy.Name), seed, _steps.IsGiven(result) ? programs : null,
+                StepsPerProgram, search.FindsAll),
+            ShardEntry.For(shard, programs), isWhole, coverage.Programs, coverage.Steps, coverage.Events,
+            [.. coverage.Findings.Select(finding => ViolationEntry.Of(finding, NameOf(finding), Again(finding)))]);
+        if (!ResultFile.IsStandardOutput(json))
         {
-            string name = Policies.All.First(policy => ToEngine(policy) == finding.Options.Policy).Name;
-            Tell(finding, string.Create(
-                CultureInfo.InvariantCulture,
-                $"./quietus check --seed {finding.Seed} --steps {StepsPerProgram} --policies {name}"));
+            Tell(document);
         }
 
-        CheckTraces.Record(result, listener => Rerun(coverage, seed, policies, listener));
+        if (json is not null)
+        {
+            ResultFile.Write(json, document.Write);
+        }
 
-        // Where the first violation ends the search, how far the other threads had come by then is chance.
-        Console.WriteLine(coverage.Findings.Count != 0 && !search.FindsAll
-            ? "1 violation; --all-findings goes on"
-            : $"{Counted.Of(coverage.Programs, "program")}, {Counted.Of(coverage.Steps, "step")}, "
-                + $"{Counted.Of(coverage.Events, "check")}, {Counted.Of(coverage.Findings.Count, "violation")}");
         Notice.Write(
             $"{watch.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s, "
-            + $"{Count(Rate(coverage.Events, watch))} checks/s on {Counted.Of(jobs, "thread")}; policies {names}");
+            + $"{Count(Rate(coverage.Events, watch))} checks/s on {Counted.Of(jobs, "thread")}; policies "
+            + string.Join(',', document.Config.Policies));
         return coverage.Findings.Count != 0 ? ExitCode.Failed
             : cancellation.IsCancellationRequested ? ExitCode.Interrupted
             : _steps.IsGiven(result) && stop.IsCancellationRequested ? ExitCode.TimeLimit
             : ExitCode.Ok;
     }
+
+    /// <summary>The stories of a search's violations, and what it covered.</summary>
+    internal static void Tell(CheckDocument document)
+    {
+        int violations = 0;
+        foreach (ViolationEntry violation in document.Violations)
+        {
+            violations++;
+            Tell(violation.Story);
+        }
+
+        // Where the first violation ends the search, how far the other threads had come by then is chance.
+        Console.WriteLine(violations != 0 && !document.Config.AllFindings
+            ? "1 violation; --all-findings goes on"
+            : $"{Counted.Of(document.Programs, "program")}, {Counted.Of(document.Steps, "step")}, "
+                + $"{Counted.Of(document.Checks, "check")}, {Counted.Of(violations, "violation")}");
+    }
+
+    private static string NameOf(Finding finding) =>
+        Policies.All.First(policy => ToEngine(policy) == finding.Options.Policy).Name;
+
+    private static string Again(Finding finding) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"./quietus check --seed {finding.Seed} --steps {StepsPerProgram} --policies {NameOf(finding)}");
 
     /// <summary>
     /// The first violation's program, shrunk, or else the first program of pages of 4K, which casemate reads, too.
@@ -146,9 +202,10 @@ internal static partial class CheckVerb
             RandomProgram.Options(number, ToEngine(policies[(int)((uint)number % (uint)policies.Count)]));
     }
 
-    private static void Tell(Finding finding, string again)
+    private static void Tell(Finding finding, string again) => Tell(Story.Of(Subject.Engine, finding, again));
+
+    private static void Tell(IReadOnlyList<string> lines)
     {
-        IReadOnlyList<string> lines = Story.Of(Subject.Engine, finding, again);
         Console.WriteLine(Style.Bold(lines[0]));
         foreach (string line in lines.Skip(1))
         {

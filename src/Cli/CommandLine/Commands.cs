@@ -7,6 +7,7 @@ using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.Bench;
+using Quietus.Cli.Campaigns;
 using Quietus.Cli.Check;
 using Quietus.Cli.Doctor;
 using Quietus.Cli.Replay;
@@ -86,6 +87,8 @@ internal static class Commands
         Add(SimVerb.Make(cancellation), "./quietus sim --machine d05 --memory 64G --pages 2m --ablate");
         Add(ReplayVerb.Make(cancellation), "./quietus replay tests/Traces.Tests/Data/munmap-2M-4k.txt.gz");
         Add(CheckVerb.Make(cancellation), "./quietus check --steps 100000");
+        Add(CampaignVerb.Make(cancellation), "./quietus campaign check --steps 1000000 --shards 8");
+        Add(MergeVerb.Make(), "./quietus merge shard-*.json --json whole.json");
         Add(DoctorVerb.Make(cancellation), "./quietus doctor");
         Add(ManualVerb.MakeCompletion(), "./quietus completion bash > quietus.bash");
         Add(ManualVerb.MakeManual(), "./quietus man bench > quietus-bench.1");
@@ -111,11 +114,12 @@ internal static class Commands
     private static string[] AskingForHelp(string[] arguments) =>
         arguments is ["help", .. var rest] ? [.. rest, "--help"] : arguments;
 
-    private static CliException Usage(string[] arguments, ParseResult result, RootCommand root)
+    /// <summary>What is wrong with a command line that could not be parsed.</summary>
+    public static CliException Usage(IReadOnlyList<string> arguments, ParseResult result, RootCommand root)
     {
         Command command = result.CommandResult.Command;
         string[] verbs = [.. root.Subcommands.Select(verb => verb.Name)];
-        if (arguments.Length == 0)
+        if (arguments.Count == 0)
         {
             return CliException.Usage("no command given: " + string.Join(", ", verbs), SeeHelp);
         }

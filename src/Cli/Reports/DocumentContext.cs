@@ -16,6 +16,7 @@ namespace Quietus.Cli.Reports;
 [JsonSerializable(typeof(ArchitectureDocument))]
 [JsonSerializable(typeof(BenchDocument))]
 [JsonSerializable(typeof(BirthsDocument))]
+[JsonSerializable(typeof(CheckDocument))]
 [JsonSerializable(typeof(ChurnDocument))]
 [JsonSerializable(typeof(DoctorDocument))]
 [JsonSerializable(typeof(HooksDocument))]

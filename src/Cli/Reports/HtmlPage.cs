@@ -42,8 +42,8 @@ internal static class HtmlPage
         .key span { display: inline-block; margin-right: 1.2rem; } .key i { display: inline-block; width: .8rem;
           height: .8rem; border-radius: 2px; margin-right: .4rem; vertical-align: -1px; }
         .scroll { overflow-x: auto; } .scroll svg { min-width: 44rem; } summary { cursor: pointer; margin: .5rem 0; }
-        table { border-collapse: collapse; font-size: .78rem; width: 100%; }
-        th, td { padding: .3rem .3rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap;
+        table { border-collapse: collapse; font-size: .75rem; width: 100%; }
+        th, td { padding: .3rem .25rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap;
           font-variant-numeric: tabular-nums; }
         th { color: var(--soft); font-weight: 600; } .l { text-align: left; }
         pre { background: var(--panel); border: 1px solid var(--line); border-radius: 6px; padding: .8rem 1rem;
@@ -52,12 +52,16 @@ internal static class HtmlPage
         dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
         @media (max-width: 40rem) { body { padding: 1rem .8rem 2rem; } h1 { font-size: 1.35rem; }
           dl { grid-template-columns: 1fr; } dd { margin-bottom: .5rem; } code { overflow-wrap: anywhere; }
-          .key span { display: block; } table { width: max-content; } }
+          .key span { display: block; } table { width: max-content; }
+          .scroll::before { content: "scrolls sideways \2192"; position: sticky; left: 0; font-size: .75rem;
+            color: var(--soft); } }
         @media print { :root { color-scheme: light; --ink: #000; --soft: #444; --line: #bbb; --paper: #fff;
             --panel: #fff; }
           body { max-width: none; padding: 0; font-size: 10pt; } h2, h3, .key { break-after: avoid; }
-          svg, tr, dl { break-inside: avoid; } .scroll { overflow: visible; } .scroll svg { min-width: 0; }
-          table { font-size: 6.5pt; } details { display: none; }
+          svg, tr, dl { break-inside: avoid; } .scroll { overflow: visible; } .scroll::before { content: none; }
+          .scroll svg { min-width: 0; }
+          table { font-size: 5.7pt; } th { white-space: normal; }
+          th, td { padding: .2rem .12rem; } details { display: none; }
           * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
         """;
 
@@ -81,10 +85,14 @@ internal static class HtmlPage
     {
         using var json = new MemoryStream();
         document.Write(json);
-        html.Append("<details><summary class=\"soft\">The same as JSON (")
-            .Append(document.Schema).Append(")</summary>\n<pre id=\"data\">")
-            .Append(Text(Encoding.UTF8.GetString(json.ToArray()))).Append("</pre></details>\n");
+        WriteData(html, document.Schema, Encoding.UTF8.GetString(json.ToArray()));
     }
+
+    /// <summary>The same of a document that was put together from others.</summary>
+    public static void WriteData(StringBuilder html, string schema, string json) =>
+        html.Append("<details><summary class=\"soft\">The same as JSON (")
+            .Append(Text(schema)).Append(")</summary>\n<pre id=\"data\">")
+            .Append(Text(json)).Append("</pre></details>\n");
 
     /// <summary>A table that scrolls by itself where the page is narrow.</summary>
     /// <param name="html">Where to.</param>

@@ -27,7 +27,7 @@ internal static partial class SimVerb
     private static int Check(ParseResult result, CancellationToken cancellation)
     {
         CommonOptions.Refuse(
-            result, [_ablate, _jobs, .. _outputs.All], "with --check",
+            result, [_ablate, _jobs, _shard, .. _outputs.All], "with --check",
             "it judges, and has no times: leave one of the two out");
         SimulationPlan plan = ReadPlan(result, CheckedMemory, CheckedPolicies);
         if (plan.MemoryBytes.Max() > (long)JudgedLife.MostBytes)

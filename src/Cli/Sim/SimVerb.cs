@@ -6,6 +6,7 @@ using System.Globalization;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
+using Quietus.Cli.Campaigns;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Reports;
@@ -53,6 +54,8 @@ internal static partial class SimVerb
     private static readonly Value<int?> _jobs =
         Values.Number("--jobs", "Deaths at a time [default: one for each core]", "number of jobs", 1, 64);
 
+    private static readonly Value<Shard?> _shard = Campaigns.Shard.Option();
+
     private static readonly Option<bool> _calibration = new("--calibration")
     {
         Description = "Show published figures against what the model gives, and nothing else",
@@ -63,7 +66,7 @@ internal static partial class SimVerb
         var command = new Command("sim", "Simulate a VM's death on an Arm server, under each policy")
         {
             _machine, _memory, _pages, _die, _policies, _ablate, _sweep, _set, _vcpus, _seed, _jobs, _calibration,
-            _check, _hooks,
+            _check, _hooks, _shard,
         };
         _outputs.AddTo(command);
         command.SetAction((result, _) => Task.FromResult(Run(result, cancellation)));
@@ -77,7 +80,7 @@ internal static partial class SimVerb
             CommonOptions.Refuse(
                 result,
                 [_machine, _memory, _pages, _die, _policies, _ablate, _sweep, _set, _vcpus, _seed, _jobs, _check,
-                    .. _outputs.All],
+                    _shard, .. _outputs.All],
                 "with --calibration", "it takes no other option");
             Console.Out.WriteLine(Calibration.ToMarkdown(Calibration.Run(Machines.Folder)).TrimEnd());
             return ExitCode.Ok;
@@ -85,6 +88,7 @@ internal static partial class SimVerb
 
         if (result.GetValue(_hooks))
         {
+            CommonOptions.Refuse(result, [_shard], "with --hooks", "the table is made as a whole: leave it out");
             return ShowHooks(result, cancellation);
         }
 
@@ -92,6 +96,8 @@ internal static partial class SimVerb
             _machine.Of(result), _set.IsGiven(result) ? _set.Of(result) : []);
         if (machines.Any(static machine => !machine.IsArm64))
         {
+            CommonOptions.Refuse(
+                result, [_shard], "with a machine of another architecture", "their deaths are few: leave it out");
             return RunOthers(result, cancellation);
         }
 
@@ -102,6 +108,11 @@ internal static partial class SimVerb
 
         SimulationPlan plan = ReadPlan(result);
         Outputs outputs = _outputs.Read(result);
+        if (Commands.OnlyValidates(result))
+        {
+            return ExitCode.Ok;
+        }
+
         SimulationRun run = Simulate(plan, _jobs.Of(result) ?? Environment.ProcessorCount, cancellation);
         outputs.Write(
             "rows", stream => SimulationDocument.Of(run).Write(stream), writer => SimulationTable.Write(writer, run),
@@ -116,12 +127,13 @@ internal static partial class SimVerb
     {
         IReadOnlyList<SimulationCase> cases = plan.Cases;
         var rows = new SimulationRow?[cases.Count];
-        using var progress = WorkProgress.Start(cases.Count, "filling");
+        using var progress = WorkProgress.Start((int)plan.Part.Length, "filling");
         try
         {
             Parallel.ForEach(
                 Partitioner.Create(
-                    Enumerable.Range(0, cases.Count).OrderByDescending(index => cases[index].Request.MemoryBytes),
+                    Enumerable.Range((int)plan.Part.First, (int)plan.Part.Length)
+                        .OrderByDescending(index => cases[index].Request.MemoryBytes),
                     EnumerablePartitionerOptions.NoBuffering),
                 new ParallelOptions { MaxDegreeOfParallelism = jobs, CancellationToken = cancellation },
                 index =>
@@ -164,6 +176,13 @@ internal static partial class SimVerb
             CommonOptions.Refuse(result, [_policies], "with --ablate", "it shows every policy");
         }
 
+        if (_shard.IsGiven(result) && (ablate || _outputs.Report!.IsGiven(result)))
+        {
+            throw CliException.Usage(
+                "--ablate and --report look at all deaths, and a shard has a part of them",
+                "./quietus merge puts the shards' documents together, and takes --report");
+        }
+
         if (_sweep.IsGiven(result))
         {
             CommonOptions.Refuse(result, [_memory], "beside --sweep", "the sweep has all sizes: leave one of them out");
@@ -191,6 +210,7 @@ internal static partial class SimVerb
             Vcpus = vcpus,
             Seed = seed,
             Ablate = ablate,
+            Shard = _shard.Of(result),
             Command = string.Create(
                 CultureInfo.InvariantCulture,
                 $"./quietus sim --machine {string.Join(',', names.Select(ShellWord.Quote))}"

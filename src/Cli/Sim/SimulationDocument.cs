@@ -2,6 +2,7 @@ using System.Collections.Generic;
 using System.Linq;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Quietus.Cli.Campaigns;
 using Quietus.Cli.Reports;
 using Quietus.Simulator;
 
@@ -10,6 +11,7 @@ namespace Quietus.Cli.Sim;
 /// <summary>A simulation for programs.</summary>
 internal sealed record SimulationDocument(
     SimulationConfiguration Config,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] ShardEntry? Shard,
     bool Complete,
     IEnumerable<SimulationRowEntry> Rows,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IEnumerable<AblationEntry>? Ablation)
@@ -19,6 +21,7 @@ internal sealed record SimulationDocument(
 
     public static SimulationDocument Of(SimulationRun run) => new(
         SimulationConfiguration.Of(run.Plan),
+        ShardEntry.For(run.Plan.Shard, run.Plan.Cases.Count),
         run.IsComplete,
         run.Rows.Select(SimulationRowEntry.Of),
         run.Plan.Ablate

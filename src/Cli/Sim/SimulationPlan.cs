@@ -1,6 +1,7 @@
 using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
+using Quietus.Cli.Campaigns;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Simulator;
@@ -29,6 +30,12 @@ internal sealed record SimulationPlan
 
     /// <summary>The command that repeats the run, every default written out.</summary>
     public required string Command { get; init; }
+
+    /// <summary>The part of the cases that is to be run; null for all.</summary>
+    public Shard? Shard { get; init; }
+
+    /// <summary>Which of the cases are to be run.</summary>
+    public ShardRange Part => (Shard ?? new Shard(0, 1)).Of(Cases.Count);
 
     /// <summary>The deaths in the order of the results: machine, pages, way to die, memory, policy.</summary>
     public IReadOnlyList<SimulationCase> Cases =>
@@ -74,7 +81,7 @@ internal sealed record SimulationRun
     public required IReadOnlyList<SimulationRow> Rows { get; init; }
 
     /// <summary>Whether all of the plan was done: false when it was interrupted.</summary>
-    public bool IsComplete => Rows.Count == Plan.Cases.Count;
+    public bool IsComplete => Rows.Count == Plan.Part.Length;
 
     /// <summary>The rows that differ in nothing but policy, in the plan's order.</summary>
     public IEnumerable<IReadOnlyList<SimulationRow>> Groups => Rows

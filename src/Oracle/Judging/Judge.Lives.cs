@@ -6,8 +6,8 @@ namespace Quietus.Oracle.Judging;
 // VMs: their lives, their PEs, and the calls into the memory layer that are made for them.
 public sealed partial class Judge
 {
-    /// <summary>Whether a page is an empty table that no VM has.</summary>
-    internal bool IsSpareTable(Pa page) => _store.Find(page.Value) is { Links.Count: 0, High: < 0 };
+    /// <summary>Whether a page is a table that no VM has.</summary>
+    internal bool IsSpareTable(Pa page) => _store.Find(page.Value) is { Links.Count: 0 };
 
     /// <summary>A VM's tables exist from now on.</summary>
     internal JudgedVm AddVm(string name, Pa root, uint tables, int startLevel)

@@ -148,7 +148,8 @@ public sealed partial class Judge
         if (_store.At(page) is TablePage table)
         {
             hash.Write(0x7AB1E000_00000000UL ^ name);
-            hash.Write((ulong)(uint)table.Links.Count << 8 | (table.Links.Count != 0 ? (ulong)(uint)table.Level : 0));
+            hash.Write((table.IsShared ? 1UL << 40 : 0) | (ulong)(uint)table.Links.Count << 8
+                | (table.Links.Count != 0 ? (ulong)(uint)table.Level : 0));
             foreach (TableLink link in table.Links)
             {
                 hash.Write(hash.Party(link.Vm.Party));

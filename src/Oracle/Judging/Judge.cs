@@ -95,6 +95,18 @@ public sealed partial class Judge
         _tables.Share(start.Value, bytes, isShared);
     }
 
+    /// <summary>What was declared shared goes back, tables and all: no VM may have any of it.</summary>
+    public void ReturnShared(Pa start, ulong bytes)
+    {
+        if (_tables.FindLinked(start.Value, bytes) is JudgedVm sharer)
+        {
+            Broken.Fail(ViolationKind.TableFreedInUse, "a table walk",
+                $"the memory of a table is freed that is linked in {sharer.Name}'s tables");
+        }
+
+        ReturnFrames(start, bytes);
+    }
+
     /// <summary>Table pages were handed out, zeroed.</summary>
     public void TakeTables(int pe, Pa first, uint count)
     {

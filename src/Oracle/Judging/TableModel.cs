@@ -45,9 +45,18 @@ internal sealed class TableModel(
             int page = pages.Of(vm.Root + ((ulong)i << pages.GranuleShift));
             TablePage table = store.At(page)!;
             table.Level = vm.StartLevel;
-            table.Links.Add(new TableLink(
-                vm, (ulong)i << (pages.LevelShift(vm.StartLevel) + pages.BitsPerLevel)));
+            var link = new TableLink(vm, (ulong)i << (pages.LevelShift(vm.StartLevel) + pages.BitsPerLevel));
+            table.Links.Add(link);
             Publish(vm, page, table.Address, isTable: true);
+            for (int index = table.Low; index <= table.High; index++)
+            {
+                // A fork's root begins with its template's entries.
+                if (Descriptor.IsValid(table.Entries[index]))
+                {
+                    Add(Judge.AnyPe, vm, vm.StartLevel, IpaOf(link, table, index),
+                        table.Address + ((ulong)(uint)index << 3), table.Entries[index]);
+                }
+            }
         }
     }
 
@@ -79,8 +88,20 @@ internal sealed class TableModel(
                 $"{Broken.Hex(start)} is declared shared, and a VM may still write there");
         }
 
+        if (isShared && store.FindUnaccessed(start, bytes))
+        {
+            Broken.Fail(ViolationKind.UndeclaredSharing, "a guest",
+                $"tables from {Broken.Hex(start)} on are declared shared, and hardware may set an access flag there");
+        }
+
         for (int page = first; page < first + count; page++)
         {
+            if (isShared && pages.Use(page).Mappings != 0)
+            {
+                // From now on any reader sees what it holds now.
+                caches.RaiseBaseline(page);
+            }
+
             TablePage? table = store.At(page);
             if (!isShared && (pages.Use(page).Mappings > 1 || table is { Links.Count: > 1 }))
             {
@@ -94,6 +115,21 @@ internal sealed class TableModel(
                 table.IsShared = isShared;
             }
         }
+    }
+
+    /// <summary>A VM in whose tables one of a range is linked; null where there is none.</summary>
+    public JudgedVm? FindLinked(ulong start, ulong bytes)
+    {
+        int first = pages.Of(start);
+        for (int page = first; page < first + pages.PagesIn(bytes); page++)
+        {
+            if (store.At(page) is { Links.Count: > 0 } table)
+            {
+                return table.Links[0].Vm;
+            }
+        }
+
+        return null;
     }
 
     /// <summary>Table pages are given back: nothing may lead to them any more.</summary>
@@ -221,6 +257,13 @@ internal sealed class TableModel(
 
         int index = IndexOf(table, entry);
         ulong old = table.Entries[index];
+        if (table.IsShared && old != value)
+        {
+            Broken.Fail(ViolationKind.UndeclaredSharing, "a table walk",
+                $"the hypervisor writes an entry at {Broken.Hex(entry)}, in a table that is declared shared: it "
+                + "changes for every VM that has it");
+        }
+
         table.Entries[index] = value;
         table.Low = Math.Min(table.Low, index);
         table.High = Math.Max(table.High, index);

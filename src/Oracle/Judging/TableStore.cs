@@ -100,6 +100,46 @@ internal sealed class TableStore(PageMap pages)
         }
     }
 
+    /// <summary>Whether an entry of a level in a VM's tables as they are leads to a table.</summary>
+    public bool LeadsTo(JudgedVm vm, ulong ipa, int level, ulong target)
+    {
+        ulong at = vm.Root + (ipa >> pages.LevelShift(vm.StartLevel) >> pages.BitsPerLevel << pages.GranuleShift);
+        for (int above = vm.StartLevel; ; above++)
+        {
+            int index = (int)(ipa >> pages.LevelShift(above)) & ((1 << pages.BitsPerLevel) - 1);
+            ulong entry = Find(at) is TablePage table ? table.Entries[index] : 0;
+            if (!Descriptor.IsValid(entry) || !Descriptor.IsTable(entry, above))
+            {
+                return false;
+            }
+
+            at = Descriptor.Output(entry, pages.GranuleShift);
+            if (above == level)
+            {
+                return at == target;
+            }
+        }
+    }
+
+    /// <summary>Whether hardware may set the access flag of a leaf in a table of a range.</summary>
+    public bool FindUnaccessed(ulong start, ulong bytes)
+    {
+        int first = pages.Of(start);
+        foreach (TablePage? table in _tables.AsSpan(first, pages.PagesIn(bytes)))
+        {
+            for (int index = table is { Links.Count: > 0 } ? table.Low : int.MaxValue; index <= table?.High; index++)
+            {
+                ulong entry = table.Entries[index];
+                if (Descriptor.IsValid(entry) && !Descriptor.IsCacheable(entry, table.Level))
+                {
+                    return true;
+                }
+            }
+        }
+
+        return false;
+    }
+
     /// <summary>Whether a leaf in a linked table lets a guest write somewhere in a range.</summary>
     public bool FindWritable(ulong start, ulong bytes)
     {

@@ -533,7 +533,8 @@ internal sealed partial class TlbModel(
         foreach (int number in _overlaps)
         {
             ref StaleItem item = ref tag.Stale.Items[number];
-            if (item.Location == location && item.Descriptor == value && item.Ipa == ipa)
+            if (item.Descriptor == value && item.Ipa == ipa && item.Level == level
+                && (item.Location == location || IsCopyOf(tag, item)))
             {
                 tag.Stale.Forget(number);
                 continue;
@@ -570,13 +571,20 @@ internal sealed partial class TlbModel(
         }
     }
 
+    /// <summary>
+    /// Whether an item is what the tables say now, though in another table: no walk comes to the one it was in, and the
+    /// PEs that hold it are among those that may hold what the tables say.
+    /// </summary>
+    private bool IsCopyOf(TlbTag tag, in StaleItem item) => (item.Pes & ~tag.MayHold) == 0 && item.SeenAt != 0
+        && (store.Find(item.Location) is not TablePage table || WalkersOf(tag, table.Address) == 0);
+
     /// <summary>Whether a stale item lets a guest do what the tables do not, or refuses it what they permit.</summary>
     private bool IsDangerous(JudgedVm vm, in StaleItem item, out string what)
     {
         what = "walk a table";
         if (item.IsTable)
         {
-            return true;
+            return !store.LeadsTo(vm, item.Ipa, item.Level, item.Target);
         }
 
         ulong now = store.LeafAt(vm, item.Ipa, out int level);

@@ -27,6 +27,9 @@ internal static class EngineInternals<TFormat, TMachine>
     where TFormat : struct, IDescriptorFormat
     where TMachine : struct, IMemoryMachine
 {
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_table")]
+    internal static extern ref PageTable<TFormat, TMachine> Table(ref GuestMemory<TFormat, TMachine> memory);
+
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_invalidation")]
     internal static extern ref InvalidationState Invalidation(ref GuestMemory<TFormat, TMachine> memory);
 }

@@ -93,6 +93,23 @@ public sealed class ModelWorld
         }
     }
 
+    /// <summary>The chunks that a VM has.</summary>
+    internal List<Pa> ChunksOf(ref VmFrames frames)
+    {
+        List<Pa> all = [];
+        foreach (ChunkList ring in (ReadOnlySpan<ChunkList>)[frames.Available, frames.Full])
+        {
+            int number = ring.First;
+            for (int left = ring.Count; left > 0; left--)
+            {
+                all.Add(new Pa(_chunks[number].Base));
+                number = _chunks[number].Next;
+            }
+        }
+
+        return all;
+    }
+
     internal void NameChunks(StateHash hash, ChunkList ring)
     {
         int number = ring.First;

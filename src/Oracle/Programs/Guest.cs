@@ -24,6 +24,15 @@ internal sealed class Guest<TFormat, TMachine>
     /// <summary>The VMM, to whom its anonymous memory belongs.</summary>
     public int Anonymous;
 
+    /// <summary>The template that it began with; null where it is no child.</summary>
+    public Guest<TFormat, TMachine>? Template;
+
+    /// <summary>A template's children.</summary>
+    public Offspring Family;
+
+    /// <summary>Places that the guest wrote, and that were not taken from it since.</summary>
+    public readonly bool[] Written = new bool[64];
+
     /// <summary>Dirty logs, while there are any.</summary>
     public ulong[]? Log;
 
@@ -42,6 +51,9 @@ internal sealed class Guest<TFormat, TMachine>
     private readonly int[] _slots = new int[5];
 
     public Guest(int pes) => Faults = new PendingFault[pes];
+
+    /// <summary>Whether a party is this guest, or one of the templates whose program it goes on with.</summary>
+    public bool Wrote(int party) => Judged!.Party == party || Template?.Wrote(party) == true;
 
     /// <summary>The number of a region's slot.</summary>
     public ref int SlotOf(Region region) => ref _slots[(int)region];

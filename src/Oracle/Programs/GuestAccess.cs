@@ -74,8 +74,8 @@ internal sealed class GuestAccess<TFormat, TMachine>(
             + $"{Places<TFormat>.WhereOf(place)} and faults; the page is looked up");
         int level = there.IsMapped ? GuestMemory<TFormat, TMachine>.UnknownLevel : there.Level;
         Judge.BeginCall(guest.Judged);
-        FaultResult result = guest.Memory.PrepareFault(
-            ref guest.Machine, new Ipa(place.Ipa), kind, out FaultTicket ticket, level).Sound();
+        FaultResult result = machine.Contract.Prepare(
+            ref guest.Memory, ref guest.Machine, new Ipa(place.Ipa), kind, out FaultTicket ticket, level).Sound();
         if (result == FaultResult.Prepared)
         {
             guest.Memory.FillFault(ref guest.Machine, ref ticket);
@@ -156,13 +156,18 @@ internal sealed class GuestAccess<TFormat, TMachine>(
         string where = Places<TFormat>.WhereOf(place);
         string reader = Places<TFormat>.ReaderOf(place);
         int party = guest.Judged!.Party;
+        if (place.Region <= Region.Block)
+        {
+            Remember(guest, place, start, kind);
+        }
+
         switch (kind)
         {
             case AccessKind.Read:
                 Judge.Consume(start, reader, where, isCached);
                 break;
             case AccessKind.Execute:
-                if (Judge.LastWriter(start) == party)
+                if (guest.Wrote(Judge.LastWriter(start)))
                 {
                     // Code that the guest wrote is the guest's to make visible to its own fetches.
                     Judge.GuestMaintains(start, CacheKind.Instruction);
@@ -180,5 +185,20 @@ internal sealed class GuestAccess<TFormat, TMachine>(
                 Judge.Write(start, granule, party, Judge.OwnerOf(start), isCached);
                 break;
         }
+    }
+
+    /// <summary>What a guest wrote in its own memory is there, however often the page under it changed since.</summary>
+    private void Remember(Guest<TFormat, TMachine> guest, Place place, Pa page, AccessKind kind)
+    {
+        ref bool isWritten = ref guest.Written[((int)place.Region * Places<TFormat>.SmallPages) + place.Index];
+        if (isWritten && Judge.LastWriter(page) != guest.Judged!.Party)
+        {
+            throw new ViolationException(new Violation(
+                ViolationKind.LostUpdate, "the VM itself",
+                $"{guest.Name} comes back to {Places<TFormat>.WhereOf(place)}, which it wrote, and what it wrote is "
+                + "gone"));
+        }
+
+        isWritten |= kind == AccessKind.Write;
     }
 }

@@ -68,19 +68,29 @@ public sealed class Host<TFormat, TMachine>
     /// <summary>Runs one step; throws a <see cref="ViolationException"/> where the judge says so.</summary>
     public void Run(ProgramStep step)
     {
-        int slot = step.Vm % _machine.Guests.Length;
         int pe = step.Pe % _machine.Options.Pes;
+        int slot = SlotOf(step, pe);
         if (_machine.Guests[slot] is not Guest<TFormat, TMachine> guest)
         {
             if (step.Operation is Operation.Create or Operation.Enter)
             {
                 _lives.Create(slot, (step.Choice & 3) == 1);
             }
+            else if (step.Operation == Operation.Fork && Find(step.Choice, isTemplate: true) is >= 0 and int template)
+            {
+                _lives.Fork(slot, _machine.Guests[template]!);
+            }
 
             return;
         }
 
         _meanwhile.Begin(guest.Port, step);
+        if (step.Operation is Operation.UnmapPool or Operation.ReplaceSlot or Operation.BeginUnmap
+            or Operation.ContinueUnmap)
+        {
+            Array.Clear(guest.Written);
+        }
+
         Place place = Places<TFormat>.Of(step.Page);
         if (place.Region == Region.Huge)
         {
@@ -104,6 +114,39 @@ public sealed class Host<TFormat, TMachine>
 
     /// <summary>What a step that is not run would do here.</summary>
     internal StepEffect EffectOf(ProgramStep step) => ProgramState.EffectOf(_machine, step);
+
+    /// <summary>
+    /// The VM that a step is about. Where VMs have children, a guest's step is the running one's, templates are not
+    /// entered, and a child is born where there is room: else most steps come to nothing.
+    /// </summary>
+    private int SlotOf(ProgramStep step, int pe)
+    {
+        int slot = step.Vm % _machine.Guests.Length;
+        int found = !_machine.Options.Forks ? -1 : step.Operation switch
+        {
+            (>= Operation.Read and <= Operation.Execute) or Operation.BeginFault or Operation.EndFault =>
+                _machine.Pes.On(pe)?.Slot ?? -1,
+            Operation.Enter => _machine.Guests[slot] is { Memory.IsFrozen: true } ? Find(slot, isTemplate: false) : -1,
+            Operation.Fork => Array.IndexOf(_machine.Guests, null),
+            _ => -1,
+        };
+        return found < 0 ? slot : found;
+    }
+
+    /// <summary>The first VM from a slot on that is a template, or that is none; -1 where there is none.</summary>
+    private int Find(int from, bool isTemplate)
+    {
+        for (int at = 0; at < _machine.Guests.Length; at++)
+        {
+            int slot = (from + at) % _machine.Guests.Length;
+            if (_machine.Guests[slot] is { } guest && guest.Memory.IsFrozen == isTemplate)
+            {
+                return slot;
+            }
+        }
+
+        return -1;
+    }
 
     private void Run(ProgramStep step, Guest<TFormat, TMachine> guest, int pe, Place place)
     {
@@ -147,6 +190,14 @@ public sealed class Host<TFormat, TMachine>
                 break;
             case Operation.UseVmid:
                 _machine.Pes.UseVmid(guest);
+                break;
+            case Operation.Freeze:
+                _lives.Freeze(guest);
+                break;
+            case Operation.Fork:
+                break;
+            case Operation.Reset:
+                _lives.Reset(guest);
                 break;
             default:
                 if (isHuge)

@@ -75,6 +75,23 @@ public class HostContract<TFormat, TMachine>
     {
     }
 
+    /// <summary>Makes a VM a template.</summary>
+    public virtual MemoryResult Freeze(ref GuestMemory<TFormat, TMachine> memory, ref TMachine machine) =>
+        memory.Freeze(ref machine);
+
+    /// <summary>Makes a child's memory out of its template's.</summary>
+    public virtual MemoryResult Fork(
+        ref TMachine machine, ref GuestMemory<TFormat, TMachine> memory, ref GuestMemory<TFormat, TMachine> parent,
+        Vmid vmid) => GuestMemory<TFormat, TMachine>.Fork(ref machine, ref memory, ref parent, vmid);
+
+    /// <summary>Whether the memory of a template that is told to end goes now.</summary>
+    public virtual bool EndsNow(ref Offspring family) => family.End();
+
+    /// <summary>First step of a fault.</summary>
+    public virtual FaultResult Prepare(
+        ref GuestMemory<TFormat, TMachine> memory, ref TMachine machine, Ipa ipa, AccessKind access,
+        out FaultTicket ticket, int level) => memory.PrepareFault(ref machine, ipa, access, out ticket, level);
+
     /// <summary>A dirty log was read, and what it named is copied.</summary>
     public virtual void Copied(ref TMachine machine)
     {

@@ -12,7 +12,7 @@ namespace Quietus.Oracle.Programs;
 /// <remarks>
 /// They keep to the locks. The allocator's: while a PE is in it, others leave and none enters. A VM's memory lock:
 /// while a call on the VM is under way, only PEs enter it that find its VMID current, so that no call's VMID changes. A
-/// VM that dies is not entered.
+/// VM that dies, is frozen or is reset is not entered.
 /// </remarks>
 internal sealed class Meanwhile<TFormat, TMachine>(ProgramMachine<TFormat, TMachine> machine)
     where TFormat : struct, IDescriptorFormat
@@ -64,10 +64,10 @@ internal sealed class Meanwhile<TFormat, TMachine>(ProgramMachine<TFormat, TMach
     /// <summary>A PE leaves the VM that it runs, or enters one where it runs none.</summary>
     private bool TryMove(VmPort port, int pe)
     {
-        bool isDeath = port.Current is Operation.Kill or Operation.KillLate;
+        bool isStopped = port.Current is Operation.Kill or Operation.KillLate or Operation.Freeze or Operation.Reset;
         if (machine.Pes.On(pe) is Guest<TFormat, TMachine> running)
         {
-            if (running.Faults[pe].IsPending || (isDeath && running.Port == port))
+            if (running.Faults[pe].IsPending || (isStopped && running.Port == port))
             {
                 return false;
             }
@@ -78,7 +78,7 @@ internal sealed class Meanwhile<TFormat, TMachine>(ProgramMachine<TFormat, TMach
 
         if (machine.Pes.IsAllocating
             || machine.Guests[_random.Next(machine.Guests.Length)] is not Guest<TFormat, TMachine> guest
-            || (guest.Port == port && (isDeath || !machine.Pes.HasCurrentVmid(guest))))
+            || (guest.Port == port && (isStopped || !machine.Pes.HasCurrentVmid(guest))))
         {
             return false;
         }

@@ -64,7 +64,7 @@ internal sealed class PeSet<TFormat, TMachine>
     /// <summary>A vCPU enters: the PE gets the VM's VMID, and loads VTTBR_EL2 with it.</summary>
     public void Enter(Guest<TFormat, TMachine> guest, int pe)
     {
-        if (_running[pe] == guest)
+        if (_running[pe] == guest || guest.Memory.IsFrozen)
         {
             return;
         }

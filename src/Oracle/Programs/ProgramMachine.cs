@@ -50,6 +50,9 @@ internal sealed class ProgramMachine<TFormat, TMachine>
     /// <summary>The VMs, by their slots.</summary>
     public Guest<TFormat, TMachine>?[] Guests { get; }
 
+    /// <summary>Templates that were told to end and have children yet.</summary>
+    public int Ending { get; set; }
+
     /// <summary>The monitor's own PE, which never runs a guest.</summary>
     public int MonitorPe => Options.Pes;
 

@@ -25,7 +25,7 @@ internal static class ProgramState
         where TMachine : struct, IMemoryMachine
     {
         state = UInt128.MaxValue;
-        if (!machine.Judge.IsSettled)
+        if (!machine.Judge.IsSettled || machine.Ending != 0)
         {
             return false;
         }
@@ -62,13 +62,14 @@ internal static class ProgramState
         Guest<TFormat, TMachine>? running = machine.Pes.On(step.Pe % machine.Options.Pes);
         if (machine.Guests[step.Vm % machine.Guests.Length] is not Guest<TFormat, TMachine> guest)
         {
-            return step.Operation is Operation.Create or Operation.Enter ? StepEffect.Any : StepEffect.Nothing;
+            return step.Operation is Operation.Create or Operation.Enter or Operation.Fork
+                ? StepEffect.Any : StepEffect.Nothing;
         }
 
         bool isNothing = step.Operation switch
         {
-            Operation.Create => true,
-            Operation.Enter => running == guest,
+            Operation.Create or Operation.Fork => true,
+            Operation.Enter => running == guest || guest.Memory.IsFrozen,
             <= Operation.Execute => running != guest,
             Operation.BeginFault => running != guest || guest.Faults[step.Pe % machine.Options.Pes].IsPending,
             Operation.EndFault => !guest.Faults[step.Pe % machine.Options.Pes].IsPending,
@@ -149,6 +150,13 @@ internal static class ProgramState
             hash.Write(hash.Party(guest.Judged!.Party) << 32 | hash.Party(guest.Anonymous));
             hash.Write((guest.Judged.Dangles ? 1UL : 0) | (guest.Judged.IsReleased ? 2UL : 0)
                 | (guest.Judged.Tag is { } tag ? 4UL | (ulong)tag.Vmid << 8 : 0));
+            hash.Write((guest.Memory.IsFrozen ? 1UL << 32 : 0) | guest.Family.Living
+                | (ulong)(uint)(guest.Template is { } template ? 1 + Array.IndexOf(slots, template.Slot) : 0) << 40);
+            foreach (bool isWritten in guest.Written)
+            {
+                hash.Write(isWritten ? 1UL : 0);
+            }
+
             hash.Write(hash.Pes(machine.Pes.MaskOf(guest)));
             hash.Write(hash.Descriptor(guest.Memory.Vttbr | 1));
             hash.Write(machine.Pes.NameOf(guest.Lease.Tag));

@@ -103,6 +103,15 @@ public enum Operation : byte
 
     /// <summary>A VM elsewhere on the machine takes a VMID, and dies without giving it back.</summary>
     UseVmid,
+
+    /// <summary>A VM becomes a template.</summary>
+    Freeze,
+
+    /// <summary>A VM is made out of a template, where there is none.</summary>
+    Fork,
+
+    /// <summary>A child begins anew.</summary>
+    Reset,
 }
 
 /// <summary>One step of a program. Any values do: they are taken by remainder, or nothing is done.</summary>
@@ -119,5 +128,5 @@ public enum Operation : byte
 public readonly record struct ProgramStep(Operation Operation, byte Pe, byte Vm, byte Page, byte Choice, ushort Race)
 {
     /// <summary>How many operations there are.</summary>
-    public const int Operations = (int)Operation.UseVmid + 1;
+    public const int Operations = (int)Operation.Reset + 1;
 }

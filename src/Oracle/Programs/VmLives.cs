@@ -18,20 +18,7 @@ internal sealed class VmLives<TFormat, TMachine>(
     public void Create(int slot, bool isPrivate)
     {
         ProgramOptions options = machine.Options;
-        var records = new ModelVm();
-        var port = new VmPort(machine.Judge, machine.World, records) { Pe = machine.MonitorPe };
-        var guest = new Guest<TFormat, TMachine>(options.Pes)
-        {
-            Slot = slot,
-            Port = port,
-            Name = string.Create(CultureInfo.InvariantCulture, $"VM {(char)('A' + slot)}{++_births}"),
-            IsPrivate = isPrivate,
-        };
-        guest.Machine = make(
-            new ObservedMachine<ModelMachine, JudgeObserver>(
-                new ModelMachine(machine.World, records, options.Features), new JudgeObserver(port)),
-            port);
-        if (!machine.Pes.TryBegin(guest))
+        if (!TryBegin(slot, isPrivate, out Guest<TFormat, TMachine> guest))
         {
             return;
         }
@@ -47,20 +34,109 @@ internal sealed class VmLives<TFormat, TMachine>(
             return;
         }
 
-        var root = new Pa(guest.Memory.Vttbr & ((1UL << 48) - 1));
-        guest.Judged = machine.Judge.AddVm(guest.Name, root, geometry.RootTables, geometry.StartLevel);
-        port.Vm = guest.Judged;
+        Begin(guest);
         guest.Anonymous = machine.Judge.AddParty("the memory of " + guest.Name + "'s VMM");
         AddSlot(guest, Region.Small, SlotOptions.Ram(PageSizing.Pages));
         AddSlot(guest, Region.Block, SlotOptions.Ram(PageSizing.Auto));
-        AddSlot(guest, Region.File, HostSlot(PageFate.FileBacked));
-        AddSlot(guest, Region.Anonymous, HostSlot(PageFate.AnonymousLastMappingFreed));
-        AddSlot(guest, Region.Huge, HostSlot(PageFate.FileBacked));
+        if (!options.Forks)
+        {
+            AddSlot(guest, Region.File, HostSlot(PageFate.FileBacked));
+            AddSlot(guest, Region.Anonymous, HostSlot(PageFate.AnonymousLastMappingFreed));
+            AddSlot(guest, Region.Huge, HostSlot(PageFate.FileBacked));
+        }
+
         machine.Guests[slot] = guest;
         machine.Story.Step?.Invoke($"{guest.Name} is made, VMID {machine.Pes.Vmids.VmidOf(in guest.Lease).Value}");
     }
 
-    /// <summary>A VM dies; its vCPUs are out before, or leave when the root goes or the VMID is invalidated.</summary>
+    /// <summary>A VM becomes a template: its vCPUs are out, and what it has is declared shared from then on.</summary>
+    public void Freeze(Guest<TFormat, TMachine> guest)
+    {
+        machine.Pes.CommitFaults(guest);
+        machine.Pes.LeaveAll(guest);
+        guest.Port.Pe = machine.MonitorPe;
+        bool wasFrozen = guest.Memory.IsFrozen;
+        machine.Judge.BeginCall(guest.Judged);
+        MemoryResult result = machine.Contract.Freeze(ref guest.Memory, ref guest.Machine).Sound();
+        guest.Port.Settle();
+        machine.Judge.EndCall();
+        machine.Story.Step?.Invoke($"{guest.Name} is frozen: {result}");
+        machine.Story.Issued(guest.Port);
+        if (!guest.Memory.IsFrozen || wasFrozen)
+        {
+            return;
+        }
+
+        foreach (Pa chunk in machine.World.ChunksOf(ref guest.Port.Records.Frames))
+        {
+            machine.Judge.Share(chunk, FramePool.ChunkBytes, isShared: true);
+        }
+    }
+
+    /// <summary>Makes a child of a template, where the pool has the memory for its root.</summary>
+    public void Fork(int slot, Guest<TFormat, TMachine> template)
+    {
+        if (!template.Memory.IsFrozen || template.Family.IsEnding
+            || !TryBegin(slot, isPrivate: false, out Guest<TFormat, TMachine> guest))
+        {
+            return;
+        }
+
+        MemoryResult result = machine.Contract.Fork(
+            ref guest.Machine, ref guest.Memory, ref template.Memory, machine.Pes.Vmids.VmidOf(in guest.Lease));
+        if (result.Sound() != MemoryResult.Ok)
+        {
+            VmidAllocator.Abandon(ref guest.Lease);
+            return;
+        }
+
+        template.Family.TryBear();
+        guest.Template = template;
+        guest.Anonymous = template.Anonymous;
+        for (Region region = Region.Small; region <= Region.Block; region++)
+        {
+            guest.SlotOf(region) = template.SlotOf(region);
+        }
+
+        Begin(guest);
+        machine.Guests[slot] = guest;
+        machine.Story.Step?.Invoke($"{guest.Name} is forked from {template.Name}, VMID "
+            + $"{machine.Pes.Vmids.VmidOf(in guest.Lease).Value}");
+    }
+
+    /// <summary>A child begins anew: the judge takes it for another VM under the same VMID.</summary>
+    public void Reset(Guest<TFormat, TMachine> guest)
+    {
+        if (guest.Template is not { } template || guest.Memory.IsFrozen)
+        {
+            return;
+        }
+
+        machine.Pes.CommitFaults(guest);
+        machine.Pes.LeaveAll(guest);
+        machine.Story.Step?.Invoke($"{guest.Name} is reset to {template.Name}");
+        guest.Port.Pe = machine.MonitorPe;
+        guest.Unmapping = default;
+        machine.Judge.BeginCall(guest.Judged);
+        MemoryResult result = guest.Memory.Reset(ref guest.Machine, ref template.Memory).Sound();
+        guest.Port.FindReturned();
+        machine.Judge.EndCall();
+        machine.Story.Issued(guest.Port);
+        if (result == MemoryResult.Ok)
+        {
+            Begin(guest);
+            System.Array.Clear(guest.Written);
+            return;
+        }
+
+        machine.Contract.RetireVmid(ref machine.Pes.Vmids, ref guest.Lease, isInvalidated: true);
+        End(guest);
+    }
+
+    /// <summary>
+    /// A VM dies; its vCPUs are out before, or leave when the root goes or the VMID is invalidated. A template goes
+    /// with its last child.
+    /// </summary>
     public void Kill(Guest<TFormat, TMachine> guest, bool late)
     {
         bool waits = machine.Contract.WaitsForVcpus;
@@ -70,15 +146,38 @@ internal sealed class VmLives<TFormat, TMachine>(
             machine.Pes.LeaveAll(guest);
         }
 
+        if (guest.Memory.IsFrozen && !machine.Contract.EndsNow(ref guest.Family))
+        {
+            machine.Story.Step?.Invoke($"{guest.Name} is told to end, and goes with its last child");
+            machine.Guests[guest.Slot] = null;
+            machine.Ending++;
+            return;
+        }
+
         machine.Story.Step?.Invoke(
             $"{guest.Name} dies{(late ? " while PEs still have its VTTBR" : ", its vCPUs out")}");
         machine.Story.LeftOut(UnmapOperation.Release, default, PageFate.AnonymousLastMappingFreed);
         guest.Port.Pe = machine.MonitorPe;
         guest.Port.BeforeEnd = late && waits ? _ => machine.Pes.LeaveAll(guest) : null;
+        Release(guest);
+        machine.Pes.LeaveAll(guest);
+        End(guest);
+        machine.Story.Issued(guest.Port);
+    }
+
+    private void Release(Guest<TFormat, TMachine> guest)
+    {
+        System.Collections.Generic.List<Pa> shared = guest.Memory.IsFrozen
+            ? machine.World.ChunksOf(ref guest.Port.Records.Frames) : [];
         machine.Judge.BeginCall(guest.Judged);
         ReleaseReport report = machine.Contract.Release(ref guest.Memory, ref guest.Machine).Sound();
         guest.Port.FindReturned();
         machine.Judge.EndCall();
+        foreach (Pa chunk in shared)
+        {
+            machine.Judge.ReturnShared(chunk, FramePool.ChunkBytes);
+        }
+
         machine.Contract.RetireVmid(ref machine.Pes.Vmids, ref guest.Lease, report.VmidIsInvalidated);
         foreach (ulong frame in (System.ReadOnlySpan<ulong>)[.. guest.Frames, .. guest.Copies])
         {
@@ -87,10 +186,48 @@ internal sealed class VmLives<TFormat, TMachine>(
                 machine.Frames.Return(frame);
             }
         }
+    }
 
-        machine.Pes.LeaveAll(guest);
-        machine.Guests[guest.Slot] = null;
-        machine.Story.Issued(guest.Port);
+    /// <summary>A VM is gone, and its template with it where it was the last child of one that is to end.</summary>
+    private void End(Guest<TFormat, TMachine> guest)
+    {
+        machine.Guests[guest.Slot] = machine.Guests[guest.Slot] == guest ? null : machine.Guests[guest.Slot];
+        if (guest.Template is { } template && template.Family.Leave())
+        {
+            machine.Ending--;
+            machine.Story.Meanwhile($"{template.Name} goes with its last child");
+            template.Port.Pe = machine.MonitorPe;
+            Release(template);
+            End(template);
+        }
+    }
+
+    /// <summary>A VM that has no memory yet gets its records, its machine and a VMID.</summary>
+    private bool TryBegin(int slot, bool isPrivate, out Guest<TFormat, TMachine> guest)
+    {
+        var records = new ModelVm();
+        var port = new VmPort(machine.Judge, machine.World, records) { Pe = machine.MonitorPe };
+        guest = new Guest<TFormat, TMachine>(machine.Options.Pes)
+        {
+            Slot = slot,
+            Port = port,
+            Name = string.Create(CultureInfo.InvariantCulture, $"VM {(char)('A' + slot)}{++_births}"),
+            IsPrivate = isPrivate,
+        };
+        guest.Machine = make(
+            new ObservedMachine<ModelMachine, JudgeObserver>(
+                new ModelMachine(machine.World, records, machine.Options.Features), new JudgeObserver(port)),
+            port);
+        return machine.Pes.TryBegin(guest);
+    }
+
+    /// <summary>The judge gets to know a VM's tables.</summary>
+    private void Begin(Guest<TFormat, TMachine> guest)
+    {
+        Stage2Geometry geometry = guest.Memory.Geometry;
+        var root = new Pa(guest.Memory.Vttbr & ((1UL << 48) - 1));
+        guest.Judged = machine.Judge.AddVm(guest.Name, root, geometry.RootTables, geometry.StartLevel);
+        guest.Port.Vm = guest.Judged;
     }
 
     /// <summary>An idle PE zeroes a dirty chunk, if there is one.</summary>

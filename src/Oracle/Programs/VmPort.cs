@@ -171,7 +171,8 @@ public readonly struct JudgeObserver(VmPort port) : IMachineObserver
     public void Copied(Pa target, Pa source, ulong bytes)
     {
         port.Settle();
-        port.Judge.Write(target, bytes, Judge.Hypervisor, Judge.Hypervisor, isCached: true);
+        port.Judge.Consume(source, "the hypervisor, copying", "a page that is shared", isCached: true);
+        port.Judge.Write(target, bytes, Judge.Hypervisor, Judge.Hypervisor, isCached: true, port.Pe);
     }
 
     public void TookTables(Pa first, uint count)

@@ -175,7 +175,7 @@ internal sealed class TraceReplay(IEventListener? listener)
         {
             if (!judge.IsSpareTable(new Pa(root + (i * Granule))))
             {
-                throw line.Wrong("the root must be tables that were taken, are empty, and belong to no VM");
+                throw line.Wrong("the root must be tables that were taken and belong to no VM");
             }
         }
 

@@ -14,8 +14,10 @@ namespace Quietus.Oracle.Search;
 /// <param name="Steps">Steps of a program at most, 1 to 20.</param>
 /// <param name="Features">What the machine has.</param>
 /// <param name="SplitsFaults">Faults are two steps, look-up and commit, with others in between.</param>
+/// <param name="Forks">VMs become templates, have children, and are reset; pages are the pool's.</param>
 public sealed record ExhaustiveBounds(
-    int Pes, int Vms, int Pages, int Steps, MachineFeatures Features = default, bool SplitsFaults = false)
+    int Pes, int Vms, int Pages, int Steps, MachineFeatures Features = default, bool SplitsFaults = false,
+    bool Forks = false)
 {
     /// <summary>One page of each kind, as steps name them.</summary>
     private static readonly byte[] _pages = [0, 2, 3, 1];
@@ -65,12 +67,23 @@ public sealed record ExhaustiveBounds(
                 }
             }
 
+            if (Forks)
+            {
+                all.Add(new(Operation.Freeze, 0, vm, 0, 0, 0));
+                all.Add(new(Operation.Reset, 0, vm, 0, 0, 0));
+            }
+
             all.Add(new(Operation.Kill, 0, vm, 0, 0, 0));
             all.Add(new(Operation.KillLate, 0, vm, 0, 0, 0));
             for (int page = 0; page < Pages; page++)
             {
                 AddChanges(all, vm, _pages[page]);
             }
+        }
+
+        for (byte parent = 0; Forks && parent < Vms; parent++)
+        {
+            all.Add(new(Operation.Fork, 0, 0, 0, parent, 0));
         }
 
         // Whichever VM's machine scrubs, it is the pool's chunk.

@@ -43,7 +43,7 @@ public sealed class ExhaustiveSearch(Subject subject, MaintenancePolicy policy, 
 
     /// <summary>The circumstances.</summary>
     public ProgramOptions Options { get; } =
-        new(policy, bounds.Features, bounds.Pes, bounds.Vms, Chunks: bounds.Chunks);
+        new(policy, bounds.Features, bounds.Pes, bounds.Vms, Chunks: bounds.Chunks, Forks: bounds.Forks);
 
     /// <summary>
     /// Searches to the bounds, or until it is cancelled. What was found until then counts, and so do the states; the

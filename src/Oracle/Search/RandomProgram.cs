@@ -23,6 +23,9 @@ public static class RandomProgram
         .. Enumerable.Repeat(Sharing(), 2), .. Enumerable.Repeat(Logging(), 2), .. Enumerable.Repeat(Rollover(), 2),
     ];
 
+    /// <summary>Themes apart: of ten programs one is about forks, whatever the other nine are about.</summary>
+    private static readonly Theme[] _forking = [Forking(isAboutCaches: false), Forking(isAboutCaches: true)];
+
     /// <summary>The circumstances that a seed stands for: every feature combination comes up.</summary>
     public static ProgramOptions Options(int seed, MaintenancePolicy policy)
     {
@@ -33,11 +36,13 @@ public static class RandomProgram
             policy,
             theme.IsAboutCaches ? features with { ForcedWriteBack = false } : features,
             Pes: 1 + random.Next(3),
-            Vms: 1 + random.Next(3),
+            Vms: 1 + random.Next(3) is int vms && theme.HasForks ? 3 : vms,
             VmidBits: 2 + random.Next(2),
             PoolIsZero: random.Next(2) == 0,
             UncachedGuests: random.Next(3) != 0 || theme.IsAboutCaches,
-            GranuleShift: GranuleOf(random, theme));
+            GranuleShift: GranuleOf(random, theme),
+            Chunks: theme.HasForks ? 5 + random.Next(8) : 8,
+            Forks: theme.HasForks);
     }
 
     /// <summary>
@@ -111,17 +116,35 @@ public static class RandomProgram
         ],
         [0, 4, 1, 2, 3]);
 
-    private static Theme ThemeOf(
-        byte[] weights, byte[] pages, bool isAboutCaches = false, bool isAboutBlocks = false) => new(
-        [.. weights.SelectMany((weight, operation) => Enumerable.Repeat((Operation)operation, weight))],
-        pages, isAboutCaches, isAboutBlocks);
+    /// <summary>Templates, their children, and what children do to memory that is shared.</summary>
+    private static Theme Forking(bool isAboutCaches) => ThemeOf(
+        isAboutCaches
+            ? [
+                2, 30, 2, 16, 10, 14, 18, 2, 1, 0, 0, 0, 0, 1, 3, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0,
+                0, 0, 0, 0, 1, 1, 1, 3, 16, 2,
+            ]
+            : [
+                2, 30, 3, 8, 16, 3, 3, 10, 3, 1, 1, 1, 1, 3, 3, 1, 4, 0, 0, 0, 0, 0, 0, 0, 0,
+                0, 0, 1, 2, 6, 3, 2, 2, 16, 4,
+            ],
+        isAboutCaches ? [0, 4, 0, 4, 1] : [0, 0, 4, 1, 5, 13],
+        isAboutCaches, hasForks: true);
 
-    private static Theme ThemeOfSeed(int seed) => _themes[new Random(seed ^ 0x7EE3).Next(_themes.Length)];
+    private static Theme ThemeOf(
+        byte[] weights, byte[] pages, bool isAboutCaches = false, bool isAboutBlocks = false, bool hasForks = false) =>
+        new(
+            [.. weights.SelectMany((weight, operation) => Enumerable.Repeat((Operation)operation, weight))],
+            pages, isAboutCaches, isAboutBlocks, hasForks);
+
+    private static Theme ThemeOfSeed(int seed) => new Random(seed ^ 0xF0F4).Next(20) is int number and < 2
+        ? _forking[number] : _themes[new Random(seed ^ 0x7EE3).Next(_themes.Length)];
 
     /// <summary>What the programs of a kind draw from.</summary>
     /// <param name="Wheel">Operations, each as often as it weighs.</param>
     /// <param name="Pages">Pages, likewise.</param>
     /// <param name="IsAboutCaches">On machines where guests can read past the caches, and do.</param>
     /// <param name="IsAboutBlocks">Most accesses are to blocks of the host's.</param>
-    private sealed record Theme(Operation[] Wheel, byte[] Pages, bool IsAboutCaches, bool IsAboutBlocks);
+    /// <param name="HasForks">VMs become templates, and have children.</param>
+    private sealed record Theme(
+        Operation[] Wheel, byte[] Pages, bool IsAboutCaches, bool IsAboutBlocks, bool HasForks);
 }

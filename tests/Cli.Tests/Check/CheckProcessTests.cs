@@ -132,7 +132,7 @@ public sealed class CheckProcessTests
     [InlineData("--litmus no/such/folder", "'no/such/folder' cannot be read")]
     [InlineData("--litmus /dev", "'/dev' has no file that ends in .trace")]
     [InlineData("--litmus /dev --seed 3", "--seed says nothing to --litmus")]
-    [InlineData("--json x", "--json goes with --litmus only")]
+    [InlineData("--shard 0/2", "--shard needs --steps")]
     public void What_cannot_be_read_or_written_or_meant_is_an_error(string arguments, string problem)
     {
         using var cli = new Cli();

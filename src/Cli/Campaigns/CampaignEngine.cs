@@ -1,0 +1,40 @@
+using System;
+using System.Collections.Generic;
+using System.Threading;
+using System.Threading.Tasks;
+
+namespace Quietus.Cli.Campaigns;
+
+/// <summary>What starts a campaign's shards: processes of this machine, or a cluster's own scheduler.</summary>
+internal abstract class CampaignEngine
+{
+    /// <summary>The names that --on takes.</summary>
+    public static IReadOnlyList<string> Names { get; } = ["local", "slurm", "kubernetes"];
+
+    /// <summary>The engine of a name.</summary>
+    public static CampaignEngine Of(string name) => name switch
+    {
+        "slurm" => new SlurmEngine(),
+        "kubernetes" => new KubernetesEngine(),
+        _ => new LocalEngine(),
+    };
+
+    /// <summary>
+    /// Writes what the engine is given, so that a person can read it and submit it by hand.
+    /// </summary>
+    /// <returns>The file, and the command that submits it; null where there is none.</returns>
+    public abstract (string File, string Command)? Write(CampaignPlan plan);
+
+    /// <summary>
+    /// Runs shards, and returns when none of them runs any more, whether each has written its document or not.
+    /// </summary>
+    /// <param name="plan">What they are shards of.</param>
+    /// <param name="shards">Their numbers.</param>
+    /// <param name="said">Told of what happens, in a line.</param>
+    /// <param name="cancellation">Ends the waiting.</param>
+    public abstract Task RunAsync(
+        CampaignPlan plan, IReadOnlyList<int> shards, Action<string> said, CancellationToken cancellation);
+
+    /// <summary>What is to be known when the waiting has been interrupted; null where nothing is left.</summary>
+    public virtual string? LeftRunning(CampaignPlan plan) => null;
+}

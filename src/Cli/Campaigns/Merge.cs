@@ -1,0 +1,180 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Text.Json.Nodes;
+using Quietus.Cli.Check;
+using Quietus.Cli.CommandLine;
+
+namespace Quietus.Cli.Campaigns;
+
+/// <summary>Shards' documents put together to the document of the whole, and what is wrong with them.</summary>
+/// <param name="Json">As one machine would have written it, with <c>merged</c> at its end.</param>
+/// <param name="Schema">What it is.</param>
+/// <param name="Missing">Shards that no document is of.</param>
+/// <param name="Unfinished">Shards that were ended before their last thing.</param>
+/// <param name="Repeated">Shards that ran more than once with one result.</param>
+/// <param name="Contradicting">Shards that ran more than once with different results.</param>
+internal sealed record Merge(
+    JsonObject Json,
+    string Schema,
+    IReadOnlyList<string> Missing,
+    IReadOnlyList<string> Unfinished,
+    IReadOnlyList<string> Repeated,
+    IReadOnlyList<string> Contradicting)
+{
+    /// <summary>
+    /// What differs between shards of one work: the machine's memory stands in QEMU's command line, and a frame more
+    /// or less goes over the wire of a slow host.
+    /// </summary>
+    private static readonly string[] _ownOfShard = ["qemu_command", "frames"];
+
+    /// <summary>Whether all shards are there and whole.</summary>
+    public bool IsComplete => Missing.Count + Unfinished.Count + Contradicting.Count == 0;
+
+    public int Violations => Json["violations"] is JsonArray violations ? violations.Count : 0;
+
+    /// <summary>Puts documents of one work together; their order does not matter.</summary>
+    /// <param name="documents">One at least.</param>
+    public static Merge Of(IReadOnlyList<ShardDocument> documents)
+    {
+        ShardDocument first = documents[0];
+        foreach (ShardDocument other in documents.Skip(1))
+        {
+            RequireSameWork(first, other);
+        }
+
+        List<ShardDocument> parts = [];
+        List<string> repeated = [];
+        List<string> contradicting = [];
+        foreach (IGrouping<int, ShardDocument> same in documents.GroupBy(document => document.Shard.Index))
+        {
+            ShardDocument[] whole = [.. same.Where(document => document.IsComplete)];
+            parts.Add(whole.Length != 0 ? whole[0] : same.First());
+            if (whole.Length > 1)
+            {
+                bool isOne = Array.TrueForAll(whole, document => HasSameResult(whole[0], document));
+                (isOne ? repeated : contradicting).Add(
+                    $"{whole[0].Range}: {string.Join(", ", whole.Select(document => document.File))}");
+            }
+        }
+
+        parts.Sort((one, other) => one.Shard.Index.CompareTo(other.Shard.Index));
+        HashSet<int> there = [.. parts.Select(part => part.Shard.Index)];
+        string[] missing =
+        [
+            .. Enumerable.Range(0, first.Shard.Count).Where(index => !there.Contains(index)).Select(index =>
+                ShardDocument.Describe(
+                    index, first.Shard.Count, new Shard(index, first.Shard.Count).Of(first.Shard.Of), first.Unit)),
+        ];
+        string[] unfinished = [.. parts.Where(part => !part.IsComplete).Select(part => $"{part.Range}: {part.File}")];
+        JsonObject json = Whole(parts);
+        json["complete"] = missing.Length + unfinished.Length + contradicting.Count == 0;
+        json["merged"] = new JsonObject
+        {
+            ["shards"] = first.Shard.Count,
+            ["missing"] = ToArray(missing),
+            ["unfinished"] = ToArray(unfinished),
+            ["repeated"] = ToArray(repeated),
+            ["contradicting"] = ToArray(contradicting),
+        };
+        return new Merge(json, first.Schema, missing, unfinished, repeated, contradicting);
+    }
+
+    private static void RequireSameWork(ShardDocument one, ShardDocument other)
+    {
+        string? difference =
+            one.Schema != other.Schema ? $"one is {one.Schema}, the other {other.Schema}"
+            : one.Json["version"]?.ToString() != other.Json["version"]?.ToString() ? "they are of different versions"
+            : one.Shard.Count != other.Shard.Count
+                ? FormattableString.Invariant($"one is of {one.Shard.Count} shards, the other of {other.Shard.Count}")
+            : DifferentKey((JsonObject)one.Json["config"]!, (JsonObject)other.Json["config"]!) is { } key
+                ? $"their config differs in '{key}'"
+            : one.Shard.Of != other.Shard.Of ? "the whole has another length"
+            : null;
+        if (difference is not null)
+        {
+            throw CliException.Usage(
+                $"'{one.File}' and '{other.File}' are no shards of one work: {difference}",
+                "give the documents of one campaign only");
+        }
+    }
+
+    private static string? DifferentKey(JsonObject one, JsonObject other) =>
+        one.Select(pair => pair.Key).Union(other.Select(pair => pair.Key)).Except(_ownOfShard)
+            .FirstOrDefault(key => !JsonNode.DeepEquals(one[key], other[key]));
+
+    /// <summary>Whether two runs of a shard found the same, but for the time that they took.</summary>
+    private static bool HasSameResult(ShardDocument one, ShardDocument other)
+    {
+        return JsonNode.DeepEquals(Stripped(one.Json), Stripped(other.Json));
+
+        static JsonObject Stripped(JsonObject json)
+        {
+            var copy = (JsonObject)json.DeepClone();
+            copy.Remove("wall_ns");
+            if (copy["config"] is JsonObject config)
+            {
+                foreach (string key in _ownOfShard)
+                {
+                    config.Remove(key);
+                }
+            }
+
+            foreach (JsonObject row in (copy["rows"] as JsonArray ?? []).OfType<JsonObject>())
+            {
+                row.Remove("wall_ns");
+            }
+
+            return copy;
+        }
+    }
+
+    private static JsonObject Whole(List<ShardDocument> parts)
+    {
+        var whole = (JsonObject)parts[0].Json.DeepClone();
+        whole.Remove("shard");
+        if (parts[0].Schema == CheckDocument.Name)
+        {
+            foreach (string key in (string[])["programs", "steps", "checks"])
+            {
+                whole[key] = parts.Sum(part => part.Json[key]!.GetValue<long>());
+            }
+
+            whole["violations"] = Violation(parts, whole["config"]!["all_findings"]!.GetValue<bool>());
+            return whole;
+        }
+
+        whole["rows"] = Joined(parts, "rows");
+        if (parts[0].Json["wall_ns"] is not null)
+        {
+            whole["wall_ns"] = parts.Sum(part => part.Json["wall_ns"]!.GetValue<long>());
+            whole["notes"] = Distinct(Joined(parts, "notes"), note => note.ToString());
+            whole["targets"] = Distinct(
+                new JsonArray([.. Joined(parts, "targets")
+                    .OrderBy(target => target!["met"]!.GetValue<bool>())
+                    .Select(target => target!.DeepClone())]),
+                target => target["name"]!.ToString());
+        }
+
+        return whole;
+    }
+
+    /// <summary>What one machine would have shown: the lowest seed's, or that of each kind and reader.</summary>
+    private static JsonArray Violation(List<ShardDocument> parts, bool all)
+    {
+        JsonArray found = Distinct(
+            new JsonArray([.. Joined(parts, "violations")
+                .OrderBy(violation => violation!["seed"]!.GetValue<int>())
+                .Select(violation => violation!.DeepClone())]),
+            violation => $"{violation["kind"]} {violation["consumer"]}");
+        return all || found.Count == 0 ? found : new JsonArray(found[0]!.DeepClone());
+    }
+
+    private static JsonArray Joined(IEnumerable<ShardDocument> parts, string key) => new(
+        [.. parts.SelectMany(part => part.Json[key] as JsonArray ?? []).Select(item => item?.DeepClone())]);
+
+    private static JsonArray Distinct(JsonArray items, Func<JsonNode, string> key) =>
+        new([.. items.OfType<JsonNode>().DistinctBy(key).Select(item => item.DeepClone())]);
+
+    private static JsonArray ToArray(IEnumerable<string> texts) => new([.. texts.Select(text => (JsonNode)text)]);
+}

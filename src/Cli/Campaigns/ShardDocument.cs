@@ -1,0 +1,90 @@
+using System;
+using System.IO;
+using System.Linq;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Quietus.Cli.Bench;
+using Quietus.Cli.Check;
+using Quietus.Cli.CommandLine;
+using Quietus.Cli.Processes;
+using Quietus.Cli.Sim;
+
+namespace Quietus.Cli.Campaigns;
+
+/// <summary>A document that a shard has written, as it was read back.</summary>
+/// <param name="File">Where it is.</param>
+/// <param name="Schema">One of those that can be merged.</param>
+/// <param name="Shard">Which part of the work it holds.</param>
+/// <param name="Json">All of it.</param>
+internal sealed record ShardDocument(string File, string Schema, ShardEntry Shard, JsonObject Json)
+{
+    /// <summary>A result of a million deaths is smaller.</summary>
+    private const long MostBytes = 1L << 30;
+
+    private const string Next = "merge takes the JSON documents of check, sim and bench with --shard";
+
+    /// <summary>The documents that can be put together.</summary>
+    private static readonly string[] _schemas = [CheckDocument.Name, SimulationDocument.Name, BenchDocument.Name];
+
+    /// <summary>What the work is cut into.</summary>
+    public string Unit => Schema == CheckDocument.Name ? "programs" : "deaths";
+
+    /// <summary>Whether the shard came to its end.</summary>
+    public bool IsComplete => Json["complete"]?.GetValue<bool>() == true;
+
+    /// <summary>The part, for people: the last thing is included.</summary>
+    public string Range => Describe(Shard.Index, Shard.Count, new ShardRange(Shard.First, Shard.End, Shard.Of), Unit);
+
+    /// <summary>A part, for people.</summary>
+    public static string Describe(int index, int count, ShardRange range, string unit) => range.Length == 0
+        ? FormattableString.Invariant($"shard {index}/{count} (no {unit})")
+        : FormattableString.Invariant($"shard {index}/{count} ({unit} {range.First} to {range.End - 1} of {range.Of})");
+
+    /// <summary>Reads a document; a usage error that says what it is instead.</summary>
+    public static ShardDocument Read(string file)
+    {
+        using FileStream stream = InputFile.Open($"'{file}'", file, Next);
+        if (stream.CanSeek && stream.Length > MostBytes)
+        {
+            throw CliException.Usage($"'{file}' is larger than 1 GB: that is no shard's document", Next);
+        }
+
+        try
+        {
+            return JsonNode.Parse(stream) is JsonObject json
+                ? Of(file, json)
+                : throw CliException.Usage($"'{file}' is JSON, but no document of Quietus", Next);
+        }
+        catch (Exception error) when (error is JsonException or InvalidOperationException or FormatException)
+        {
+            throw CliException.Usage($"'{file}' is no whole JSON document: was its shard killed?", Next);
+        }
+    }
+
+    private static ShardDocument Of(string file, JsonObject json)
+    {
+        string? schema = json["schema"]?.GetValue<string>();
+        if (schema is null || !_schemas.Contains(schema))
+        {
+            throw CliException.Usage($"'{file}' is a {schema ?? "document without a schema"}", Next);
+        }
+
+        return json["shard"] is JsonObject shard && json["config"] is JsonObject
+            ? new ShardDocument(file, schema, Checked(file, shard), json)
+            : throw CliException.Usage($"'{file}' holds a whole result, not a shard's", Next);
+    }
+
+    private static ShardEntry Checked(string file, JsonObject json)
+    {
+        var entry = new ShardEntry(
+            Number<int>("index"), Number<int>("count"), Number<long>("first"), Number<long>("end"),
+            Number<long>("of"));
+        return entry.Count is > 0 and <= Campaigns.Shard.Most && entry.Index >= 0 && entry.Index < entry.Count
+            && entry.Of >= 0
+            && new Shard(entry.Index, entry.Count).Of(entry.Of) == new ShardRange(entry.First, entry.End, entry.Of)
+            ? entry
+            : throw CliException.Usage($"'{file}': what it says of its shard is no part of a whole", Next);
+
+        T Number<T>(string key) => (json[key] ?? throw new JsonException()).GetValue<T>();
+    }
+}

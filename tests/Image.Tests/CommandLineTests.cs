@@ -36,6 +36,39 @@ public sealed class CommandLineTests
         }
     }
 
+    [Theory]
+    [InlineData("filler")]
+    [InlineData("linux")]
+    public async Task Bench_measures_births(string guest)
+    {
+        Assert.SkipWhen(
+            guest == "linux" && LinuxGuest.Cached() is null, $"no Linux kernel is cached in {Folders.Cache}");
+        (int code, string output, string errors) = await RunAsync(
+            null, string.Empty, "bench", "--births", "2", "--guest", guest, "--memory", "64M", "--pages", "4k",
+            "--json", "-");
+        code.ShouldBe(0, errors);
+        using JsonDocument document = JsonDocument.Parse(output);
+        document.RootElement.GetProperty("schema").GetString().ShouldBe("quietus.births/1");
+        JsonElement row = document.RootElement.GetProperty("rows").EnumerateArray().ShouldHaveSingleItem();
+        row.GetProperty("template").GetString().ShouldBe(guest);
+        row.GetProperty("birth_instructions").GetInt64().ShouldBeInRange(100, 5000);
+        row.GetProperty("reset_instructions").GetInt64().ShouldBeInRange(100, 7000);
+        row.GetProperty("kill_instructions").GetInt64().ShouldBeInRange(100, 2000);
+        row.GetProperty("owned_bytes_after_birth").GetInt64().ShouldBeInRange(8192, 256 * 1024);
+        if (guest == "filler")
+        {
+            row.GetProperty("read_faults").GetInt64().ShouldBe(0);
+            row.GetProperty("write_fault_instructions").GetDouble().ShouldBeInRange(100, 1050);
+            row.GetProperty("ready_instructions").ValueKind.ShouldBe(JsonValueKind.Null);
+        }
+        else
+        {
+            long ready = row.GetProperty("ready_instructions").GetInt64();
+            row.GetProperty("boot_instructions").GetInt64().ShouldBeGreaterThan(5 * ready);
+            row.GetProperty("owned_bytes_after_command").GetInt64().ShouldBeGreaterThan(64 * 1024);
+        }
+    }
+
     [Fact]
     public async Task Bench_measures_the_same_under_KVM()
     {

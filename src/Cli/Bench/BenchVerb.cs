@@ -5,6 +5,7 @@ using System.Globalization;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
+using Quietus.Cli.Births;
 using Quietus.Cli.Campaigns;
 using Quietus.Cli.Churn;
 using Quietus.Cli.CommandLine;
@@ -54,7 +55,7 @@ internal static partial class BenchVerb
         var command = new Command("bench", "Measure what killing and unmapping a VM costs, under each policy")
         {
             _guest, _memory, _pages, _policies, _fate, _cpu, _cpus, _jobs, _timeout, _against, _shard,
-            ChurnVerb.Count, ChurnVerb.Until,
+            ChurnVerb.Count, ChurnVerb.Until, BirthsVerb.Count,
         };
         _outputs.AddTo(command);
         command.SetAction((result, _) => RunAsync(result, cancellation));
@@ -66,11 +67,22 @@ internal static partial class BenchVerb
         if (ChurnVerb.IsAsked(result))
         {
             CommonOptions.Refuse(
-                result, [_guest, _memory, _policies, _fate, _jobs, _outputs.Report!, _cpus, _against, _shard],
+                result, [_guest, _memory, _policies, _fate, _jobs, _outputs.Report!, _cpus, _against, _shard,
+                    BirthsVerb.Count],
                 "with --churn",
                 "it takes --lifetime, --cpu, --pages, --timeout, --json, --csv and --markdown");
             return await ChurnVerb.RunAsync(
                 result, new ChurnOptions(_cpu, _pages, _timeout, _outputs), cancellation).ConfigureAwait(false);
+        }
+
+        if (BirthsVerb.IsAsked(result))
+        {
+            CommonOptions.Refuse(
+                result, [_policies, _fate, _jobs, _outputs.Report!, _against, _shard], "with --births",
+                "it takes --guest, --memory, --pages, --cpu, --cpus, --timeout, --json, --csv and --markdown");
+            return await BirthsVerb.RunAsync(
+                result, new BirthsOptions(_guest, _memory, _pages, _cpu, _cpus, _timeout, _outputs), cancellation)
+                .ConfigureAwait(false);
         }
 
         if (_shard.IsGiven(result) && _outputs.Report!.IsGiven(result))

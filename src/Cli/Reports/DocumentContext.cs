@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using Quietus.Cli.Bench;
+using Quietus.Cli.Births;
 using Quietus.Cli.Check;
 using Quietus.Cli.Churn;
 using Quietus.Cli.Doctor;
@@ -14,6 +15,7 @@ namespace Quietus.Cli.Reports;
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(ArchitectureDocument))]
 [JsonSerializable(typeof(BenchDocument))]
+[JsonSerializable(typeof(BirthsDocument))]
 [JsonSerializable(typeof(CheckDocument))]
 [JsonSerializable(typeof(ChurnDocument))]
 [JsonSerializable(typeof(DoctorDocument))]

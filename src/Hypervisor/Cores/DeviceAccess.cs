@@ -105,6 +105,7 @@ internal static unsafe class DeviceAccess
         bool isNews = false;
         if (isWrite)
         {
+            vm->PrintedCount = Instructions.ReadCounter();
             isNews = vm->Uart.Write(offset, size, value);
         }
         else

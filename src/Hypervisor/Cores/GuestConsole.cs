@@ -129,6 +129,16 @@ internal static unsafe class GuestConsole
         vm->DeviceLock.Leave();
     }
 
+    /// <summary>Gives a VM that does not run yet a line, as if it had been typed.</summary>
+    internal static void Type(Vm* vm, ReadOnlySpan<byte> line)
+    {
+        vm->DeviceLock.Enter();
+        vm->Uart.PushInput(line);
+        vm->Uart.PushInput("\r"u8);
+        UpdateLine(vm);
+        vm->DeviceLock.Leave();
+    }
+
     /// <summary>The host has taken so much of a slot's output. On the monitor's core.</summary>
     internal static void TakeFlow(ReadOnlySpan<byte> payload)
     {

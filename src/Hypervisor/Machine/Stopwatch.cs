@@ -57,7 +57,8 @@ internal struct Stopwatch
     internal static ulong ToTicks(ulong nanoseconds) =>
         (nanoseconds * Instructions.ReadCounterFrequency() / NanosecondsPerSecond) + 1;
 
-    private static ulong ToNanoseconds(ulong ticks)
+    /// <summary>A count of the system counter's in nanoseconds.</summary>
+    internal static ulong ToNanoseconds(ulong ticks)
     {
         ulong frequency = Instructions.ReadCounterFrequency();
         return (ticks / frequency * NanosecondsPerSecond) + (ticks % frequency * NanosecondsPerSecond / frequency);

@@ -48,8 +48,9 @@ internal static unsafe class BirthCommands
             return;
         }
 
+        command.TryGet("text"u8, out text);
         Vm** children = stackalloc Vm*[VmTable.SlotCount];
-        VmError error = VmLife.Fork(template, (int)count, mostChunks, children, out BirthFigures figures);
+        VmError error = VmLife.Fork(template, (int)count, mostChunks, text, children, out BirthFigures figures);
         if (error != VmError.None)
         {
             Refuse(error, ref reply);

@@ -137,7 +137,7 @@ internal static unsafe class Commands
         keys = command.VerbIs("create"u8) ? "guest memory cpus pages policy overcommit append random"u8
             : command.VerbIs("start"u8) ? "vm for"u8
             : command.VerbIs(DeathWays.NameOf(DeathWay.Unmap)) ? "vm fate"u8
-            : command.VerbIs("fork"u8) ? "vm count own"u8
+            : command.VerbIs("fork"u8) ? "vm count own text"u8
             : command.VerbIs(DeathWays.NameOf(DeathWay.Kill)) || command.VerbIs("measure"u8)
                 || command.VerbIs("freeze"u8) || command.VerbIs("reset"u8) ? "vm"u8
             : command.VerbIs("send"u8) ? "vm text"u8
@@ -482,6 +482,7 @@ internal static unsafe class Commands
             sum.Write(ref reply);
             reply.Field(
                 DeathFields.FirstEntryNanoseconds, vm->EnteredAt != 0 ? vm->EnteredAt - vm->StartedAt : 0);
+            reply.Field("last_output_virtual_ns"u8, VmLife.LastOutput(vm));
             reply.Field("owned_bytes"u8, VmLife.OwnedBytes(vm));
             reply.Field("held_bytes"u8, VmLife.HeldBytes(vm));
             reply.Field(MeasureFields.MapCalls, MapMeasurement.Calls);
@@ -513,7 +514,8 @@ internal static unsafe class Commands
         ListPolicies(ref policies);
         Line(policies.Written);
         Line("- start vm=N [for=NANOSECONDS] | kill vm=N | measure vm=N | send vm=N text=\"...\""u8);
-        Line("- unmap vm=N [fate=freed|unknown] | freeze vm=N | fork vm=N [count=K] [own=2M] | reset vm=N"u8);
+        Line("- unmap vm=N [fate=freed|unknown]"u8);
+        Line("- freeze vm=N | fork vm=N [count=K] [own=2M] [text=\"...\"] | reset vm=N"u8);
     }
 
     private static void ListPolicies(ref LineBuilder line)

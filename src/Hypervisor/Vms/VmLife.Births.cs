@@ -41,9 +41,11 @@ internal static unsafe partial class VmLife
     /// <param name="template">The template.</param>
     /// <param name="count">How many children.</param>
     /// <param name="mostChunks">What each of them may own at most.</param>
+    /// <param name="typed">A line that waits in each one's UART when it begins; empty for none.</param>
     /// <param name="children">Room for as many.</param>
     /// <param name="figures">What it took until the last vCPU of the last one was about to enter its guest.</param>
-    internal static VmError Fork(Vm* template, int count, int mostChunks, Vm** children, out BirthFigures figures)
+    internal static VmError Fork(
+        Vm* template, int count, int mostChunks, ReadOnlySpan<byte> typed, Vm** children, out BirthFigures figures)
     {
         Stopwatch watch = Stopwatch.Start();
         ulong now = Stopwatch.Now;
@@ -74,6 +76,11 @@ internal static unsafe partial class VmLife
         for (int i = 0; i < count; i++)
         {
             children[i]->StartedAt = now;
+            if (typed.Length != 0)
+            {
+                GuestConsole.Type(children[i], typed);
+            }
+
             Resume(children[i], template);
         }
 
@@ -127,6 +134,7 @@ internal static unsafe partial class VmLife
         CopyDevices(vm, template);
         vm->StartedAt = now;
         vm->EnteredAt = 0;
+        vm->PrintedCount = 0;
         vm->FilledAt = 0;
         Resume(vm, template);
         AwaitArrived(vm);
@@ -137,6 +145,10 @@ internal static unsafe partial class VmLife
         figures.Ticks = watch.Elapsed;
         return VmError.None;
     }
+
+    /// <summary>Nanoseconds from the order that started the VM to its last output; 0 when there was none.</summary>
+    internal static ulong LastOutput(Vm* vm) =>
+        vm->PrintedCount != 0 ? Stopwatch.ToNanoseconds(vm->PrintedCount) - vm->StartedAt : 0;
 
     /// <summary>Pages and tables that the VM owns, in bytes. Walks its chunks.</summary>
     internal static ulong OwnedBytes(Vm* vm)

@@ -24,9 +24,13 @@ internal static class BirthsVerb
     private const int Most = 10_000;
 
     /// <summary>How many children of each template; giving it is what asks for births.</summary>
-    public static Value<int?> Count { get; } = Values.Number(
-        "--births", $"Instead: fork so many children of each template ({BirthsDocument.Name})", "number of children", 1,
-        Most);
+    public static Value<int?> Count { get; } = new(
+        "--births", "n",
+        $"Instead: fork n children of each template, 10 unless it is said ({BirthsDocument.Name})",
+        text => Values.ReadNumber(text, "--births", "number of children", 1, Most))
+    {
+        Bare = "10",
+    };
 
     /// <summary>Whether the command line asks for births.</summary>
     public static bool IsAsked(ParseResult result) => Count.IsGiven(result);

@@ -31,6 +31,17 @@ internal sealed class Value<T> : Option<T>
         CustomParser = Parse;
     }
 
+    /// <summary>What the option means when it is given without a value; null where it must have one.</summary>
+    public string? Bare
+    {
+        get;
+        init
+        {
+            field = value;
+            Arity = value is null ? ArgumentArity.ExactlyOne : ArgumentArity.ZeroOrOne;
+        }
+    }
+
     /// <summary>Whether the command line has it.</summary>
     public bool IsGiven(ParseResult result) => result.GetResult(this) is { Implicit: false };
 
@@ -43,7 +54,9 @@ internal sealed class Value<T> : Option<T>
 
     private T? Parse(ArgumentResult argument)
     {
-        string text = string.Join(',', argument.Tokens.Select(token => token.Value));
+        string text = argument.Tokens.Count == 0 && Bare is { } bare
+            ? bare
+            : string.Join(',', argument.Tokens.Select(token => token.Value));
         try
         {
             return string.IsNullOrWhiteSpace(text)

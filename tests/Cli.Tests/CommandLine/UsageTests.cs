@@ -227,6 +227,8 @@ public sealed class UsageTests
         cli.With("QUIETUS_QEMU", null).With("QUIETUS_IMAGE", "/nowhere/quietus.img");
         cli.Run("[validate]", "bench", "--guest", "linux").Code.ShouldBe(0);
         cli.Run("[validate]", "bench", "--memory", "much").Code.ShouldBe(2);
+        cli.Run("[validate]", "bench", "--births", "--guest", "filler").Code.ShouldBe(0);
+        cli.Run("[validate]", "bench", "--guest", "filler", "--births").Code.ShouldBe(0);
         cli.Run("[validate]", "bench", "--churn", "5", "--fate", "unknown").Code.ShouldBe(2);
         cli.Run("[validate]", "run", "--guest", "filler").Code.ShouldBe(0);
         cli.Machines().ShouldBeEmpty();

@@ -124,11 +124,14 @@ internal sealed class Cli : IDisposable
     }
 
     /// <summary>Waits for the end of a started process.</summary>
-    public static Outcome Finish(Process process)
+    public static Outcome Finish(Process process) => Finish(process, _patience);
+
+    /// <summary>The same, of one that takes its time.</summary>
+    public static Outcome Finish(Process process, TimeSpan patience)
     {
         System.Threading.Tasks.Task<string> output = process.StandardOutput.ReadToEndAsync();
         System.Threading.Tasks.Task<string> errors = process.StandardError.ReadToEndAsync();
-        if (!process.WaitForExit(_patience))
+        if (!process.WaitForExit(patience))
         {
             process.Kill(entireProcessTree: true);
             throw new TimeoutException("the command line hangs");

@@ -51,7 +51,7 @@ public sealed class SlurmTests : IDisposable
         Cli.Wait(() => Slurm(Waiting).Split('\n').Length < 5, "the other node runs nothing");
         Slurm($"scontrol update NodeName={victim[1]} State=RESUME");
 
-        Cli.Outcome outcome = Cli.Finish(campaign);
+        Cli.Outcome outcome = Cli.Finish(campaign, TimeSpan.FromMinutes(3));
         outcome.Code.ShouldBe(0, outcome.Errors + Log());
         outcome.Output.ShouldContain("in 8 of 8 shards");
         outcome.Errors.Split('\n').Count(line => line.Contains("] job ", StringComparison.Ordinal))

@@ -144,37 +144,29 @@ internal sealed record Merge(
             return whole;
         }
 
-        whole["rows"] = Joined(parts, "rows");
+        whole["rows"] = Copied(Joined(parts, "rows"));
         if (parts[0].Json["wall_ns"] is not null)
         {
             whole["wall_ns"] = parts.Sum(part => part.Json["wall_ns"]!.GetValue<long>());
-            whole["notes"] = Distinct(Joined(parts, "notes"), note => note.ToString());
-            whole["targets"] = Distinct(
-                new JsonArray([.. Joined(parts, "targets")
-                    .OrderBy(target => target!["met"]!.GetValue<bool>())
-                    .Select(target => target!.DeepClone())]),
-                target => target["name"]!.ToString());
+            whole["notes"] = Copied(Joined(parts, "notes").DistinctBy(note => note.ToString()));
+            whole["targets"] = Copied(Joined(parts, "targets")
+                .OrderBy(target => target["met"]!.GetValue<bool>())
+                .DistinctBy(target => target["name"]!.ToString()));
         }
 
         return whole;
     }
 
     /// <summary>What one machine would have shown: the lowest seed's, or that of each kind and reader.</summary>
-    private static JsonArray Violation(List<ShardDocument> parts, bool all)
-    {
-        JsonArray found = Distinct(
-            new JsonArray([.. Joined(parts, "violations")
-                .OrderBy(violation => violation!["seed"]!.GetValue<int>())
-                .Select(violation => violation!.DeepClone())]),
-            violation => $"{violation["kind"]} {violation["consumer"]}");
-        return all || found.Count == 0 ? found : new JsonArray(found[0]!.DeepClone());
-    }
+    private static JsonArray Violation(List<ShardDocument> parts, bool all) => Copied(Joined(parts, "violations")
+        .OrderBy(violation => violation["seed"]!.GetValue<int>())
+        .DistinctBy(violation => $"{violation["kind"]} {violation["consumer"]}")
+        .Take(all ? int.MaxValue : 1));
 
-    private static JsonArray Joined(IEnumerable<ShardDocument> parts, string key) => new(
-        [.. parts.SelectMany(part => part.Json[key] as JsonArray ?? []).Select(item => item?.DeepClone())]);
+    private static IEnumerable<JsonNode> Joined(IEnumerable<ShardDocument> parts, string key) =>
+        parts.SelectMany(part => part.Json[key] as JsonArray ?? []).OfType<JsonNode>();
 
-    private static JsonArray Distinct(JsonArray items, Func<JsonNode, string> key) =>
-        new([.. items.OfType<JsonNode>().DistinctBy(key).Select(item => item.DeepClone())]);
+    private static JsonArray Copied(IEnumerable<JsonNode> items) => new([.. items.Select(item => item.DeepClone())]);
 
     private static JsonArray ToArray(IEnumerable<string> texts) => new([.. texts.Select(text => (JsonNode)text)]);
 }

@@ -150,12 +150,10 @@ internal sealed class BirthsRunner(BirthsPlan plan, QemuBinary qemu, string imag
 
             // Once it has said all: what it prints the monitor's core would have to send within the next order.
             await _boot.SilentAsync(child, slot, "done").ConfigureAwait(false);
-            resets.Add((await _boot.OrderAsync("reset", child).ConfigureAwait(false))
-                .Number(DeathFields.Instructions));
+            resets.Add(await CostAsync("reset", child).ConfigureAwait(false));
             await _boot.ReportAsync(child, WriteReport).ConfigureAwait(false);
             await _boot.SilentAsync(child, slot, "done").ConfigureAwait(false);
-            kills.Add((await _boot.OrderAsync(DeathWay.Kill.Name(), child).ConfigureAwait(false))
-                .Number(DeathFields.Instructions));
+            kills.Add(await CostAsync(DeathWay.Kill.Name(), child).ConfigureAwait(false));
         }
 
         await _boot.OrderAsync(DeathWay.Kill.Name(), template).ConfigureAwait(false);
@@ -181,6 +179,10 @@ internal sealed class BirthsRunner(BirthsPlan plan, QemuBinary qemu, string imag
         };
     }
 
+    /// <summary>Gives an order, and answers what it cost, in instructions.</summary>
+    private async Task<long> CostAsync(string order, long vm) =>
+        (await _boot.OrderAsync(order, vm).ConfigureAwait(false)).Number(DeathFields.Instructions);
+
     private async Task<BirthsRow> LinuxAsync(long memory, string pages)
     {
         (long template, int slot) = await _boot.StartAsync(
@@ -201,8 +203,7 @@ internal sealed class BirthsRunner(BirthsPlan plan, QemuBinary qemu, string imag
             KeyValueLine life = await _boot.OrderAsync("measure", child).ConfigureAwait(false);
             owned = life.Number("owned_bytes");
             births.Add(life.Number(DeathFields.FirstEntryNanoseconds));
-            resets.Add((await _boot.OrderAsync("reset", child).ConfigureAwait(false))
-                .Number(DeathFields.Instructions));
+            resets.Add(await CostAsync("reset", child).ConfigureAwait(false));
             await _boot.OrderAsync(DeathWay.Kill.Name(), child).ConfigureAwait(false);
 
             (child, place) = await _boot.ForkAsync(template, "echo born-$((6*7)); ls -l /bin >/tmp/list")
@@ -211,8 +212,7 @@ internal sealed class BirthsRunner(BirthsPlan plan, QemuBinary qemu, string imag
             life = await _boot.OrderAsync("measure", child).ConfigureAwait(false);
             ready.Add(life.Number("last_output_virtual_ns"));
             ownedAfter = life.Number("owned_bytes");
-            kills.Add((await _boot.OrderAsync(DeathWay.Kill.Name(), child).ConfigureAwait(false))
-                .Number(DeathFields.Instructions));
+            kills.Add(await CostAsync(DeathWay.Kill.Name(), child).ConfigureAwait(false));
         }
 
         await _boot.OrderAsync(DeathWay.Kill.Name(), template).ConfigureAwait(false);

@@ -46,6 +46,11 @@ internal static unsafe class SystemCalls
     internal static long MapMemory(ulong bytes, ulong protection, ulong flags, int descriptor) =>
         Call(222, 0, bytes, protection, flags, (ulong)descriptor);
 
+    /// <summary>A file that has a name for people only, and no bytes yet.</summary>
+    internal static long MakeFile(ReadOnlySpan<byte> name) => Call(279, Address(name), 1);
+
+    internal static long Resize(int descriptor, ulong bytes) => Call(46, (ulong)descriptor, bytes);
+
     internal static long UnmapMemory(ulong start, ulong bytes) => Call(215, start, bytes);
 
     internal static long Advise(ulong start, ulong bytes, ulong advice) => Call(233, start, bytes, advice);

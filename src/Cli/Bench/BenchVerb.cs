@@ -78,10 +78,12 @@ internal static partial class BenchVerb
         if (BirthsVerb.IsAsked(result))
         {
             CommonOptions.Refuse(
-                result, [_policies, _fate, _jobs, _outputs.Report!, _against, _shard], "with --births",
-                "it takes --guest, --memory, --pages, --cpu, --cpus, --timeout, --json, --csv and --markdown");
+                result, [_policies, _fate, _jobs, _shard], "with --births",
+                "it takes --guest, --memory, --pages, --cpu, --cpus, --timeout, --against, --json, --csv, --markdown "
+                    + "and --report");
             return await BirthsVerb.RunAsync(
-                result, new BirthsOptions(_guest, _memory, _pages, _cpu, _cpus, _timeout, _outputs), cancellation)
+                result, new BirthsOptions(_guest, _memory, _pages, _cpu, _cpus, _timeout, _against, _outputs),
+                cancellation)
                 .ConfigureAwait(false);
         }
 

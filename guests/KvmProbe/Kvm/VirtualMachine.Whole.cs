@@ -2,7 +2,7 @@ using Quietus.KvmProbe.Linux;
 
 namespace Quietus.KvmProbe.Kvm;
 
-/// <summary>A machine with an interrupt controller and all of its registers, as a monitor saves and restores it.</summary>
+/// <summary>A machine with an interrupt controller and all of its registers, as a monitor restores it.</summary>
 /// <remarks>Invariant: a list of registers has room for what Linux says that there are.</remarks>
 internal unsafe partial struct VirtualMachine
 {

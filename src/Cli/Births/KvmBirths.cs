@@ -27,7 +27,7 @@ internal sealed record KvmBirthsCase(long MemoryBytes)
     public override string ToString() => $"kvm {ByteSize.FormatOption(MemoryBytes)}";
 }
 
-/// <summary>One measurement of the probe: so many pages were touched, in so many instructions of all processors.</summary>
+/// <summary>One measurement of the probe: pages that were touched, and instructions of all processors.</summary>
 internal sealed record KvmBirthsRow(
     KvmBirthsCase Case, KvmBirthWay Way, long Pages, long Instructions, long VirtualNanoseconds);
 

@@ -14,12 +14,12 @@ internal static class KvmBirthsTable
     /// <summary>What is counted on each side: the figures mean nothing without it.</summary>
     public const string Method =
         "All are instructions under the same -icount. Quietus, birth: from the fork order to the child's first "
-        + "instruction, with its interrupt controller, timers and UART; kill: until its memory is back. KVM: from mapping "
-        + "a snapshot in memory (MAP_PRIVATE) until the child's first instruction has come back to the monitor; with one "
-        + "vCPU, its core registers and no device, which is the least that can be, and with a GICv3 and every register. A "
-        + "read or a write is what the faults take: the same loop over pages that are there is taken off. KVM's end "
-        + "closes the child and unmaps its memory, of which it had read all and written 16 MB. docs/against-kvm.md says "
-        + "more.";
+        + "instruction, with its interrupt controller, timers and UART; kill: until its memory is back. KVM: from "
+        + "mapping a snapshot in memory (MAP_PRIVATE) until the child's first instruction has come back to the "
+        + "monitor; with one vCPU, its core registers and no device, which is the least that can be, and with a GICv3 "
+        + "and every register. A read or a write is what the faults take: the same loop over pages that are there is "
+        + "taken off. KVM's end closes the child and unmaps its memory, of which it had read all and written 16 MB. "
+        + "docs/against-kvm.md says more.";
 
     private const string Dash = "-";
 

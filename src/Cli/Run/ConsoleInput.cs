@@ -28,7 +28,7 @@ internal sealed class ConsoleInput(bool isTerminal, bool hasTemplate, Action<Esc
     /// <summary>What is for the guest, in pieces that are not empty; complete when the input has ended.</summary>
     public ChannelReader<byte[]> Pieces => _queue.Reader;
 
-    /// <summary>Begins to read. The thread ends with the process: a read from a terminal cannot be called back.</summary>
+    /// <summary>Begins to read. The thread ends with the process: a terminal's read cannot be called back.</summary>
     public void Start(CancellationToken cancellation)
     {
         var thread = new Thread(() => Read(cancellation))

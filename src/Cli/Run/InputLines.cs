@@ -6,7 +6,7 @@ using System.Threading.Tasks;
 
 namespace Quietus.Cli.Run;
 
-/// <summary>The input of a run whose VMs come one after the other: by lines between VMs, by pieces within one.</summary>
+/// <summary>The input of a run with one VM after the other: by lines between VMs, by pieces within one.</summary>
 /// <param name="pieces">What is typed or piped in.</param>
 /// <param name="isTerminal">A line ends in a carriage return, as the key Enter gives it, and says no more.</param>
 internal sealed class InputLines(ChannelReader<byte[]> pieces, bool isTerminal)

@@ -20,7 +20,7 @@ internal sealed partial class RunSession
     private ShellWatch? _shell;
     private volatile CancellationTokenSource? _child;
 
-    /// <summary>Makes the template, and children until the input ends. The first bad end of a script's counts.</summary>
+    /// <summary>Makes the template, and children until the input ends. A script ends with the first bad end.</summary>
     private async Task<int> ServeAsync(MonitorClient monitor, CancellationToken cancellation)
     {
         long begun = Stopwatch.GetTimestamp();

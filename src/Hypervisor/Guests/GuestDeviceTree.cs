@@ -5,8 +5,8 @@ namespace Quietus.Hypervisor.Guests;
 
 /// <summary>
 /// The device tree that a guest gets: its memory, vCPUs, PSCI, interrupt controller, timer, UART and virtio devices,
-/// at the addresses of <see cref="GuestMemoryMap"/>. Nothing is reserved in it. Nothing is random but the seed that is handed over:
-/// without one, the same VM gets the same bytes.
+/// at the addresses of <see cref="GuestMemoryMap"/>. Nothing is reserved in it. Nothing is random
+/// but the seed that is handed over: without one, the same VM gets the same bytes.
 /// </summary>
 public struct GuestDeviceTree
 {
@@ -71,6 +71,7 @@ public struct GuestDeviceTree
         WriteInterruptController(ref tree);
         WriteTimer(ref tree);
         WriteUart(ref tree);
+        WriteFreezeRegister(ref tree);
         if (HasGenerationId)
         {
             WriteGenerationId(ref tree);
@@ -191,6 +192,15 @@ public struct GuestDeviceTree
         cells[0] = ClockHandle;
         cells[1] = ClockHandle;
         tree.Cells("clocks"u8, cells.Slice(0, 2));
+        tree.EndNode();
+    }
+
+    /// <summary>For a guest's agent; no kernel has a driver for it.</summary>
+    private static void WriteFreezeRegister(ref DeviceTreeWriter tree)
+    {
+        tree.BeginNode("freeze"u8, GuestMemoryMap.FreezeRegisterStart);
+        tree.Text("compatible"u8, "quietus,freeze"u8);
+        WriteRegister(ref tree, GuestMemoryMap.FreezeRegisterStart, GuestMemoryMap.FreezeRegisterBytes);
         tree.EndNode();
     }
 

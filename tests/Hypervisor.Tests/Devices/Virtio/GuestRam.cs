@@ -6,8 +6,8 @@ using Quietus.Hypervisor.Devices.Virtio;
 namespace Quietus.Hypervisor.Tests.Devices.Virtio;
 
 /// <summary>
-/// A guest's memory in tests. It notes what a device wrote, and can change under the device's hands, as a hostile guest's
-/// second core would change it.
+/// A guest's memory in tests. It notes what a device wrote, and can change under the device's hands, as a hostile
+/// guest's second core would change it.
 /// </summary>
 internal sealed class GuestRam(int bytes)
 {
@@ -30,7 +30,8 @@ internal sealed class GuestRam(int bytes)
     internal ulong End => Start + (ulong)Bytes.Length;
 
     internal bool Contains(ulong address, ulong length) =>
-        length != 0 && address >= Start && length <= (ulong)Bytes.Length && address - Start <= (ulong)Bytes.Length - length;
+        length != 0 && address >= Start && length <= (ulong)Bytes.Length
+        && address - Start <= (ulong)Bytes.Length - length;
 
     internal bool TryRead(ulong address, scoped Span<byte> destination)
     {
@@ -63,7 +64,8 @@ internal sealed class GuestRam(int bytes)
 
     internal uint Word(ulong address) => BinaryPrimitives.ReadUInt32LittleEndian(At(address, 4));
 
-    internal void SetHalf(ulong address, ushort value) => BinaryPrimitives.WriteUInt16LittleEndian(At(address, 2), value);
+    internal void SetHalf(ulong address, ushort value) =>
+        BinaryPrimitives.WriteUInt16LittleEndian(At(address, 2), value);
 
     private bool IsThere(ulong address, int length) =>
         Contains(address, (ulong)length) && !(address < Gone.End && address + (ulong)length > Gone.Start);

@@ -4,7 +4,7 @@ using Quietus.Hypervisor.Devices.Virtio;
 
 namespace Quietus.Hypervisor.Tests.Devices.Virtio;
 
-/// <summary>The driver's side of one queue, as a driver writes it (Virtual I/O Device 1.2, 2.7.13): for tests.</summary>
+/// <summary>The driver's side of one queue, for tests (Virtual I/O Device 1.2, 2.7.13).</summary>
 internal sealed class QueueDriver(GuestRam ram, int size, bool hasEventIndex)
 {
     internal const ushort Next = 1;

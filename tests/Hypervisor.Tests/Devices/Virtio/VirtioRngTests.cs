@@ -128,7 +128,8 @@ public sealed class VirtioRngTests
             Mark(queue, writable);
             _ram.BeforeRead = isRacing ? () => Disturb(random, queue) : null;
             driver.Notify(ref device.Transport, 0);
-            int steps = Work(ref device, () => random.Next(50) == 0, () => driver.Write(ref device.Transport, 0x070, 0));
+            int steps = Work(
+                ref device, () => random.Next(50) == 0, () => driver.Write(ref device.Transport, 0x070, 0));
             steps.ShouldBeLessThanOrEqualTo(size + 2);
             foreach ((ulong address, int length) in _ram.Written)
             {

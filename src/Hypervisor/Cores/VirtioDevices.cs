@@ -52,15 +52,21 @@ internal static unsafe class VirtioDevices
         while (HasWork(vm) && !vm->MustLeave)
         {
             var pages = new GuestPages(vm);
-            if (!TryStep(vm, ref pages) && !(pages.IsMissing && Aborts.TryBring(vcpu, pages.MissingAt, pages.MissingFor)))
+            if (!TryStep(vm, ref pages)
+                && !(pages.IsMissing && Aborts.TryBring(vcpu, pages.MissingAt, pages.MissingFor)))
             {
-                vm->DeviceLock.Enter();
-                vm->Rng.Transport.Break(VirtqueueResult.NoMemory);
-                uint kicked = vm->Gic.SetSharedLine(GuestMemoryMap.RngInterrupt, vm->Rng.Transport.InterruptLine);
-                vm->DeviceLock.Leave();
-                vm->KickVcpus(kicked);
+                Break(vm);
             }
         }
+    }
+
+    private static void Break(Vm* vm)
+    {
+        vm->DeviceLock.Enter();
+        vm->Rng.Transport.Break(VirtqueueResult.NoMemory);
+        uint kicked = vm->Gic.SetSharedLine(GuestMemoryMap.RngInterrupt, vm->Rng.Transport.InterruptLine);
+        vm->DeviceLock.Leave();
+        vm->KickVcpus(kicked);
     }
 
     private static bool TryStep(Vm* vm, ref GuestPages pages)

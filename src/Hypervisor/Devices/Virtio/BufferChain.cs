@@ -29,7 +29,7 @@ public struct BufferChain
     /// <summary>Bytes that the device may write.</summary>
     public ulong WritableBytes { get; private set; }
 
-    /// <summary>Copies from the readable bytes, counted from the first. False, and nothing said, beyond the last.</summary>
+    /// <summary>Copies from the readable bytes, counted from the first. False beyond the last.</summary>
     public readonly bool TryRead<TMemory>(ref TMemory memory, ulong offset, scoped Span<byte> to)
         where TMemory : struct, IGuestMemory
     {
@@ -60,7 +60,7 @@ public struct BufferChain
         return true;
     }
 
-    /// <summary>Copies to the writable bytes, counted from the first. False, and nothing written, beyond the last.</summary>
+    /// <summary>Copies to the writable bytes, counted from the first. False beyond the last.</summary>
     public readonly bool TryWrite<TMemory>(ref TMemory memory, ulong offset, scoped ReadOnlySpan<byte> from)
         where TMemory : struct, IGuestMemory
     {

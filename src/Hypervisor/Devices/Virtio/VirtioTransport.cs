@@ -116,7 +116,7 @@ public struct VirtioTransport
     /// <summary>A request was given back, and the driver wants to know.</summary>
     public void Interrupt() => _interrupts |= InterruptUsed;
 
-    /// <summary>The driver did what it must not: nothing goes on before its reset (2.1.1, DEVICE_NEEDS_RESET).</summary>
+    /// <summary>The driver did what it must not: nothing goes on before its reset (2.1.1).</summary>
     public void Break(VirtqueueResult problem)
     {
         Problem = problem;
@@ -228,8 +228,8 @@ public struct VirtioTransport
             return;
         }
 
-        // A driver adds bits, it takes none away but by a reset. Features that were not offered, or that lack VERSION_1,
-        // are refused: FEATURES_OK stays clear (3.1.1, 6.1).
+        // A driver adds bits, it takes none away but by a reset. Features that were not offered, or that lack
+        // VERSION_1, are refused: FEATURES_OK stays clear (3.1.1, 6.1).
         uint added = word & StatusOfDriver;
         bool isAgreed = (_accepted & ~_offered) == 0 && (_accepted & FeatureVersion1) != 0;
         _status |= isAgreed || (_status & StatusFeaturesOk) != 0 ? added : added & ~StatusFeaturesOk;

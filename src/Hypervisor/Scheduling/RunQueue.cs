@@ -1,6 +1,8 @@
 namespace Quietus.Hypervisor.Scheduling;
 
-/// <summary>One core's share of the scheduler: its current vCPU, those that wait for it, those that it will wake.</summary>
+/// <summary>
+/// One core's share of the scheduler: its current vCPU, those that wait for it, those that it will wake.
+/// </summary>
 /// <remarks>Invariant of the pointers: see <see cref="SchedulerEntry"/>; a queue is never moved.</remarks>
 public unsafe struct RunQueue
 {
@@ -10,7 +12,9 @@ public unsafe struct RunQueue
     /// <summary>Woken in this round, with ticks left in it: they go first.</summary>
     internal RunList Woken;
 
-    /// <summary>The others that have ticks left in this round, and those that have had theirs: see the two below.</summary>
+    /// <summary>
+    /// The others that have ticks left in this round, and those that have had theirs: see the two below.
+    /// </summary>
     internal RunList Even;
     internal RunList Odd;
 

@@ -22,10 +22,11 @@ namespace Quietus.Hypervisor.Scheduling;
 ///      +------------------------------------------------------+
 ///                              TryBlock
 /// </code>
-/// <para>A vCPU is in exactly one place: on one list of one core, the current one of one core, or blocked, and only then
-/// perhaps among one core's expiries. Every member but <see cref="Tick"/> takes constant time, or looks once at each
-/// core, or is logarithmic in the number of expiries; <see cref="Pick"/> may go through a list for a vCPU that is
-/// allowed to move, where only some are. All need the caller's one lock. Time is in ticks of the system counter.</para>
+/// <para>A vCPU is in exactly one place: on one list of one core, the current one of one core, or blocked, and only
+/// then perhaps among one core's expiries. Every member but <see cref="Tick"/> takes constant time, or looks once at
+/// each core, or is logarithmic in the number of expiries; <see cref="Pick"/> may go through a list for a vCPU that
+/// is allowed to move, where only some are. All need the caller's one lock. Time is in ticks of the system
+/// counter.</para>
 /// Invariant of the pointers: the queues are the caller's, as many as it says, and like entries never moved.
 /// </remarks>
 public unsafe struct Scheduler
@@ -152,8 +153,8 @@ public unsafe struct Scheduler
     }
 
     /// <summary>
-    /// Whether the current vCPU should make room: its time in this round is over, or one that was woken has used less of
-    /// its own.
+    /// Whether the current vCPU should make room: its time in this round is over, or one that was woken has used less
+    /// of its own.
     /// </summary>
     public readonly bool MustYield(int core, ulong now)
     {
@@ -186,8 +187,8 @@ public unsafe struct Scheduler
     }
 
     /// <summary>
-    /// The current vCPU has nothing to do until it is woken, or until a moment has come. False, and nothing has changed:
-    /// there is an event that it has not looked at.
+    /// The current vCPU has nothing to do until it is woken, or until a moment has come. False, and nothing has
+    /// changed: there is an event that it has not looked at.
     /// </summary>
     /// <param name="core">Its core.</param>
     /// <param name="now">The system counter.</param>
@@ -254,7 +255,9 @@ public unsafe struct Scheduler
         return kick;
     }
 
-    /// <summary>When the core has to look again: its current vCPU's time is over, or a blocked one is to be woken.</summary>
+    /// <summary>
+    /// When the core has to look again: its current vCPU's time is over, or a blocked one is to be woken.
+    /// </summary>
     public readonly ulong NextEvent(int core)
     {
         RunQueue* queue = _queues + core;
@@ -321,8 +324,8 @@ public unsafe struct Scheduler
     }
 
     /// <summary>
-    /// A vCPU that comes to a queue after a sleep. From the rounds that it slept through it gets no more than the ticks of
-    /// one, less its debt.
+    /// A vCPU that comes to a queue after a sleep. From the rounds that it slept through it gets no more than the
+    /// ticks of one, less its debt.
     /// </summary>
     private readonly void Refill(SchedulerEntry* entry, ulong round)
     {
@@ -363,7 +366,9 @@ public unsafe struct Scheduler
     /// <summary>What the current vCPU has left of its round.</summary>
     private static long LeftNow(RunQueue* queue, ulong now) => queue->Current->Left - (long)(now - queue->ChargedAt);
 
-    /// <summary>Whether a runnable vCPU has used less of its round than the current one, as parts of their weights.</summary>
+    /// <summary>
+    /// Whether a runnable vCPU has used less of its round than the current one, as parts of their weights.
+    /// </summary>
     private static bool IsBetterPlaced(SchedulerEntry* entry, RunQueue* queue, ulong now) =>
         entry->Left * queue->Current->WeightSet > LeftNow(queue, now) * entry->WeightSet;
 
@@ -468,7 +473,9 @@ public unsafe struct Scheduler
         queue->IsOdd = !queue->IsOdd;
     }
 
-    /// <summary>A vCPU that waits on another core in this round or an earlier one, and may come here; null for none.</summary>
+    /// <summary>
+    /// A vCPU that waits on another core in this round or an earlier one, and may come here; null for none.
+    /// </summary>
     private SchedulerEntry* Steal(RunQueue* queue, int core, ulong round)
     {
         SchedulerEntry* found = null;
@@ -499,7 +506,9 @@ public unsafe struct Scheduler
         return found;
     }
 
-    /// <summary>The first one of a list that may come. One with a debt comes only where there is nothing else.</summary>
+    /// <summary>
+    /// The first one of a list that may come. One with a debt comes only where there is nothing else.
+    /// </summary>
     private static SchedulerEntry* FindMovable(RunList* list, int core, ulong round)
     {
         SchedulerEntry* entry = list->First;

@@ -9,8 +9,8 @@ namespace Quietus.Hypervisor.Tests.Scheduling;
 internal static unsafe class SchedulerAudit
 {
     /// <summary>
-    /// Each vCPU is in exactly one place, the one that its state says, and the counts are those of the lists. A core that
-    /// is idle, and not being kicked, has no vCPU waiting anywhere that could move to it.
+    /// Each vCPU is in exactly one place, the one that its state says, and the counts are those of the lists. A core
+    /// that is idle, and not being kicked, has no vCPU waiting anywhere that could move to it.
     /// </summary>
     public static void Check(SchedulerRig rig, ulong kicked = 0)
     {

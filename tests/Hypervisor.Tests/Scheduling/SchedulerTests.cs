@@ -14,9 +14,9 @@ public unsafe class SchedulerTests
     private const int Length = 5;
 
     /// <summary>
-    /// Every program of up to five steps on two cores and three vCPUs, one of them pinned: wake, block with and without an
-    /// expiry, yield, time, remove. After each step each vCPU is in one place, and no core is idle while one waits that it
-    /// could run.
+    /// Every program of up to five steps on two cores and three vCPUs, one of them pinned: wake, block with and
+    /// without an expiry, yield, time, remove. After each step each vCPU is in one place, and no core is idle while
+    /// one waits that it could run.
     /// </summary>
     [Fact]
     public void After_each_step_of_every_short_program_each_vcpu_is_in_one_place()

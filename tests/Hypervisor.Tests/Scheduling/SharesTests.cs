@@ -100,7 +100,9 @@ public class SharesTests
         latencies[^1].ShouldBeLessThanOrEqualTo(SimulatedCores.Millisecond);
     }
 
-    /// <summary>One that blocks for a moment after each run, to come first at every wake-up, gains nothing by it.</summary>
+    /// <summary>
+    /// One that blocks for a moment after each run, to come first at every wake-up, gains nothing by it.
+    /// </summary>
     [Theory]
     [InlineData(10)]
     [InlineData(300)]

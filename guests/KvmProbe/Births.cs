@@ -86,7 +86,7 @@ internal static class Births
         Report(KvmBirthWay.End, options.Writes, watch.Stop());
     }
 
-    /// <summary>A child with an interrupt controller and all registers restored; it writes what it never read.</summary>
+    /// <summary>A child with an interrupt controller and all registers; it writes what it never read.</summary>
     private static void WholeChild(int snapshot, in Options options)
     {
         Memory memory = Memory.MapFile(snapshot, options.MemoryBytes, isPrivate: true);

@@ -203,8 +203,8 @@ internal static class BirthsReport
             children of it, one after the other. Instructions are QEMU’s own count
             ({Text(string.Join(' ', QemuMachine.CountingOptions))}). A birth goes from the fork order to the child’s
             first instruction, a reset and a kill from the order until they are done; boot and ready are virtual time,
-            in which a guest that waits counts as well. A write is the child’s store, with the fault that it takes. What a child
-            owns are pages and tables of its own; all else is its template’s.</p>
+            in which a guest that waits counts as well. A write is the child’s store, with the fault that it takes. What
+            a child owns are pages and tables of its own; all else is its template’s.</p>
             <dl><dt>repeat</dt><dd><code>{Text(result.Plan.Command)}</code></dd>
             <dt>QEMU</dt><dd>{Text(result.QemuVersion)}</dd>
             <dt>machine</dt><dd><code>{Text(result.QemuCommand)}</code></dd>

@@ -328,6 +328,17 @@ internal static unsafe class Instructions
     internal static extern void RunGuest(void* context);
 
     /// <summary>
+    /// Saves the vector registers of the guest that this core has left last, which are in the core but for two, to its
+    /// context. To be called before another guest is entered here.
+    /// </summary>
+    [RuntimeImport("*", "save_vectors"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void SaveVectors(void* context);
+
+    /// <summary>Loads them, for a context that has changed since. <see cref="RunGuest"/> does it as well.</summary>
+    [RuntimeImport("*", "load_vectors"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void LoadVectors(void* context);
+
+    /// <summary>
     /// Every EL1 register that a guest can reach, to its reset value; SCTLR_EL1 and TCR_EL1 to these, last.
     /// </summary>
     [RuntimeImport("*", "reset_guest_registers"), MethodImpl(MethodImplOptions.InternalCall)]

@@ -49,7 +49,7 @@ internal static unsafe class Aborts
     /// <summary>Below memory there are devices' registers, the generation ID, or nothing.</summary>
     private static void Device(Vcpu* vcpu, Ipa ipa, StageTwoAbort abort)
     {
-        if (DeviceAccess.TryHandle(vcpu, ipa, abort))
+        if (DeviceAccess.TryHandle(vcpu, ipa, abort) || DeviceAccess.TryHandleFreeze(vcpu, ipa, abort))
         {
             vcpu->Counters.MmioExits++;
             return;

@@ -42,6 +42,37 @@ internal static unsafe class DeviceAccess
         return true;
     }
 
+    /// <summary>
+    /// The same for the freeze register. Nothing of the VM changes under its device lock here: what follows is the
+    /// monitor's, once the vCPU has left.
+    /// </summary>
+    internal static bool TryHandleFreeze(Vcpu* vcpu, Ipa ipa, StageTwoAbort abort)
+    {
+        const ulong RegisterBytes = sizeof(ulong);
+        ulong offset = ipa.Value - GuestMemoryMap.FreezeRegisterStart;
+        if (!abort.IsDecoded || offset >= GuestMemoryMap.FreezeRegisterBytes)
+        {
+            return false;
+        }
+
+        ref VcpuContext context = ref vcpu->Context;
+        context.StepOver();
+        if (abort.IsWrite)
+        {
+            if (offset == 0)
+            {
+                _ = Hypercalls.TryRequestFreeze(vcpu);
+            }
+
+            return true;
+        }
+
+        ulong value = offset < RegisterBytes ? vcpu->Vm->Id >> (8 * (int)offset) : 0;
+        value = IsBigEndian(in context) ? abort.Swap(value) : value;
+        context.SetRegister(abort.GeneralRegister, abort.Extend(value));
+        return true;
+    }
+
     /// <summary>SCTLR_EL1.EE for EL1, E0E for EL0 (FEAT_MixedEnd): what the syndrome does not tell.</summary>
     private static bool IsBigEndian(in VcpuContext context)
     {

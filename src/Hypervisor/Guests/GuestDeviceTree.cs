@@ -68,6 +68,7 @@ public struct GuestDeviceTree
         WriteInterruptController(ref tree);
         WriteTimer(ref tree);
         WriteUart(ref tree);
+        WriteFreezeRegister(ref tree);
         if (HasGenerationId)
         {
             WriteGenerationId(ref tree);
@@ -183,6 +184,15 @@ public struct GuestDeviceTree
         cells[0] = ClockHandle;
         cells[1] = ClockHandle;
         tree.Cells("clocks"u8, cells.Slice(0, 2));
+        tree.EndNode();
+    }
+
+    /// <summary>For a guest's agent; no kernel has a driver for it.</summary>
+    private static void WriteFreezeRegister(ref DeviceTreeWriter tree)
+    {
+        tree.BeginNode("freeze"u8, GuestMemoryMap.FreezeRegisterStart);
+        tree.Text("compatible"u8, "quietus,freeze"u8);
+        WriteRegister(ref tree, GuestMemoryMap.FreezeRegisterStart, GuestMemoryMap.FreezeRegisterBytes);
         tree.EndNode();
     }
 

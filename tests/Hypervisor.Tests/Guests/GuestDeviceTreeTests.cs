@@ -79,6 +79,10 @@ public class GuestDeviceTreeTests
                 clock-names = "uartclk", "apb_pclk"
                 clocks = <0x2 0x2>
               }
+              freeze@9060000 {
+                compatible = "quietus,freeze"
+                reg = <0x0 0x9060000 0x0 0x1000>
+              }
             }
 
             """.ReplaceLineEndings("\n"));

@@ -30,7 +30,8 @@ internal static class TestRunner
     }
 
     private static ReadOnlySpan<byte> Names =>
-        "badhvc psci smc sysregs mmio outside idregs zero sgi setway aarch32 wfx selfmod uncached debug timers vectors"u8;
+        "badhvc psci smc sysregs mmio outside idregs zero sgi setway aarch32 wfx selfmod uncached debug "u8
+        + "timers vectors"u8;
 
     /// <summary>Whether there is a test of this name.</summary>
     internal static bool Has(ReadOnlySpan<byte> name) => Find(name) != Test.None;

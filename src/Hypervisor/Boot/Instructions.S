@@ -21,7 +21,6 @@
     read_register id_aa64mmfr2, s3_0_c0_c7_2
     read_register core, tpidr_el2
     read_register far, far_el2
-    read_register hpfar, hpfar_el2
     write_register hcr, hcr_el2
     write_register hstr, hstr_el2
     write_register cptr, cptr_el2
@@ -43,6 +42,12 @@
     read_register physical_timer_control, cntp_ctl_el0
     write_register physical_timer_compare, cntp_cval_el0
     read_register hypervisor_timer_control, cnthp_ctl_el2
+
+// FaultAddresses read_fault_addresses(): FAR_EL2 in x0, HPFAR_EL2 in x1.
+function read_fault_addresses
+    mrs     x0, far_el2
+    mrs     x1, hpfar_el2
+    ret
 
 // ulong read_random(): RNDR sets Z, and gives 0, when it has no number.
 function read_random

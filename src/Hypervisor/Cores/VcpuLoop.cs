@@ -99,6 +99,7 @@ internal static unsafe class VcpuLoop
 
             if (vm->Power.StateOf(vcpu->Index) == VcpuPowerState.On)
             {
+                VirtioDevices.Work(vcpu);
                 VcpuInterrupts.Reload(vcpu);
                 return true;
             }

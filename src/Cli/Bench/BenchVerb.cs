@@ -55,7 +55,7 @@ internal static partial class BenchVerb
         var command = new Command("bench", "Measure what killing and unmapping a VM costs, under each policy")
         {
             _guest, _memory, _pages, _policies, _fate, _cpu, _cpus, _jobs, _timeout, _against, _shard,
-            ChurnVerb.Count, ChurnVerb.Until, BirthsVerb.Count,
+            ChurnVerb.Count, ChurnVerb.Until, ChurnVerb.From, BirthsVerb.Count,
         };
         _outputs.AddTo(command);
         command.SetAction((result, _) => RunAsync(result, cancellation));
@@ -67,12 +67,16 @@ internal static partial class BenchVerb
         if (ChurnVerb.IsAsked(result))
         {
             CommonOptions.Refuse(
-                result, [_guest, _memory, _policies, _fate, _jobs, _outputs.Report!, _cpus, _against, _shard,
-                    BirthsVerb.Count],
+                result,
+                [
+                    .. ChurnVerb.From.IsGiven(result) ? [] : (Option[])[_guest], _memory, _policies, _fate, _jobs,
+                    _outputs.Report!, _cpus, _against, _shard, BirthsVerb.Count,
+                ],
                 "with --churn",
-                "it takes --lifetime, --cpu, --pages, --timeout, --json, --csv and --markdown");
+                "it takes --lifetime, --cpu, --pages, --from (and --guest with it), --timeout, --json, --csv and "
+                    + "--markdown");
             return await ChurnVerb.RunAsync(
-                result, new ChurnOptions(_cpu, _pages, _timeout, _outputs), cancellation).ConfigureAwait(false);
+                result, new ChurnOptions(_guest, _cpu, _pages, _timeout, _outputs), cancellation).ConfigureAwait(false);
         }
 
         if (BirthsVerb.IsAsked(result))

@@ -181,8 +181,9 @@ internal static class BirthsReport
         HtmlPage.WriteTable(
             html,
             [
-                "template", "memory", "pages", "mapped 4K", "freeze/page", "birth", "reset", "kill", "read faults",
-                "a write", "1st in 2 MB", "1st in 1 GB", "boot", "ready", "owned at birth", "after a command",
+                "template", "memory", "pages", "mapped 4K", "freeze/page", "birth", "reset", DeathWay.Kill.Name(),
+                "read faults", "a write", "1st in 2 MB", "1st in 1 GB", "boot", "ready", "owned at birth",
+                "after a command",
             ],
             3,
             result.Rows.Select(row => (string[])

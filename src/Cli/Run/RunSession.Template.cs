@@ -18,6 +18,7 @@ internal sealed partial class RunSession
 {
     private InputLines _lines = null!;
     private ShellWatch? _shell;
+    private bool _frozenByAgent;
     private volatile CancellationTokenSource? _child;
 
     /// <summary>Makes the template, and children until the input ends. A script ends with the first bad end.</summary>
@@ -26,6 +27,18 @@ internal sealed partial class RunSession
         long begun = Stopwatch.GetTimestamp();
         _shell = new ShellWatch();
         int? ended = await FollowAsync(monitor, cancellation).ConfigureAwait(false);
+        if (_isAlive && plan.Guest.IsBundled && _shell.OwnFreeze is null)
+        {
+            // Frozen by its agent, each child draws random numbers of its own before any of its programs runs.
+            _shell.ExpectPrompt();
+            await monitor.SendConsoleAsync(_slot, "agent freeze\n"u8.ToArray(), cancellation).ConfigureAwait(false);
+            ended = await FollowAsync(monitor, cancellation).ConfigureAwait(false);
+            if (_isAlive && _shell.OwnFreeze is null)
+            {
+                Say("the guest's agent could not freeze it: its children share their first random numbers", true);
+            }
+        }
+
         if (!_isAlive)
         {
             throw new CliException(
@@ -36,6 +49,7 @@ internal sealed partial class RunSession
 
         KeyValueLine frozen = _shell.OwnFreeze ?? (await monitor.RequestAsync(
             Order("freeze", _vm), _answerLimit, cancellation).ConfigureAwait(false)).Final;
+        _frozenByAgent = plan.Guest.IsBundled && _shell.OwnFreeze is not null;
         _shell = null;
         _isAlive = false;
         long template = _vm;
@@ -150,7 +164,8 @@ internal sealed partial class RunSession
                 await TypeEndAsync(monitor, line, cancellation).ConfigureAwait(false);
             }
 
-            for (byte[]? typed = line; typed is not null;
+            // A child that comes back from the agent's call shows a prompt by itself.
+            for (byte[]? typed = _frozenByAgent ? [] : line; typed is not null;
                 typed = await _lines.PieceAsync(cancellation).ConfigureAwait(false))
             {
                 await monitor.SendConsoleAsync(_slot, typed, cancellation).ConfigureAwait(false);

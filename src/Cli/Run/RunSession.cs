@@ -9,6 +9,7 @@ using Quietus.Cli.Monitoring;
 using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
 using Quietus.Cli.Terminals;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Run;
 
@@ -181,7 +182,7 @@ internal sealed partial class RunSession(RunPlan plan, QemuBinary qemu, string i
         try
         {
             MonitorReply reply = await monitor.RequestAsync(
-                Order("kill", _vm), _answerLimit, cancellation)
+                Order(DeathWay.Kill.Name(), _vm), _answerLimit, cancellation)
                 .ConfigureAwait(false);
             DeathFigures death = DeathFigures.Read(reply.Final);
             long invalidations = death.TlbiIpa + death.TlbiRange + death.TlbiVmid + death.TlbiVmalle1;

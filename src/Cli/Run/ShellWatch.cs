@@ -18,6 +18,13 @@ internal sealed class ShellWatch
     private bool _isReady;
     private bool _hasPrompt;
 
+    /// <summary>From now on the prompt that there was does not count: a command has been typed.</summary>
+    public void ExpectPrompt()
+    {
+        _hasPrompt = false;
+        _tail.Clear();
+    }
+
     /// <summary>What the guest's own freeze took; null where it has not asked for one.</summary>
     public KeyValueLine? OwnFreeze { get; private set; }
 

@@ -105,7 +105,7 @@ internal static class ReplayTable
         }
     }
 
-    /// <summary>The events that say nothing about Stage-2, the most frequent by name; null where there is none.</summary>
+    /// <summary>The events that say nothing about Stage-2, the most frequent by name; null: there is none.</summary>
     private static string? PassedOver(TraceCounts counts)
     {
         IReadOnlyList<OtherEvent> names = counts.OtherNames;

@@ -15,7 +15,7 @@ public sealed class HostileGuestTests
     private static readonly string[] _tests =
     [
         "badhvc", "psci", "smc", "mmio", "outside", "idregs", "zero", "sgi", "setway", "wfx", "selfmod", "uncached",
-        "timers",
+        "timers", "virtio",
     ];
 
     public static TheoryData<string, string> Tests()

@@ -46,10 +46,30 @@ internal static unsafe class Aborts
         NotMapped(vcpu, abort, ipa, result);
     }
 
+    /// <summary>
+    /// Brings a page for a device of the VM's, as a fault of the guest's would; or waits until it can be tried again.
+    /// False: no page can be there.
+    /// </summary>
+    internal static bool TryBring(Vcpu* vcpu, Ipa ipa, AccessKind access)
+    {
+        FaultResult result = Fault(vcpu->Vm, ipa, access, Unknown);
+        if (result is FaultResult.NoSlot or FaultResult.ReadOnly)
+        {
+            return false;
+        }
+
+        if (result != FaultResult.Mapped)
+        {
+            NotMapped(vcpu, default, ipa, result);
+        }
+
+        return true;
+    }
+
     /// <summary>Below memory there are devices' registers, the generation ID, or nothing.</summary>
     private static void Device(Vcpu* vcpu, Ipa ipa, StageTwoAbort abort)
     {
-        if (DeviceAccess.TryHandle(vcpu, ipa, abort))
+        if (DeviceAccess.TryHandle(vcpu, ipa, abort) || DeviceAccess.TryHandleFreeze(vcpu, ipa, abort))
         {
             vcpu->Counters.MmioExits++;
             return;

@@ -76,7 +76,7 @@ internal static unsafe class Hypercalls
                 break;
 
             case GuestCallAction.Freeze:
-                RequestFreeze(vcpu);
+                vcpu->AwaitsBirth = TryRequestFreeze(vcpu);
                 break;
 
             case GuestCallAction.Random:
@@ -104,7 +104,7 @@ internal static unsafe class Hypercalls
     }
 
     /// <summary>What the monitor would refuse is refused here, so that the guest is told.</summary>
-    private static void RequestFreeze(Vcpu* vcpu)
+    internal static bool TryRequestFreeze(Vcpu* vcpu)
     {
         Vm* vm = vcpu->Vm;
         vm->MemoryLock.Enter();
@@ -112,10 +112,11 @@ internal static unsafe class Hypercalls
         vm->MemoryLock.Leave();
         if (canFreeze)
         {
-            vcpu->AwaitsBirth = true;
             vcpu->NeedsAttention = true;
             vm->RequestFreeze();
         }
+
+        return canFreeze;
     }
 
     private static void Report(Vm* vm, in GuestCall call)

@@ -95,6 +95,7 @@ internal static unsafe class VcpuLoop
 
             if (vm->Power.StateOf(vcpu->Index) == VcpuPowerState.On)
             {
+                VirtioDevices.Work(vcpu);
                 VcpuInterrupts.Reload(vcpu);
                 return true;
             }

@@ -2,14 +2,16 @@ using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
+using System.Text;
 using System.Threading;
 using Quietus.Stage2;
 
 namespace Quietus.Traces.Tests;
 
 /// <summary>
-/// A piece of a trace, with what has to be read from it in the lines that begin with "#! ". The pieces were written
-/// for these tests, after what the programs write; none is copied from a host.
+/// A piece of a trace, with what has to be read from it in the lines that begin with "#= "; "bytes" says what becomes
+/// of it before it is read: it gets line ends of Windows, or its end is cut off. The pieces were written for these
+/// tests, after what the programs write; none is copied from a host.
 /// </summary>
 internal sealed class Snippet
 {
@@ -17,11 +19,17 @@ internal sealed class Snippet
 
     private Snippet(string name, byte[] bytes)
     {
-        (Name, Bytes) = (name, bytes);
+        Name = name;
         _expected = File.ReadLines(PathOf(name))
-            .Where(line => line.StartsWith("#! ", StringComparison.Ordinal))
+            .Where(line => line.StartsWith("#= ", StringComparison.Ordinal))
             .Select(line => line[3..].Split(": ", 2))
             .ToDictionary(pair => pair[0].TrimEnd(':'), pair => pair.Length > 1 ? pair[1] : string.Empty);
+        Bytes = _expected.GetValueOrDefault("bytes") switch
+        {
+            "crlf" => Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(bytes).ReplaceLineEndings("\r\n")),
+            "cut" => bytes[..^10],
+            _ => bytes,
+        };
     }
 
     public string Name { get; }

@@ -27,11 +27,12 @@ internal static class TestRunner
         Debug,
         Timers,
         Virtio,
+        Vectors,
     }
 
     private static ReadOnlySpan<byte> Names =>
         "badhvc psci smc sysregs mmio outside idregs zero sgi setway aarch32 wfx selfmod uncached debug timers"u8
-        + " virtio"u8;
+        + " virtio vectors"u8;
 
     /// <summary>Whether there is a test of this name.</summary>
     internal static bool Has(ReadOnlySpan<byte> name) => Find(name) != Test.None;
@@ -89,6 +90,9 @@ internal static class TestRunner
                 break;
             case Test.Timers:
                 TimerTests.Run(ref tally);
+                break;
+            case Test.Vectors:
+                StateTests.Vectors(ref tally);
                 break;
             case Test.Virtio:
                 VirtioTests.Run(ref tally);

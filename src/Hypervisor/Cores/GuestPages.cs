@@ -10,10 +10,10 @@ using Quietus.Stage2;
 namespace Quietus.Hypervisor.Cores;
 
 /// <summary>
-/// A VM's memory, or what is on its disk, as its devices reach it, while the VM's memory lock is held: what the tables say holds until the lock
-/// is let go, so no page can be taken away in the middle of a copy. A page that is not there, or may not be written, is
-/// not brought here, since that takes too long under a lock: <see cref="IsMissing"/> says so, and the caller brings it
-/// and begins again.
+/// A VM's memory, or what is on its disk, as its devices reach it, while the VM's memory lock is held: what the tables
+/// say holds until the lock is let go, so no page can be taken away in the middle of a copy. A page that is not there,
+/// or may not be written, is not brought here, since that takes too long under a lock: <see cref="IsMissing"/> says so,
+/// and the caller brings it and begins again.
 /// </summary>
 /// <remarks>
 /// Accesses are cacheable, as the guest's own to a queue are: Quietus's transports are dma-coherent in the device tree.

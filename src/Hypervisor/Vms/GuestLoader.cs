@@ -54,8 +54,8 @@ internal static unsafe class GuestLoader
             : default;
 
     /// <summary>
-    /// Bytes of the disk that a Linux guest gets: the archive's linux/disk, filled up with zeroes to whole pages; 0 when
-    /// there is none.
+    /// Bytes of the disk that a Linux guest gets: the archive's linux/disk, filled up with zeroes to whole pages; 0
+    /// when there is none.
     /// </summary>
     internal static ulong DiskBytes => ((ulong)Disk.Length + 4095) & ~4095UL;
 

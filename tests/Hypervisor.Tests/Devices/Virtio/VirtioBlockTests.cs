@@ -6,7 +6,7 @@ using Xunit;
 
 namespace Quietus.Hypervisor.Tests.Devices.Virtio;
 
-/// <summary>The disk: what it reads and writes, what it refuses, and that a request may be left in the middle.</summary>
+/// <summary>The disk: what it reads, writes and refuses; a request may be left in the middle.</summary>
 public sealed class VirtioBlockTests
 {
     private const ulong Features = 0x1_3000_0000;
@@ -250,7 +250,7 @@ public sealed class VirtioBlockTests
         }
     }
 
-    /// <summary>A disk in tests, by pages of 4 KB. An access outside it fails the test: the device checks before.</summary>
+    /// <summary>A disk in tests, by pages of 4 KB. An access outside it fails the test.</summary>
     private struct Disk(byte[] bytes) : IGuestMemory
     {
         internal int Reads { get; private set; }

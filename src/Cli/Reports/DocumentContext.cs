@@ -19,6 +19,7 @@ namespace Quietus.Cli.Reports;
 [JsonSerializable(typeof(CheckDocument))]
 [JsonSerializable(typeof(ChurnDocument))]
 [JsonSerializable(typeof(DoctorDocument))]
+[JsonSerializable(typeof(ExhaustiveDocument))]
 [JsonSerializable(typeof(HooksDocument))]
 [JsonSerializable(typeof(LitmusDocument))]
 [JsonSerializable(typeof(ReplayDocument))]

@@ -9,8 +9,40 @@ internal static unsafe class Childhood
     /// <summary>The hypervisor's call: returns in each child, with its number; negative where it was refused.</summary>
     private const ulong Function = 0xC600_0002;
 
-    /// <summary>Asks to be frozen. False when that was refused; else this is a child.</summary>
-    internal static bool Begin()
+    /// <summary>A store asks as well; a load gives the VM's number.</summary>
+    private const ulong FreezeRegister = 0x0906_0000;
+
+    private const ulong GenerationId = 0x0905_0000;
+    private const uint GenerationIdInterrupt = 34;
+    private const ulong Refused = 3;
+
+    /// <summary>Asks to be frozen, if it is to. False when that was refused; else this is a child.</summary>
+    internal static bool Begin(Freezing freezing, SharedWork work)
+    {
+        if (freezing == Freezing.None)
+        {
+            return true;
+        }
+
+        if (work == SharedWork.Random)
+        {
+            Interrupts.Initialize();
+            Interrupts.ListenForEdge(GenerationIdInterrupt);
+            Instructions.UnmaskInterrupts();
+        }
+
+        bool isChild = freezing == Freezing.Register ? AskByRegister() : AskByCall();
+        ulong news = (ulong)Interrupts.SharedTaken;
+        Instructions.MaskInterrupts();
+        if (isChild && work == SharedWork.Random)
+        {
+            Report.GenerationNews(news);
+        }
+
+        return isChild && (freezing != Freezing.Twice || AskByCall());
+    }
+
+    private static bool AskByCall()
     {
         ulong number = Instructions.HypervisorCall(Function, 0, 0, 0);
         if ((long)number < 0)
@@ -20,6 +52,21 @@ internal static unsafe class Childhood
         }
 
         Report.Born(number);
+        return true;
+    }
+
+    private static bool AskByRegister()
+    {
+        ulong before = Instructions.Load64(FreezeRegister);
+        Instructions.Store32(FreezeRegister, 1);
+        ulong after = Instructions.Load64(FreezeRegister);
+        if (after == before)
+        {
+            Report.TestFailed(Refused);
+            return false;
+        }
+
+        Report.Born(after);
         return true;
     }
 
@@ -35,9 +82,8 @@ internal static unsafe class Childhood
 
     private static bool TellRandom()
     {
-        // TRNG_RND64 (DEN0098) of 64 bits, which come in X3; and where the board has its generation ID.
+        // TRNG_RND64 (DEN0098) of 64 bits, which come in X3.
         const ulong Random64 = 0xC400_0053;
-        const ulong GenerationId = 0x0905_0000;
         ulong* registers = stackalloc ulong[4];
         registers[0] = Random64;
         registers[1] = 64;

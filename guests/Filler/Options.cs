@@ -38,6 +38,21 @@ internal enum Ending
     PsciStorm,
 }
 
+/// <summary>How the guest asks to be made a template; the order is that of the names.</summary>
+internal enum Freezing
+{
+    None,
+
+    /// <summary>By HVC.</summary>
+    Once,
+
+    /// <summary>By HVC, and again in each child.</summary>
+    Twice,
+
+    /// <summary>By the freeze register, as a program of a guest does.</summary>
+    Register,
+}
+
 /// <summary>What a child does with the memory that its template has filled; the order is that of the names.</summary>
 internal enum SharedWork
 {
@@ -70,7 +85,7 @@ internal ref struct Options
     internal bool AllCpus;
 
     /// <summary>Asks to be frozen once everything is filled, and goes on in each child.</summary>
-    internal bool Freezes;
+    internal Freezing Freezing;
     internal SharedWork Shared;
     internal Ending Ending;
 
@@ -131,8 +146,9 @@ internal ref struct Options
                 Ending = (Ending)ending;
                 return ending >= 0;
             case 7:
-                Freezes = true;
-                return Texts.Are(value, "yes"u8);
+                int freezing = Texts.IndexIn("yes twice register"u8, value);
+                Freezing = (Freezing)(freezing + 1);
+                return freezing >= 0;
             case 8:
                 int work = Texts.IndexIn("read write measure random"u8, value);
                 Shared = (SharedWork)(work + 1);

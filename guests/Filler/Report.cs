@@ -50,6 +50,9 @@ internal static class Report
     /// <summary>63 bits of the generation ID.</summary>
     internal static void GenerationId(ulong bits) => Send(13, bits);
 
+    /// <summary>So often the generation ID's interrupt came before a child's first instruction.</summary>
+    internal static void GenerationNews(ulong times) => Send(14, times);
+
     private static void Send(ulong kind, ulong value)
     {
         Terminal.Begin();

@@ -131,6 +131,43 @@ public sealed class BirthTests
         await machine.ShouldBeUnharmedAsync();
     }
 
+    [Theory]
+    [InlineData("yes")]
+    [InlineData("register")]
+    public async Task A_guest_that_asks_for_what_cannot_be_is_told_and_lives_on(string freeze)
+    {
+        await using TestMachine machine = await TestMachine.BootAsync();
+        TestVm vm = await machine.RunAsync($"fill=8M freeze={freeze}", policy: "series");
+        (await vm.FailedAsync()).ShouldBe(3); // DENIED is -3
+        (await vm.MeasureAsync()).Number("owned_bytes").ShouldBeGreaterThan(8 * ByteSize.Megabyte);
+        await vm.KillAsync();
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    [Fact]
+    public async Task A_guest_that_asks_again_makes_a_template_of_its_child()
+    {
+        await using TestMachine machine = await TestMachine.BootAsync(cores: 3);
+        TestVm template = await machine.RunAsync("fill=8M freeze=twice shared=write");
+        await template.FrozenAsync();
+        await machine.ShouldRefuseAsync($"freeze vm={template.Number}", "already-frozen");
+        TestVm child = (await machine.ForkAsync(template))[0];
+        await child.FrozenAsync();
+        (await child.ReportedAsync(Born)).ShouldBe(child.Number);
+        await machine.ShouldRefuseAsync($"freeze vm={child.Number}", "already-frozen");
+        await machine.ShouldRefuseAsync($"reset vm={child.Number}", "frozen");
+        foreach (TestVm grandchild in await machine.ForkAsync(child, 2))
+        {
+            (await grandchild.ReportedAsync(Born)).ShouldBe(grandchild.Number);
+            await grandchild.PassedAsync();
+            await grandchild.KillAsync();
+        }
+
+        await child.KillAsync();
+        await template.KillAsync();
+        await machine.ShouldBeUnharmedAsync();
+    }
+
     [Fact]
     public async Task More_children_than_memory_are_refused_and_a_child_beyond_its_limit_is_stopped()
     {
@@ -173,15 +210,16 @@ public sealed class BirthTests
     }
 
     [Theory]
-    [InlineData("cortex-a72")]
-    [InlineData("max")]
-    public async Task No_two_VMs_have_random_numbers_or_a_generation_in_common(string cpu)
+    [InlineData("cortex-a72", "yes")]
+    [InlineData("max", "register")]
+    public async Task No_two_VMs_have_random_numbers_or_a_generation_in_common(string cpu, string freeze)
     {
+        const long News = 14;
         const long RandomBits = 12;
         const long Generation = 13;
         await using TestMachine machine = await TestMachine.BootAsync(cpu, cores: 4);
         TestVm other = await machine.RunAsync("shared=random");
-        TestVm template = await machine.RunAsync("freeze=yes shared=random");
+        TestVm template = await machine.RunAsync($"freeze={freeze} shared=random");
         await template.FrozenAsync();
         var seen = new HashSet<long>
         {
@@ -194,6 +232,7 @@ public sealed class BirthTests
         {
             for (int life = 0; life < 3; life++)
             {
+                (await child.ReportedAsync(News)).ShouldBe(1);
                 seen.Add(await child.ReportedAsync(RandomBits)).ShouldBeTrue();
                 seen.Add(await child.ReportedAsync(Generation)).ShouldBeTrue();
                 await child.ResetAsync();

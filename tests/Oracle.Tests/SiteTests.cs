@@ -25,8 +25,6 @@ public class SiteTests
     {
         ["PageTable.UnmapEager.UnmapLeafEager, DSB ISHST"] = Doubled,
         ["PageTable.UnmapEager.ClearRun, DSB ISHST"] = Doubled,
-        ["PageTable.Share.Relink, DSB ISHST"] =
-            "the break's invalidation begins with the same barrier, before anything leads to the copies",
     };
 
     /// <summary>What finds a site, where that is not programs of hosts and guests.</summary>
@@ -44,7 +42,7 @@ public class SiteTests
         ["PageTable.Split.Dissolve, invalidation of a debt"] = SitePrograms.Tables,
         ["PageTable.Split.Dissolve, DSB ISHST"] = SitePrograms.Tables,
         ["PageTable.Share.CleanRange, DSB SY"] = SitePrograms.Forks,
-        ["PageTable.Share.Relink, DSB ISHST 2"] = SitePrograms.Forks,
+        ["PageTable.Share.Relink, DSB ISHST"] = SitePrograms.Forks,
         ["PageTable.Share.BreakSharedPage, DSB ISHST"] = SitePrograms.Forks,
         ["PageTable.Share.BreakSharedPage, invalidation of an IPA"] = SitePrograms.Forks,
         ["PageTable.Share.Relink, invalidation of an IPA"] = SitePrograms.Forks,

@@ -47,7 +47,7 @@ internal static class Entry
 
         // The report of a fill is the last that is heard of a guest without a test: a host that acts on it meets a
         // silent guest, not now and then one in the middle of a line.
-        if (options.Test.Length == 0 && !options.Freezes && options.Shared == SharedWork.None)
+        if (options.Test.Length == 0 && options.Freezing == Freezing.None && options.Shared == SharedWork.None)
         {
             Terminal.Line("done"u8);
             Filling.ReportDirtied();
@@ -55,7 +55,7 @@ internal static class Entry
         }
 
         Filling.ReportDirtied();
-        if ((!options.Freezes || Childhood.Begin())
+        if (Childhood.Begin(options.Freezing, options.Shared)
             && Childhood.Work(options.Shared, Filling.FilledBytes)
             && (options.Test.Length == 0 || TestRunner.Run(options.Test)))
         {

@@ -16,6 +16,10 @@ internal static class Interrupts
     private const uint FirstSpecial = 1020;
 
     private const ulong DistributorControl = 0x0000;
+    private const ulong SharedGroup = 0x0080;
+    private const ulong SharedSetEnable = 0x0100;
+    private const ulong SharedPriority = 0x0400;
+    private const ulong SharedTrigger = 0x0C00;
     private const ulong RedistributorType = 0x0008;
     private const ulong PrivateGroup = 0x10080;
     private const ulong PrivateSetEnable = 0x10100;
@@ -29,6 +33,10 @@ internal static class Interrupts
     private const ulong LastRedistributor = 1UL << 4;
 
     private static Counters _counts;
+    private static int _sharedTaken;
+
+    /// <summary>How many shared interrupts were taken, on all cores.</summary>
+    internal static int SharedTaken => Volatile.Read(ref _sharedTaken);
 
     /// <summary>How often a core has taken an interrupt.</summary>
     internal static int Taken(int cpu, int interrupt) => Volatile.Read(ref _counts[(cpu * PrivateCount) + interrupt]);
@@ -38,6 +46,20 @@ internal static class Interrupts
     {
         EnableDistributor(true);
         InitializeCpu(Board.CurrentCpu());
+    }
+
+    /// <summary>
+    /// Lets one shared interrupt come, as an edge, to the boot core: after a reset GICD_IROUTER names affinity 0.
+    /// </summary>
+    internal static void ListenForEdge(uint interrupt)
+    {
+        ulong word = interrupt / 32 * sizeof(uint);
+        uint bit = 1U << (int)(interrupt % 32);
+        Instructions.Store32(
+            Board.Distributor + SharedTrigger + (interrupt / 16 * sizeof(uint)), 2U << (int)(interrupt % 16 * 2));
+        Instructions.Store32(Board.Distributor + SharedGroup + word, bit);
+        Instructions.Store32(Board.Distributor + SharedPriority + (interrupt & ~3U), 0xA0A0_A0A0);
+        Instructions.Store32(Board.Distributor + SharedSetEnable + word, bit);
     }
 
     /// <summary>Whether the distributor forwards group 1 at all.</summary>
@@ -118,6 +140,10 @@ internal static class Interrupts
         if (interrupt < PrivateCount)
         {
             Interlocked.Increment(ref _counts[(Board.CurrentCpu() * PrivateCount) + (int)interrupt]);
+        }
+        else
+        {
+            Interlocked.Increment(ref _sharedTaken);
         }
 
         if (interrupt == Board.VirtualTimerInterrupt)

@@ -6,21 +6,18 @@ namespace Quietus.KvmProbe.Boot;
 
 /// <summary>Where C# begins: the first process of a Linux that has nothing else to run.</summary>
 /// <remarks>
-/// Invariant: Start.S hands over the stack that Linux made: argc, then that many pointers to texts that end in 0.
+/// Invariant: Begin.S hands over the stack that Linux made: argc, then that many pointers to texts that end in 0.
 /// </remarks>
 internal static unsafe class Entry
 {
-    /// <summary>More than any argument can be: the kernel's command line has 2,048 bytes.</summary>
-    private const int MostText = 4096;
-
-    [RuntimeExport("kvm_probe_start")]
+    [RuntimeExport("program_start")]
     private static void Start(ulong* stack)
     {
         Host.SetUp();
         Options options = default;
-        for (ulong i = 1; i <= stack[0] - 1; i++)
+        for (ulong i = 1; i < Arguments.Count(stack); i++)
         {
-            ReadOnlySpan<byte> argument = Text((byte*)stack[1 + i]);
+            ReadOnlySpan<byte> argument = Arguments.At(stack, i);
             if (!options.Set(argument))
             {
                 Failure.Stop("unknown argument"u8, argument, 0);
@@ -39,15 +36,4 @@ internal static unsafe class Entry
     /// <summary>What generated code calls when an index, a division or a cast fails (Corelib's ThrowHelpers).</summary>
     [RuntimeExport("quietus_check_failed")]
     private static void CheckFailed(int code) => Failure.Stop("a check of the compiler's"u8, default, code);
-
-    private static ReadOnlySpan<byte> Text(byte* start)
-    {
-        int length = 0;
-        while (length < MostText && start[length] != 0)
-        {
-            length++;
-        }
-
-        return new ReadOnlySpan<byte>(start, length);
-    }
 }

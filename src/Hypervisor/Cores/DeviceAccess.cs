@@ -33,12 +33,48 @@ internal static unsafe class DeviceAccess
         uint kicked = Access(vcpu, ipa.Value, abort.Size, isWrite, ref value);
         vm->DeviceLock.Leave();
         vm->KickVcpus(kicked);
+        if (VirtioDevices.HasWork(vm))
+        {
+            VirtioDevices.Work(vcpu);
+        }
+
         if (!isWrite)
         {
             context.SetRegister(abort.GeneralRegister, abort.Extend(isBigEndian ? abort.Swap(value) : value));
         }
 
         context.StepOver();
+        return true;
+    }
+
+    /// <summary>
+    /// The same for the freeze register. Nothing of the VM changes under its device lock here: what follows is the
+    /// monitor's, once the vCPU has left.
+    /// </summary>
+    internal static bool TryHandleFreeze(Vcpu* vcpu, Ipa ipa, StageTwoAbort abort)
+    {
+        const ulong RegisterBytes = sizeof(ulong);
+        ulong offset = ipa.Value - GuestMemoryMap.FreezeRegisterStart;
+        if (!abort.IsDecoded || offset >= GuestMemoryMap.FreezeRegisterBytes)
+        {
+            return false;
+        }
+
+        ref VcpuContext context = ref vcpu->Context;
+        context.StepOver();
+        if (abort.IsWrite)
+        {
+            if (offset == 0)
+            {
+                _ = Hypercalls.TryRequestFreeze(vcpu);
+            }
+
+            return true;
+        }
+
+        ulong value = offset < RegisterBytes ? vcpu->Vm->Id >> (8 * (int)offset) : 0;
+        value = IsBigEndian(in context) ? abort.Swap(value) : value;
+        context.SetRegister(abort.GeneralRegister, abort.Extend(value));
         return true;
     }
 
@@ -66,6 +102,11 @@ internal static unsafe class DeviceAccess
         if (offset < GuestMemoryMap.UartSize)
         {
             return AccessUart(vm, offset, size, isWrite, ref value);
+        }
+
+        if (VirtioDevices.Contains(vm, address))
+        {
+            return VirtioDevices.Access(vm, address, size, isWrite, ref value);
         }
 
         if (AbsentDevices.Contains(address))

@@ -21,24 +21,19 @@ internal static unsafe class Hypercalls
     internal static void Handle(Vcpu* vcpu)
     {
         Vm* vm = vcpu->Vm;
-        ref VcpuContext context = ref vcpu->Context;
+        VcpuContext* context = &vcpu->Context;
+
         // The four registers and the action are all that is read before it is written.
         Unsafe.SkipInit(out GuestCall call);
-        call.X0 = context.X[0];
-        call.X1 = context.X[1];
-        call.X2 = context.X[2];
-        call.X3 = context.X[3];
+        call.Registers = *context->FirstFour;
         Smccc.Handle(
             ref call,
             ref vm->Power,
             vcpu->Index,
-            (uint)context.Syndrome & 0xFFFF,
+            (uint)context->Syndrome & 0xFFFF,
             GuestMemoryMap.MemoryStart + vm->Options.MemoryBytes,
             WorkaroundsNotRequired.None);
-        context.X[0] = call.X0;
-        context.X[1] = call.X1;
-        context.X[2] = call.X2;
-        context.X[3] = call.X3;
+        *context->FirstFour = call.Registers;
         if (call.Action != GuestCallAction.None)
         {
             Act(vcpu, in call);
@@ -76,7 +71,7 @@ internal static unsafe class Hypercalls
                 break;
 
             case GuestCallAction.Freeze:
-                RequestFreeze(vcpu);
+                vcpu->AwaitsBirth = TryRequestFreeze(vcpu);
                 break;
 
             case GuestCallAction.Random:
@@ -95,16 +90,12 @@ internal static unsafe class Hypercalls
         if (VmRandom.TryFill(vcpu->Vm, MemoryMarshal.AsBytes(bits)))
         {
             Trng.Finish(ref call, bits[0], bits[1], bits[2]);
-            ref VcpuContext context = ref vcpu->Context;
-            context.X[0] = call.X0;
-            context.X[1] = call.X1;
-            context.X[2] = call.X2;
-            context.X[3] = call.X3;
+            *vcpu->Context.FirstFour = call.Registers;
         }
     }
 
     /// <summary>What the monitor would refuse is refused here, so that the guest is told.</summary>
-    private static void RequestFreeze(Vcpu* vcpu)
+    internal static bool TryRequestFreeze(Vcpu* vcpu)
     {
         Vm* vm = vcpu->Vm;
         vm->MemoryLock.Enter();
@@ -112,10 +103,11 @@ internal static unsafe class Hypercalls
         vm->MemoryLock.Leave();
         if (canFreeze)
         {
-            vcpu->AwaitsBirth = true;
             vcpu->NeedsAttention = true;
             vm->RequestFreeze();
         }
+
+        return canFreeze;
     }
 
     private static void Report(Vm* vm, in GuestCall call)

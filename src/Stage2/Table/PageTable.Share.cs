@@ -345,8 +345,8 @@ public partial struct PageTable<TFormat, TMachine>
 
     /// <summary>
     /// Writes the entry of a level at the end of a path, through copies of the tables that are shared on the way, and
-    /// through new ones where a block is: they are complete, and seen to be, before anything leads to them. The
-    /// topmost entry that changes is broken, invalidated, and made. The tables are reserved.
+    /// through new ones where a block is. The topmost entry that changes is broken, invalidated, and made: the barriers
+    /// of the invalidation complete the copies' stores before anything leads to them. The tables are reserved.
     /// <para>
     /// One address is invalidated, whatever the entry maps. That takes the page, and each entry that a walk to it uses,
     /// out of TLBs and walk caches. What they may still hold for the entry's other addresses leads where the copies
@@ -378,11 +378,6 @@ public partial struct PageTable<TFormat, TMachine>
         int top = path.Top;
         Pa address = path.Addresses[top];
         ulong broken = path.Entries[top];
-        if (level > top)
-        {
-            machine.DsbInnerShareableStores();
-        }
-
         machine.WriteEntry(address, TFormat.Invalid);
         InvalidateIpa(ref machine, ipa, TFormat.IsTable(broken, top) ? 0 : HintFor(ref machine, top));
         machine.WriteEntry(address, link);

@@ -79,6 +79,10 @@ public class GuestDeviceTreeTests
                 clock-names = "uartclk", "apb_pclk"
                 clocks = <0x2 0x2>
               }
+              freeze@9060000 {
+                compatible = "quietus,freeze"
+                reg = <0x0 0x9060000 0x0 0x1000>
+              }
             }
 
             """.ReplaceLineEndings("\n"));
@@ -118,6 +122,22 @@ public class GuestDeviceTreeTests
         machine.Distributor.Start.ShouldBe(GuestMemoryMap.DistributorStart);
         machine.RedistributorRegionAt(0).Start.ShouldBe(GuestMemoryMap.RedistributorStart);
         machine.RedistributorRegionAt(0).Size.ShouldBe(8 * GuestMemoryMap.RedistributorSize);
+    }
+
+    [Fact]
+    public void An_entropy_device_is_named_where_there_is_one()
+    {
+        Show(Guest(1), "").ShouldNotContain("virtio");
+        GuestDeviceTree guest = Guest(1);
+        guest.HasRng = true;
+        Show(guest, "").ShouldContain("""
+              virtio_mmio@a000000 {
+                compatible = "virtio,mmio"
+                reg = <0x0 0xa000000 0x0 0x200>
+                interrupts = <0x0 0x10 0x4>
+                dma-coherent
+              }
+            """.ReplaceLineEndings("\n"));
     }
 
     [Fact]

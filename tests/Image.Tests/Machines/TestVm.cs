@@ -157,8 +157,11 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
     }
 
     /// <summary>Waits until it has printed this.</summary>
-    internal Task PrintedAsync(string text) => UntilAsync(
-        () => _console.ToString().Contains(text, StringComparison.Ordinal), $"'{text}'");
+    internal Task PrintedAsync(string text) => PrintedAsync(text, 1);
+
+    /// <summary>Waits until it has printed this so often.</summary>
+    internal Task PrintedAsync(string text, int times) => UntilAsync(
+        () => _console.ToString().Split(text).Length > times, $"'{text}'");
 
     /// <summary>Waits until it has printed so many bytes.</summary>
     internal Task PrintedAsync(long bytes) => UntilAsync(() => ConsoleBytes >= bytes, "its output");

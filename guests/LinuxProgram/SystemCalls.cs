@@ -3,11 +3,11 @@ using System.Runtime;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
-namespace Quietus.KvmProbe.Linux;
+namespace Quietus.LinuxProgram;
 
 /// <summary>
-/// The system calls that the program needs, by arm64's numbers (include/uapi/asm-generic/unistd.h). A result below 0 is
-/// an errno with its sign changed.
+/// The system calls that our programs for Linux need, by arm64's numbers (include/uapi/asm-generic/unistd.h). A result
+/// below 0 is an errno with its sign changed.
 /// </summary>
 /// <remarks>
 /// Invariant: a pointer that is handed over leads to as much memory of this process as the call reads or writes, for as
@@ -18,6 +18,8 @@ internal static unsafe class SystemCalls
     internal const long Interrupted = -4; // EINTR
 
     internal const ulong ReadWrite = 2; // O_RDWR
+    internal const ulong Synchronously = 0x101000; // O_SYNC
+    private const ulong Shared = 1; // MAP_SHARED
     private const ulong CloseOnExec = 0x80000; // O_CLOEXEC
     private const ulong HereFolder = unchecked((ulong)-100); // AT_FDCWD
 
@@ -37,6 +39,10 @@ internal static unsafe class SystemCalls
     internal static long Write(int descriptor, ReadOnlySpan<byte> from) =>
         Call(64, (ulong)descriptor, Address(from), (ulong)from.Length);
 
+    /// <summary>From the file's start: what /proc/sys takes, whatever was read from it.</summary>
+    internal static long WriteAtStart(int descriptor, ReadOnlySpan<byte> from) =>
+        Call(68, (ulong)descriptor, Address(from), (ulong)from.Length, 0);
+
     internal static long Control(int descriptor, ulong request, ulong argument) =>
         Call(29, (ulong)descriptor, request, argument);
 
@@ -45,6 +51,10 @@ internal static unsafe class SystemCalls
 
     internal static long MapMemory(ulong bytes, ulong protection, ulong flags, int descriptor) =>
         Call(222, 0, bytes, protection, flags, (ulong)descriptor);
+
+    /// <summary>Maps pages of a file, or of a device, from an offset in bytes on.</summary>
+    internal static long MapFile(int descriptor, ulong offset, ulong bytes, ulong protection) =>
+        Call(222, 0, bytes, protection, Shared, (ulong)descriptor, offset);
 
     internal static long UnmapMemory(ulong start, ulong bytes) => Call(215, start, bytes);
 
@@ -83,6 +93,26 @@ internal static unsafe class SystemCalls
         ulong mask = 1UL << processor;
         return Call(122, 0, sizeof(ulong), (ulong)&mask);
     }
+
+    /// <summary>Bit n is set when the process may run on processor n. Returns bytes, or an errno.</summary>
+    internal static long Processors(out ulong mask)
+    {
+        ulong processors = 0;
+        long result = Call(123, 0, sizeof(ulong), (ulong)&processors);
+        mask = processors;
+        return result;
+    }
+
+    /// <summary>From now on this process runs before every ordinary one, and until it waits (SCHED_FIFO).</summary>
+    internal static long RunFirst()
+    {
+        const ulong FirstInFirstOut = 1;
+        int priority = 99;
+        return Call(119, 0, FirstInFirstOut, (ulong)&priority);
+    }
+
+    /// <summary>Ends this process when its parent does.</summary>
+    internal static long EndWithParent() => Call(167, 1, 9);
 
     /// <summary>Fills in a struct sysinfo of 112 bytes.</summary>
     internal static long SystemInformation(void* to) => Call(179, (ulong)to);

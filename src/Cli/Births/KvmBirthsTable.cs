@@ -59,12 +59,14 @@ internal static class KvmBirthsTable
         new("  with GIC and all registers", Dash, Whole(pair.BirthWhole), Dash, KvmTable.Times(pair.BirthWholeRatio)),
         new("reading all memory", pair.Ours.ReadFaults == 0 ? "no fault" : $"{pair.Ours.ReadFaults} faults",
             Whole(pair.ReadAll), Whole(pair.ReadAll / pair.ReadPages), Dash),
-        new("a write to a shared page", Whole((long)pair.Ours.WriteFault!), Whole((long)pair.Write), Dash,
+        new("a write to a shared page", Rounded(pair.Ours.WriteFault!.Value), Rounded(pair.Write), Dash,
             KvmTable.Times(pair.WriteRatio)),
-        new("  that was read before", Dash, Whole((long)pair.WriteAfterRead), Dash,
+        new("  that was read before", Dash, Rounded(pair.WriteAfterRead), Dash,
             KvmTable.Times(pair.WriteAfterReadRatio)),
         new("end", Whole(pair.Ours.Kill), Whole(pair.End), Dash, KvmTable.Times(pair.EndRatio)),
     ];
+
+    private static string Rounded(double count) => count.ToString("N0", CultureInfo.InvariantCulture);
 
     private static string Whole(long count) => count.ToString("N0", CultureInfo.InvariantCulture);
 }

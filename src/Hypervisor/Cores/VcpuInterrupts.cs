@@ -84,6 +84,12 @@ internal static unsafe class VcpuInterrupts
 
         Instructions.DropPriority(interrupt);
         vcpu->NeedsAttention = true; // a kick means that there is something to look at
+        if (interrupt == PhysicalGic.KickInterrupt)
+        {
+            Instructions.DeactivateInterrupt(interrupt);
+            return true;
+        }
+
         if (VcpuTimers.Owns(interrupt))
         {
             vcpu->RaisedTimers |= 1u << (int)interrupt;

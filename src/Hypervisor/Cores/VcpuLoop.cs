@@ -213,8 +213,8 @@ internal static unsafe class VcpuLoop
     }
 
     /// <summary>
-    /// Leaves no Stage-2, no VMID and no interrupt of the guest in the core. What its other registers hold stays, unread,
-    /// until <see cref="Load"/> and RunGuest write each of them for the next guest.
+    /// Leaves no Stage-2, no VMID and no interrupt of the guest in the core. What its other registers hold stays,
+    /// unread, until <see cref="Load"/> and RunGuest write each of them for the next guest.
     /// </summary>
     private static void Unload(Core* core, Vcpu* vcpu)
     {

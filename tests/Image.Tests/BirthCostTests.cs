@@ -52,7 +52,7 @@ public sealed class BirthCostTests
             (await child.ResetAsync()).Number("instructions").ShouldBeInRange(100, 7000);
             await child.ReportedAsync(SharedWrite);
             DeathFigures death = await child.KillAsync();
-            death.Instructions.ShouldBeInRange(100, 2000);
+            death.Instructions.ShouldBeInRange(100, 1200);
             (death.TlbiVmid, death.TlbiIpa, death.TlbiRange, death.DcLines).ShouldBe((1, 0, 0, 0));
             await template.KillAsync();
         }

@@ -342,11 +342,9 @@ internal static unsafe partial class VmLife
     {
         while (!AllStopped(vm))
         {
+            // The kick of a core that has let go stays pending until it is acknowledged here: none is missed.
+            Instructions.WaitForInterrupt();
             MonitorLoop.PollInterrupts();
-            if (!AllStopped(vm))
-            {
-                Instructions.WaitForInterrupt();
-            }
         }
     }
 

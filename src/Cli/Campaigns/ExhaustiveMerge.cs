@@ -64,7 +64,8 @@ internal static class ExhaustiveMerge
         try
         {
             return json["searches"].Deserialize(ExhaustiveContext.Default.ExhaustiveEntryArray) is { Length: > 0 } found
-                && Array.TrueForAll(found, entry => entry.StatesByDepth is { Count: > 0 } && entry.Violations is not null)
+                && Array.TrueForAll(
+                    found, entry => entry.StatesByDepth is { Count: > 0 } && entry.Violations is not null)
                 ? found
                 : throw Broken(file);
         }

@@ -85,7 +85,9 @@ internal sealed record ExhaustiveEntry(
 }
 
 /// <summary>A violation, shrunk, and how to see it again.</summary>
-/// <param name="Program">Numbers of the steps that led to it first, before it was shrunk.</param>
+/// <param name="Program">
+/// Numbers of the steps that led to it first, before it was shrunk: its place in the order.
+/// </param>
 internal sealed record ExhaustiveViolation(
     IReadOnlyList<int> Program,
     string Policy,

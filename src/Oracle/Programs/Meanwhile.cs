@@ -25,9 +25,9 @@ internal sealed class Meanwhile<TFormat, TMachine>(ProgramMachine<TFormat, TMach
     private int _moves;
 
     /// <summary>
-    /// A step begins: with a race other PEs go on during it, at random from the race's seed. Where VMs have children, in
-    /// one race of eight no table is to be had: with 4K, a pool that is small enough for that by itself has no room for
-    /// anything else.
+    /// A step begins: with a race other PEs go on during it, at random from the race's seed. Where VMs have children,
+    /// in one race of eight no table is to be had: with 4K, a pool that is small enough for that by itself has no room
+    /// for anything else.
     /// </summary>
     public void Begin(VmPort port, ProgramStep step)
     {

@@ -45,6 +45,10 @@ internal static unsafe class VcpuLoop
 
             vcpu->Arrive();
             Instructions.RunGuest(&vcpu->Context);
+            if (vcpu->Vm->IsFreezeRequested)
+            {
+                Instructions.SaveVectors(&vcpu->Context);
+            }
         }
 
         if (vcpu->Vm->IsFreezeRequested)
@@ -56,12 +60,12 @@ internal static unsafe class VcpuLoop
     }
 
     /// <summary>
-    /// Every exit from a guest (Boot/Vectors.S). Answers whether to enter it again.
+    /// Every exit from a guest (Boot/Vectors.S). Answers the context to go on with; null, not to enter it again.
     /// </summary>
     /// <param name="context">The guest's registers: the first field of the vCPU that this core runs.</param>
     /// <param name="kind">0 synchronous, 1 IRQ, 2 FIQ, 3 SError.</param>
     [RuntimeExport("quietus_guest_exit")]
-    private static ulong Exited(VcpuContext* context, ulong kind)
+    private static VcpuContext* Exited(VcpuContext* context, ulong kind)
     {
         Vcpu* vcpu = (Vcpu*)context;
         if (kind == 0)
@@ -73,7 +77,7 @@ internal static unsafe class VcpuLoop
             Asynchronous(vcpu, kind);
         }
 
-        return !vcpu->NeedsAttention || TryAttend(vcpu) ? 1UL : 0UL;
+        return !vcpu->NeedsAttention || TryAttend(vcpu) ? context : null;
     }
 
     /// <summary>
@@ -95,6 +99,7 @@ internal static unsafe class VcpuLoop
 
             if (vm->Power.StateOf(vcpu->Index) == VcpuPowerState.On)
             {
+                VirtioDevices.Work(vcpu);
                 VcpuInterrupts.Reload(vcpu);
                 return true;
             }
@@ -162,6 +167,7 @@ internal static unsafe class VcpuLoop
         vcpu->Context.ProgramCounter = entry;
         vcpu->Context.ProcessorState = ResetProcessorState;
         vcpu->Context.X[0] = context;
+        Instructions.LoadVectors(&vcpu->Context);
         vcpu->Timer = default;
         GuestDebug.Reset(vcpu);
         Instructions.ResetGuestRegisters(ResetSystemControl, 0);

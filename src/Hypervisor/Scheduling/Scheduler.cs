@@ -1,0 +1,523 @@
+using System.Numerics;
+using System.Threading;
+
+namespace Quietus.Hypervisor.Scheduling;
+
+/// <summary>
+/// Which vCPU runs where: distributed weighted round-robin (Li, Baumberger, Hahn: "Efficient and Scalable
+/// Multiprocessor Fair Scheduling Using Distributed Weighted Round-Robin", PPoPP 2009). docs/scheduler.md says why, and
+/// what it promises.
+/// </summary>
+/// <remarks>
+/// <para>In each round a vCPU may run for as many ticks as its weight says. Each core goes through its own vCPUs,
+/// round after round; before it begins a round that no core has begun yet, it helps the cores that are behind, by
+/// taking over vCPUs that wait there. So no core is more than one round ahead of another that has vCPUs to give, and
+/// shares are fair over the whole machine although each core has a queue of its own.</para>
+/// <code>
+///              Wake                       Pick
+///   Blocked ---------->  Runnable  ------------------->  Running
+///      ^                    ^                              |  |
+///      |                    +------------------------------+  |
+///      |                       Yield: its time is over        |
+///      +------------------------------------------------------+
+///                              TryBlock
+/// </code>
+/// <para>A vCPU is in exactly one place: on one list of one core, the current one of one core, or blocked, and only
+/// then perhaps among one core's expiries. Every member but <see cref="Tick"/> takes constant time, or looks once at
+/// each core, or is logarithmic in the number of expiries; <see cref="Pick"/> may go through a list for a vCPU that
+/// is allowed to move, where only some are. All need the caller's one lock. Time is in ticks of the system
+/// counter.</para>
+/// Invariant of the pointers: the queues are the caller's, as many as it says, and like entries never moved.
+/// </remarks>
+public unsafe struct Scheduler
+{
+    /// <summary>No core.</summary>
+    public const int None = -1;
+
+    /// <summary>Every core.</summary>
+    public const ulong AllCores = ulong.MaxValue;
+
+    /// <summary>The longest debt: rounds that a vCPU sits out at most for running on beyond its time.</summary>
+    private const long MostDebt = 8;
+
+    private RunQueue* _queues;
+    private int _count;
+    private ulong _ticksPerWeight;
+
+    /// <summary>The greatest round of any core.</summary>
+    private ulong _highest;
+
+    /// <summary>Cores that have nothing to run, as bits.</summary>
+    private ulong _idle;
+
+    /// <summary>Runnable vCPUs of all cores.</summary>
+    private int _waiting;
+
+    /// <summary>Sets the scheduler up. The queues are all zero.</summary>
+    /// <param name="queues">One for each core.</param>
+    /// <param name="count">How many cores, up to 64.</param>
+    /// <param name="ticksPerWeight">Ticks of one round for a weight of 1.</param>
+    public void Initialize(RunQueue* queues, int count, ulong ticksPerWeight)
+    {
+        _queues = queues;
+        _count = count;
+        _ticksPerWeight = ticksPerWeight == 0 ? 1 : ticksPerWeight;
+    }
+
+    /// <summary>How many vCPUs wait for a core.</summary>
+    public readonly int Waiting => _waiting;
+
+    /// <summary>Cores that have nothing to run, as bits.</summary>
+    public readonly ulong IdleCores => _idle;
+
+    /// <summary>The current vCPU of a core, or null.</summary>
+    public readonly SchedulerEntry* CurrentOf(int core) => _queues[core].Current;
+
+    /// <summary>vCPUs that wait for a core.</summary>
+    public readonly int WaitingOn(int core) => _queues[core].Waiting;
+
+    /// <summary>Ticks in which a core ran some vCPU, up to its last change.</summary>
+    public readonly ulong BusyTicks(int core) => _queues[core].BusyTicks;
+
+    /// <summary>vCPUs that a core has taken from others.</summary>
+    public readonly ulong StolenBy(int core) => _queues[core].Stolen;
+
+    /// <summary>The core takes part from now on: it is idle.</summary>
+    public void AddCore(int core)
+    {
+        _queues[core].IsOnline = true;
+        _queues[core].Round = _highest;
+        _idle |= 1UL << core;
+    }
+
+    /// <summary>Makes a vCPU known: a blocked one.</summary>
+    /// <param name="entry">All zero, or removed.</param>
+    /// <param name="owner">The vCPU.</param>
+    /// <param name="weight">Its weight; what is out of bounds counts as the nearest one.</param>
+    /// <param name="cores">The cores that it may use, as bits; without an online one among them it may use all.</param>
+    /// <param name="now">The system counter.</param>
+    public void Add(SchedulerEntry* entry, void* owner, uint weight, ulong cores, ulong now)
+    {
+        *entry = default;
+        entry->Owner = owner;
+        entry->WeightSet = weight < SchedulerEntry.LeastWeight ? SchedulerEntry.LeastWeight
+            : weight > SchedulerEntry.GreatestWeight ? SchedulerEntry.GreatestWeight
+            : weight;
+        ulong online = OnlineCores();
+        entry->Cores = (cores & online) == 0 ? online : cores & online;
+        entry->CoreIndex = BitOperations.TrailingZeroCount(entry->Cores);
+        entry->Round = _highest;
+        entry->Left = Budget(entry);
+        entry->Since = now;
+    }
+
+    /// <summary>
+    /// An event for a vCPU. A blocked one becomes runnable: on an idle core if there is one that it may use, its last
+    /// one first, else on its last one.
+    /// </summary>
+    /// <returns>
+    /// The core that must be kicked: it was idle, or its vCPU has to look at the event or make room;
+    /// <see cref="None"/> when none needs to.
+    /// </returns>
+    public int Wake(SchedulerEntry* entry, ulong now)
+    {
+        if (entry->StateSet != RunState.Blocked)
+        {
+            return entry->StateSet == RunState.Running ? entry->CoreIndex : None;
+        }
+
+        if (entry->Expiry.IsLinked)
+        {
+            _queues[entry->CoreIndex].Expiries.Remove(&entry->Expiry);
+        }
+
+        int core = ChooseCore(entry);
+        RunQueue* queue = _queues + core;
+        if (queue->IsEmpty && queue->Round < _highest)
+        {
+            queue->Round = _highest; // it has had nothing to do: nothing is owed to it
+        }
+
+        entry->CoreIndex = core;
+        Refill(entry, queue->Round);
+        SetState(entry, RunState.Runnable, now);
+        bool goesFirst = entry->Round <= queue->Round;
+        Enqueue(queue, entry, goesFirst ? &queue->Woken : RunQueue.Expired(queue), atFront: false);
+        if ((_idle & (1UL << core)) != 0)
+        {
+            _idle &= ~(1UL << core);
+            return core;
+        }
+
+        return goesFirst && queue->Current != null && IsBetterPlaced(entry, queue, now) ? core : None;
+    }
+
+    /// <summary>
+    /// Whether the current vCPU should make room: its time in this round is over, or one that was woken has used less
+    /// of its own.
+    /// </summary>
+    public readonly bool MustYield(int core, ulong now)
+    {
+        RunQueue* queue = _queues + core;
+        return queue->Current == null
+            || LeftNow(queue, now) <= 0
+            || (queue->Woken.First != null && IsBetterPlaced(queue->Woken.First, queue, now));
+    }
+
+    /// <summary>
+    /// The current vCPU stops running and stays runnable. The caller picks the next one.
+    /// </summary>
+    /// <returns>An idle core that can take it over, to be kicked; or <see cref="None"/>.</returns>
+    public int Yield(int core, ulong now)
+    {
+        RunQueue* queue = _queues + core;
+        SchedulerEntry* entry = Stop(queue, now);
+        SetState(entry, RunState.Runnable, now);
+        if (entry->Left > 0)
+        {
+            Enqueue(queue, entry, RunQueue.Active(queue), atFront: true);
+        }
+        else
+        {
+            Enqueue(queue, entry, ListAfter(queue, entry), atFront: false);
+        }
+
+        ulong idle = _idle & entry->Cores;
+        return idle != 0 ? BitOperations.TrailingZeroCount(idle) : None;
+    }
+
+    /// <summary>
+    /// The current vCPU has nothing to do until it is woken, or until a moment has come. False, and nothing has
+    /// changed: there is an event that it has not looked at.
+    /// </summary>
+    /// <param name="core">Its core.</param>
+    /// <param name="now">The system counter.</param>
+    /// <param name="until">When to wake it at the latest; the greatest value for never.</param>
+    /// <param name="attention">
+    /// What a waker sets before it calls <see cref="Wake"/>, and the vCPU clears before it looks for events.
+    /// </param>
+    public bool TryBlock(int core, ulong now, ulong until, ref uint attention)
+    {
+        if (Volatile.Read(ref attention) != 0)
+        {
+            return false;
+        }
+
+        RunQueue* queue = _queues + core;
+        SchedulerEntry* entry = Stop(queue, now);
+        SetState(entry, RunState.Blocked, now);
+        if (until != ulong.MaxValue)
+        {
+            entry->Expiry.When = until;
+            entry->Expiry.Entry = entry;
+            queue->Expiries.Add(&entry->Expiry);
+        }
+
+        return true;
+    }
+
+    /// <summary>
+    /// Chooses the next vCPU for a core that has none. Null: the core is idle, until a <see cref="Wake"/> returns it.
+    /// </summary>
+    public SchedulerEntry* Pick(int core, ulong now)
+    {
+        RunQueue* queue = _queues + core;
+        SchedulerEntry* next = Choose(queue, core);
+        if (next == null)
+        {
+            _idle |= 1UL << core;
+            return null;
+        }
+
+        _idle &= ~(1UL << core);
+        Dequeue(_queues + next->CoreIndex, next);
+        next->CoreIndex = core;
+        next->Turns++;
+        SetState(next, RunState.Running, now);
+        queue->Current = next;
+        queue->ChargedAt = now;
+        return next;
+    }
+
+    /// <summary>
+    /// Wakes the vCPUs of a core whose moments have come.
+    /// </summary>
+    /// <returns>The cores that must be kicked, as bits; this one may be among them.</returns>
+    public ulong Tick(int core, ulong now)
+    {
+        ulong kick = 0;
+        while (_queues[core].Expiries.NextWhen <= now)
+        {
+            int kicked = Wake(_queues[core].Expiries.First->Entry, now);
+            kick |= kicked != None ? 1UL << kicked : 0;
+        }
+
+        return kick;
+    }
+
+    /// <summary>
+    /// When the core has to look again: its current vCPU's time is over, or a blocked one is to be woken.
+    /// </summary>
+    public readonly ulong NextEvent(int core)
+    {
+        RunQueue* queue = _queues + core;
+        ulong expiry = queue->Expiries.NextWhen;
+        if (queue->Current == null)
+        {
+            return expiry;
+        }
+
+        ulong end = queue->ChargedAt + (queue->Current->Left > 0 ? (ulong)queue->Current->Left : 0);
+        return end < expiry ? end : expiry;
+    }
+
+    /// <summary>
+    /// Takes a vCPU off whatever it hangs on: its VM ends. False: a core runs it, which must let go of it first.
+    /// </summary>
+    public bool Remove(SchedulerEntry* entry, ulong now)
+    {
+        if (entry->StateSet == RunState.Running)
+        {
+            return false;
+        }
+
+        if (entry->List != null)
+        {
+            Dequeue(_queues + entry->CoreIndex, entry);
+        }
+
+        if (entry->Expiry.IsLinked)
+        {
+            _queues[entry->CoreIndex].Expiries.Remove(&entry->Expiry);
+        }
+
+        SetState(entry, RunState.Blocked, now);
+        return true;
+    }
+
+    /// <summary>The current vCPU has ended: its core has none, and nothing hangs anywhere.</summary>
+    public void End(int core, ulong now)
+    {
+        SchedulerEntry* entry = Stop(_queues + core, now);
+        SetState(entry, RunState.Blocked, now);
+    }
+
+    private readonly ulong OnlineCores()
+    {
+        ulong online = 0;
+        for (int core = 0; core < _count; core++)
+        {
+            online |= _queues[core].IsOnline ? 1UL << core : 0;
+        }
+
+        return online;
+    }
+
+    private readonly long Budget(SchedulerEntry* entry) => (long)(_ticksPerWeight * entry->WeightSet);
+
+    private readonly int ChooseCore(SchedulerEntry* entry)
+    {
+        ulong idle = _idle & entry->Cores;
+        return (idle & (1UL << entry->CoreIndex)) != 0 || idle == 0
+            ? entry->CoreIndex
+            : BitOperations.TrailingZeroCount(idle);
+    }
+
+    /// <summary>
+    /// A vCPU that comes to a queue after a sleep. From the rounds that it slept through it gets no more than the
+    /// ticks of one, less its debt.
+    /// </summary>
+    private readonly void Refill(SchedulerEntry* entry, ulong round)
+    {
+        if (entry->Round < round)
+        {
+            long budget = Budget(entry);
+            ulong passed = round - entry->Round;
+            long owed = budget * (passed > MostDebt ? MostDebt + 1 : (long)passed);
+            entry->Left = entry->Left + owed < budget ? entry->Left + owed : budget;
+            entry->Round = round;
+        }
+
+        if (entry->Left <= 0)
+        {
+            NextRound(entry, round);
+        }
+    }
+
+    /// <summary>It has used its ticks up, and gets those of its next round, which is not before the queue's.</summary>
+    private readonly void NextRound(SchedulerEntry* entry, ulong round)
+    {
+        long budget = Budget(entry);
+        long least = -budget * MostDebt;
+        entry->Left = (entry->Left < least ? least : entry->Left) + budget;
+        entry->Round = entry->Round + 1 > round ? entry->Round + 1 : round;
+    }
+
+    /// <summary>
+    /// Gives a vCPU that has used its ticks up those of its next round. One that came from a core that was behind may
+    /// still be owed this one.
+    /// </summary>
+    private readonly RunList* ListAfter(RunQueue* queue, SchedulerEntry* entry)
+    {
+        NextRound(entry, queue->Round);
+        return entry->Round > queue->Round ? RunQueue.Expired(queue) : RunQueue.Active(queue);
+    }
+
+    /// <summary>What the current vCPU has left of its round.</summary>
+    private static long LeftNow(RunQueue* queue, ulong now) => queue->Current->Left - (long)(now - queue->ChargedAt);
+
+    /// <summary>
+    /// Whether a runnable vCPU has used less of its round than the current one, as parts of their weights.
+    /// </summary>
+    private static bool IsBetterPlaced(SchedulerEntry* entry, RunQueue* queue, ulong now) =>
+        entry->Left * queue->Current->WeightSet > LeftNow(queue, now) * entry->WeightSet;
+
+    private static void SetState(SchedulerEntry* entry, RunState state, ulong now)
+    {
+        if (entry->StateSet == RunState.Runnable)
+        {
+            entry->WaitedTicks += now - entry->Since;
+        }
+
+        entry->StateSet = state;
+        entry->Since = now;
+    }
+
+    private static SchedulerEntry* Stop(RunQueue* queue, ulong now)
+    {
+        SchedulerEntry* entry = queue->Current;
+        ulong ran = now - queue->ChargedAt;
+        entry->Left -= (long)ran;
+        entry->RanTicks += ran;
+        queue->BusyTicks += ran;
+        queue->ChargedAt = now;
+        queue->Current = null;
+        return entry;
+    }
+
+    private void Enqueue(RunQueue* queue, SchedulerEntry* entry, RunList* list, bool atFront)
+    {
+        if (atFront)
+        {
+            RunList.Prepend(list, entry);
+        }
+        else
+        {
+            RunList.Append(list, entry);
+        }
+
+        _waiting++;
+        queue->Waiting++;
+        queue->Movable += entry->CanMove ? 1 : 0;
+    }
+
+    private void Dequeue(RunQueue* queue, SchedulerEntry* entry)
+    {
+        RunList.Unlink(entry);
+        _waiting--;
+        queue->Waiting--;
+        queue->Movable -= entry->CanMove ? 1 : 0;
+    }
+
+    /// <summary>The next vCPU of a core, still on its list.</summary>
+    private SchedulerEntry* Choose(RunQueue* queue, int core)
+    {
+        SchedulerEntry* next = FirstOfRound(queue);
+        if (next == null && (queue->Round >= _highest || RunQueue.Expired(queue)->IsEmpty))
+        {
+            // The round is over here. A core that is ahead, or has nothing for the next one, looks where others are
+            // behind.
+            next = Steal(queue, core, _highest);
+        }
+
+        while (next == null && !RunQueue.Expired(queue)->IsEmpty)
+        {
+            BeginRound(queue);
+            next = FirstOfRound(queue);
+        }
+
+        return next != null ? next : Steal(queue, core, ulong.MaxValue);
+    }
+
+    /// <summary>The next one of this round. One that comes up with a debt sits the round out.</summary>
+    private readonly SchedulerEntry* FirstOfRound(RunQueue* queue)
+    {
+        if (!queue->Woken.IsEmpty)
+        {
+            return queue->Woken.First;
+        }
+
+        RunList* active = RunQueue.Active(queue);
+        while (!active->IsEmpty && active->First->Left <= 0)
+        {
+            SchedulerEntry* entry = active->First;
+            RunList.Unlink(entry);
+            RunList.Append(ListAfter(queue, entry), entry);
+        }
+
+        return active->First;
+    }
+
+    /// <summary>
+    /// Begins the next round; or the one before the highest, where that is further: older rounds are not made up for.
+    /// </summary>
+    private void BeginRound(RunQueue* queue)
+    {
+        queue->Round++;
+        if (queue->Round + 1 < _highest)
+        {
+            queue->Round = _highest - 1;
+        }
+
+        _highest = queue->Round > _highest ? queue->Round : _highest;
+        queue->IsOdd = !queue->IsOdd;
+    }
+
+    /// <summary>
+    /// A vCPU that waits on another core in this round or an earlier one, and may come here; null for none.
+    /// </summary>
+    private SchedulerEntry* Steal(RunQueue* queue, int core, ulong round)
+    {
+        SchedulerEntry* found = null;
+        for (int i = 1; i < _count && found == null; i++)
+        {
+            RunQueue* other = _queues + ((core + i) % _count);
+            if (other->Movable != 0)
+            {
+                found = FindMovable(&other->Woken, core, round);
+                found = found != null ? found : FindMovable(RunQueue.Active(other), core, round);
+                found = found != null ? found : FindMovable(RunQueue.Expired(other), core, round);
+            }
+        }
+
+        if (found == null)
+        {
+            return null;
+        }
+
+        queue->Stolen++;
+        queue->Round = found->Round > queue->Round ? found->Round : queue->Round;
+        _highest = queue->Round > _highest ? queue->Round : _highest;
+        if (found->Left <= 0)
+        {
+            found->Left = Budget(found); // this core would have nothing to do: the debt hurts none
+        }
+
+        return found;
+    }
+
+    /// <summary>
+    /// The first one of a list that may come. One with a debt comes only where there is nothing else.
+    /// </summary>
+    private static SchedulerEntry* FindMovable(RunList* list, int core, ulong round)
+    {
+        SchedulerEntry* entry = list->First;
+        while (entry != null && (!entry->MayUse(core) || entry->Round > round
+            || (entry->Left <= 0 && round != ulong.MaxValue)))
+        {
+            entry = entry->Next;
+        }
+
+        return entry;
+    }
+}

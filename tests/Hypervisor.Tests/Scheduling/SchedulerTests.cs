@@ -1,0 +1,229 @@
+using System;
+using Quietus.Hypervisor.Scheduling;
+using Shouldly;
+using Xunit;
+
+namespace Quietus.Hypervisor.Tests.Scheduling;
+
+/// <summary>The scheduler's promises about places and wake-ups, by every short program.</summary>
+/// <remarks>Invariant of the pointers: they are a rig's, which lives as long as its test.</remarks>
+public unsafe class SchedulerTests
+{
+    private const int Cores = 2;
+    private const int Vcpus = 3;
+    private const int Length = 5;
+
+    /// <summary>
+    /// Every program of up to five steps on two cores and three vCPUs, one of them pinned: wake, block with and
+    /// without an expiry, yield, time, remove. After each step each vCPU is in one place, and no core is idle while
+    /// one waits that it could run.
+    /// </summary>
+    [Fact]
+    public void After_each_step_of_every_short_program_each_vcpu_is_in_one_place()
+    {
+        const int Operations = Vcpus + (2 * Cores) + Cores + 1 + Vcpus;
+        for (int length = 1; length <= Length; length++)
+        {
+            var program = new int[length];
+            long programs = 0;
+            do
+            {
+                programs++;
+                using var rig = new SchedulerRig(Cores, Vcpus);
+                rig.Add(0);
+                rig.Add(1, weight: 300);
+                rig.Add(2, cores: 2);
+                ulong now = 0;
+                foreach (int operation in program)
+                {
+                    Carry(rig, operation, ref now);
+                }
+
+                SchedulerAudit.Check(rig);
+            }
+            while (Next(program, Operations));
+            programs.ShouldBe((long)Math.Pow(Operations, length));
+        }
+    }
+
+    /// <summary>
+    /// A waker makes an event, sets attention, and wakes; a vCPU clears attention, looks for the event, and blocks.
+    /// In every interleaving of these steps the event is seen.
+    /// </summary>
+    [Fact]
+    public void No_wake_up_is_lost_in_any_interleaving_with_a_block()
+    {
+        int interleavings = 0;
+        for (int order = 0; order < 1 << 6; order++)
+        {
+            if (System.Numerics.BitOperations.PopCount((uint)order) != 3)
+            {
+                continue;
+            }
+
+            interleavings++;
+            using var rig = new SchedulerRig(1, 1);
+            rig.Add(0);
+            rig.Scheduler.Wake(rig.Entry(0), 0);
+            rig.Scheduler.Pick(0, 0);
+            bool hasEvent = false;
+            bool isSeen = false;
+            uint attention = 0;
+            int waker = 0;
+            int blocker = 0;
+            for (int step = 0; step < 6; step++)
+            {
+                if (((order >> step) & 1) != 0)
+                {
+                    switch (waker++)
+                    {
+                        case 0: hasEvent = true; break;
+                        case 1: attention = 1; break;
+                        default: rig.Scheduler.Wake(rig.Entry(0), 1); break;
+                    }
+                }
+                else
+                {
+                    switch (blocker++)
+                    {
+                        case 0: attention = 0; break;
+                        case 1: isSeen = hasEvent; break;
+                        default:
+                            isSeen |= !isSeen && !rig.Scheduler.TryBlock(0, 1, ulong.MaxValue, ref attention);
+                            break;
+                    }
+                }
+            }
+
+            (isSeen || rig.Entry(0)->State == RunState.Runnable).ShouldBeTrue($"order {order:b6}");
+        }
+
+        interleavings.ShouldBe(20);
+    }
+
+    [Fact]
+    public void A_wake_up_goes_to_an_idle_core_and_says_which_to_kick()
+    {
+        using var rig = new SchedulerRig(2, 3);
+        for (int i = 0; i < 3; i++)
+        {
+            rig.Add(i);
+        }
+
+        rig.Scheduler.Wake(rig.Entry(0), 0).ShouldBe(0);
+        rig.Scheduler.Wake(rig.Entry(1), 0).ShouldBe(1);
+        rig.IndexOf(rig.Scheduler.Pick(0, 0)).ShouldBe(0);
+        rig.IndexOf(rig.Scheduler.Pick(1, 0)).ShouldBe(1);
+
+        // At 5 ticks both have used some of their round, and the third none: it makes the first make room.
+        rig.Scheduler.Wake(rig.Entry(2), 5).ShouldBe(0);
+        rig.Scheduler.Wake(rig.Entry(2), 5).ShouldBe(Scheduler.None);
+        rig.Scheduler.MustYield(0, 5).ShouldBeTrue();
+        rig.Scheduler.MustYield(1, 5).ShouldBeFalse();
+        rig.Scheduler.Wake(rig.Entry(1), 5).ShouldBe(1);
+    }
+
+    [Fact]
+    public void Waiting_is_counted_as_stolen_time_and_running_as_run()
+    {
+        using var rig = new SchedulerRig(1, 2);
+        rig.Add(0);
+        rig.Add(1);
+        rig.Scheduler.Wake(rig.Entry(0), 100);
+        rig.Scheduler.Wake(rig.Entry(1), 100);
+        rig.Scheduler.Pick(0, 100);
+        rig.Scheduler.Yield(0, 1100);
+        rig.Scheduler.Pick(0, 1100);
+        uint attention = 0;
+        rig.Scheduler.TryBlock(0, 1500, 9000, ref attention).ShouldBeTrue();
+
+        rig.Entry(0)->RanTicks.ShouldBe(1000UL);
+        rig.Entry(1)->WaitedTicks.ShouldBe(1000UL);
+        rig.Entry(1)->RanTicks.ShouldBe(400UL);
+        rig.Scheduler.BusyTicks(0).ShouldBe(1400UL);
+        rig.Scheduler.NextEvent(0).ShouldBe(9000UL);
+    }
+
+    [Fact]
+    public void A_core_looks_again_when_a_round_is_over_or_a_moment_has_come()
+    {
+        using var rig = new SchedulerRig(1, 2);
+        rig.Add(0, weight: 200);
+        rig.Add(1);
+        rig.Scheduler.NextEvent(0).ShouldBe(ulong.MaxValue);
+        rig.Scheduler.Wake(rig.Entry(1), 0);
+        rig.Scheduler.Pick(0, 0);
+        uint attention = 0;
+        rig.Scheduler.TryBlock(0, 0, 700, ref attention).ShouldBeTrue();
+        rig.Scheduler.Wake(rig.Entry(0), 0);
+        rig.Scheduler.Pick(0, 0);
+        rig.Scheduler.NextEvent(0).ShouldBe(700UL);
+        rig.Scheduler.Tick(0, 699).ShouldBe(0UL);
+        rig.Scheduler.Tick(0, 700).ShouldBe(1UL);
+        rig.Scheduler.NextEvent(0).ShouldBe(200 * SchedulerRig.TicksPerWeight);
+    }
+
+    private static void Carry(SchedulerRig rig, int operation, ref ulong now)
+    {
+        ref Scheduler scheduler = ref rig.Scheduler;
+        if (operation < Vcpus)
+        {
+            scheduler.Wake(rig.Entry(operation), now);
+        }
+        else if ((operation -= Vcpus) < 2 * Cores)
+        {
+            uint attention = 0;
+            if (scheduler.CurrentOf(operation / 2) != null)
+            {
+                ulong until = operation % 2 == 0 ? ulong.MaxValue : now + 500;
+                scheduler.TryBlock(operation / 2, now, until, ref attention);
+            }
+        }
+        else if ((operation -= 2 * Cores) < Cores)
+        {
+            if (scheduler.CurrentOf(operation) != null)
+            {
+                scheduler.Yield(operation, now);
+            }
+        }
+        else if ((operation -= Cores) < 1)
+        {
+            now += 1500;
+            for (int core = 0; core < Cores; core++)
+            {
+                scheduler.Tick(core, now);
+            }
+        }
+        else
+        {
+            SchedulerEntry* entry = rig.Entry(operation - 1);
+            if (!scheduler.Remove(entry, now))
+            {
+                scheduler.End(entry->Core, now);
+            }
+        }
+
+        for (int core = 0; core < Cores; core++)
+        {
+            if (scheduler.CurrentOf(core) == null)
+            {
+                scheduler.Pick(core, now);
+            }
+        }
+    }
+
+    private static bool Next(int[] program, int operations)
+    {
+        for (int i = 0; i < program.Length; i++)
+        {
+            if (++program[i] < operations)
+            {
+                return true;
+            }
+
+            program[i] = 0;
+        }
+
+        return false;
+    }
+}

@@ -51,8 +51,8 @@ internal static class CompareTable
     {
         int worse = comparison.Regressions.Count();
         int better = comparison.Changes.Count(change => change.Verdict == Verdict.Better);
-        return (worse == 0 ? "No regression: " : Counted.Of(worse, "regression") + ": ")
-            + string.Create(CultureInfo.InvariantCulture, $"{worse} worse, {better} better by more than ")
+        return (worse == 0 ? "No regression" : Counted.Of(worse, "regression"))
+            + string.Create(CultureInfo.InvariantCulture, $": {worse} worse and {better} better by more than ")
             + string.Create(CultureInfo.InvariantCulture, $"{comparison.Limit:0.###} %, ")
             + Counted.Of(comparison.Changes.Count - worse - better, "figure") + " as before or within it, in "
             + Counted.Of(comparison.Changes.Select(change => change.Row).Distinct().Count(), "row")
@@ -101,7 +101,7 @@ internal static class CompareTable
                         : "-"),
                 ]
                 : [],
-            new(string.Empty, 6, true, change => NameOf(change.Verdict)),
+            new("change", 6, true, change => NameOf(change.Verdict)),
         ];
         if (isOneTable)
         {

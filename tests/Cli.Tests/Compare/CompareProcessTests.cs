@@ -22,7 +22,7 @@ public sealed class CompareProcessTests
 
         Cli.Outcome same = cli.Run("compare", "a.json", "a.json", "--fail-above", "0%");
         same.Code.ShouldBe(0, same.Errors);
-        same.Output.ShouldContain("No regression: 0 worse, 0 better");
+        same.Output.ShouldContain("No regression: 0 worse and 0 better");
 
         Cli.Outcome worse = cli.Run("compare", "a.json", "b.json", "--json", "c.json", "--markdown", "c.md");
         worse.Code.ShouldBe(1, worse.Errors);

@@ -33,8 +33,8 @@ internal static class CompareTable
         TextTable.WriteTitle(writer, Summary(comparison));
         if (writer is MarkdownWriter)
         {
-            WriteTable(writer, comparison, [.. changes.Where(change => change.Verdict == Verdict.Worse)], isOneTable: true);
-            WriteFolded(writer, comparison, [.. changes.Where(change => change.Verdict == Verdict.Better)]);
+            WriteTable(writer, comparison, [.. changes.Where(IsWorse)], isOneTable: true);
+            WriteFolded(writer, comparison, [.. changes.Where(change => !IsWorse(change))]);
         }
         else
         {
@@ -46,6 +46,8 @@ internal static class CompareTable
             TextTable.WriteNote(writer, note);
         }
     }
+
+    private static bool IsWorse(FigureChange change) => change.Verdict == Verdict.Worse;
 
     private static string Summary(Comparison comparison)
     {

@@ -98,7 +98,8 @@ internal sealed record Comparison
 
         Dictionary<(string, string), Measured> old = Measure(before);
         Dictionary<(string, string), Measured> now = Measure(after);
-        string[] known = [.. old.Keys.Concat(now.Keys).Select(key => key.Item2).Distinct().Order(StringComparer.Ordinal)];
+        string[] known =
+            [.. old.Keys.Concat(now.Keys).Select(key => key.Item2).Distinct().Order(StringComparer.Ordinal)];
         if (figures.FirstOrDefault(figure => !known.Contains(figure)) is { } unknown)
         {
             throw CliException.Usage(

@@ -16,12 +16,16 @@ internal struct Options
     /// <summary>How much of it the guest writes, from its start; whole blocks.</summary>
     internal ulong FillBytes;
 
+    /// <summary>How many pages a child of a snapshot writes; 0 to measure deaths instead of births.</summary>
+    internal ulong Writes;
+
     /// <summary>Whether the host backs the memory with blocks of 2 MB (transparent huge pages) or never does.</summary>
     internal bool Huge;
 
     private bool pagesGiven;
 
-    internal readonly bool IsComplete => MemoryBytes != 0 && FillBytes != 0 && FillBytes <= MemoryBytes && pagesGiven;
+    internal readonly bool IsComplete => MemoryBytes != 0 && FillBytes != 0 && FillBytes <= MemoryBytes && pagesGiven
+        && Writes < FillBytes / PageBytes;
 
     /// <summary>Takes one argument; false when it makes no sense.</summary>
     internal bool Set(ReadOnlySpan<byte> argument)
@@ -42,6 +46,11 @@ internal struct Options
         if (key.SequenceEqual("fill"u8))
         {
             return TryReadMemory(value, out FillBytes);
+        }
+
+        if (key.SequenceEqual("writes"u8))
+        {
+            return Numbers.TryParse(value, out Writes) == NumberError.None;
         }
 
         pagesGiven = true;

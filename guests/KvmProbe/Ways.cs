@@ -12,38 +12,15 @@ namespace Quietus.KvmProbe;
 /// </summary>
 internal static class Ways
 {
-    private const int MostLine = 512;
-
     /// <summary>Until a child that has written its memory is back at writing it.</summary>
     private const ulong MomentNanoseconds = 20_000_000;
 
     internal static void Run(in Options options)
     {
-        Stopwatch.SetUp();
-        VirtualMachine.SetUp();
-        Introduce();
         UnmapWithoutVm(options);
         WhileAlive(options);
         Kill(options, withVm: false);
         Kill(options, withVm: true);
-        Span<byte> buffer = stackalloc byte[MostLine];
-        LineBuilder line = Output.Begin(buffer, "done"u8);
-        Output.End(ref line);
-    }
-
-    /// <summary>Who measures, and what measuring nothing costs: that much is in every figure.</summary>
-    private static void Introduce()
-    {
-        // The first time is the one in which the code comes into memory.
-        Stopwatch.Start().Stop();
-        Cost nothing = Stopwatch.Start().Stop();
-        Span<byte> release = stackalloc byte[128];
-        int length = Host.ReadRelease(release);
-        Span<byte> buffer = stackalloc byte[MostLine];
-        LineBuilder line = Output.Begin(buffer, "probe protocol=1"u8);
-        line.QuotedField("kernel"u8, release.Slice(0, length));
-        line.Field("empty_instructions"u8, nothing.Instructions);
-        Output.End(ref line);
     }
 
     private static void UnmapWithoutVm(in Options options)
@@ -155,7 +132,7 @@ internal static class Ways
 
     private static void Report(KvmWay way, in Options options, ulong hugeBytes, Cost cost, ulong freedBytes)
     {
-        Span<byte> buffer = stackalloc byte[MostLine];
+        Span<byte> buffer = stackalloc byte[Output.MostLine];
         LineBuilder line = Output.Begin(buffer, "row"u8);
         line.Field(DeathFields.Way, KvmWays.NameOf(way));
         line.Field(DeathFields.MappedPages4K, (options.FillBytes - hugeBytes) / Options.PageBytes);

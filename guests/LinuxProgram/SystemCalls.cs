@@ -52,6 +52,11 @@ internal static unsafe class SystemCalls
     internal static long MapMemory(ulong bytes, ulong protection, ulong flags, int descriptor) =>
         Call(222, 0, bytes, protection, flags, (ulong)descriptor);
 
+    /// <summary>A file that has a name for people only, and no bytes yet.</summary>
+    internal static long MakeFile(ReadOnlySpan<byte> name) => Call(279, Address(name), 1);
+
+    internal static long Resize(int descriptor, ulong bytes) => Call(46, (ulong)descriptor, bytes);
+
     /// <summary>Maps pages of a file, or of a device, from an offset in bytes on.</summary>
     internal static long MapFile(int descriptor, ulong offset, ulong bytes, ulong protection) =>
         Call(222, 0, bytes, protection, Shared, (ulong)descriptor, offset);

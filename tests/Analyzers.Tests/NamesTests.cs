@@ -30,7 +30,7 @@ public class NamesTests
         ("munmap", "src/Cli/Sim/SimulationNames.cs"),
         ("unknown", "src/Cli/ThisProgram.cs"), // nothing is known
         ("unknown", "src/Cli/Bench/BenchRunner.cs"),
-        ("unknown", "src/Cli/Bench/Kvm/KvmProbeReader.cs"),
+        ("unknown", "src/Cli/Bench/Kvm/KvmProbeLines.cs"),
         ("unknown", "src/Cli/Doctor/Examination.cs"),
         ("unknown", "src/Cli/Replay/ReplayVerb.cs"),
         ("freed", "src/Oracle/Programs/Licence.cs"), // the end of a sentence

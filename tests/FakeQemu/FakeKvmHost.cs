@@ -14,6 +14,12 @@ internal static class FakeKvmHost
     private static readonly string[] _ways =
         ["munmap-no-vm", "close", "slot-removal", "munmap", "kill-no-vm", "kill"];
 
+    private static readonly (string Way, long Pages, long Instructions)[] _births =
+    [
+        ("birth", 0, 258_424), ("read", 100, 690_000), ("read-again", 100, 1_000), ("write-after-read", 50, 750_500),
+        ("write-again", 50, 500), ("end", 50, 37_000), ("birth-whole", 0, 806_367), ("write", 50, 440_500),
+    ];
+
     /// <summary>Prints and ends as the mode says; returns QEMU's exit code.</summary>
     public static int Run(string mode, string append, Stream output)
     {
@@ -50,22 +56,45 @@ internal static class FakeKvmHost
         }
 
         Say("quietus-kvm: probe protocol=1 kernel=\"6.1.0-fake\" empty_instructions=1500\r\n");
-        foreach (string way in _ways)
+        if (append.Contains("writes=", StringComparison.Ordinal))
         {
-            long pages = fill / PageBytes;
-            long freed = way is "close" or "slot-removal" || mode == "kvm-keeps" ? 0 : fill;
-            Say(string.Create(
-                CultureInfo.InvariantCulture,
-                $"quietus-kvm: row way={way} mapped_pages_4k={pages} mapped_blocks_2m=0 instructions={pages * 1500} "
-                    + $"virtual_ns={pages * 1501} freed_bytes={freed}\r\n"));
-            if (mode == "kvm-dies-midway" && way == "close")
+            foreach ((string way, long pages, long instructions) in _births)
             {
-                return 1;
+                Say(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"quietus-kvm: birth way={way} pages={pages} instructions={instructions} virtual_ns=1\r\n"));
+                if (mode == "kvm-dies-midway" && way == "read")
+                {
+                    return 1;
+                }
             }
+        }
+        else if (Deaths())
+        {
+            return 1;
         }
 
         Say("quietus-kvm: done\r\n[    2.0] reboot: Power down\r\n");
         return 0;
+
+        bool Deaths()
+        {
+            foreach (string way in _ways)
+            {
+                long pages = fill / PageBytes;
+                long freed = way is "close" or "slot-removal" || mode == "kvm-keeps" ? 0 : fill;
+                Say(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"quietus-kvm: row way={way} mapped_pages_4k={pages} mapped_blocks_2m=0 "
+                        + $"instructions={pages * 1500} virtual_ns={pages * 1501} freed_bytes={freed}\r\n"));
+                if (mode == "kvm-dies-midway" && way == "close")
+                {
+                    return true;
+                }
+            }
+
+            return false;
+        }
 
         void Say(string text)
         {

@@ -8,13 +8,13 @@ using Quietus.Wire;
 
 namespace Quietus.FakeQemu;
 
-/// <summary>The fake's monitor and VMs. One VM at a time is all that its users ask for.</summary>
-internal sealed class FakeMachine(string mode, Stream input, Stream output)
+/// <summary>The fake's monitor and VMs: one VM at a time, or a template and a child.</summary>
+internal sealed partial class FakeMachine(string mode, Stream input, Stream output)
 {
     private const int LinesPerPage = 64;
     private readonly byte[] _frame = new byte[FrameFormat.MaximumFrame];
     private byte _sequence;
-    private uint _taken;
+    private readonly uint[] _taken = new uint[FrameFormat.ConsoleSlots];
     private bool _framed;
     private bool _started;
     private long _nextVm = 1;
@@ -62,14 +62,20 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
 
     private void Take(Channel channel, string text)
     {
-        if (FrameFormat.IsConsole(channel, out _))
+        if (FrameFormat.IsConsole(channel, out int slot))
         {
-            _taken += (uint)Encoding.UTF8.GetByteCount(text);
+            _taken[slot] += (uint)Encoding.UTF8.GetByteCount(text);
             byte[] flow = new byte[FlowMessage.Length];
-            FlowMessage.Write(flow, 0, _taken);
+            FlowMessage.Write(flow, slot, _taken[slot]);
             Send(Channel.Flow, Encoding.Latin1.GetString(flow));
             if (_hangs)
             {
+                return;
+            }
+
+            if (slot == ChildSlot)
+            {
+                TypeIntoChild(text);
                 return;
             }
 
@@ -112,7 +118,8 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
                     CultureInfo.InvariantCulture,
                     $"ok {Vm} exits={_pages + 10} hvc_exits=10 fault_exits={_pages} "
                         + $"map_calls={_pages} map_instructions={_pages * 80} irq_exits=0 mmio_exits=0 "
-                        + $"sysreg_exits={0}"));
+                        + $"sysreg_exits={0} first_entry_virtual_ns=3104 last_output_virtual_ns=23679168 "
+                        + $"owned_bytes=24576"));
                 break;
             case "memory":
                 Reply(string.Create(
@@ -123,6 +130,16 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
             case "scrub":
                 Reply("ok scrubbed_chunks=128 scrub_zero_instructions=4325376 scrub_clean_instructions=8912896 "
                     + "scrub_dc_lines=4194304");
+                break;
+            case "freeze":
+                Reply("ok " + BirthFigures);
+                break;
+            case "fork":
+                Fork(text);
+                break;
+            case "reset":
+                Reply("ok " + BirthFigures);
+                LiveAsChild(string.Empty);
                 break;
             case "kill":
             case "unmap":
@@ -139,7 +156,7 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
     }
 
     /// <summary>The ends of a guest, by what is typed.</summary>
-    private void End(string typed)
+    private void End(string typed, int slot = 0)
     {
         const string Panic = "[    1.652433] Kernel panic - not syncing: crash\r\n[    1.653] Call trace:\r\n";
         switch (typed)
@@ -148,16 +165,16 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
                 Send(Channel.Event, Stopped("guest power-off"));
                 break;
             case "reboot":
-                Send(FrameFormat.Console(0), Panic + "[    2.0] reboot: Restarting system\r\n");
+                Send(FrameFormat.Console(slot), Panic + "[    2.0] reboot: Restarting system\r\n");
                 Send(Channel.Event, Stopped("guest reset"));
                 break;
             case "panic":
-                Send(FrameFormat.Console(0), Panic);
+                Send(FrameFormat.Console(slot), Panic);
                 Send(Channel.Event, Stopped("guest reset"));
                 break;
             case "hang":
                 _hangs = true;
-                Send(FrameFormat.Console(0), Panic + "---[ end Kernel panic - not syncing: crash ]---\r\n");
+                Send(FrameFormat.Console(slot), Panic + "---[ end Kernel panic - not syncing: crash ]---\r\n");
                 break;
             default:
                 break;
@@ -189,6 +206,7 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
             }
         }
 
+        _append = text;
         _pages = long.Parse(values["memory"], CultureInfo.InvariantCulture) / 4096 * 9 / 10;
         _policy = values["policy"];
         _guest = values["guest"];
@@ -240,7 +258,16 @@ internal sealed class FakeMachine(string mode, Stream input, Stream output)
                 break;
         }
 
-        if (_guest == "linux")
+        if (_append.Contains("freeze=yes", StringComparison.Ordinal))
+        {
+            Send(Channel.Event, $"event=state {Vm} state=frozen {BirthFigures}");
+        }
+        else if (_guest == "linux" && mode == "shell")
+        {
+            Send(FrameFormat.Console(0), "[    0.000000] Booting Linux\r\nquietus-guest: shell re");
+            Send(FrameFormat.Console(0), "ady\r\n\r\n/ # ");
+        }
+        else if (_guest == "linux")
         {
             Send(FrameFormat.Console(0), "[    0.000000] Booting Linux\r\nquietus-guest: dirt");
             Send(FrameFormat.Console(0), "ied 200 MB\r\n");

@@ -1,6 +1,8 @@
 using System;
 using System.Diagnostics;
+using System.Globalization;
 using System.IO;
+using System.Linq;
 using System.Text;
 using System.Text.Json;
 using System.Threading;
@@ -67,6 +69,24 @@ public sealed class CommandLineTests
             row.GetProperty("boot_instructions").GetInt64().ShouldBeGreaterThan(5 * ready);
             row.GetProperty("owned_bytes_after_command").GetInt64().ShouldBeGreaterThan(64 * 1024);
         }
+    }
+
+    [Fact]
+    public async Task Bench_measures_births_under_KVM()
+    {
+        Assert.SkipWhen(LinuxGuest.Cached() is null, $"no Linux kernel is cached in {Folders.Cache}");
+        (int code, string output, string errors) = await RunAsync(
+            null, string.Empty, "bench", "--births", "1", "--against", "kvm", "--memory", "64M", "--json", "-");
+        code.ShouldBe(0, errors);
+        using JsonDocument document = JsonDocument.Parse(output);
+        JsonElement pair = document.RootElement.GetProperty("kvm").GetProperty("comparisons").EnumerateArray()
+            .ShouldHaveSingleItem();
+        pair.GetProperty("birth_ratio").GetDouble().ShouldBeInRange(50, 200);
+        pair.GetProperty("birth_whole_ratio").GetDouble().ShouldBeGreaterThan(150);
+        pair.GetProperty("quietus_read_faults").GetInt64().ShouldBe(0);
+        pair.GetProperty("write_ratio").GetDouble().ShouldBeInRange(4, 20);
+        (pair.GetProperty("kvm_read_instructions").GetInt64() / pair.GetProperty("kvm_read_pages_4k").GetInt64())
+            .ShouldBeInRange(1000, 20_000);
     }
 
     [Fact]
@@ -163,6 +183,39 @@ public sealed class CommandLineTests
         code.ShouldBe(0, errors);
         output.ShouldContain("answer=42");
         errors.ShouldContain("guest power-off");
+    }
+
+    [Fact]
+    public async Task Run_gives_each_line_to_a_fresh_child_with_random_numbers_of_its_own()
+    {
+        Assert.SkipWhen(LinuxGuest.Cached() is null, $"no Linux kernel is cached in {Folders.Cache}");
+        const string Line = "cat /tmp/x; echo mine >/tmp/x; cat /tmp/x; cat /proc/sys/kernel/random/uuid\n";
+        (int code, string output, string errors) = await RunAsync(
+            null, Line + Line, "run", "--from-template", "--memory", "256M", "--append", "quiet", "--timeout", "150");
+        code.ShouldBe(0, errors);
+        errors.ShouldContain("child 2: born after");
+        string[] lines = [.. output.Split('\n').Select(line => line.Trim())];
+        lines.Count(line => line == "mine").ShouldBe(2);
+        lines.Where(line => Guid.TryParseExact(line, "D", out _)).Distinct().Count().ShouldBe(2);
+    }
+
+    [Theory]
+    [InlineData("filler", "30", "mixed")]
+    [InlineData("linux", "4", "filled")]
+    public async Task Bench_churns_children_of_a_template_and_loses_nothing(string guest, string count, string lifetime)
+    {
+        Assert.SkipWhen(
+            guest == "linux" && LinuxGuest.Cached() is null, $"no Linux kernel is cached in {Folders.Cache}");
+        (int code, string output, string errors) = await RunAsync(
+            null, string.Empty, "bench", "--churn", count, "--from", "template", "--guest", guest, "--lifetime",
+            lifetime, "--pages", "4k", "--json", "-");
+        code.ShouldBe(0, errors);
+        using JsonDocument document = JsonDocument.Parse(output);
+        document.RootElement.GetProperty("lost_bytes").GetInt64().ShouldBe(0);
+        JsonElement birth = document.RootElement.GetProperty("phases")[0];
+        birth.GetProperty("phase").GetString().ShouldBe("birth");
+        birth.GetProperty("count").GetInt32().ShouldBe(int.Parse(count, CultureInfo.InvariantCulture));
+        birth.GetProperty("max_instructions").GetInt64().ShouldBeInRange(100, 5000);
     }
 
     /// <summary>Runs it to its end.</summary>

@@ -1,5 +1,6 @@
 using System;
 using System.Runtime;
+using Quietus.KvmProbe.Kvm;
 using Quietus.KvmProbe.Linux;
 
 namespace Quietus.KvmProbe.Boot;
@@ -29,7 +30,19 @@ internal static unsafe class Entry
             Failure.Stop("memory, fill and pages have to be given"u8, default, 0);
         }
 
-        Ways.Run(options);
+        Stopwatch.SetUp();
+        VirtualMachine.SetUp();
+        Output.Introduce();
+        if (options.Writes == 0)
+        {
+            Ways.Run(options);
+        }
+        else
+        {
+            Births.Run(options);
+        }
+
+        Output.Done();
         Host.TurnOff();
     }
 

@@ -6,8 +6,6 @@ namespace Quietus.KvmProbe.Linux;
 /// <summary>What cannot go on says why in one line and ends the machine: no caller could take an error.</summary>
 internal static class Failure
 {
-    private const int MostLine = 512;
-
     /// <summary>A system call's result, when it is one; its error ends the program.</summary>
     internal static ulong Checked(long result, ReadOnlySpan<byte> what)
     {
@@ -25,7 +23,7 @@ internal static class Failure
     /// <param name="number">The errno or another number that belongs to it.</param>
     internal static void Stop(ReadOnlySpan<byte> what, ReadOnlySpan<byte> value, long number)
     {
-        Span<byte> buffer = stackalloc byte[MostLine];
+        Span<byte> buffer = stackalloc byte[Output.MostLine];
         LineBuilder line = Output.Begin(buffer, "error"u8);
         line.QuotedField("what"u8, what);
         line.QuotedField("value"u8, value);

@@ -5,12 +5,14 @@ using Quietus.Wire;
 
 namespace Quietus.KvmProbe.Linux;
 
-/// <summary>Anonymous memory of this process, in pages of 4 KB or in blocks of 2 MB.</summary>
+/// <summary>Memory of this process: anonymous, in pages of 4 KB or in blocks of 2 MB, or a file's, in pages.</summary>
 /// <remarks>Invariant: the range was mapped here and is unmapped once.</remarks>
 internal unsafe struct Memory
 {
     private const ulong ReadWrite = 3; // PROT_READ, PROT_WRITE
     private const ulong PrivateAnonymous = 0x4022; // MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE
+    private const ulong Shared = 1; // MAP_SHARED
+    private const ulong Private = 0x4002; // MAP_PRIVATE, MAP_NORESERVE
     private const ulong HugePages = 14; // MADV_HUGEPAGE
     private const ulong NoHugePages = 15; // MADV_NOHUGEPAGE
     private const int MostText = 4096;
@@ -42,6 +44,14 @@ internal unsafe struct Memory
 
     /// <summary>Stores to every line of its beginning.</summary>
     internal readonly void Dirty(ulong bytes) => StoreLines(Start, bytes);
+
+    /// <summary>Maps a file: what is written goes to it, or to pages of this mapping's own.</summary>
+    internal static Memory MapFile(int file, ulong bytes, bool isPrivate) => new()
+    {
+        Start = Failure.Checked(
+            SystemCalls.MapMemory(bytes, ReadWrite, isPrivate ? Private : Shared, file), "mapping a file"u8),
+        Bytes = bytes,
+    };
 
     internal readonly void Unmap() => Failure.Checked(SystemCalls.UnmapMemory(Start, Bytes), "unmapping memory"u8);
 

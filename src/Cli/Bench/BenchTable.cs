@@ -110,15 +110,18 @@ internal static class BenchTable
     }
 
     /// <summary>Writes what was promised and what came of it; nothing where nothing was.</summary>
-    public static void WriteTargets(TextWriter writer, BenchResult result)
+    public static void WriteTargets(TextWriter writer, BenchResult result) =>
+        WriteTargets(writer, Targets.Title(result), Targets.Judge(result));
+
+    /// <summary>The same under a title.</summary>
+    public static void WriteTargets(TextWriter writer, string title, IReadOnlyList<Target> targets)
     {
-        IReadOnlyList<Target> targets = Targets.Judge(result);
         if (targets.Count == 0)
         {
             return;
         }
 
-        TextTable.WriteTitle(writer, Targets.Title(result));
+        TextTable.WriteTitle(writer, title);
         TextTable.Write(writer, _targets, targets);
         writer.WriteLine();
     }

@@ -18,7 +18,7 @@ internal static partial class BenchVerb
     /// The largest VM: in a machine of the same size, Linux has to have its page structures and tables as well, about
     /// 20 MB for each gigabyte.
     /// </summary>
-    private const long MostAgainst = 3 * ByteSize.Gigabyte;
+    public const long MostAgainst = 3 * ByteSize.Gigabyte;
 
     /// <summary>
     /// The smallest VM by huge pages: with less than 512 MB of memory Linux turns transparent ones off at its start
@@ -78,7 +78,7 @@ internal static partial class BenchVerb
         BenchPlan plan, QemuBinary qemu, string image, CancellationToken cancellation)
     {
         // What is missing is told before anything is measured.
-        KvmRunner peer = KvmRunner.Make(plan, qemu);
+        var peer = new KvmRunner(plan, qemu, KvmPeer.Find("./quietus bench --against kvm"));
         BenchResult ours = await MeasureAsync(plan, qemu, image, RepeatAgainst(plan), [], cancellation)
             .ConfigureAwait(false);
         return ours.IsComplete

@@ -55,7 +55,7 @@ internal static partial class BenchVerb
         var command = new Command("bench", "Measure what killing and unmapping a VM costs, under each policy")
         {
             _guest, _memory, _pages, _policies, _fate, _cpu, _cpus, _jobs, _timeout, _against, _shard,
-            ChurnVerb.Count, ChurnVerb.Until, BirthsVerb.Count,
+            ChurnVerb.Count, ChurnVerb.Until, ChurnVerb.From, BirthsVerb.Count,
         };
         _outputs.AddTo(command);
         command.SetAction((result, _) => RunAsync(result, cancellation));
@@ -67,21 +67,27 @@ internal static partial class BenchVerb
         if (ChurnVerb.IsAsked(result))
         {
             CommonOptions.Refuse(
-                result, [_guest, _memory, _policies, _fate, _jobs, _outputs.Report!, _cpus, _against, _shard,
-                    BirthsVerb.Count],
+                result,
+                [
+                    .. ChurnVerb.From.IsGiven(result) ? [] : (Option[])[_guest], _memory, _policies, _fate, _jobs,
+                    _outputs.Report!, _cpus, _against, _shard, BirthsVerb.Count,
+                ],
                 "with --churn",
-                "it takes --lifetime, --cpu, --pages, --timeout, --json, --csv and --markdown");
+                "it takes --lifetime, --cpu, --pages, --from (and --guest with it), --timeout, --json, --csv and "
+                    + "--markdown");
             return await ChurnVerb.RunAsync(
-                result, new ChurnOptions(_cpu, _pages, _timeout, _outputs), cancellation).ConfigureAwait(false);
+                result, new ChurnOptions(_guest, _cpu, _pages, _timeout, _outputs), cancellation).ConfigureAwait(false);
         }
 
         if (BirthsVerb.IsAsked(result))
         {
             CommonOptions.Refuse(
-                result, [_policies, _fate, _jobs, _outputs.Report!, _against, _shard], "with --births",
-                "it takes --guest, --memory, --pages, --cpu, --cpus, --timeout, --json, --csv and --markdown");
+                result, [_policies, _fate, _jobs, _shard], "with --births",
+                "it takes --guest, --memory, --pages, --cpu, --cpus, --timeout, --against, --json, --csv, --markdown "
+                    + "and --report");
             return await BirthsVerb.RunAsync(
-                result, new BirthsOptions(_guest, _memory, _pages, _cpu, _cpus, _timeout, _outputs), cancellation)
+                result, new BirthsOptions(_guest, _memory, _pages, _cpu, _cpus, _timeout, _against, _outputs),
+                cancellation)
                 .ConfigureAwait(false);
         }
 

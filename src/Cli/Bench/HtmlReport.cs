@@ -172,27 +172,34 @@ internal static class HtmlReport
         WriteFigure("demand fault, exit to entry", result.Primitives.DemandFault);
         WriteFigure("map, per page", result.Primitives.MapPage);
         html.Append("</table>\n");
-        IReadOnlyList<Target> targets = Targets.Judge(result);
-        if (targets.Count > 0)
-        {
-            html.Append("<h2>").Append(Text(Targets.Title(result)))
-                .Append("</h2>\n<div class=\"scroll\"><table style=\"width:auto\">\n");
-            foreach (Target target in targets)
-            {
-                html.Append(CultureInfo.InvariantCulture, $"""
-                    <tr><td class="l">{Text(target.Name)}</td><td>{Text(target.Bound)}</td>
-                    <td>{Text(target.Measured)}</td>
-                    <td class="l {(target.Met ? "met" : "missed")}">{(target.Met ? "met" : "missed")}</td></tr>
-
-                    """);
-            }
-
-            html.Append("</table></div>\n");
-        }
+        WriteTargets(html, Targets.Title(result), Targets.Judge(result));
 
         void WriteFigure(string name, double? value) => html
             .Append("<tr><td class=\"l\">").Append(name).Append("</td><td>")
             .Append(value?.ToString("N1", CultureInfo.InvariantCulture) ?? "not measured").Append("</td></tr>\n");
+    }
+
+    /// <summary>What was promised and what came of it; nothing where nothing was.</summary>
+    public static void WriteTargets(StringBuilder html, string title, IReadOnlyList<Target> targets)
+    {
+        if (targets.Count == 0)
+        {
+            return;
+        }
+
+        html.Append("<h2>").Append(Text(title))
+            .Append("</h2>\n<div class=\"scroll\"><table style=\"width:auto\">\n");
+        foreach (Target target in targets)
+        {
+            html.Append(CultureInfo.InvariantCulture, $"""
+                <tr><td class="l">{Text(target.Name)}</td><td>{Text(target.Bound)}</td>
+                <td>{Text(target.Measured)}</td>
+                <td class="l {(target.Met ? "met" : "missed")}">{(target.Met ? "met" : "missed")}</td></tr>
+
+                """);
+        }
+
+        html.Append("</table></div>\n");
     }
 
     private static void WriteMethod(StringBuilder html, BenchResult result)

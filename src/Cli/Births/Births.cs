@@ -20,6 +20,9 @@ internal sealed record BirthsPlan
 
     public required IReadOnlyList<string> Pages { get; init; }
 
+    /// <summary>KVM is measured beside Quietus.</summary>
+    public bool IsAgainstKvm { get; init; }
+
     public required TimeSpan Limit { get; init; }
 
     /// <summary>The command that repeats it.</summary>
@@ -78,6 +81,12 @@ internal sealed record BirthsResult
     public required IReadOnlyList<BirthsRow> Rows { get; init; }
 
     public required bool IsInterrupted { get; init; }
+
+    /// <summary>What KVM takes for the same; null where it was not asked for.</summary>
+    public KvmBirthsResult? Kvm { get; init; }
+
+    /// <summary>QEMU's command line of the first boot.</summary>
+    public required string QemuCommand { get; init; }
 
     public required string QemuVersion { get; init; }
 

@@ -75,6 +75,10 @@ internal sealed class BirthsBoot(MonitorClient monitor, TimeSpan limit, Cancella
         _consoles.Remove(slot);
     }
 
+    /// <summary>What the VM in a slot has printed and was not forgotten.</summary>
+    public string Console(int slot) =>
+        _consoles.TryGetValue(slot, out StringBuilder? console) ? console.ToString() : string.Empty;
+
     private int Begin(KeyValueLine made)
     {
         Sort();

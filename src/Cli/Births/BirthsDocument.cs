@@ -7,13 +7,17 @@ namespace Quietus.Cli.Births;
 
 /// <summary>Births for programs.</summary>
 internal sealed record BirthsDocument(
-    BirthsConfiguration Config, bool Interrupted, IEnumerable<BirthsEntry> Rows, long WallNs) : Document(Name)
+    BirthsConfiguration Config,
+    bool Interrupted,
+    IEnumerable<BirthsEntry> Rows,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] KvmBirthsEntry? Kvm,
+    long WallNs) : Document(Name)
 {
     public const string Name = "quietus.births/1";
 
     public static BirthsDocument Of(BirthsResult result) => new(
         BirthsConfiguration.Of(result), result.IsInterrupted, result.Rows.Select(BirthsEntry.Of),
-        result.WallNanoseconds);
+        result.Kvm is { } kvm ? KvmBirthsEntry.Of(result, kvm) : null, result.WallNanoseconds);
 }
 
 /// <summary>All that it takes to repeat them.</summary>

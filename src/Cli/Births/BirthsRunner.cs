@@ -41,6 +41,11 @@ internal sealed class BirthsRunner(BirthsPlan plan, QemuBinary qemu, string imag
 
     private readonly List<BirthsRow> _rows = [];
     private BirthsBoot _boot = null!;
+    private string _command = string.Empty;
+
+    /// <summary>How much of its memory a filler writes before its freeze.</summary>
+    public static long FillBytes(long memory) =>
+        Math.Max(memory - FillerReserve, memory / 2) / (2 * ByteSize.Megabyte) * (2 * ByteSize.Megabyte);
 
     public async Task<BirthsResult> RunAsync(CancellationToken cancellation)
     {
@@ -68,6 +73,7 @@ internal sealed class BirthsRunner(BirthsPlan plan, QemuBinary qemu, string imag
             Plan = plan,
             Rows = _rows,
             IsInterrupted = isInterrupted,
+            QemuCommand = _command,
             QemuVersion = qemu.Version,
             ImageSha256 = sha256,
             WallNanoseconds = (long)Stopwatch.GetElapsedTime(begun).TotalNanoseconds,
@@ -86,6 +92,11 @@ internal sealed class BirthsRunner(BirthsPlan plan, QemuBinary qemu, string imag
             Bundle = guest.Pack(folder.Path),
             CountsInstructions = true,
         };
+        if (_command.Length == 0)
+        {
+            _command = machine.CommandLine(QemuBinary.Name);
+        }
+
         QemuSession session = await QemuSession.StartAsync(qemu, machine, folder, _bootLimit, cancellation)
             .ConfigureAwait(false);
         await using (session.ConfigureAwait(false))
@@ -118,8 +129,8 @@ internal sealed class BirthsRunner(BirthsPlan plan, QemuBinary qemu, string imag
     /// <summary>Three templates: their children do nothing; read all; and measure writes.</summary>
     private async Task<BirthsRow> FillerAsync(long memory, string pages)
     {
-        long fill = Math.Max(memory - FillerReserve, memory / 2) / (2 * ByteSize.Megabyte) * (2 * ByteSize.Megabyte);
-        string append = string.Create(CultureInfo.InvariantCulture, $"fill={fill} touch=page freeze=yes");
+        string append = string.Create(
+            CultureInfo.InvariantCulture, $"fill={FillBytes(memory)} touch=page freeze=yes");
         (long idle, _) = await FillerTemplateAsync(memory, pages, append).ConfigureAwait(false);
         long child = (await _boot.ForkAsync(idle).ConfigureAwait(false)).Vm;
         await _boot.ReportAsync(child, BornReport).ConfigureAwait(false);

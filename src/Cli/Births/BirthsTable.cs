@@ -77,6 +77,12 @@ internal static class BirthsTable
                     + "for; owned: by the child after that.");
         }
 
+        if (result.Kvm is { } kvm)
+        {
+            writer.WriteLine();
+            KvmBirthsTable.Write(writer, result, kvm);
+        }
+
         if (result.IsInterrupted)
         {
             TextTable.WriteNote(writer, "Interrupted: the rows above are complete, others are missing.");

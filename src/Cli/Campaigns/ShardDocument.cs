@@ -20,10 +20,16 @@ internal sealed record ShardDocument(string File, string Schema, ShardEntry Shar
     private const string Next = "merge takes the JSON documents of check, sim and bench with --shard";
 
     /// <summary>The documents that can be put together.</summary>
-    private static readonly string[] _schemas = [CheckDocument.Name, SimulationDocument.Name, BenchDocument.Name];
+    private static readonly string[] _schemas =
+        [CheckDocument.Name, ExhaustiveDocument.Name, SimulationDocument.Name, BenchDocument.Name];
 
-    /// <summary>What the work is cut into.</summary>
-    public string Unit => Schema == CheckDocument.Name ? "programs" : "deaths";
+    /// <summary>What the work is cut into; null where it goes by states' hashes, so by no range.</summary>
+    public string? Unit => Schema switch
+    {
+        CheckDocument.Name => "programs",
+        ExhaustiveDocument.Name => null,
+        _ => "deaths",
+    };
 
     /// <summary>Whether the shard came to its end.</summary>
     public bool IsComplete => Json["complete"]?.GetValue<bool>() == true;
@@ -32,8 +38,9 @@ internal sealed record ShardDocument(string File, string Schema, ShardEntry Shar
     public string Range => Describe(Shard.Index, Shard.Count, new ShardRange(Shard.First, Shard.End, Shard.Of), Unit);
 
     /// <summary>A part, for people.</summary>
-    public static string Describe(int index, int count, ShardRange range, string unit) => range.Length == 0
-        ? FormattableString.Invariant($"shard {index}/{count} (no {unit})")
+    public static string Describe(int index, int count, ShardRange range, string? unit) =>
+        unit is null ? FormattableString.Invariant($"shard {index}/{count}")
+        : range.Length == 0 ? FormattableString.Invariant($"shard {index}/{count} (no {unit})")
         : FormattableString.Invariant($"shard {index}/{count} ({unit} {range.First} to {range.End - 1} of {range.Of})");
 
     /// <summary>Reads a document; a usage error that says what it is instead.</summary>

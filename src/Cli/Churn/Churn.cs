@@ -25,11 +25,19 @@ internal static class Lifetime
 
     public static IReadOnlyList<string> All { get; } = [Created, Started, Filled, Mixed];
 
+    /// <summary>Of a template's child: it works, and is put back to its birth before it is killed.</summary>
+    public const string Reset = "reset";
+
     private static readonly string[] _mix = [Filled, Started, Filled, Created];
+    private static readonly string[] _childMix = [Filled, Reset, Created];
 
     /// <summary>What becomes of the VM with a number.</summary>
     public static string Of(string lifetime, int number) =>
         lifetime == Mixed ? _mix[number % _mix.Length] : lifetime;
+
+    /// <summary>What becomes of the template's child with a number.</summary>
+    public static string OfChild(string lifetime, int number) =>
+        lifetime == Mixed ? _childMix[number % _childMix.Length] : lifetime;
 }
 
 /// <summary>
@@ -48,6 +56,9 @@ internal sealed record ChurnLife
 
     public required long? Fill { get; init; }
 
+    /// <summary>Putting a child back to its birth.</summary>
+    public long? Reset { get; init; }
+
     /// <summary>From the order until all memory is back: what was still to be stopped is in it.</summary>
     public required long Kill { get; init; }
 
@@ -61,7 +72,7 @@ internal sealed record ChurnLife
 
     public required long ScrubbedChunks { get; init; }
 
-    public long Total => Create + (FirstInstruction ?? 0) + (Fill ?? 0) + Kill + ScrubZero + ScrubClean;
+    public long Total => Create + (FirstInstruction ?? 0) + (Fill ?? 0) + (Reset ?? 0) + Kill + ScrubZero + ScrubClean;
 }
 
 /// <summary>
@@ -117,6 +128,9 @@ internal sealed record ChurnPlan
 
     public required IReadOnlyList<string> Pages { get; init; }
 
+    /// <summary>What boots and becomes a template, whose children the VMs are; null where each is made anew.</summary>
+    public GuestPayload? Template { get; init; }
+
     public required TimeSpan Limit { get; init; }
 
     /// <summary>The command that repeats it.</summary>
@@ -138,6 +152,9 @@ internal sealed record ChurnResult
 
     public required long LeakedFrames { get; init; }
 
+    /// <summary>Random numbers that two children had in common; null where none was asked for.</summary>
+    public long? RepeatedRandom { get; init; }
+
     public required string QemuVersion { get; init; }
 
     public required string ImageSha256 { get; init; }
@@ -150,7 +167,19 @@ internal sealed record ChurnResult
     /// </summary>
     public double BirthsPerVirtualSecond => Lives.Count == 0 ? 0 : Lives.Count / (Lives.Sum(life => life.Total) / 1e9);
 
-    public IReadOnlyList<ChurnPhase> Phases =>
+    public IReadOnlyList<ChurnPhase> Phases => Plan.Template is null ? Whole : Births;
+
+    private ChurnPhase[] Births =>
+    [
+        ChurnPhase.Of("birth", Lives, life => life.FirstInstruction),
+        ChurnPhase.Of("reset", Lives, life => life.Reset),
+        ChurnPhase.Of(DeathWay.Kill.Name(), Lives, life => life.Kill),
+        ChurnPhase.Of("memory_back", Lives, life => life.MemoryBack),
+        ChurnPhase.Of("scrub_zero", Lives, life => life.ScrubZero),
+        ChurnPhase.Of("scrub_clean", Lives, life => life.ScrubClean),
+    ];
+
+    private ChurnPhase[] Whole =>
     [
         ChurnPhase.Of("create", Lives, life => life.Create),
         ChurnPhase.Of("first_instruction", Lives, life => life.FirstInstruction),
@@ -161,6 +190,6 @@ internal sealed record ChurnResult
         ChurnPhase.Of("scrub_clean", Lives, life => life.ScrubClean),
     ];
 
-    /// <summary>Whether every frame came back, once.</summary>
-    public bool IsSound => LostBytes == 0 && RefusedFrees == 0 && LeakedFrames == 0;
+    /// <summary>Whether every frame came back, once, and no two children were alike.</summary>
+    public bool IsSound => LostBytes == 0 && RefusedFrees == 0 && LeakedFrames == 0 && (RepeatedRandom ?? 0) == 0;
 }

@@ -15,6 +15,7 @@ internal sealed record ChurnDocument(
     long LostBytes,
     long RefusedFrees,
     long LeakedFrames,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] long? RepeatedRandom,
     IEnumerable<ChurnPhaseEntry> Phases,
     long WallNs) : Document(Name)
 {
@@ -28,6 +29,7 @@ internal sealed record ChurnDocument(
         result.LostBytes,
         result.RefusedFrees,
         result.LeakedFrames,
+        result.RepeatedRandom,
         result.Phases.Select(ChurnPhaseEntry.Of),
         result.WallNanoseconds);
 }
@@ -37,6 +39,7 @@ internal sealed record ChurnConfiguration(
     int Count,
     string Lifetime,
     string Cpu,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Template,
     IEnumerable<long> MemoryBytes,
     IEnumerable<string> PageSizes,
     string QemuVersion,
@@ -47,7 +50,8 @@ internal sealed record ChurnConfiguration(
         result.Plan.Count,
         result.Plan.Lifetime,
         result.Plan.Cpu.Name,
-        ChurnPlan.Sizes,
+        result.Plan.Template?.Name,
+        result.Plan.Template is null ? ChurnPlan.Sizes : [TemplateChurn.MemoryOf(result.Plan.Template)],
         result.Plan.Pages,
         result.QemuVersion,
         result.ImageSha256,

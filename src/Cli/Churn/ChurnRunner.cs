@@ -36,8 +36,11 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
         {
             Cpu = plan.Cpu.QemuName,
             Processors = 2,
-            MemoryBytes = MachineMemory,
+            MemoryBytes = plan.Template is { } template
+                ? TemplateChurn.MachineMemory(template, plan.Pages.Count)
+                : MachineMemory,
             Image = image,
+            Bundle = plan.Template?.Pack(folder.Path),
             CountsInstructions = true,
         };
         QemuSession session = await QemuSession.StartAsync(qemu, machine, folder, _bootLimit, cancellation)
@@ -66,13 +69,25 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
         await AskAsync(monitor, "scrub when=asked").ConfigureAwait(false);
         await AskAsync(monitor, "scrub").ConfigureAwait(false);
         long free = (await AskAsync(monitor, "memory").ConfigureAwait(false)).Number("free_bytes");
+        TemplateChurn? children = plan.Template is { } template
+            ? await TemplateChurn.BeginAsync(plan, template, monitor).ConfigureAwait(false)
+            : null;
         while (_lives.Count < plan.Count && !cancellation.IsCancellationRequested)
         {
-            if (await LiveAsync(monitor, _lives.Count, cancellation).ConfigureAwait(false) is { } life)
+            ChurnLife? life = children is null
+                ? await LiveAsync(monitor, _lives.Count, cancellation).ConfigureAwait(false)
+                : await children.LiveAsync(_lives.Count).ConfigureAwait(false);
+            if (life is not null)
             {
                 _lives.Add(life);
                 progress(_lives.Count);
             }
+        }
+
+        if (children is not null)
+        {
+            await children.EndAsync().ConfigureAwait(false);
+            _leaked += children.LeakedFrames;
         }
 
         KeyValueLine memory = await AskAsync(monitor, "memory").ConfigureAwait(false);
@@ -84,6 +99,7 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
             LostBytes = free - memory.Number("free_bytes"),
             RefusedFrees = memory.Number("refused_frees"),
             LeakedFrames = _leaked,
+            RepeatedRandom = children?.RepeatedRandom,
             QemuVersion = qemu.Version,
             ImageSha256 = sha256,
             WallNanoseconds = (long)Stopwatch.GetElapsedTime(begun).TotalNanoseconds,

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.IO;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Reports;
 using Quietus.Cli.Terminals;
 
@@ -27,8 +28,7 @@ internal static class ChurnTable
     {
         TextTable.WriteTitle(writer, string.Create(
             CultureInfo.InvariantCulture,
-            $"{Counted.Of(result.Lives.Count, "VM")} of 16 to 64 MB in one boot, {result.Plan.Cpu.Name}, lifetime "
-            + $"{result.Plan.Lifetime}"));
+            $"{Subject(result)} in one boot, {result.Plan.Cpu.Name}, lifetime {result.Plan.Lifetime}"));
         TextTable.Write(writer, _phases, result.Phases);
         writer.WriteLine();
         writer.WriteLine(string.Create(
@@ -38,6 +38,13 @@ internal static class ChurnTable
             CultureInfo.InvariantCulture,
             $"{Counted.Of(result.LostBytes, "byte")} lost, {Counted.Of(result.RefusedFrees, "free")} refused, "
             + $"{Counted.Of(result.LeakedFrames, "frame")} leaked"));
+        if (result.RepeatedRandom is { } repeated)
+        {
+            writer.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{Counted.Of(repeated, "random number")} that two children had in common"));
+        }
+
         TextTable.WriteNote(writer, string.Create(
             CultureInfo.InvariantCulture,
             $"Drift: the last tenth's median against the first's; {Dash} for fewer than "
@@ -49,6 +56,11 @@ internal static class ChurnTable
                 $"Interrupted: {result.Lives.Count:N0} of {Counted.Of(result.Plan.Count, "VM")} born and dead."));
         }
     }
+
+    private static string Subject(ChurnResult result) => result.Plan.Template is { } template
+        ? $"{Counted.Of(result.Lives.Count, "child", "children")} of a {template.Name} template of "
+            + ByteSize.Format(TemplateChurn.MemoryOf(template))
+        : $"{Counted.Of(result.Lives.Count, "VM")} of 16 to 64 MB";
 
     private static string Whole(long? count) => count?.ToString("N0", CultureInfo.InvariantCulture) ?? Dash;
 }

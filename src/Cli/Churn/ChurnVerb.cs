@@ -14,7 +14,8 @@ namespace Quietus.Cli.Churn;
 
 /// <summary>The options that a churn shares with the measurement of single deaths.</summary>
 internal sealed record ChurnOptions(
-    Value<CpuModel> Cpu, Value<IReadOnlyList<string>> Pages, Value<TimeSpan?> Timeout, OutputOptions Outputs);
+    Value<IReadOnlyList<string>> Guest, Value<CpuModel> Cpu, Value<IReadOnlyList<string>> Pages,
+    Value<TimeSpan?> Timeout, OutputOptions Outputs);
 
 /// <summary><c>quietus bench --churn</c>: many short lives on one machine, a verb of its own.</summary>
 internal static class ChurnVerb
@@ -31,12 +32,17 @@ internal static class ChurnVerb
         "--lifetime", "until", "With --churn, when each is killed: " + string.Join(", ", Lifetime.All), "lifetime",
         Lifetime.All, Lifetime.Filled);
 
+    /// <summary>What the VMs are made from.</summary>
+    public static Value<string?> From { get; } = Values.Choice(
+        "--from", "origin", "With --churn: template, each VM is a child of one that has booted", "origin",
+        ["template"]);
+
     /// <summary>Whether the command line asks for a churn; a usage error where it only seems to.</summary>
     public static bool IsAsked(ParseResult result)
     {
         if (!Count.IsGiven(result))
         {
-            CommonOptions.Refuse(result, [Until], "without --churn", "say how many: --churn 1000");
+            CommonOptions.Refuse(result, [Until, From], "without --churn", "say how many: --churn 1000");
         }
 
         return Count.IsGiven(result);
@@ -83,17 +89,42 @@ internal static class ChurnVerb
         string lifetime = Until.Of(result)!;
         CpuModel cpu = options.Cpu.Of(result);
         IReadOnlyList<string> pages = options.Pages.Of(result, "4k,2m");
+        GuestPayload? template = ReadTemplate(result, options, lifetime);
         return new ChurnPlan
         {
             Count = count,
             Lifetime = lifetime,
             Cpu = cpu,
             Pages = pages,
-            Limit = options.Timeout.Of(result) ?? TimeSpan.FromMinutes(1),
+            Template = template,
+            Limit = options.Timeout.Of(result) ?? TimeSpan.FromMinutes(template?.Kernel is null ? 1 : 5),
             Command = string.Create(
                 CultureInfo.InvariantCulture,
                 $"./quietus bench --churn {count} --lifetime {lifetime} --cpu {cpu.Name}"
-                    + $" --pages {string.Join(',', pages)}"),
+                    + $" --pages {string.Join(',', pages)}"
+                    + $"{(template is null ? string.Empty : " --from template --guest " + template.Name)}"),
         };
+    }
+
+    private static GuestPayload? ReadTemplate(ParseResult result, ChurnOptions options, string lifetime)
+    {
+        if (!From.IsGiven(result))
+        {
+            return null;
+        }
+
+        if (lifetime == Lifetime.Started)
+        {
+            throw CliException.Usage(
+                "a template's child runs from its birth on: --lifetime started means nothing",
+                "with --from template it takes created, filled and mixed");
+        }
+
+        string name = options.Guest.IsGiven(result) && options.Guest.Of(result) is [string only]
+            ? only
+            : options.Guest.IsGiven(result)
+                ? throw CliException.Usage("the children of one template have one guest", "--guest takes one name here")
+                : GuestPayload.Filler;
+        return name == GuestPayload.Filler ? GuestPayload.MakeFiller() : GuestPayload.MakeLinux(null, null);
     }
 }

@@ -21,6 +21,7 @@ namespace Quietus.Cli.Reports;
 [JsonSerializable(typeof(ChurnDocument))]
 [JsonSerializable(typeof(CompareDocument))]
 [JsonSerializable(typeof(DoctorDocument))]
+[JsonSerializable(typeof(ExhaustiveDocument))]
 [JsonSerializable(typeof(HooksDocument))]
 [JsonSerializable(typeof(LitmusDocument))]
 [JsonSerializable(typeof(ReplayDocument))]

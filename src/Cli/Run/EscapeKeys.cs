@@ -9,13 +9,17 @@ internal enum EscapeAction
     None,
     End,
     Help,
+
+    /// <summary>With a template: its child is to die.</summary>
+    Kill,
 }
 
 /// <summary>
 /// Splits what is typed into what is for the guest and what is for us: Ctrl-A x ends, Ctrl-A h helps, Ctrl-A Ctrl-A
-/// types one Ctrl-A. Anything else after Ctrl-A goes to the guest with it.
+/// types one Ctrl-A, and where there is a template, Ctrl-A k kills its child. Anything else after Ctrl-A goes to the
+/// guest with it.
 /// </summary>
-internal sealed class EscapeKeys
+internal sealed class EscapeKeys(bool hasTemplate)
 {
     public const byte Prefix = 0x01;
     private bool _prefixed;
@@ -47,6 +51,9 @@ internal sealed class EscapeKeys
                     return EscapeAction.End;
                 case (byte)'h' or (byte)'H' or (byte)'?':
                     action = EscapeAction.Help;
+                    break;
+                case (byte)'k' or (byte)'K' when hasTemplate:
+                    action = EscapeAction.Kill;
                     break;
                 case Prefix:
                     forGuest.Add(Prefix);

@@ -1,4 +1,5 @@
 using System;
+using Quietus.Cli.Bench;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
 
@@ -24,6 +25,12 @@ internal sealed record RunPlan
 
     /// <summary>A guest that asks for a reboot is started again; otherwise the run ends.</summary>
     public required bool Reboots { get; init; }
+
+    /// <summary>It boots once, and children of it have the console, one after the other.</summary>
+    public required bool IsFromTemplate { get; init; }
+
+    /// <summary>RAM of the machine. A child may come to own as much as its template has.</summary>
+    public long MachineMemory => BenchPlan.MachineMemory(Guest, IsFromTemplate ? 2 * MemoryBytes : MemoryBytes);
 
     /// <summary>How long the VM may run; null for as long as it likes.</summary>
     public required TimeSpan? Limit { get; init; }

@@ -1,32 +1,28 @@
 using System;
-using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
 using System.Threading;
-using System.Threading.Channels;
 using System.Threading.Tasks;
-using Microsoft.Win32.SafeHandles;
-using Quietus.Cli.Bench;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
 using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
 using Quietus.Cli.Terminals;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Run;
 
-/// <summary>One VM with its console on our terminal, from its start to its end.</summary>
-internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : IDisposable
+/// <summary>
+/// One VM with its console on our terminal, from its start to its end; or a template and its children, one at a time.
+/// </summary>
+internal sealed partial class RunSession(RunPlan plan, QemuBinary qemu, string image) : IDisposable
 {
     private const ulong TestFailedReport = 3;
     private const byte EndOfInput = 0x04;
 
     /// <summary>The monitor's error code for a kernel whose pages this CPU does not have.</summary>
     private const string PageSizeIsMissing = "bad-page-size";
-
-    /// <summary>Pieces of up to 1 KB that are read ahead of the guest.</summary>
-    private const int MostQueued = 64;
 
     private static readonly TimeSpan _longestBoot = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan _answerLimit = TimeSpan.FromSeconds(30);
@@ -44,6 +40,7 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
     private volatile int _slot;
     private bool _raw;
     private bool _testFailed;
+    private bool _isAlive;
 
     /// <summary>Runs the VM and returns the exit code that its end deserves.</summary>
     public async Task<int> RunAsync(CancellationToken cancellation)
@@ -53,7 +50,7 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
         {
             Cpu = plan.Cpu.QemuName,
             Processors = Math.Max(2, plan.Cpus + 1),
-            MemoryBytes = BenchPlan.MachineMemory(plan.Guest, plan.MemoryBytes),
+            MemoryBytes = plan.MachineMemory,
             Image = image,
             Bundle = plan.Guest.Pack(folder.Path),
         };
@@ -106,21 +103,19 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
         {
             await StartAsync(monitor, limit.Token).ConfigureAwait(false);
             StartInput(monitor, stop.Token);
-            int? code;
-            while ((code = await FollowAsync(monitor, limit.Token).ConfigureAwait(false)) is null)
-            {
-                // The VM that asked for it has died as every VM does: the next one is made as the first was.
-                Say("the VM reboots");
-                await CreateAsync(monitor, limit.Token).ConfigureAwait(false);
-                await StartAsync(monitor, limit.Token).ConfigureAwait(false);
-            }
-
+            int code = plan.IsFromTemplate
+                ? await ServeAsync(monitor, limit.Token).ConfigureAwait(false)
+                : await LiveAsync(monitor, limit.Token).ConfigureAwait(false);
             await session.PowerOffAsync(stop.Token).ConfigureAwait(false);
-            return code.Value;
+            return code;
         }
         catch (OperationCanceledException) when (_escape.IsCancellationRequested)
         {
-            await KillAsync(monitor, cancellation).ConfigureAwait(false);
+            if (_isAlive)
+            {
+                await KillAsync(monitor, cancellation).ConfigureAwait(false);
+            }
+
             return _panic.Hangs ? ExitCode.GuestPanic : _testFailed ? ExitCode.Failed : ExitCode.Ok;
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
@@ -135,9 +130,23 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
         }
         finally
         {
-            // The thread that reads the input ends with the process: a read from a terminal cannot be called back.
             await stop.CancelAsync().ConfigureAwait(false);
         }
+    }
+
+    /// <summary>Follows the VM to its end, and those that come after it when it reboots.</summary>
+    private async Task<int> LiveAsync(MonitorClient monitor, CancellationToken cancellation)
+    {
+        int? code;
+        while ((code = await FollowAsync(monitor, cancellation).ConfigureAwait(false)) is null)
+        {
+            // The VM that asked for it has died as every VM does: the next one is made as the first was.
+            Say("the VM reboots");
+            await CreateAsync(monitor, cancellation).ConfigureAwait(false);
+            await StartAsync(monitor, cancellation).ConfigureAwait(false);
+        }
+
+        return code.Value;
     }
 
     private async Task CreateAsync(MonitorClient monitor, CancellationToken cancellation)
@@ -146,26 +155,34 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
             plan.Guest.Name, plan.MemoryBytes, plan.Cpus, plan.Pages, plan.Policy, plan.Append);
         MonitorReply created = await monitor.RequestAsync(order.Command, _answerLimit, cancellation)
             .ConfigureAwait(false);
-        _panic = new PanicWatch();
-        _vm = created.Final.Number("vm");
-        _slot = (int)created.Final.Number("slot");
+        Watch(created.Final);
         if (created.Final.Value("random") == "none")
         {
             Say("this machine has no source of random numbers: the guest gets no seed, and its keys can be guessed");
         }
     }
 
+    /// <summary>From now on it is this VM whose console is here.</summary>
+    private void Watch(KeyValueLine born)
+    {
+        _panic = new PanicWatch();
+        _vm = born.Number("vm");
+        _slot = (int)born.Number("slot");
+        _isAlive = true;
+    }
+
     private async Task StartAsync(MonitorClient monitor, CancellationToken cancellation) => await monitor.RequestAsync(
-        string.Create(CultureInfo.InvariantCulture, $"start vm={_vm}"), _answerLimit, cancellation)
+        Order("start", _vm), _answerLimit, cancellation)
             .ConfigureAwait(false);
 
     /// <summary>The person has asked for the end: the VM dies as every VM does, and we say what that took.</summary>
     private async Task KillAsync(MonitorClient monitor, CancellationToken cancellation)
     {
+        _isAlive = false;
         try
         {
             MonitorReply reply = await monitor.RequestAsync(
-                string.Create(CultureInfo.InvariantCulture, $"kill vm={_vm}"), _answerLimit, cancellation)
+                Order(DeathWay.Kill.Name(), _vm), _answerLimit, cancellation)
                 .ConfigureAwait(false);
             DeathFigures death = DeathFigures.Read(reply.Final);
             long invalidations = death.TlbiIpa + death.TlbiRange + death.TlbiVmid + death.TlbiVmalle1;
@@ -180,7 +197,10 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
         }
     }
 
-    /// <summary>Hands on what the guest prints, to its end: the exit code, or null to start it again.</summary>
+    /// <summary>
+    /// Hands on what the guest prints, to its end: the exit code, or null to start it again. One that is to become a
+    /// template is followed until it is one, or can be: the answer is 0 then, and <see cref="_shell"/> says which.
+    /// </summary>
     private async Task<int?> FollowAsync(MonitorClient monitor, CancellationToken cancellation)
     {
         while (await SomethingIsSaidAsync(monitor, cancellation).ConfigureAwait(false))
@@ -192,6 +212,11 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
                     case ConsoleOutput output when output.Slot == _slot:
                         _output.Write(output.Bytes);
                         _panic.Take(output.Bytes);
+                        _shell?.Take(output.Bytes);
+                        break;
+                    case MachineEvent { Name: "state" } state
+                        when state.Line.TryNumber("vm") == _vm && state.Line.Value("state") == "frozen":
+                        _shell?.Frozen(state.Line);
                         break;
                     case MachineEvent { Name: "report" } report when report.Line.TryNumber("vm") == _vm:
                         Report(report.Line);
@@ -205,6 +230,11 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
                     default:
                         break;
                 }
+            }
+
+            if (_shell is { CanBeForked: true })
+            {
+                return ExitCode.Ok;
             }
         }
 
@@ -258,6 +288,7 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
     /// </summary>
     private int? Ended(KeyValueLine state)
     {
+        _isAlive = false;
         string reason = state.Value("reason") ?? "no reason given";
         if (reason is not "guest power-off" and not "guest reset")
         {
@@ -290,35 +321,57 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
     }
 
     /// <summary>Notes of ours. In raw mode a line feed alone would not return the carriage.</summary>
-    private void Say(string text) => Console.Error.Write("[quietus] " + text + (_raw ? "\r\n" : "\n"));
+    private void Say(string text, bool freshLine = false) => Console.Error.Write(
+        (freshLine && _raw ? "\r\n" : string.Empty) + "[quietus] " + text + (_raw ? "\r\n" : "\n"));
 
-    /// <summary>
-    /// Feeds the input to the guest, read by a thread of its own, because reading a terminal blocks. A guest that does
-    /// not take its input must not keep the keys that are for us from being read: between the two is a queue.
-    /// </summary>
     private void StartInput(MonitorClient monitor, CancellationToken cancellation)
     {
-        // A person cannot type much; a pipe waits.
-        Channel<byte[]> queue = _raw
-            ? Channel.CreateUnbounded<byte[]>()
-            : Channel.CreateBounded<byte[]>(MostQueued);
-        var thread = new Thread(() => ReadInput(queue.Writer, cancellation))
+        var input = new ConsoleInput(_raw, plan.IsFromTemplate, Asked);
+        input.Start(cancellation);
+        if (plan.IsFromTemplate)
         {
-            IsBackground = true,
-            Name = "input",
-        };
-        thread.Start();
-        _ = FeedAsync(queue.Reader, monitor, cancellation);
+            _lines = new InputLines(input.Pieces, _raw);
+        }
+        else
+        {
+            _ = FeedAsync(input, monitor, cancellation);
+        }
     }
 
-    private async Task FeedAsync(
-        ChannelReader<byte[]> queue, MonitorClient monitor, CancellationToken cancellation)
+    /// <summary>A key was for us. Comes on the input's thread.</summary>
+    private void Asked(EscapeAction action)
+    {
+        switch (action)
+        {
+            case EscapeAction.End:
+                _escape.Cancel();
+                break;
+            case EscapeAction.Kill:
+                _child?.Cancel();
+                break;
+            default:
+                Say("Ctrl-A x ends the VM, " + (plan.IsFromTemplate ? "Ctrl-A k kills the child, " : string.Empty)
+                    + "Ctrl-A h shows this, Ctrl-A Ctrl-A types Ctrl-A");
+                break;
+        }
+    }
+
+    private async Task FeedAsync(ConsoleInput input, MonitorClient monitor, CancellationToken cancellation)
     {
         try
         {
-            await foreach (byte[] bytes in queue.ReadAllAsync(cancellation).ConfigureAwait(false))
+            byte last = (byte)'\n';
+            await foreach (byte[] bytes in input.Pieces.ReadAllAsync(cancellation).ConfigureAwait(false))
             {
                 await monitor.SendConsoleAsync(_slot, bytes, cancellation).ConfigureAwait(false);
+                last = bytes[^1];
+            }
+
+            if (!_raw)
+            {
+                // What a person would type then: the end of the last line, where it has none, and Ctrl-D.
+                await TypeEndAsync(monitor, last == (byte)'\n' ? [] : "\n"u8.ToArray(), cancellation)
+                    .ConfigureAwait(false);
             }
         }
         catch (Exception error) when (error is OperationCanceledException or ObjectDisposedException or CliException)
@@ -327,65 +380,20 @@ internal sealed class RunSession(RunPlan plan, QemuBinary qemu, string image) : 
         }
     }
 
-    private void ReadInput(ChannelWriter<byte[]> queue, CancellationToken cancellation)
+    /// <summary>
+    /// Types some bytes and Ctrl-D. A file stays at its end for all who read on, and a guest that is not up yet loses
+    /// the first: so it comes again.
+    /// </summary>
+    private async Task TypeEndAsync(MonitorClient monitor, byte[] before, CancellationToken cancellation)
     {
-        var keys = new EscapeKeys();
-        byte[] typed = new byte[1024];
-        byte last = (byte)'\n';
-        List<byte> forGuest = [];
-        try
+        await monitor.SendConsoleAsync(_slot, (byte[])[.. before, EndOfInput], cancellation).ConfigureAwait(false);
+        while (true)
         {
-            using var handle = new SafeFileHandle((IntPtr)0, ownsHandle: false);
-            using var input = new FileStream(handle, FileAccess.Read, bufferSize: 0);
-            int count;
-            while ((count = input.Read(typed)) > 0 && !cancellation.IsCancellationRequested)
+            await Task.Delay(_endRepeats, cancellation).ConfigureAwait(false);
+            if (!_panic.Hangs)
             {
-                forGuest.Clear();
-                EscapeAction action = EscapeAction.None;
-                if (_raw)
-                {
-                    action = keys.Take(typed.AsSpan(0, count), forGuest);
-                }
-                else
-                {
-                    forGuest.AddRange(typed.AsSpan(0, count));
-                    last = typed[count - 1];
-                }
-
-                Queue(queue, forGuest.ToArray(), cancellation);
-                if (action == EscapeAction.End)
-                {
-                    _escape.Cancel();
-                    return;
-                }
-
-                if (action == EscapeAction.Help)
-                {
-                    Say("Ctrl-A x ends the VM, Ctrl-A h shows this, Ctrl-A Ctrl-A types Ctrl-A");
-                }
+                await monitor.SendConsoleAsync(_slot, (byte[])[EndOfInput], cancellation).ConfigureAwait(false);
             }
-
-            if (!_raw)
-            {
-                // What a person would type then: the end of the last line, where it has none, and Ctrl-D. A file stays
-                // at its end for all who read on, and a guest that is not up yet loses the first: so it comes again.
-                Queue(queue, last == (byte)'\n' ? [EndOfInput] : [(byte)'\n', EndOfInput], cancellation);
-                while (!cancellation.WaitHandle.WaitOne(_endRepeats))
-                {
-                    if (!_panic.Hangs)
-                    {
-                        Queue(queue, [EndOfInput], cancellation);
-                    }
-                }
-            }
-        }
-        catch (Exception error) when (error is IOException or OperationCanceledException
-            or ObjectDisposedException or UnauthorizedAccessException or ArgumentException or CliException)
-        {
-            // No more input, or no guest to take it.
         }
     }
-
-    private static void Queue(ChannelWriter<byte[]> queue, byte[] bytes, CancellationToken cancellation) =>
-        queue.WriteAsync(bytes, cancellation).AsTask().GetAwaiter().GetResult();
 }

@@ -4,7 +4,6 @@ using System.Globalization;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
-using Quietus.Cli.Bench;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
@@ -52,12 +51,17 @@ internal static class RunVerb
         Description = "End with exit code 3 where the guest asks for a reboot",
     };
 
+    private static readonly Option<bool> _fromTemplate = new("--from-template")
+    {
+        Description = "Boot once, freeze at the shell; then each Enter gives a fresh child",
+    };
+
     public static Command Make(CancellationToken cancellation)
     {
         var command = new Command("run", "Boot a VM with its console on this terminal (Ctrl-A x ends it)")
         {
             _kernel, _initrd, _append, _guest, _memory, _cpus, _pages, _policy, _cpu, _timeout,
-            _noReboot,
+            _noReboot, _fromTemplate,
         };
         command.SetAction((result, _) => RunAsync(result, cancellation));
         return command;
@@ -65,8 +69,14 @@ internal static class RunVerb
 
     private static async Task<int> RunAsync(ParseResult result, CancellationToken cancellation)
     {
+        bool isFromTemplate = result.GetValue(_fromTemplate);
+        if (isFromTemplate)
+        {
+            CheckTemplate(result);
+        }
+
+        GuestPayload guest = ReadGuest(result, isFromTemplate);
         long memory = _memory.Of(result);
-        GuestPayload guest = ReadGuest(result);
         if (guest.Note is not null)
         {
             Notice.Progress("[quietus] " + guest.Note);
@@ -74,14 +84,6 @@ internal static class RunVerb
 
         guest.CheckFits(memory);
         string append = ReadAppend(result.GetValue(_append), guest);
-        CommonOptions.CheckHostMemory(BenchPlan.MachineMemory(guest, memory));
-        if (Commands.OnlyValidates(result))
-        {
-            return ExitCode.Ok;
-        }
-
-        QemuBinary qemu = await QemuBinary.FindAsync(cancellation).ConfigureAwait(false);
-        string image = CommonOptions.FindImage();
         var plan = new RunPlan
         {
             Guest = guest,
@@ -92,8 +94,17 @@ internal static class RunVerb
             Cpu = _cpu.Of(result),
             Append = append,
             Reboots = !result.GetValue(_noReboot),
+            IsFromTemplate = isFromTemplate,
             Limit = _timeout.Of(result),
         };
+        CommonOptions.CheckHostMemory(plan.MachineMemory);
+        if (Commands.OnlyValidates(result))
+        {
+            return ExitCode.Ok;
+        }
+
+        QemuBinary qemu = await QemuBinary.FindAsync(cancellation).ConfigureAwait(false);
+        string image = CommonOptions.FindImage();
         using var session = new RunSession(plan, qemu, image);
         return await session.RunAsync(cancellation).ConfigureAwait(false);
     }
@@ -106,7 +117,27 @@ internal static class RunVerb
             : throw CliException.Usage("a VM has one policy, not all", "name one with --policy");
     }
 
-    private static GuestPayload ReadGuest(ParseResult result)
+    /// <summary>What a template cannot be or do.</summary>
+    private static void CheckTemplate(ParseResult result)
+    {
+        CommonOptions.Refuse(
+            result, [_noReboot], "with --from-template", "a child's reboot ends the child, and the next one is fresh");
+        if (_guest.Of(result) == GuestPayload.Filler)
+        {
+            throw CliException.Usage(
+                "--from-template freezes a guest at its shell, and the filler has none",
+                "leave --guest out; ./quietus bench --births has children of the filler");
+        }
+
+        if (_policy.Of(result).Engine != Memory.MaintenancePolicy.Fate)
+        {
+            throw CliException.Usage(
+                $"a VM with the policy {_policy.Of(result).Name} cannot become a template",
+                "leave --policy out: only fate can be frozen (docs/fork.md)");
+        }
+    }
+
+    private static GuestPayload ReadGuest(ParseResult result, bool isLinuxNeeded)
     {
         string? kernel = _kernel.Of(result);
         string? initrd = _initrd.Of(result);
@@ -118,7 +149,7 @@ internal static class RunVerb
                 "--guest filler takes no --kernel and no --initrd", "leave one or the other out");
         }
 
-        if (name is null && !ownFiles && LinuxGuest.Cached() is null)
+        if (name is null && !ownFiles && !isLinuxNeeded && LinuxGuest.Cached() is null)
         {
             Console.Error.WriteLine("[quietus] no Linux kernel is cached: running the filler guest");
             return GuestPayload.MakeFiller();

@@ -34,6 +34,9 @@ internal struct VmOptions
 {
     internal GuestKind Guest;
     internal ulong MemoryBytes;
+    /// <summary>Bytes of the disk, a multiple of 4 KB; 0 for none.</summary>
+    internal ulong DiskBytes;
+
     internal int VcpuCount;
     internal PageSizing Sizing;
     internal MaintenancePolicy Policy;
@@ -79,6 +82,7 @@ internal unsafe struct Vm
     internal VirtualPl011 Uart;
     internal VcpuPower Power;
     internal VirtioRng Rng;
+    internal VirtioBlock Disk;
 
     /// <summary>The VM's own random numbers, behind their lock: see <see cref="VmRandom"/>.</summary>
     internal RandomGenerator Random;

@@ -165,11 +165,12 @@ public sealed class UnitTests
     [InlineData("ab\x01xcd", "ab", nameof(EscapeAction.End))]
     [InlineData("a\x01hb", "ab", nameof(EscapeAction.Help))]
     [InlineData("\x01q", "\x01q", nameof(EscapeAction.None))]
+    [InlineData("a\x01kb", "ab", nameof(EscapeAction.Kill))]
     public void Ctrl_A_is_ours_and_everything_else_is_the_guest_s(string typed, string forGuest, string action)
     {
         foreach (int step in (int[])[1, 2, 100])
         {
-            var keys = new EscapeKeys();
+            var keys = new EscapeKeys(hasTemplate: true);
             List<byte> sent = [];
             EscapeAction seen = EscapeAction.None;
             foreach (char[] piece in typed.Chunk(step))

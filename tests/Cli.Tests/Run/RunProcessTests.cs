@@ -1,3 +1,4 @@
+using System;
 using System.Diagnostics;
 using System.IO;
 using Shouldly;
@@ -171,6 +172,73 @@ public sealed class RunProcessTests
         outcome.Code.ShouldBe(2);
         outcome.Errors.ShouldContain("too little for this linux guest");
         outcome.Errors.ShouldContain("at least --memory 76M");
+    }
+
+    [Fact]
+    public void Each_line_of_a_script_gets_a_fresh_child_of_the_template()
+    {
+        using var cli = new Cli("shell");
+        string kernel = cli.WriteFile("Image", Guests.KernelImageTests.MakeImage());
+        Cli.Outcome outcome = cli.With("FAKE_QEMU_ORDERS", cli.PathOf("orders")).RunWithInput(
+            "uname\nls", "run", "--from-template", "--kernel", kernel, "--memory", "128M");
+        outcome.Code.ShouldBe(0, outcome.Errors);
+        outcome.Output.ShouldEndWith("/ # vm=2:uname\n/ # vm=3:ls\n/ # ");
+        outcome.Errors.ShouldContain("child 2: born after ");
+        string[] orders = File.ReadAllLines(cli.PathOf("orders"));
+        orders[^5..].ShouldBe(["start vm=1", "freeze vm=1", "fork vm=1", "fork vm=1", "off"]);
+        orders.ShouldContain(
+            order => order.StartsWith("create guest=linux memory=134217728 ", StringComparison.Ordinal));
+
+        // A child may come to own as much as its template has.
+        cli.MachineArguments().ShouldHaveSingleItem().ShouldContain("-m 449 ");
+    }
+
+    [Theory]
+    [InlineData("poweroff\n", 0, "the VM has ended: guest power-off")]
+    [InlineData("reboot\n", 0, "child 1: it asked for a reboot, and has ended")]
+    [InlineData("panic\nls\n", 4, "the VM has ended: its kernel has panicked")]
+    public void A_child_ends_as_any_VM_and_a_script_ends_at_the_first_bad_end(string typed, int code, string says)
+    {
+        using var cli = new Cli("shell");
+        string kernel = cli.WriteFile("Image", Guests.KernelImageTests.MakeImage());
+        Cli.Outcome outcome = cli.RunWithInput(
+            typed, "run", "--from-template", "--kernel", kernel, "--memory", "128M", "--timeout", "30s");
+        outcome.Code.ShouldBe(code, outcome.Errors);
+        outcome.Errors.ShouldContain(says);
+        outcome.Errors.ShouldNotContain("child 2");
+    }
+
+    [Fact]
+    public void On_a_terminal_Enter_gives_a_child_Ctrl_A_k_kills_it_and_Ctrl_D_ends()
+    {
+        using var cli = new Cli("shell");
+        cli.WriteFile("Image", Guests.KernelImageTests.MakeImage());
+        Cli.Outcome outcome = cli.Shell(
+            "(sleep 2; printf '\\r'; sleep 1; printf 'hello\\r'; sleep 1;"
+            + " printf '\\001k'; sleep 1; printf 'lost\\r'; sleep 1;"
+            + " printf 'poweroff\\r'; sleep 1; printf '\\004'; sleep 1)"
+            + " | script -qec '$Q run --from-template --kernel Image --memory 128M; echo code=$?' /dev/null");
+        outcome.Output.ShouldContain("code=0");
+        outcome.Output.ShouldContain("vm=2:hello");
+        outcome.Output.ShouldContain("[quietus] killed with");
+        outcome.Output.ShouldContain("child 2: born after ");
+        outcome.Output.ShouldNotContain("lost");
+        outcome.Output.ShouldContain("the VM has ended: guest power-off");
+    }
+
+    [Fact]
+    public void Without_a_shell_there_is_no_template_and_what_refuses_a_child_is_told()
+    {
+        using var cli = new Cli("guest-faults");
+        string kernel = cli.WriteFile("Image", Guests.KernelImageTests.MakeImage());
+        Cli.Outcome outcome = cli.Run("run", "--from-template", "--kernel", kernel, "--memory", "128M");
+        outcome.Code.ShouldBe(1);
+        outcome.Errors.ShouldContain("the VM was stopped: stage 2 abort");
+
+        using var small = new Cli();
+        outcome = small.Run("run", "--from-template");
+        outcome.Code.ShouldBe(77);
+        outcome.Errors.ShouldContain("there is no Linux guest in");
     }
 
     [Fact]

@@ -8,7 +8,6 @@ using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
-using Quietus.Wire;
 
 namespace Quietus.Cli.Bench.Kvm;
 
@@ -22,17 +21,15 @@ internal static class KvmHost
     /// <param name="qemu">The program.</param>
     /// <param name="machine">What it emulates.</param>
     /// <param name="folder">Where the child is noted.</param>
-    /// <param name="what">What the probe measures.</param>
+    /// <param name="reader">What the probe measures.</param>
     /// <param name="limit">How long the probe may be silent: each of its lines is one VM's life.</param>
-    /// <param name="measured">Is told of each row as it comes.</param>
     /// <param name="cancellation">Ends it.</param>
-    public static async Task<KvmProbeReader> RunAsync(
+    public static async Task RunAsync(
         QemuBinary qemu,
         QemuMachine machine,
         RunFolder folder,
-        KvmCase what,
+        KvmProbeLines reader,
         TimeSpan limit,
-        Action<KvmRow> measured,
         CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
@@ -42,17 +39,14 @@ internal static class KvmHost
         {
             folder.Note(process);
             Task<string> errors = LastLinesAsync(process.StandardError);
-            var reader = new KvmProbeReader(what);
-            await ReadAsync(process.StandardOutput.BaseStream, reader, limit, measured, cancellation)
-                .ConfigureAwait(false);
+            await ReadAsync(process.StandardOutput.BaseStream, reader, limit, cancellation).ConfigureAwait(false);
             if (!reader.IsDone)
             {
-                throw await ExplainEndAsync(process, reader, what, errors, cancellation).ConfigureAwait(false);
+                throw await ExplainEndAsync(process, reader, errors, cancellation).ConfigureAwait(false);
             }
 
             // It powers off by itself. Should it not, everything has been measured all the same.
             await EndsAsync(process, cancellation).ConfigureAwait(false);
-            return reader;
         }
         finally
         {
@@ -63,13 +57,11 @@ internal static class KvmHost
     /// <summary>Reads until the probe is done or the serial line is closed.</summary>
     private static async Task ReadAsync(
         Stream console,
-        KvmProbeReader reader,
+        KvmProbeLines reader,
         TimeSpan limit,
-        Action<KvmRow> measured,
         CancellationToken cancellation)
     {
         byte[] buffer = new byte[4096];
-        int told = 0;
         using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         timer.CancelAfter(limit);
         try
@@ -81,11 +73,6 @@ internal static class KvmHost
                 if (reader.Feed(buffer.AsSpan(0, count)))
                 {
                     timer.CancelAfter(limit);
-                }
-
-                for (; told < reader.Rows.Count; told++)
-                {
-                    measured(reader.Rows[told]);
                 }
             }
         }
@@ -102,7 +89,7 @@ internal static class KvmHost
     }
 
     private static async Task<CliException> ExplainEndAsync(
-        Process process, KvmProbeReader reader, KvmCase what, Task<string> errors, CancellationToken cancellation)
+        Process process, KvmProbeLines reader, Task<string> errors, CancellationToken cancellation)
     {
         string how = await EndsAsync(process, cancellation).ConfigureAwait(false)
             ? ChildEnd.Describe(process)
@@ -113,8 +100,7 @@ internal static class KvmHost
             ExitCode.Failed,
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"{what}: the machine ended ({how}) after {reader.Rows.Count} of "
-                    + $"{KvmProbeReader.Ways.Length} measurements"),
+                $"{reader.What}: the machine ended ({how}) after {reader.Count} of {reader.Expected} measurements"),
             "its last words are above; Linux needs a share of the machine for itself: try less --memory",
             string.Join('\n', reader.Console, said));
     }

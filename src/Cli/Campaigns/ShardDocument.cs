@@ -1,12 +1,11 @@
 using System;
-using System.IO;
 using System.Linq;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Quietus.Cli.Bench;
 using Quietus.Cli.Check;
 using Quietus.Cli.CommandLine;
-using Quietus.Cli.Processes;
+using Quietus.Cli.Reports;
 using Quietus.Cli.Sim;
 
 namespace Quietus.Cli.Campaigns;
@@ -18,9 +17,6 @@ namespace Quietus.Cli.Campaigns;
 /// <param name="Json">All of it.</param>
 internal sealed record ShardDocument(string File, string Schema, ShardEntry Shard, JsonObject Json)
 {
-    /// <summary>A result of a million deaths is smaller.</summary>
-    private const long MostBytes = 1L << 30;
-
     private const string Next = "merge takes the JSON documents of check, sim and bench with --shard";
 
     /// <summary>The documents that can be put together.</summary>
@@ -50,17 +46,10 @@ internal sealed record ShardDocument(string File, string Schema, ShardEntry Shar
     /// <summary>Reads a document; a usage error that says what it is instead.</summary>
     public static ShardDocument Read(string file)
     {
-        using FileStream stream = InputFile.Open($"'{file}'", file, Next);
-        if (stream.CanSeek && stream.Length > MostBytes)
-        {
-            throw CliException.Usage($"'{file}' is larger than 1 GB: that is no shard's document", Next);
-        }
-
+        JsonObject json = JsonInput.Read(file, Next);
         try
         {
-            return JsonNode.Parse(stream) is JsonObject json
-                ? Of(file, json)
-                : throw CliException.Usage($"'{file}' is JSON, but no document of Quietus", Next);
+            return Of(file, json);
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException or FormatException)
         {

@@ -3,6 +3,7 @@ using Quietus.Cli.Bench;
 using Quietus.Cli.Births;
 using Quietus.Cli.Check;
 using Quietus.Cli.Churn;
+using Quietus.Cli.Compare;
 using Quietus.Cli.Doctor;
 using Quietus.Cli.Replay;
 using Quietus.Cli.Sim;
@@ -18,6 +19,7 @@ namespace Quietus.Cli.Reports;
 [JsonSerializable(typeof(BirthsDocument))]
 [JsonSerializable(typeof(CheckDocument))]
 [JsonSerializable(typeof(ChurnDocument))]
+[JsonSerializable(typeof(CompareDocument))]
 [JsonSerializable(typeof(DoctorDocument))]
 [JsonSerializable(typeof(ExhaustiveDocument))]
 [JsonSerializable(typeof(HooksDocument))]

@@ -117,8 +117,7 @@ public partial struct GuestMemory<TFormat, TMachine>
                 continue;
             }
 
-            UnmapFlags flags = Elision.For(
-                _policy, UnmapOperation.Release, default, Facts(ref machine, slot.Slot.FateAtRemoval));
+            UnmapFlags flags = Elision.ForRelease(_policy, Facts(ref machine, slot.Slot.FateAtRemoval));
             if ((flags & UnmapFlags.ElideCacheMaintenance) == 0)
             {
                 Ipa next = slot.Start;

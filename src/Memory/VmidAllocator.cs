@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Threading;
 using Quietus.Stage2;
 
@@ -148,7 +149,7 @@ public struct VmidAllocator
     {
         if ((uint)pe < (uint)_active.Count)
         {
-            Volatile.Write(ref _active[pe], Parked);
+            Volatile.Write(ref _active.At(pe), Parked);
         }
     }
 
@@ -170,6 +171,7 @@ public struct VmidAllocator
     /// </summary>
     public static void Abandon(ref VmidLease lease) => lease.Tag = 0;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool IsCurrent(ulong tag) => tag != 0 && ((tag ^ Volatile.Read(ref _generation)) >> _bits) == 0;
 
     private VmidResult EnterLocked<TMachine>(int pe, ref VmidLease lease, ref TMachine machine)
@@ -291,21 +293,25 @@ public struct VmidAllocator
         }
 
         bool numberIsOurs = IsCurrent(tag);
-        for (int pe = 0; pe < _active.Count; pe++)
+
+        // Of each array there is one element for each PE.
+        UnmanagedArray<ulong> loaded = _active;
+        UnmanagedArray<ulong> reserved = _reserved;
+        for (int pe = 0; pe < loaded.Count; pe++)
         {
-            ulong active = Volatile.Read(ref _active[pe]);
-            bool ranThroughRollover = active == 0 && _reserved[pe] == tag;
-            if (active == tag || ranThroughRollover)
+            ulong active = Volatile.Read(ref loaded.At(pe));
+            if (active == tag || (active == 0 && reserved.At(pe) == tag))
             {
-                return VmidResult.StillActive;
+                return VmidResult.StillActive; // it runs, or has run through a rollover
             }
         }
 
-        for (int pe = 0; pe < _reserved.Count; pe++)
+        // Nothing is reserved before the first rollover.
+        for (int pe = 0; Rollovers != 0 && pe < reserved.Count; pe++)
         {
-            if (_reserved[pe] == tag)
+            if (reserved.At(pe) == tag)
             {
-                _reserved[pe] = 0;
+                reserved.At(pe) = 0;
                 numberIsOurs = true;
             }
         }

@@ -96,7 +96,7 @@ public sealed class DeathCostTests
             {
                 DeathFigures death = await KillFullAsync(machine, megabytes, pages, "fate");
                 first ??= death;
-                death.Instructions.ShouldBeInRange(100, 3000);
+                death.Instructions.ShouldBeInRange(100, 1200);
                 Math.Abs(death.Instructions - first.Instructions).ShouldBeLessThanOrEqualTo(first.Instructions / 50);
                 (death.TlbiVmid, death.TlbiIpa, death.TlbiRange, death.TlbiVmalle1).ShouldBe((1, 0, 0, 0));
                 death.DcLines.ShouldBe(0);

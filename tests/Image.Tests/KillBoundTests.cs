@@ -16,10 +16,10 @@ namespace Quietus.Image.Tests;
 /// </summary>
 public sealed class KillBoundTests(ITestOutputHelper output)
 {
-    private const int Vcpus = 3;
+    private const int Vcpus = 4;
 
     /// <summary>From the order until all memory is back (docs/security.md).</summary>
-    private const long Bound = 2_000 + (3_000 * Vcpus);
+    private const long Bound = 2_000 + (2_500 * Vcpus);
 
     [Theory]
     [InlineData("fill=all touch=page cpus=all", "2m")] // blocks are being filled by all vCPUs

@@ -53,6 +53,7 @@ public sealed class LinuxTests(ITestOutputHelper output)
 
     [Theory]
     [InlineData("cortex-a72", 1, "4k")]
+    [InlineData("cortex-a72", 8, "4k")]
     [InlineData("max", 2, "auto")]
     public async Task Linux_frozen_at_its_shell_goes_on_in_children_that_know_nothing_of_each_other(
         string cpu, int cpus, string pages)
@@ -122,6 +123,27 @@ public sealed class LinuxTests(ITestOutputHelper output)
                 found.ShouldAllBe(one => seen.Add(one.Value), child.Console);
             }
 
+            await child.KillAsync();
+        }
+
+        await template.KillAsync();
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    [Fact]
+    public async Task Linux_frozen_in_the_middle_of_its_boot_boots_on_in_its_children()
+    {
+        Random random = TestSeed.Begin(output);
+        await using TestMachine machine = await BootAsync("cortex-a72", cores: 5);
+        TestVm template = await machine.RunAsync(
+            "console=ttyAMA0 earlycon", Memory, 2, "auto", "fate", GuestPayload.Linux);
+        await template.PrintedAsync(random.Next(1, 6000));
+        await template.FreezeAsync();
+        foreach (TestVm child in await machine.ForkAsync(template, 2))
+        {
+            await child.PrintedAsync("quietus-guest: shell ready");
+            await child.TypeAsync("nproc | sed s/^/count=/\n");
+            await child.PrintedAsync("count=2");
             await child.KillAsync();
         }
 

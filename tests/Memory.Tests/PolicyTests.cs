@@ -404,6 +404,27 @@ public class PolicyTests
         return vm;
     }
 
+    /// <summary>
+    /// The one way in which a release can fail: there is nothing to release. It must claim no invalidation, so that the
+    /// VMID is left alone until the next rollover (VmLife.End), and give no chunk back that is another VM's by now.
+    /// </summary>
+    [Theory]
+    [MemberData(nameof(Policies))]
+    public void What_is_released_already_is_an_error_that_issues_nothing_and_takes_nothing(MaintenancePolicy policy)
+    {
+        Vm<Arm<Granule4K>> vm = Dirty4K(policy, 8);
+        Measure(vm, out _);
+        PoolUsage before = vm.World.Pool.Usage;
+        Counts issued = vm.World.Counts = new Counts();
+        ReleaseReport again = vm.Release();
+        again.Result.ShouldBe(MemoryResult.NoMemory);
+        again.VmidIsInvalidated.ShouldBeFalse();
+        again.LeakedFrames.ShouldBe(0UL);
+        (issued.TlbiIpa + issued.TlbiRange + issued.TlbiCombined + issued.TlbiVmid + issued.TlbiAll).ShouldBe(0);
+        (issued.DcLines + issued.EntryReads + issued.EntryWrites).ShouldBe(0);
+        vm.World.Pool.Usage.ShouldBe(before);
+    }
+
     private static ReleaseReport Measure(Vm<Arm<Granule4K>> vm, out Counts counts)
     {
         vm.World.Counts = new Counts();

@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
+using System.Runtime.CompilerServices;
 using Shouldly;
 using Xunit;
 
@@ -163,12 +164,46 @@ public class VmidAllocatorTests
         Programs.Check(400, 400, program => Run(program, bits, pes));
 
     /// <summary>
+    /// The generation's own end: where it takes the bit that marks a PE without a guest, and where it begins again at
+    /// 0, a tag is a number alone.
+    /// </summary>
+    [Theory]
+    [InlineData(2, 2, 1UL << 63)]
+    [InlineData(3, 3, 1UL << 63)]
+    [InlineData(2, 2, 0UL)]
+    [InlineData(3, 3, 0UL)]
+    public void Numbers_stay_apart_when_the_generations_end(int bits, int pes, ulong end) =>
+        Programs.Check(100, 400, program => Run(program, bits, pes, unchecked(end - (3UL << bits))));
+
+    [Fact]
+    public void A_running_vm_keeps_its_number_over_the_last_generation()
+    {
+        var host = new Host(bits: 2, pes: 2);
+        Generation(ref host.Allocator) = ulong.MaxValue & ~3UL;
+        var leases = new VmidLease[4];
+        host.Enter(1, ref leases[0]);
+        for (int vm = 1; vm < 4; vm++)
+        {
+            host.Enter(0, ref leases[vm]).ShouldBe(VmidResult.Ok);
+        }
+
+        host.Invalidations.ShouldBe(1);
+        Generation(ref host.Allocator).ShouldBe(0UL);
+        host.Enter(1, ref leases[0]).ShouldBe(VmidResult.Ok);
+        host.Allocator.VmidOf(in leases[0]).Value.ShouldBe((ushort)1);
+        host.Allocator.VmidOf(in leases[3]).Value.ShouldBe((ushort)2);
+        host.Invalidations.ShouldBe(1);
+    }
+
+    /// <summary>
     /// The model is the TLBs: who used each number last, on any PE, since an invalidation that covers it. Loading a
     /// number whose entries belong to another VM is the bug, and so is a number that two VMs run on at a time.
     /// </summary>
-    private static void Run(uint[] program, int bits, int pes)
+    private static void Run(uint[] program, int bits, int pes, ulong? generation = null)
     {
         var host = new Host(bits, pes);
+        ref ulong start = ref Generation(ref host.Allocator);
+        start = generation ?? start;
         const int vms = 12;
         var leases = new VmidLease[vms];
         int[] life = Enumerable.Range(0, vms).ToArray();
@@ -276,6 +311,9 @@ public class VmidAllocatorTests
             owners.Count.ShouldBe(1, "a number was given again before an invalidation covered its last owner");
         }
     }
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_generation")]
+    private static extern ref ulong Generation(ref VmidAllocator allocator);
 
     private sealed class Host
     {

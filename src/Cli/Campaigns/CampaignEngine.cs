@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.IO;
 using System.Threading;
 using System.Threading.Tasks;
 
@@ -19,11 +20,23 @@ internal abstract class CampaignEngine
         _ => new LocalEngine(),
     };
 
+    /// <summary>Where shards keep what they leave to each other, as they see it.</summary>
+    public virtual string States(CampaignPlan plan) => Path.Combine(plan.Folder, "states");
+
     /// <summary>
     /// Writes what the engine is given, so that a person can read it and submit it by hand.
     /// </summary>
     /// <returns>The file, and the command that submits it; null where there is none.</returns>
     public abstract (string File, string Command)? Write(CampaignPlan plan);
+
+    /// <summary>
+    /// Writes what submits jobs one after the other, each when the one before has ended.
+    /// </summary>
+    /// <param name="plan">The whole.</param>
+    /// <param name="jobs">What <see cref="Write"/> has returned for each.</param>
+    /// <returns>As for one.</returns>
+    public virtual (string File, string Command)? WriteChain(
+        CampaignPlan plan, IReadOnlyList<(string File, string Command)> jobs) => null;
 
     /// <summary>
     /// Runs shards, and returns when none of them runs any more, whether each has written its document or not.

@@ -32,6 +32,24 @@ internal sealed record CampaignPlan(string Verb, IReadOnlyList<string> Arguments
     /// <summary>The container that an engine starts, where it starts containers.</summary>
     public string? Container { get; init; }
 
+    /// <summary>The volume that an engine's pods share, where they need one.</summary>
+    public string? Claim { get; init; }
+
+    /// <summary>
+    /// Of a work that goes by levels: one of them, as a campaign of its own in a folder of its own. Its shards read
+    /// what those of the level before have left.
+    /// </summary>
+    /// <param name="level">From 0.</param>
+    /// <param name="states">Where shards leave it.</param>
+    public CampaignPlan Level(int level, string states) => this with
+    {
+        Arguments =
+        [
+            .. Arguments, "--level", level.ToString(CultureInfo.InvariantCulture), "--states", states,
+        ],
+        Folder = Path.Combine(Folder, string.Create(CultureInfo.InvariantCulture, $"level-{level:D2}")),
+    };
+
     /// <summary>Threads of a shard: what the verb's --jobs says, or one.</summary>
     public int Jobs
     {

@@ -5,6 +5,7 @@ using System.IO;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
+using Quietus.Cli.Check;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Reports;
 using Quietus.Cli.Terminals;
@@ -17,7 +18,8 @@ internal static class CampaignVerb
     private static readonly string[] _verbs = ["check", "sim", "bench"];
 
     /// <summary>What a campaign gives its shards, or has for itself.</summary>
-    private static readonly string[] _own = ["--shard", "--json", "--csv", "--markdown", "--report", "--record"];
+    private static readonly string[] _own =
+        ["--shard", "--json", "--csv", "--markdown", "--report", "--record", "--level", "--states"];
 
     private static readonly Argument<string> _verb = new("verb")
     {
@@ -48,6 +50,9 @@ internal static class CampaignVerb
     private static readonly Value<string?> _container = Values.Text(
         "--container", "image", "For --on kubernetes: the container, built from the Containerfile");
 
+    private static readonly Value<string?> _claim = Values.Text(
+        "--claim", "name", "For check --exhaustive --on kubernetes: the PersistentVolumeClaim that all pods share");
+
     private static readonly Option<bool> _write = new("--write-only")
     {
         Description = "Write the job to be submitted by hand, and start nothing",
@@ -57,7 +62,7 @@ internal static class CampaignVerb
     {
         var command = new Command("campaign", "Run check, sim or bench in many shards: here, on Slurm or Kubernetes")
         {
-            _verb, _on, _shards, _folder, _limit, _memory, _retries, _container, _write,
+            _verb, _on, _shards, _folder, _limit, _memory, _retries, _container, _claim, _write,
         };
         command.TreatUnmatchedTokensAsErrors = false;
         command.SetAction((result, _) => RunAsync(result, cancellation));
@@ -67,29 +72,87 @@ internal static class CampaignVerb
     private static async Task<int> RunAsync(ParseResult result, CancellationToken cancellation)
     {
         CampaignPlan plan = ReadPlan(result);
-        await CheckAsync(plan, cancellation).ConfigureAwait(false);
+        CampaignEngine engine = CampaignEngine.Of(_on.Of(result)!);
+        int? last = LastLevel(plan);
+        if (plan.Claim is not null && (last is null || engine is not KubernetesEngine))
+        {
+            throw CliException.Usage(
+                "--claim is for check --exhaustive on Kubernetes", "other shards leave nothing to each other");
+        }
+
+        CampaignPlan[] parts = last is int steps
+            ? [.. Enumerable.Range(0, steps + 1).Select(level => plan.Level(level, engine.States(plan)))]
+            : [plan];
+        await CheckAsync(parts[0], cancellation).ConfigureAwait(false);
         if (Commands.OnlyValidates(result))
         {
             return ExitCode.Ok;
         }
 
-        CampaignEngine engine = CampaignEngine.Of(_on.Of(result)!);
         plan.Prepare();
-        (string File, string Command)? job = engine.Write(plan);
         if (result.GetValue(_write))
         {
-            Console.WriteLine(job is { } written
+            Console.WriteLine(WriteAll(plan, parts, engine) is { } written
                 ? $"{written.File}\nsubmit it with: {written.Command}\nthen run this command without --write-only: "
                     + "it collects and merges"
                 : "--on local has nothing to submit");
             return ExitCode.Ok;
         }
 
-        return await RunAsync(plan, engine, cancellation).ConfigureAwait(false);
+        Merge merge = await RunAsync(parts[0], engine, cancellation).ConfigureAwait(false);
+        for (int level = 1; level < parts.Length && merge.Missing.Count == 0 && !merge.IsComplete; level++)
+        {
+            Notice.Progress(FormattableString.Invariant(
+                $"level {level} of {last}: {ExhaustiveMerge.Summary(merge.Json)} so far"));
+            merge = await RunAsync(parts[level], engine, cancellation).ConfigureAwait(false);
+        }
+
+        return MergeVerb.Write(merge, new Outputs(plan.MergedDocument, null, null, null));
     }
 
-    private static async Task<int> RunAsync(CampaignPlan plan, CampaignEngine engine, CancellationToken cancellation)
+    /// <summary>Writes the job, or one for each level and what submits them in order.</summary>
+    private static (string File, string Command)? WriteAll(
+        CampaignPlan plan, IReadOnlyList<CampaignPlan> parts, CampaignEngine engine)
     {
+        List<(string File, string Command)> jobs = [];
+        foreach (CampaignPlan part in parts)
+        {
+            part.Prepare();
+            if (engine.Write(part) is not { } job)
+            {
+                return null;
+            }
+
+            jobs.Add(job);
+        }
+
+        return jobs.Count == 1 ? jobs[0] : engine.WriteChain(plan, jobs);
+    }
+
+    /// <summary>The last level of a search that goes by levels; null for all other work.</summary>
+    private static int? LastLevel(CampaignPlan plan)
+    {
+        const string Bounds = "--exhaustive";
+        if (plan.Verb != "check")
+        {
+            return null;
+        }
+
+        string[] words = [.. plan.Arguments];
+        int at = Array.FindIndex(
+            words, word => word == Bounds || word.StartsWith(Bounds + "=", StringComparison.Ordinal)
+                || word.StartsWith(Bounds + ":", StringComparison.Ordinal));
+        return at < 0 ? null
+            : words[at] != Bounds ? CheckVerb.ReadBounds(words[at][(Bounds.Length + 1)..])[0].Steps
+            : at + 1 < words.Length ? CheckVerb.ReadBounds(words[at + 1])[0].Steps
+            : throw CliException.Usage("--exhaustive has an empty value", "give it pes=2,vms=2,pages=2,steps=8");
+    }
+
+    private static async Task<Merge> RunAsync(
+        CampaignPlan plan, CampaignEngine engine, CancellationToken cancellation)
+    {
+        plan.Prepare();
+        engine.Write(plan);
         int[] pending = plan.Pending();
         if (pending.Length < plan.Shards)
         {
@@ -119,14 +182,9 @@ internal static class CampaignVerb
             throw;
         }
 
-        if (plan.Collect() is not { } merge)
-        {
-            throw new CliException(
-                ExitCode.Failed, "no shard has come to a result",
-                $"the logs are in {Printable.Line(plan.Folder)}; the same command tries again");
-        }
-
-        return MergeVerb.Write(merge, new Outputs(plan.MergedDocument, null, null, null));
+        return plan.Collect() ?? throw new CliException(
+            ExitCode.Failed, "no shard has come to a result",
+            $"the logs are in {Printable.Line(plan.Folder)}; the same command tries again");
     }
 
     private static CampaignPlan ReadPlan(ParseResult result)
@@ -154,6 +212,7 @@ internal static class CampaignVerb
             MemoryBytes = _memory.Of(result) ?? 2 * ByteSize.Gigabyte,
             Retries = _retries.Of(result)!.Value,
             Container = _container.Of(result),
+            Claim = _claim.Of(result),
         };
         return plan;
     }

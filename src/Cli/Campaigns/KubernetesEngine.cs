@@ -13,13 +13,22 @@ using Quietus.Cli.Processes;
 namespace Quietus.Cli.Campaigns;
 
 /// <summary>
-/// An indexed Job of Kubernetes (batch/v1, completionMode Indexed). A pod's log is its document: no volume is needed.
+/// An indexed Job of Kubernetes (batch/v1, completionMode Indexed). A pod's log is its document: no volume is needed,
+/// unless shards leave something to each other.
 /// </summary>
 internal sealed class KubernetesEngine : CampaignEngine
 {
     private const string Index = "batch.kubernetes.io/job-completion-index";
 
+    private const string StatesFolder = "/states";
+
     private static readonly TimeSpan _betweenLooks = TimeSpan.FromSeconds(5);
+
+    public override string States(CampaignPlan plan) => plan.Claim is not null
+        ? $"{StatesFolder}/{JobName(plan)}"
+        : throw CliException.Usage(
+            "--on kubernetes needs --claim with check --exhaustive",
+            "name a PersistentVolumeClaim that all pods can write (ReadWriteMany): shards read each other's states");
 
     public override (string File, string Command)? Write(CampaignPlan plan)
     {
@@ -29,6 +38,20 @@ internal sealed class KubernetesEngine : CampaignEngine
         string words = string.Join("\n", plan.Words("auto", "-").Prepend("--quiet")
             .Select(word => "            - " + JsonSerializer.Serialize(word, CampaignContext.Default.String)));
         long megabytes = plan.MemoryBytes / ByteSize.Megabyte;
+        string mount = plan.Claim is null ? string.Empty : $"""
+
+                      volumeMounts:
+                        - name: states
+                          mountPath: {StatesFolder}
+            """;
+        string volume = plan.Claim is null ? string.Empty : $"""
+
+                  volumes:
+                    - name: states
+                      persistentVolumeClaim:
+                        claimName: {JsonSerializer.Serialize(plan.Claim, CampaignContext.Default.String)}
+            """;
+        string group = plan.Claim is null ? string.Empty : "\n        fsGroup: 10001";
 
         // Exit code 1 is a violation or a missed figure: the same again would find the same again. A pod without a
         // result for another reason, such as a lost node, is started anew.
@@ -61,7 +84,7 @@ internal sealed class KubernetesEngine : CampaignEngine
                   automountServiceAccountToken: false
                   securityContext:
                     runAsNonRoot: true
-                    runAsUser: 10001
+                    runAsUser: 10001{group}
                     seccompProfile:
                       type: RuntimeDefault
                   containers:
@@ -81,10 +104,31 @@ internal sealed class KubernetesEngine : CampaignEngine
                       securityContext:
                         allowPrivilegeEscalation: false
                         capabilities:
-                          drop: ["ALL"]
+                          drop: ["ALL"]{mount}{volume}
 
             """));
         return (manifest, "kubectl create -f " + ShellWord.Quote(manifest));
+    }
+
+    public override (string File, string Command)? WriteChain(
+        CampaignPlan plan, IReadOnlyList<(string File, string Command)> jobs)
+    {
+        // Nothing in Kubernetes starts one Job after another.
+        string script = Path.Combine(plan.Folder, "submit.sh");
+        File.WriteAllLines(
+            script,
+            [
+                "#!/bin/bash",
+                "# One Job for each level, which starts when the one before has ended.",
+                "set -eu",
+                .. jobs.SelectMany(job => new[]
+                {
+                    job.Command,
+                    $"while kubectl get -f {ShellWord.Quote(job.File)} -o 'jsonpath={{.status.conditions[*].type}}' |",
+                    "    { ! grep -qE 'Complete|Failed'; }; do sleep 5; done",
+                }),
+            ]);
+        return (script, "bash " + ShellWord.Quote(script));
     }
 
     public override async Task RunAsync(

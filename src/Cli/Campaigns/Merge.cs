@@ -31,7 +31,10 @@ internal sealed record Merge(
     /// <summary>Whether all shards are there and whole.</summary>
     public bool IsComplete => Missing.Count + Unfinished.Count + Contradicting.Count == 0;
 
-    public int Violations => Json["violations"] is JsonArray violations ? violations.Count : 0;
+    /// <summary>Violations, in the order in which they are told.</summary>
+    public IEnumerable<JsonObject> Violations => (Schema == ExhaustiveDocument.Name
+        ? ((JsonArray)Json["searches"]!).SelectMany(search => (JsonArray)search!["violations"]!)
+        : Json["violations"] as JsonArray ?? []).OfType<JsonObject>();
 
     /// <summary>Puts documents of one work together; their order does not matter.</summary>
     /// <param name="documents">One at least.</param>
@@ -66,8 +69,12 @@ internal sealed record Merge(
                 ShardDocument.Describe(
                     index, first.Shard.Count, new Shard(index, first.Shard.Count).Of(first.Shard.Of), first.Unit)),
         ];
-        string[] unfinished = [.. parts.Where(part => !part.IsComplete).Select(part => $"{part.Range}: {part.File}")];
         JsonObject json = Whole(parts);
+        string[] unfinished =
+        [
+            .. parts.Where(part => !part.IsComplete).Select(part => $"{part.Range}: {part.File}"),
+            .. first.Schema == ExhaustiveDocument.Name ? ExhaustiveMerge.LevelsLeft(json) : [],
+        ];
         json["complete"] = missing.Length + unfinished.Length + contradicting.Count == 0;
         json["merged"] = new JsonObject
         {
@@ -133,6 +140,12 @@ internal sealed record Merge(
     {
         var whole = (JsonObject)parts[0].Json.DeepClone();
         whole.Remove("shard");
+        if (parts[0].Schema == ExhaustiveDocument.Name)
+        {
+            ExhaustiveMerge.Fill(whole, parts);
+            return whole;
+        }
+
         if (parts[0].Schema == CheckDocument.Name)
         {
             foreach (string key in (string[])["programs", "steps", "checks"])

@@ -11,6 +11,7 @@ using Quietus.Cli.Bench;
 using Quietus.Cli.Check;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Reports;
+using Quietus.Cli.Sim;
 using Quietus.Cli.Terminals;
 
 namespace Quietus.Cli.Campaigns;
@@ -46,7 +47,12 @@ internal static class MergeTable
     ];
 
     /// <summary>The name of the array that CSV is made of.</summary>
-    public static string Rows(Merge merge) => merge.Schema == CheckDocument.Name ? "violations" : "rows";
+    public static string Rows(Merge merge) => merge.Schema switch
+    {
+        CheckDocument.Name => "violations",
+        ExhaustiveDocument.Name => "searches",
+        _ => "rows",
+    };
 
     /// <summary>Writes the document and the end of its last line.</summary>
     public static void WriteJson(Merge merge, Stream stream)
@@ -71,23 +77,22 @@ internal static class MergeTable
     /// <summary>Writes the whole result.</summary>
     public static void Write(TextWriter writer, Merge merge)
     {
-        if (merge.Schema != CheckDocument.Name)
+        if (HasDeaths(merge))
         {
             TextTable.Write(writer, Columns(merge), RowsOf(merge));
             writer.WriteLine();
         }
 
-        foreach (JsonObject violation in RowsOf(merge, "violations"))
+        if (merge.Schema == ExhaustiveDocument.Name)
         {
-            bool isFirst = true;
-            foreach (JsonNode? line in (JsonArray)violation["story"]!)
+            ExhaustiveMerge.Tell(merge.Json, writer);
+        }
+        else
+        {
+            foreach (JsonObject violation in merge.Violations)
             {
-                string text = Printable.Line(line!.ToString());
-                writer.WriteLine(isFirst ? Style.Bold(text) : text);
-                isFirst = false;
+                CheckVerb.Tell([.. ((JsonArray)violation["story"]!).Select(line => line!.ToString())], writer);
             }
-
-            writer.WriteLine();
         }
 
         TextTable.WriteNote(writer, Summary(merge));
@@ -103,13 +108,13 @@ internal static class MergeTable
             html.Append("<p class=\"missed\">").Append(HtmlPage.Text(gap)).Append("</p>\n");
         }
 
-        foreach (JsonObject violation in RowsOf(merge, "violations"))
+        foreach (JsonObject violation in merge.Violations)
         {
             html.Append("<h2>").Append(HtmlPage.Text(Word(violation, "kind"))).Append("</h2>\n<pre>")
                 .Append(HtmlPage.Text(string.Join('\n', (JsonArray)violation["story"]!))).Append("</pre>\n");
         }
 
-        if (merge.Schema != CheckDocument.Name)
+        if (HasDeaths(merge))
         {
             TextColumn<JsonObject>[] columns = Columns(merge);
             HtmlPage.WriteTable(
@@ -127,9 +132,13 @@ internal static class MergeTable
     {
         int shards = merge.Json["merged"]!["shards"]!.GetValue<int>();
         int whole = shards - merge.Missing.Count - merge.Unfinished.Count;
-        string covered = merge.Schema == CheckDocument.Name
-            ? $"{Sum("program")}, {Sum("step")}, {Sum("check")}, {Counted.Of(merge.Violations, "violation")}"
-            : Counted.Of(RowsOf(merge).Count(), "death");
+        string violations = Counted.Of(merge.Violations.Count(), "violation");
+        string covered = merge.Schema switch
+        {
+            CheckDocument.Name => $"{Sum("program")}, {Sum("step")}, {Sum("check")}, {violations}",
+            ExhaustiveDocument.Name => $"{ExhaustiveMerge.Summary(merge.Json)}, {violations}",
+            _ => Counted.Of(RowsOf(merge).Count(), "death"),
+        };
         return $"{covered} in {Whole(whole)} of {Counted.Of(shards, "shard")}"
             + (merge.IsComplete ? string.Empty : ": this is not the whole");
 
@@ -139,8 +148,10 @@ internal static class MergeTable
     private static TextColumn<JsonObject>[] Columns(Merge merge) =>
         merge.Schema == BenchDocument.Name ? _measured : _deaths;
 
-    private static IEnumerable<JsonObject> RowsOf(Merge merge, string key = "rows") =>
-        (merge.Json[key] as JsonArray ?? []).OfType<JsonObject>();
+    private static bool HasDeaths(Merge merge) => merge.Schema is SimulationDocument.Name or BenchDocument.Name;
+
+    private static IEnumerable<JsonObject> RowsOf(Merge merge) =>
+        (merge.Json["rows"] as JsonArray ?? []).OfType<JsonObject>();
 
     private static string Word(JsonObject row, string key) => Printable.Line(row[key]?.ToString() ?? string.Empty);
 

@@ -1,12 +1,11 @@
 using System;
-using System.IO;
 using System.Linq;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Quietus.Cli.Bench;
 using Quietus.Cli.Check;
 using Quietus.Cli.CommandLine;
-using Quietus.Cli.Processes;
+using Quietus.Cli.Reports;
 using Quietus.Cli.Sim;
 
 namespace Quietus.Cli.Campaigns;
@@ -18,16 +17,19 @@ namespace Quietus.Cli.Campaigns;
 /// <param name="Json">All of it.</param>
 internal sealed record ShardDocument(string File, string Schema, ShardEntry Shard, JsonObject Json)
 {
-    /// <summary>A result of a million deaths is smaller.</summary>
-    private const long MostBytes = 1L << 30;
-
     private const string Next = "merge takes the JSON documents of check, sim and bench with --shard";
 
     /// <summary>The documents that can be put together.</summary>
-    private static readonly string[] _schemas = [CheckDocument.Name, SimulationDocument.Name, BenchDocument.Name];
+    private static readonly string[] _schemas =
+        [CheckDocument.Name, ExhaustiveDocument.Name, SimulationDocument.Name, BenchDocument.Name];
 
-    /// <summary>What the work is cut into.</summary>
-    public string Unit => Schema == CheckDocument.Name ? "programs" : "deaths";
+    /// <summary>What the work is cut into; null where it goes by states' hashes, so by no range.</summary>
+    public string? Unit => Schema switch
+    {
+        CheckDocument.Name => "programs",
+        ExhaustiveDocument.Name => null,
+        _ => "deaths",
+    };
 
     /// <summary>Whether the shard came to its end.</summary>
     public bool IsComplete => Json["complete"]?.GetValue<bool>() == true;
@@ -36,24 +38,18 @@ internal sealed record ShardDocument(string File, string Schema, ShardEntry Shar
     public string Range => Describe(Shard.Index, Shard.Count, new ShardRange(Shard.First, Shard.End, Shard.Of), Unit);
 
     /// <summary>A part, for people.</summary>
-    public static string Describe(int index, int count, ShardRange range, string unit) => range.Length == 0
-        ? FormattableString.Invariant($"shard {index}/{count} (no {unit})")
+    public static string Describe(int index, int count, ShardRange range, string? unit) =>
+        unit is null ? FormattableString.Invariant($"shard {index}/{count}")
+        : range.Length == 0 ? FormattableString.Invariant($"shard {index}/{count} (no {unit})")
         : FormattableString.Invariant($"shard {index}/{count} ({unit} {range.First} to {range.End - 1} of {range.Of})");
 
     /// <summary>Reads a document; a usage error that says what it is instead.</summary>
     public static ShardDocument Read(string file)
     {
-        using FileStream stream = InputFile.Open($"'{file}'", file, Next);
-        if (stream.CanSeek && stream.Length > MostBytes)
-        {
-            throw CliException.Usage($"'{file}' is larger than 1 GB: that is no shard's document", Next);
-        }
-
+        JsonObject json = JsonInput.Read(file, Next);
         try
         {
-            return JsonNode.Parse(stream) is JsonObject json
-                ? Of(file, json)
-                : throw CliException.Usage($"'{file}' is JSON, but no document of Quietus", Next);
+            return Of(file, json);
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException or FormatException)
         {

@@ -3,10 +3,12 @@ using System.Collections.Generic;
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
+using System.IO;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Reports;
 using Quietus.Cli.Terminals;
 using Quietus.Oracle.Machines;
 using Quietus.Oracle.Recording;
@@ -24,12 +26,19 @@ internal static partial class CheckVerb
 
     private static readonly Value<IReadOnlyList<ExhaustiveBounds>?> _exhaustive = new(
         "--exhaustive", "bounds",
-        "Every program within bounds, such as pes=2,vms=2,pages=2,steps=5, instead of random ones; features= takes "
-            + "names joined by +, or all",
+        "Every program within bounds, such as pes=2,vms=2,pages=2,steps=5, instead of random ones; forks=1 adds "
+            + "templates and children, faults=2 makes a fault two steps, features= takes names joined by +, or all",
         ReadBounds);
 
+    private static readonly Value<int?> _level = Values.Number(
+        "--level", "Of --exhaustive with --shard: take every step from the states that so many steps lead to", "level",
+        0, MostSteps);
+
+    private static readonly Value<string?> _states = Values.Text(
+        "--states", "dir", "Of --exhaustive with --shard: where all shards keep their states from level to level");
+
     /// <summary>The bounds, once for each set of features.</summary>
-    private static IReadOnlyList<ExhaustiveBounds> ReadBounds(string text)
+    internal static IReadOnlyList<ExhaustiveBounds> ReadBounds(string text)
     {
         var bounds = new ExhaustiveBounds(2, 2, 2, DefaultDepth);
         var given = new HashSet<string>();
@@ -74,7 +83,13 @@ internal static partial class CheckVerb
             }
         }
 
-        return [.. sets.Select(features => bounds with { Features = features })];
+        int steps = bounds.Alphabet().Count;
+        return steps <= ExhaustiveBounds.MostSteps
+            ? [.. sets.Select(features => bounds with { Features = features })]
+            : throw CliException.Usage(
+                FormattableString.Invariant(
+                    $"--exhaustive: these bounds have {steps} different steps, more than {ExhaustiveBounds.MostSteps}"),
+                "give fewer pes, vms or pages");
     }
 
     private static int ReadBound(string text, string name, int most) =>
@@ -90,54 +105,59 @@ internal static partial class CheckVerb
                 "it takes none, all, or of fwb+tlbirange+ttl+dic+bbm2, each once");
 
     private static async Task<int> RunExhaustiveAsync(
-        ParseResult result, IReadOnlyList<ExhaustiveBounds> sets, IReadOnlyList<Policies> policies, int jobs,
-        TimeSpan? limit, CancellationToken cancellation)
+        ParseResult result, ExhaustiveWork work, int jobs, TimeSpan? limit, CancellationToken cancellation)
     {
+        ExhaustiveLevel? level = ReadLevel(result, work);
+        string? json = Json.Of(result);
+        CheckTraces.Prepare(result);
+        if (json is not null)
+        {
+            ResultFile.Check([("--json", json)]);
+        }
+
+        if (Commands.OnlyValidates(result))
+        {
+            return ExitCode.Ok;
+        }
+
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         if (limit is TimeSpan most)
         {
             stop.CancelAfter(most);
         }
 
+        bool isQuiet = ResultFile.IsStandardOutput(json);
+        var watch = Stopwatch.StartNew();
+        ExhaustiveDocument document;
         Finding? first = null;
-        bool isCut = false;
-        foreach ((Policies policy, ExhaustiveBounds bounds) in policies.SelectMany(
-            policy => sets, (policy, bounds) => (policy, bounds)))
+        if (level is not null)
         {
-            if (stop.IsCancellationRequested)
+            if (await FollowAsync(() => level.Run(jobs, stop.Token), () => level.Progress).ConfigureAwait(false)
+                is not { } part)
             {
-                isCut = true;
-                break;
+                return cancellation.IsCancellationRequested ? ExitCode.Interrupted : ExitCode.TimeLimit;
             }
 
-            string name = sets.Count == 1 ? policy.Name : $"{policy.Name}, {Story.FeaturesOf(bounds.Features)}";
-            var search = new ExhaustiveSearch(Subject.Engine, ToEngine(policy), bounds);
-            var watch = Stopwatch.StartNew();
-            Task<ExhaustiveCoverage> running = Task.Run(() => search.Run(jobs, stop.Token), CancellationToken.None);
-            while (await Task.WhenAny(running, Task.Delay(1000, CancellationToken.None)).ConfigureAwait(false)
-                != running)
-            {
-                Notice.Status(
-                    $"{policy.Name}: {Counted.Of(search.States, "state")}, "
-                        + Counted.Of(search.Transitions, "transition"));
-            }
-
-            ExhaustiveCoverage coverage = await running.ConfigureAwait(false);
-            Notice.Status(string.Empty);
-
-            foreach (Finding finding in coverage.Findings)
-            {
-                Tell(finding, $"./quietus check --exhaustive {Words(bounds)} --policies {policy.Name}");
-            }
-
-            first ??= coverage.Findings.Count != 0 ? coverage.Findings[0] : null;
-            isCut |= !coverage.IsComplete && coverage.Depth < bounds.Steps;
-            Tell(name, bounds, coverage);
-            Notice.Write(
-                $"{watch.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s on "
-                    + Counted.Of(jobs, "thread"));
+            document = part;
+        }
+        else
+        {
+            (document, first) = await SearchAsync(work, jobs, !isQuiet, stop.Token).ConfigureAwait(false);
         }
 
+        if (level is not null && !isQuiet)
+        {
+            TellAll(document.Searches, work.Sets.Count, level.Depth);
+        }
+
+        if (json is not null)
+        {
+            ResultFile.Write(json, document.Write);
+        }
+
+        Notice.Write(
+            $"{watch.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s on "
+                + Counted.Of(jobs, "thread"));
         if (first is not null)
         {
             CheckTraces.Record(result, listener =>
@@ -145,36 +165,116 @@ internal static partial class CheckVerb
         }
         else if (CheckTraces.Records(result))
         {
-            Console.WriteLine("nothing was found, so nothing is recorded");
+            Notice.Write("nothing was found, so nothing is recorded");
         }
 
-        return first is not null ? ExitCode.Failed
+        return document.Searches.Any(search => search.Violations.Count != 0) ? ExitCode.Failed
             : cancellation.IsCancellationRequested ? ExitCode.Interrupted
-            : isCut ? ExitCode.TimeLimit
-            : ExitCode.Ok;
+            : document.Complete ? ExitCode.Ok
+            : ExitCode.TimeLimit;
     }
 
-    private static void Tell(string name, ExhaustiveBounds bounds, ExhaustiveCoverage coverage)
+    /// <summary>All searches on this machine; each is told when it ends.</summary>
+    private static async Task<(ExhaustiveDocument Document, Finding? First)> SearchAsync(
+        ExhaustiveWork work, int jobs, bool tells, CancellationToken stop)
     {
-        Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture,
-            $"{name}: {Counted.Of(coverage.States, "distinct state")}, "
-                + $"{Counted.Of(coverage.Transitions, "transition")},"));
-        string depth = coverage.IsComplete
-            ? "all programs of any length: no step leads to a new state"
-            : $"all programs of {coverage.Depth} of {Counted.Of(bounds.Steps, "step")}";
-        Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"  {depth}, {Counted.Of(coverage.Findings.Count, "violation")}"));
+        List<ExhaustiveEntry> entries = [];
+        Finding? first = null;
+        bool isWhole = true;
+        foreach ((Policies policy, ExhaustiveBounds bounds) in work.Searches)
+        {
+            if (stop.IsCancellationRequested)
+            {
+                isWhole = false;
+                break;
+            }
+
+            var search = new ExhaustiveSearch(Subject.Engine, ToEngine(policy), bounds);
+            ExhaustiveCoverage coverage = await FollowAsync(
+                () => search.Run(jobs, stop),
+                () => $"{policy.Name}: {Counted.Of(search.States, "state")}, "
+                    + Counted.Of(search.Transitions, "transition")).ConfigureAwait(false);
+            first ??= coverage.Findings.Count != 0 ? coverage.Findings[0] : null;
+            isWhole &= coverage.IsComplete || coverage.Depth == bounds.Steps;
+            var entry = new ExhaustiveEntry(
+                policy.Name, ExhaustiveWork.Features(bounds), coverage.States, coverage.Transitions, coverage.Depth,
+                coverage.IsComplete, coverage.StatesByDepth,
+                ExhaustiveWork.Violations(policy, bounds, coverage.Findings));
+            entries.Add(entry);
+            if (tells)
+            {
+                TellAll([entry], work.Sets.Count, bounds.Steps);
+            }
+        }
+
+        return (new ExhaustiveDocument(work.Configuration(null), null, isWhole, entries), first);
     }
 
-    private static string Words(ExhaustiveBounds bounds)
+    /// <summary>Runs something that takes long, and says once a second how far it is.</summary>
+    private static async Task<T> FollowAsync<T>(Func<T> run, Func<string> progress)
     {
-        string features = bounds.Features == default ? string.Empty
-            : ",features=" + TraceFormat.NameFeatures(bounds.Features).Replace(',', '+');
-        string forks = bounds.Forks ? ",forks=1" : string.Empty;
-        string faults = bounds.SplitsFaults ? ",faults=2" : string.Empty;
-        return string.Create(
-            CultureInfo.InvariantCulture,
-            $"pes={bounds.Pes},vms={bounds.Vms},pages={bounds.Pages},steps={bounds.Steps}{forks}{faults}{features}");
+        Task<T> running = Task.Run(run, CancellationToken.None);
+        while (await Task.WhenAny(running, Task.Delay(1000, CancellationToken.None)).ConfigureAwait(false) != running)
+        {
+            Notice.Status(progress());
+        }
+
+        Notice.Status(string.Empty);
+        return await running.ConfigureAwait(false);
+    }
+
+    /// <summary>The shard and the level that are asked for; null where the search is this machine's alone.</summary>
+    private static ExhaustiveLevel? ReadLevel(ParseResult result, ExhaustiveWork work)
+    {
+        if (_shard.Of(result) is not { } shard)
+        {
+            CommonOptions.Refuse(result, [_level, _states], "without --shard", "add --shard 0/2");
+            return null;
+        }
+
+        if (!_level.IsGiven(result) || !_states.IsGiven(result))
+        {
+            throw CliException.Usage(
+                "--exhaustive goes by levels: --shard needs --level and --states",
+                "./quietus campaign check --exhaustive … runs them all; docs/campaigns.md says how to do it by hand");
+        }
+
+        int level = _level.Of(result)!.Value;
+        if (level > work.Sets[0].Steps)
+        {
+            throw CliException.Usage(
+                FormattableString.Invariant($"there is no level {level} of {work.Sets[0].Steps} steps"),
+                FormattableString.Invariant($"--level takes 0 to {work.Sets[0].Steps}"));
+        }
+
+        return CheckTraces.Records(result)
+            ? throw CliException.Usage(
+                "--record and --export-casemate do not go with --shard", "give the command that the violation prints")
+            : new ExhaustiveLevel(work, shard, level, _states.Of(result)!);
+    }
+
+    /// <summary>The stories of violations, and what was covered.</summary>
+    /// <param name="searches">One or more.</param>
+    /// <param name="sets">How many sets of features there are in all: one goes without saying.</param>
+    /// <param name="steps">How deep was asked for.</param>
+    internal static void TellAll(IReadOnlyList<ExhaustiveEntry> searches, int sets, int steps, TextWriter? to = null)
+    {
+        TextWriter writer = to ?? Console.Out;
+        foreach (ExhaustiveEntry search in searches)
+        {
+            foreach (ExhaustiveViolation violation in search.Violations)
+            {
+                Tell(violation.Story, writer);
+            }
+
+            string name = sets == 1 ? search.Policy : $"{search.Policy}, {search.Features}";
+            writer.WriteLine(
+                $"{name}: {Counted.Of(search.States, "distinct state")}, "
+                    + $"{Counted.Of(search.Transitions, "transition")},");
+            string depth = search.AnyLength
+                ? "all programs of any length: no step leads to a new state"
+                : FormattableString.Invariant($"all programs of {search.Depth} of {Counted.Of(steps, "step")}");
+            writer.WriteLine($"  {depth}, {Counted.Of(search.Violations.Count, "violation")}");
+        }
     }
 }

@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
+using System.IO;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
@@ -56,7 +57,7 @@ internal static partial class CheckVerb
     {
         var command = new Command("check", "Find out whether elided maintenance is safe by the architecture")
         {
-            _policies, _seed, _steps, _limit, _jobs, _all, _exhaustive, _shard, Json,
+            _policies, _seed, _steps, _limit, _jobs, _all, _exhaustive, _shard, _level, _states, Json,
         };
         CheckTraces.AddTo(command);
         CheckLitmus.AddTo(command);
@@ -80,12 +81,14 @@ internal static partial class CheckVerb
         if (_exhaustive.Of(result) is { } sets)
         {
             CommonOptions.Refuse(
-                result, [_seed, _steps, _all, _shard, Json], "to --exhaustive",
-                "it takes steps= in its bounds, and finds all");
-            CheckTraces.Prepare(result);
-            return await RunExhaustiveAsync(result, sets, policies, jobs, _limit.Of(result), cancellation)
+                result, [_seed, _steps, _all], "to --exhaustive", "it takes steps= in its bounds, and finds all");
+            return await RunExhaustiveAsync(
+                result, new ExhaustiveWork(policies, sets), jobs, _limit.Of(result), cancellation)
                 .ConfigureAwait(false);
         }
+
+        CommonOptions.Refuse(
+            result, [_level, _states], "without --exhaustive", "add --exhaustive pes=2,vms=2,pages=2,steps=8");
 
         TimeSpan? limit = _limit.Of(result) ?? (_steps.IsGiven(result) ? null : TimeSpan.FromSeconds(30));
         Shard? shard = _shard.Of(result);
@@ -165,7 +168,7 @@ internal static partial class CheckVerb
         foreach (ViolationEntry violation in document.Violations)
         {
             violations++;
-            Tell(violation.Story);
+            Tell(violation.Story, Console.Out);
         }
 
         // Where the first violation ends the search, how far the other threads had come by then is chance.
@@ -202,20 +205,22 @@ internal static partial class CheckVerb
             RandomProgram.Options(number, ToEngine(policies[(int)((uint)number % (uint)policies.Count)]));
     }
 
-    private static void Tell(Finding finding, string again) => Tell(Story.Of(Subject.Engine, finding, again));
-
-    private static void Tell(IReadOnlyList<string> lines)
+    /// <summary>A violation's story.</summary>
+    internal static void Tell(IReadOnlyList<string> lines, TextWriter writer)
     {
-        Console.WriteLine(Style.Bold(lines[0]));
-        foreach (string line in lines.Skip(1))
+        bool isFirst = true;
+        foreach (string line in lines)
         {
-            Console.WriteLine(line);
+            string text = Printable.Line(line);
+            writer.WriteLine(isFirst ? Style.Bold(text) : text);
+            isFirst = false;
         }
 
-        Console.WriteLine();
+        writer.WriteLine();
     }
 
-    private static Engine ToEngine(Policies policy) =>
+    /// <summary>A policy as the engine knows it.</summary>
+    internal static Engine ToEngine(Policies policy) =>
         Enum.Parse<Engine>(policy.Name.Replace("-", string.Empty, StringComparison.Ordinal), ignoreCase: true);
 
     private static long Rate(long events, Stopwatch watch) =>

@@ -3,6 +3,7 @@ using Quietus.Cli.Bench;
 using Quietus.Cli.Births;
 using Quietus.Cli.Check;
 using Quietus.Cli.Churn;
+using Quietus.Cli.Compare;
 using Quietus.Cli.Doctor;
 using Quietus.Cli.Replay;
 using Quietus.Cli.Sim;
@@ -18,7 +19,9 @@ namespace Quietus.Cli.Reports;
 [JsonSerializable(typeof(BirthsDocument))]
 [JsonSerializable(typeof(CheckDocument))]
 [JsonSerializable(typeof(ChurnDocument))]
+[JsonSerializable(typeof(CompareDocument))]
 [JsonSerializable(typeof(DoctorDocument))]
+[JsonSerializable(typeof(ExhaustiveDocument))]
 [JsonSerializable(typeof(HooksDocument))]
 [JsonSerializable(typeof(LitmusDocument))]
 [JsonSerializable(typeof(ReplayDocument))]

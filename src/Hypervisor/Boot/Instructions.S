@@ -489,6 +489,16 @@ function reset_guest_registers
     isb
     ret
 
+// void park_guest_registers(ulong sctlr, ulong tcr): no walk of stage 1 can begin (TCR_EL1.EPD0, EPD1, with the MMU on),
+// in the order of reset_guest_registers, and nothing is debugged. The rest waits for the next guest's load.
+function park_guest_registers
+    msr     tcr_el1, x1
+    isb
+    msr     sctlr_el1, x0
+    msr     mdscr_el1, xzr
+    isb
+    ret
+
 // void save_guest_registers(ulong* registers), void load_guest_registers(ulong* registers): what reset_guest_registers
 // resets, in the order of GuestRegisters. The physical timer's moment is not the guest's own, and not in it.
 function save_guest_registers

@@ -39,8 +39,8 @@ internal unsafe struct Core
     private uint _online;
 
     /// <summary>MPIDR_EL1's affinity fields.</summary>
-    [FieldOffset(48)]
-    internal ulong Affinity;
+    [field: FieldOffset(48)]
+    internal ulong Affinity { get; private set; }
 
     /// <summary>This core's redistributor, physical address of its first frame.</summary>
     [FieldOffset(56)]
@@ -59,6 +59,10 @@ internal unsafe struct Core
     /// <summary>The function that the firmware is called with at each exit from a guest; 0 for none.</summary>
     [FieldOffset(80)]
     internal ulong FirmwareWorkaround;
+
+    /// <summary>What makes it look around: ICC_SGI1R_EL1's value.</summary>
+    [FieldOffset(88)]
+    private ulong _kick;
 
     /// <summary>The core that this code runs on.</summary>
     internal static Core* Current
@@ -87,5 +91,12 @@ internal unsafe struct Core
     internal bool IsIdle => IsOnline && Vcpu == null;
 
     /// <summary>Makes the core look at its orders.</summary>
-    internal readonly void Kick() => PhysicalGic.Kick(Affinity);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal readonly void Kick() => PhysicalGic.Kick(_kick);
+
+    internal void SetAffinity(ulong affinity)
+    {
+        Affinity = affinity;
+        _kick = PhysicalGic.KickOf(affinity);
+    }
 }

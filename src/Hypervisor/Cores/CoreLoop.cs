@@ -14,20 +14,18 @@ internal static unsafe class CoreLoop
         {
             VcpuLoop.HaltAfterReport();
             Vcpu* vcpu = core->Vcpu;
-            if (vcpu == null)
+            if (vcpu != null)
             {
-                DiscardInterrupts();
-                if (!Scrubber.TryOne(core) && core->Vcpu == null)
-                {
-                    Instructions.WaitForInterrupt();
-                }
-
-                continue;
+                VcpuLoop.Run(core, vcpu);
+                core->Vcpu = null;
+                Platform.CoreAt(0)->Kick();
             }
-
-            VcpuLoop.Run(core, vcpu);
-            core->Vcpu = null;
-            Platform.CoreAt(0)->Kick();
+            else if (!Scrubber.TryOne(core))
+            {
+                // An order is set before its kick, which stays pending until it is acknowledged here: none is missed.
+                Instructions.WaitForInterrupt();
+                DiscardInterrupts();
+            }
         }
     }
 

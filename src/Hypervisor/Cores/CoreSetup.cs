@@ -23,17 +23,17 @@ internal static unsafe class CoreSetup
     private const ulong ParkedTranslationControl = (1UL << 7) | (1UL << 23);
 
     /// <summary>
-    /// EL1 of a core that runs no guest: nothing of any guest, and no walk that a core could speculate (errata 1319367,
-    /// 1319537, 1165522: docs/errata.md).
+    /// EL1 of a core that runs no guest: no walk that a core could speculate (errata 1319367, 1319537, 1165522:
+    /// docs/errata.md), and no debugging.
     /// </summary>
     internal static void ParkGuestRegisters() =>
-        Instructions.ResetGuestRegisters(ParkedSystemControl, ParkedTranslationControl);
+        Instructions.ParkGuestRegisters(ParkedSystemControl, ParkedTranslationControl);
 
     /// <summary>Once per core, before it does anything else.</summary>
     internal static void Initialize(Core* core)
     {
         GuardBranches(core);
-        ParkGuestRegisters();
+        Instructions.ResetGuestRegisters(ParkedSystemControl, ParkedTranslationControl);
         Instructions.WriteHcr(HostHcr);
         Instructions.WriteCptr(HostCptr);
         Instructions.WriteHstr(0);

@@ -10,10 +10,10 @@ using Quietus.Stage2;
 namespace Quietus.Hypervisor.Cores;
 
 /// <summary>
-/// A VM's memory as its devices reach it, while the VM's memory lock is held: what the tables say holds until the lock
-/// is let go, so no page can be taken away in the middle of a copy. A page that is not there, or may not be written, is
-/// not brought here, since that takes too long under a lock: <see cref="IsMissing"/> says so, and the caller brings it
-/// and begins again.
+/// A VM's memory, or what is on its disk, as its devices reach it, while the VM's memory lock is held: what the tables
+/// say holds until the lock is let go, so no page can be taken away in the middle of a copy. A page that is not there,
+/// or may not be written, is not brought here, since that takes too long under a lock: <see cref="IsMissing"/> says so,
+/// and the caller brings it and begins again.
 /// </summary>
 /// <remarks>
 /// Accesses are cacheable, as the guest's own to a queue are: Quietus's transports are dma-coherent in the device tree.
@@ -25,15 +25,28 @@ internal unsafe struct GuestPages : IGuestMemory
     private const ulong PageBytes = 4096;
 
     private readonly Vm* _vm;
+    private readonly ulong _origin;
+    private readonly ulong _first;
+    private readonly ulong _bytes;
     private ulong _page;
     private ulong _place;
     private bool _isWritable;
 
-    internal GuestPages(Vm* vm)
+    private GuestPages(Vm* vm, ulong origin, ulong first, ulong bytes)
     {
         _vm = vm;
+        _origin = origin;
+        _first = first;
+        _bytes = bytes;
         _page = ulong.MaxValue;
     }
+
+    /// <summary>The guest's memory, by its own addresses.</summary>
+    internal static GuestPages Memory(Vm* vm) =>
+        new(vm, 0, GuestMemoryMap.MemoryStart, vm->Options.MemoryBytes);
+
+    /// <summary>What is on its disk, from 0 on.</summary>
+    internal static GuestPages Disk(Vm* vm) => new(vm, GuestMemoryMap.DiskMemoryStart, 0, vm->Options.DiskBytes);
 
     /// <summary>Whether an access failed for a page that can be brought.</summary>
     internal bool IsMissing { get; private set; }
@@ -44,11 +57,10 @@ internal unsafe struct GuestPages : IGuestMemory
     /// <summary>What the access was.</summary>
     internal AccessKind MissingFor { get; private set; }
 
+    public readonly bool IsWanted => _vm->MustLeave;
+
     public readonly bool Contains(ulong address, ulong bytes) =>
-        bytes != 0
-        && address >= GuestMemoryMap.MemoryStart
-        && bytes <= _vm->Options.MemoryBytes
-        && address - GuestMemoryMap.MemoryStart <= _vm->Options.MemoryBytes - bytes;
+        bytes != 0 && address >= _first && bytes <= _bytes && address - _first <= _bytes - bytes;
 
     public bool TryRead(ulong address, scoped Span<byte> destination)
     {
@@ -108,11 +120,12 @@ internal unsafe struct GuestPages : IGuestMemory
         }
 
         El2Machine machine = _vm->Machine;
-        Translation now = _vm->Memory.Translate(ref machine, new Ipa(address & ~(PageBytes - 1)));
+        var ipa = new Ipa(_origin + (address & ~(PageBytes - 1)));
+        Translation now = _vm->Memory.Translate(ref machine, ipa);
         if (!now.IsMapped || !now.Attributes.Accessed || !now.Attributes.Read || (isWrite && !now.Attributes.Write))
         {
             IsMissing = true;
-            MissingAt = new Ipa(address);
+            MissingAt = ipa;
             MissingFor = access;
             return false;
         }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Threading;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Monitor;
@@ -69,13 +70,11 @@ internal static unsafe class Scrubber
     /// <summary>
     /// An idle core's work: one chunk, unless an order comes in between. False when there is nothing to do.
     /// </summary>
-    internal static bool TryOne(Core* core)
-    {
-        if (OnlyWhenAsked || !Platform.Pool.HasDirty)
-        {
-            return false;
-        }
+    internal static bool TryOne(Core* core) => !OnlyWhenAsked && Platform.Pool.HasDirty && One(core);
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool One(Core* core)
+    {
         // Invariant: the state outlives the machine; both are this call's.
         El2MachineState state = default;
         state.Pool = Platform.PoolPointer;

@@ -84,6 +84,12 @@ internal static unsafe class VcpuInterrupts
 
         Instructions.DropPriority(interrupt);
         vcpu->NeedsAttention = true; // a kick means that there is something to look at
+        if (interrupt == PhysicalGic.KickInterrupt)
+        {
+            Instructions.DeactivateInterrupt(interrupt);
+            return true;
+        }
+
         if (VcpuTimers.Owns(interrupt))
         {
             vcpu->RaisedTimers |= 1u << (int)interrupt;
@@ -111,7 +117,9 @@ internal static unsafe class VcpuInterrupts
         Vm* vm = vcpu->Vm;
         vm->DeviceLock.Enter();
         TakeBack(vcpu);
+        uint released = vm->Gic.TakeReleasedHardware(vcpu->Index);
         vm->DeviceLock.Leave();
+        Deactivate(released);
     }
 
     /// <summary>
@@ -261,20 +269,13 @@ internal static unsafe class VcpuInterrupts
 
     /// <summary>
     /// The vCPU is gone: no virtual interrupt, no timer, and no physical interrupt of this core that was the guest's.
+    /// All of these are timers', so the redistributor drops them without a look at which of them are active.
     /// </summary>
-    internal static void Forget(Core* core, Vcpu* vcpu)
+    internal static void Forget(Core* core)
     {
         VcpuTimers.Stop();
         Instructions.WriteIchHcr(0);
-        Vm* vm = vcpu->Vm;
-        vm->DeviceLock.Enter();
-        uint active = vm->Gic.ActiveHardware(vcpu->Index) | vm->Gic.TakeReleasedHardware(vcpu->Index)
-            | vcpu->RaisedTimers;
-        vcpu->RaisedTimers = 0;
-        vm->DeviceLock.Leave();
-        Deactivate(active);
-        PhysicalGic.SetPrivateEnabled(core->Redistributor, VcpuTimers.Interrupts, enabled: false);
-        PhysicalGic.ForgetPrivate(core->Redistributor, VcpuTimers.Interrupts);
+        PhysicalGic.WithdrawPrivate(core->Redistributor, VcpuTimers.Interrupts);
     }
 
     private static void Deactivate(uint interrupts)

@@ -209,13 +209,16 @@ internal static unsafe class VcpuLoop
             VcpuInterrupts.Reset(vcpu);
         }
 
-        PhysicalGic.SetPrivateEnabled(core->Redistributor, VcpuTimers.Interrupts, enabled: true);
+        PhysicalGic.EnablePrivate(core->Redistributor, VcpuTimers.Interrupts);
     }
 
-    /// <summary>Leaves no Stage-2, no VMID, no interrupt and no register of the guest in the core.</summary>
+    /// <summary>
+    /// Leaves no Stage-2, no VMID and no interrupt of the guest in the core. What its other registers hold stays,
+    /// unread, until <see cref="Load"/> and RunGuest write each of them for the next guest.
+    /// </summary>
     private static void Unload(Core* core, Vcpu* vcpu)
     {
-        VcpuInterrupts.Forget(core, vcpu);
+        VcpuInterrupts.Forget(core);
         GuestDebug.Unload(vcpu);
 
         // Before Stage-2 goes: a walk of the guest's stage 1 without it would take what the guest wrote for physical

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Machine;
@@ -34,6 +35,7 @@ internal static unsafe class VcpuTimers
     private const ulong TimerAsserted = 5;
 
     /// <summary>Whether an interrupt is one of the two timers'.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static bool Owns(ulong interrupt) => interrupt < 32 && ((Interrupts >> (int)interrupt) & 1) != 0;
 
     /// <summary>The timers whose lines are up, as bits of their interrupts.</summary>

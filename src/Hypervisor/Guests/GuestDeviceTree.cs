@@ -41,6 +41,9 @@ public struct GuestDeviceTree
     /// <summary>Whether there is an entropy device.</summary>
     public bool HasRng;
 
+    /// <summary>Whether there is a disk.</summary>
+    public bool HasDisk;
+
     /// <summary>Bytes of randomness that the tree can carry on.</summary>
     public const int SeedBytes = PlacementSeedBytes + 32;
 
@@ -80,6 +83,11 @@ public struct GuestDeviceTree
         if (HasRng)
         {
             WriteVirtio(ref tree, GuestMemoryMap.RngStart, GuestMemoryMap.RngInterrupt);
+        }
+
+        if (HasDisk)
+        {
+            WriteVirtio(ref tree, GuestMemoryMap.DiskStart, GuestMemoryMap.DiskInterrupt);
         }
 
         tree.EndNode();

@@ -13,9 +13,10 @@ namespace Quietus.Hypervisor.Guests;
 ///  0x0901_0000  clock, configuration, GPIO on QEMU, 4 KB in each 64 KB; here absent: they read as 0
 ///  0x0905_0000  generation ID (VMGENID), 4 KB of memory
 ///  0x0906_0000  freeze register
-///  0x0A00_0000  32 virtio-mmio places of 512 bytes: entropy in the first, if the machine has any; each of the others
-///               says that it is a virtio transport without a device
+///  0x0A00_0000  32 virtio-mmio places of 512 bytes: entropy in the first, if the machine has any; a disk in the
+///               second, if the VM has one; each of the others says that it is a transport without a device
 ///  0x4000_0000  memory
+///  0x20_0000_0000  the disk's contents, which the device reads and writes
 /// </code>
 /// What is absent is not in the device tree either. It reads as it does for a guest that probes fixed addresses on
 /// QEMU's machine without such a device, instead of aborting.
@@ -84,6 +85,15 @@ public static class GuestMemoryMap
 
     /// <summary>The entropy device's interrupt, SPI 16: as on QEMU, each transport has one of its own.</summary>
     public const uint RngInterrupt = 48;
+
+    /// <summary>The disk's transport.</summary>
+    public const ulong DiskStart = VirtioStart + VirtioBytes;
+
+    /// <summary>The disk's interrupt, SPI 17.</summary>
+    public const uint DiskInterrupt = 49;
+
+    /// <summary>The first byte of what is on the disk, 128 GB up: memory of the VM's.</summary>
+    public const ulong DiskMemoryStart = 0x20_0000_0000;
 
     /// <summary>Bytes of one virtio-mmio transport.</summary>
     public const ulong VirtioBytes = 0x200;

@@ -345,6 +345,10 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "load_vectors"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void LoadVectors(void* context);
 
+    /// <summary>SCTLR_EL1 and TCR_EL1 for a core that runs no guest: TCR_EL1 first, which keeps walks off.</summary>
+    [RuntimeImport("*", "park_guest_registers"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void ParkGuestRegisters(ulong systemControl, ulong translationControl);
+
     /// <summary>
     /// Every EL1 register that a guest can reach, to its reset value; SCTLR_EL1 and TCR_EL1 to these, last.
     /// </summary>

@@ -122,10 +122,10 @@ internal struct PhysicalGic
         Instructions.WriteIccIgrpen1(1);
     }
 
-    /// <summary>Enables private interrupts of this core, or disables them.</summary>
-    internal static void SetPrivateEnabled(ulong redistributor, uint interrupts, bool enabled)
+    /// <summary>Enables private interrupts of this core.</summary>
+    internal static void EnablePrivate(ulong redistributor, uint interrupts)
     {
-        Mmio.Write32(redistributor + SgiFrame + (enabled ? SetEnable : ClearEnable), interrupts);
+        Mmio.Write32(redistributor + SgiFrame + SetEnable, interrupts);
         WaitForWrite(redistributor, RedistributorWritePending);
     }
 
@@ -137,23 +137,30 @@ internal struct PhysicalGic
         WaitForWrite(redistributor, RedistributorWritePending);
     }
 
-    /// <summary>Drops what is pending or active of private interrupts: a vCPU's leftovers when it is gone.</summary>
-    internal static void ForgetPrivate(ulong redistributor, uint interrupts)
+    /// <summary>
+    /// Disables private interrupts of this core and drops what is pending or active of them: a vCPU's leftovers when it
+    /// is gone.
+    /// </summary>
+    internal static void WithdrawPrivate(ulong redistributor, uint interrupts)
     {
+        Mmio.Write32(redistributor + SgiFrame + ClearEnable, interrupts);
         Mmio.Write32(redistributor + SgiFrame + ClearPending, interrupts);
         Mmio.Write32(redistributor + SgiFrame + ClearActive, interrupts);
         WaitForWrite(redistributor, RedistributorWritePending);
     }
 
-    /// <summary>Sends <see cref="KickInterrupt"/> to one core.</summary>
-    internal static void Kick(ulong affinity)
-    {
-        ulong value = (1UL << (int)(affinity & 0xF))
+    /// <summary>What sends <see cref="KickInterrupt"/> to the core of this affinity.</summary>
+    internal static ulong KickOf(ulong affinity) =>
+        (1UL << (int)(affinity & 0xF))
             | (((affinity >> 8) & 0xFF) << 16)
             | ((ulong)KickInterrupt << 24)
             | (((affinity >> 16) & 0xFF) << 32)
             | (((affinity >> 4) & 0xF) << 44)
             | (((affinity >> 32) & 0xFF) << 48);
+
+    /// <summary>Sends it: what this core has written is seen by the one that acknowledges it.</summary>
+    internal static void Kick(ulong value)
+    {
         Instructions.DataSynchronizationIshSt();
         Instructions.SendSgi(value);
     }

@@ -182,7 +182,7 @@ internal static unsafe class Platform
         core->StackBottom = Instructions.ImageAddress(ImageBoundary.BootStackBottom);
         core->StackTop = Instructions.ImageAddress(ImageBoundary.BootCore);
         core->FaultStackTop = (ulong)core + FaultStackBytes;
-        core->Affinity = Instructions.ReadMpidr() & AffinityMask;
+        core->SetAffinity(Instructions.ReadMpidr() & AffinityMask);
         return AddCore(core);
     }
 
@@ -201,9 +201,18 @@ internal static unsafe class Platform
         core->StackBottom = bottom + PageBytes;
         core->StackTop = bottom + PageBytes + StackBytes;
         core->FaultStackTop = (ulong)core + FaultStackBytes;
-        core->Affinity = affinity;
+        core->SetAffinity(affinity);
         core->TranslationTable = _tables.Root;
         return AddCore(core) ? core : null;
+    }
+
+    /// <summary>Makes the monitor's core look around; it does so by itself if this is it.</summary>
+    internal static void WakeMonitor()
+    {
+        if (Core.Current->Index != 0)
+        {
+            CoreAt(0)->Kick();
+        }
     }
 
     /// <summary>The affinity fields of an MPIDR_EL1 value.</summary>

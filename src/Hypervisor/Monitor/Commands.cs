@@ -229,6 +229,7 @@ internal static unsafe class Commands
             }
         }
 
+        options.DiskBytes = options.Guest == GuestKind.Linux ? GuestLoader.DiskBytes : 0;
         command.TryGet("append"u8, out ReadOnlySpan<byte> append);
         Stopwatch watch = Stopwatch.Start();
         VmError error = VmLife.Create(in options, append, out Vm* vm);

@@ -53,6 +53,12 @@ internal static unsafe class GuestLoader
             ? "the boot loader's ramdisk is no cpio archive with linux/Image in it"u8
             : default;
 
+    /// <summary>
+    /// Bytes of the disk that a Linux guest gets: the archive's linux/disk, filled up with zeroes to whole pages; 0
+    /// when there is none.
+    /// </summary>
+    internal static ulong DiskBytes => ((ulong)Disk.Length + 4095) & ~4095UL;
+
     /// <summary>Remembers the boot loader's ramdisk, which is mapped and reserved.</summary>
     internal static void UseBundle(AddressRange ramdisk)
     {
@@ -111,6 +117,7 @@ internal static unsafe class GuestLoader
 
         bool written = GuestWriter.Write(vm, new Ipa(entry), kernel)
             && GuestWriter.Write(vm, new Ipa(ramdiskStart), ramdisk)
+            && (vm->Options.DiskBytes == 0 || GuestWriter.Write(vm, new Ipa(GuestMemoryMap.DiskMemoryStart), Disk))
             && WriteDeviceTree(vm, arguments, deviceTree, ramdiskStart, (ulong)ramdisk.Length);
         GuestWriter.FinishCode();
         return written ? VmError.None : VmError.OutOfMemory;
@@ -180,11 +187,15 @@ internal static unsafe class GuestLoader
         bool isSeeded = VmRandom.TryFill(vm, seed);
         tree.HasGenerationId = isSeeded;
         tree.HasRng = vm->Rng.Transport.Exists;
+        tree.HasDisk = vm->Disk.Transport.Exists;
         return tree.Write(blob, arguments, isSeeded ? seed : default, out int length) == DeviceTreeError.None
             && GuestWriter.Write(vm, new Ipa(at), blob.Slice(0, length));
     }
 
     private static ulong AlignUp(ulong address) => (address + Alignment - 1) & ~(Alignment - 1);
+
+    private static ReadOnlySpan<byte> Disk =>
+        _bundleBytes != 0 && CpioArchive.TryFind(Bundle, "linux/disk"u8, out ReadOnlySpan<byte> disk) ? disk : default;
 
     // Invariant: the boot loader's ramdisk is identity-mapped RAM that the pool does not own.
     private static ReadOnlySpan<byte> Bundle => new((void*)_bundle, _bundleBytes);

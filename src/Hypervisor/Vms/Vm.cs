@@ -1,6 +1,7 @@
 using System;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Threading;
 using Quietus.Hypervisor.Cores;
 using Quietus.Hypervisor.Devices;
@@ -34,6 +35,9 @@ internal struct VmOptions
 {
     internal GuestKind Guest;
     internal ulong MemoryBytes;
+    /// <summary>Bytes of the disk, a multiple of 4 KB; 0 for none.</summary>
+    internal ulong DiskBytes;
+
     internal int VcpuCount;
     internal PageSizing Sizing;
     internal MaintenancePolicy Policy;
@@ -79,6 +83,7 @@ internal unsafe struct Vm
     internal VirtualPl011 Uart;
     internal VcpuPower Power;
     internal VirtioRng Rng;
+    internal VirtioBlock Disk;
 
     /// <summary>The VM's own random numbers, behind their lock: see <see cref="VmRandom"/>.</summary>
     internal RandomGenerator Random;
@@ -117,7 +122,7 @@ internal unsafe struct Vm
     private uint _freezeRequested;
     private int _onTheWay;
     private int _reasonLength;
-    private Reason _reason;
+    private byte* _reason;
     private VcpuArray _vcpus;
 
     /// <summary>Starts a VM in a slot that is all zero.</summary>
@@ -145,23 +150,23 @@ internal unsafe struct Vm
 
     /// <summary>Why it ended, for people.</summary>
     [UnscopedRef]
-    internal readonly ReadOnlySpan<byte> StopReason => ((ReadOnlySpan<byte>)_reason).Slice(0, _reasonLength);
+    internal readonly ReadOnlySpan<byte> StopReason => new(_reason, _reasonLength);
 
     /// <summary>
     /// Ends the VM. The first request's reason stays. Kicks every core that runs one of its vCPUs, and the monitor's.
     /// </summary>
+    /// <param name="reason">Why, for people: a literal, which lies in the image.</param>
     internal void RequestStop(ReadOnlySpan<byte> reason)
     {
         if (Interlocked.CompareExchange(ref _stopRequested, BeingRequested, 0) == 0)
         {
-            Span<byte> room = _reason;
-            _reasonLength = Math.Min(reason.Length, room.Length);
-            reason.Slice(0, _reasonLength).CopyTo(room);
+            _reason = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(reason));
+            _reasonLength = reason.Length;
             Volatile.Write(ref _stopRequested, Requested);
         }
 
         KickVcpus(uint.MaxValue);
-        Platform.CoreAt(0)->Kick();
+        Platform.WakeMonitor();
     }
 
     /// <summary>
@@ -171,7 +176,7 @@ internal unsafe struct Vm
     {
         Volatile.Write(ref _freezeRequested, 1u);
         KickVcpus(uint.MaxValue);
-        Platform.CoreAt(0)->Kick();
+        Platform.WakeMonitor();
     }
 
     /// <summary>Whether all vCPUs are on their cores that were told to begin there with saved state.</summary>
@@ -203,12 +208,6 @@ internal unsafe struct Vm
                 VcpuAt(i)->Kick();
             }
         }
-    }
-
-    [InlineArray(160)]
-    private struct Reason
-    {
-        private byte _first;
     }
 
     [InlineArray(MaximumVcpus)]

@@ -64,7 +64,12 @@ internal static unsafe partial class VmLife
     /// </summary>
     internal static int NeededChunks(in VmOptions options) => (int)MemoryBound.Chunks<Arm<Granule4K>>(
         VmTable.Geometry, new Ipa(GuestMemoryMap.MemoryStart), options.MemoryBytes, options.Sizing,
-        GenerationId.Frames);
+        GenerationId.Frames + DiskFrames(in options));
+
+    /// <summary>Pages of the disk and their tables.</summary>
+    private static ulong DiskFrames(in VmOptions options) => options.DiskBytes == 0 ? 0
+        : (options.DiskBytes >> 12) + MemoryBound.Tables<Arm<Granule4K>>(
+            VmTable.Geometry, new Ipa(GuestMemoryMap.DiskMemoryStart), options.DiskBytes, PageSizing.Pages);
 
     /// <summary>Gives each vCPU a core; vCPU 0 begins at the guest's entry, the others wait for PSCI CPU_ON.</summary>
     internal static VmError Start(Vm* vm)
@@ -242,7 +247,7 @@ internal static unsafe partial class VmLife
         int needed = NeededChunks(in options);
         PoolUsage usage = Platform.Pool.Usage;
         ulong all = (ulong)(usage.TotalChunks - usage.ReservedChunks) << FramePool.ChunkShift;
-        if (options.Overcommits ? options.MemoryBytes > all : needed > usage.AvailableChunks)
+        if (options.Overcommits ? options.MemoryBytes + options.DiskBytes > all : needed > usage.AvailableChunks)
         {
             return VmError.OutOfMemory;
         }
@@ -265,6 +270,12 @@ internal static unsafe partial class VmLife
         {
             result = vm->Memory.AddSlot(
                 new Ipa(GuestMemoryMap.MemoryStart), options.MemoryBytes, SlotOptions.Ram(options.Sizing), out _);
+        }
+
+        if (result == MemoryResult.Ok && options.DiskBytes != 0)
+        {
+            result = vm->Memory.AddSlot(
+                new Ipa(GuestMemoryMap.DiskMemoryStart), options.DiskBytes, SlotOptions.Ram(PageSizing.Pages), out _);
         }
 
         if (result == MemoryResult.Ok)
@@ -331,11 +342,9 @@ internal static unsafe partial class VmLife
     {
         while (!AllStopped(vm))
         {
+            // The kick of a core that has let go stays pending until it is acknowledged here: none is missed.
+            Instructions.WaitForInterrupt();
             MonitorLoop.PollInterrupts();
-            if (!AllStopped(vm))
-            {
-                Instructions.WaitForInterrupt();
-            }
         }
     }
 

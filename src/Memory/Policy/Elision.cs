@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Quietus.Stage2;
 
 namespace Quietus.Memory;
@@ -90,7 +91,8 @@ public static class Elision
             ? UnmapFlags.ElideCacheMaintenance
             : UnmapFlags.None;
 
-    private static UnmapFlags ForRelease(MaintenancePolicy policy, ElisionFacts facts)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static UnmapFlags ForRelease(MaintenancePolicy policy, ElisionFacts facts)
     {
         const UnmapFlags both = UnmapFlags.ElideCacheMaintenance | UnmapFlags.ElideTlbInvalidation;
         switch (PolicyRules.ReleaseStyleOf(policy))
@@ -112,6 +114,7 @@ public static class Elision
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool MayElideCaches(UnmapOperation operation, NotifierEvent why, ElisionFacts facts)
     {
         // licence: with FEAT_S2FWB the guest's accesses are cacheable whatever its Stage-1 says, so the caches and

@@ -66,13 +66,11 @@ public static class PolicyRules
         DecidesByFate(policy) ? RangeStyle.Batched : RangeStyle.Eager;
 
     /// <summary>How a whole VM is released.</summary>
-    public static ReleaseStyle ReleaseStyleOf(MaintenancePolicy policy) => policy switch
-    {
-        MaintenancePolicy.Fate => ReleaseStyle.UnlinkInvalidateFree,
-        MaintenancePolicy.TablesOnly => ReleaseStyle.UnlinkInvalidateFreeTables,
-        MaintenancePolicy.Patch5 or MaintenancePolicy.Series => ReleaseStyle.WalkThenInvalidateVmid,
-        _ => ReleaseStyle.LeafByLeaf,
-    };
+    public static ReleaseStyle ReleaseStyleOf(MaintenancePolicy policy) =>
+        policy == MaintenancePolicy.Fate ? ReleaseStyle.UnlinkInvalidateFree
+        : policy == MaintenancePolicy.TablesOnly ? ReleaseStyle.UnlinkInvalidateFreeTables
+        : policy is MaintenancePolicy.Patch5 or MaintenancePolicy.Series ? ReleaseStyle.WalkThenInvalidateVmid
+        : ReleaseStyle.LeafByLeaf;
 
     /// <summary>Whether patch 6 is in it: a table that becomes a block is unmapped without cache maintenance.</summary>
     public static bool ElidesAtBlockRetry(MaintenancePolicy policy) =>

@@ -235,6 +235,9 @@ public sealed class ModelVm
 
     /// <summary>Runs before an entry is written: a walk may just have set its access flag (VTCR_EL2.HA).</summary>
     internal Func<Pa, bool>? SetsAccessFlag { get; set; }
+
+    /// <summary>No table is to be had, as where the VM's last chunk is full and the pool is empty.</summary>
+    internal bool HasNoTables { get; set; }
 }
 
 /// <summary>The oracle's own machine: table accesses take place, maintenance is only observed.</summary>
@@ -278,7 +281,7 @@ public readonly struct ModelMachine(ModelWorld world, ModelVm vm, MachineFeature
     public bool ReserveTables(uint count)
     {
         ModelMachine self = this;
-        return VmTables.Reserve(ref self, count);
+        return !vm.HasNoTables && VmTables.Reserve(ref self, count);
     }
 
     public Pa TakeTable()

@@ -24,7 +24,11 @@ internal sealed class Meanwhile<TFormat, TMachine>(ProgramMachine<TFormat, TMach
     private Random _random = new(0);
     private int _moves;
 
-    /// <summary>A step begins: with a race other PEs go on during it, at random from the race's seed.</summary>
+    /// <summary>
+    /// A step begins: with a race other PEs go on during it, at random from the race's seed. Where VMs have children,
+    /// in one race of eight no table is to be had: with 4K, a pool that is small enough for that by itself has no room
+    /// for anything else.
+    /// </summary>
     public void Begin(VmPort port, ProgramStep step)
     {
         bool isRace = step.Race != 0;
@@ -34,6 +38,7 @@ internal sealed class Meanwhile<TFormat, TMachine>(ProgramMachine<TFormat, TMach
         port.Invalidations = 0;
         port.Maintained = 0;
         port.Between = isRace ? GoOn : null;
+        port.Records.HasNoTables = machine.Options.Forks && (step.Race & 7) == 7;
         port.Records.SetsAccessFlag =
             isRace ? entry => _random.Next(2) == 0 && machine.Judge.TrySetAccessFlag(entry) : null;
     }

@@ -19,6 +19,9 @@ public sealed record ExhaustiveBounds(
     int Pes, int Vms, int Pages, int Steps, MachineFeatures Features = default, bool SplitsFaults = false,
     bool Forks = false)
 {
+    /// <summary>A search's different steps at most: a program has a byte for each of its steps.</summary>
+    public const int MostSteps = 256;
+
     /// <summary>One page of each kind, as steps name them.</summary>
     private static readonly byte[] _pages = [0, 2, 3, 1];
 

@@ -9,7 +9,7 @@ using Quietus.Oracle.Programs;
 namespace Quietus.Oracle.Search;
 
 /// <summary>A violation that a search found: where, and by which program, already shrunk.</summary>
-public sealed record Finding(int Seed, ProgramOptions Options, Violation Violation, ProgramStep[] Steps);
+public record Finding(int Seed, ProgramOptions Options, Violation Violation, ProgramStep[] Steps);
 
 /// <summary>What a search covered.</summary>
 public sealed record Coverage(int Programs, long Steps, long Events, IReadOnlyList<Finding> Findings);

@@ -1,8 +1,10 @@
 using System;
+using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
 using System.Linq;
 using System.Text;
+using System.Text.Json.Nodes;
 using System.Threading;
 using Shouldly;
 using Xunit;
@@ -71,6 +73,34 @@ public sealed class CheckProcessTests
         IsPlain(outcome);
     }
 
+    /// <summary>What a bound adds shows in the counts, and in the command that a violation prints.</summary>
+    [Fact]
+    public void Forks_and_faults_in_two_steps_are_options_of_the_exhaustive_search()
+    {
+        using var cli = new Cli();
+        Dictionary<string, long> states = [];
+        foreach (string more in (string[])["", ",forks=1", ",faults=1", ",faults=2"])
+        {
+            Cli.Outcome outcome = cli.Run(
+                "check", "--exhaustive", "pes=1,vms=2,pages=1,steps=5" + more, "--policies", "fate", "--json", "-");
+            outcome.Code.ShouldBe(0, outcome.Errors);
+            JsonNode json = JsonNode.Parse(outcome.Output)!;
+            json["schema"]!.ToString().ShouldBe("quietus.exhaustive/1");
+            json["config"]!["forks"]!.GetValue<bool>().ShouldBe(more == ",forks=1");
+            json["config"]!["splits_faults"]!.GetValue<bool>().ShouldBe(more == ",faults=2");
+            states[more] = json["searches"]![0]!["states"]!.GetValue<long>();
+        }
+
+        states[",forks=1"].ShouldBeGreaterThan(states[""]);
+        states[",faults=2"].ShouldBeGreaterThan(states[""]);
+        states[",faults=1"].ShouldBe(states[""]);
+        Cli.Outcome found = cli.Run(
+            "check", "--exhaustive", "pes=1,vms=1,pages=2,steps=5,faults=2", "--policies", "patch7");
+        found.Code.ShouldBe(1, found.Errors);
+        found.Output.ShouldContain(
+            "again: ./quietus check --exhaustive pes=1,vms=1,pages=2,steps=5,faults=2 --policies patch7");
+    }
+
     [Theory]
     [InlineData("check")]
     [InlineData("check --exhaustive pes=4,vms=3,pages=4,steps=20")]
@@ -100,6 +130,9 @@ public sealed class CheckProcessTests
     [InlineData("cores=2", "--exhaustive takes no 'cores=2'", "pes=2,vms=2,pages=2")]
     [InlineData("pes=2,", "--exhaustive takes no ''", "pes=2,vms=2,pages=2")]
     [InlineData("pes=2,pes=2", "--exhaustive takes 'pes' once", "leave one")]
+    [InlineData("forks=2", "'2' is no bound", "forks= takes 1 to 1")]
+    [InlineData("faults=3", "'3' is no bound", "faults= takes 1 to 2")]
+    [InlineData("pes=4,vms=3,pages=4,faults=2", "have 315 different steps, more than 256", "fewer pes, vms or pages")]
     [InlineData("features=sve", "features= takes no 'sve'", "fwb+tlbirange")]
     [InlineData("features=early-completion", "features= takes no 'early-completion'", "fwb+tlbirange")]
     public void Bounds_that_are_none_are_usage_errors(string bounds, string problem, string remedy)
@@ -133,6 +166,12 @@ public sealed class CheckProcessTests
     [InlineData("--litmus /dev", "'/dev' has no file that ends in .trace")]
     [InlineData("--litmus /dev --seed 3", "--seed says nothing to --litmus")]
     [InlineData("--shard 0/2", "--shard needs --steps")]
+    [InlineData("--exhaustive pes=1 --shard 0/2", "--shard needs --level and --states")]
+    [InlineData("--exhaustive pes=1 --level 2", "--level means nothing without --shard")]
+    [InlineData("--exhaustive steps=3 --shard 0/2 --level 4 --states s", "there is no level 4 of 3 steps")]
+    [InlineData("--exhaustive pes=1 --shard 0/2 --level 0 --states s --record r", "do not go with --shard")]
+    [InlineData("--exhaustive pes=1 --shard 0/2 --level 1 --states s", "level 0 of shard 0/2 cannot be read")]
+    [InlineData("--states s", "--states means nothing without --exhaustive")]
     public void What_cannot_be_read_or_written_or_meant_is_an_error(string arguments, string problem)
     {
         using var cli = new Cli();

@@ -32,7 +32,8 @@ public sealed class ChurnProcessTests
     [InlineData("--from template", "--from means nothing without --churn", "--churn 1000")]
     [InlineData("--churn 10 --from thin-air", "unknown origin 'thin-air'", "template")]
     [InlineData("--churn 10 --from template --lifetime started", "a template's child runs from its birth on", "filled")]
-    [InlineData("--churn 10 --from template --guest linux,filler", "the children of one template", "--guest takes one")]
+    [InlineData(
+        "--churn 10 --from template --guest linux,filler", "the children of one template have one guest", "takes one")]
     [InlineData("--churn 10 --pages 8k", "unknown page size '8k'", "4k, 2m")]
     [InlineData("--churn 10 --json /nowhere/c.json", "--json: '/nowhere/c.json' cannot be", "another")]
     public void What_makes_no_sense_is_refused_before_a_machine_is_started(string arguments, string says, string next)

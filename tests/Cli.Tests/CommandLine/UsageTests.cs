@@ -84,7 +84,7 @@ public sealed class UsageTests
     [InlineData("sim --check --vcpus 32", "--check judges up to 31 vCPUs", "--vcpus")]
     [InlineData("replay", "no trace given", "replay --help")]
     [InlineData("replay /no/such/trace", "'/no/such/trace' cannot be read", "file")]
-    [InlineData("replay quietus.img", "line 1: this is no text of ftrace", "--record-script")]
+    [InlineData("replay quietus.img", "line 1: this is no trace of ftrace, trace-cmd or perf", "--record-script")]
     [InlineData("replay quietus.img --cause war", "unknown cause 'war'", "munmap, madvise, mremap, mprotect")]
     [InlineData("replay quietus.img --json /nowhere/b.json", "--json: '/nowhere/b.json' cannot be", "another")]
     [InlineData("check --policies fast", "unknown policy 'fast'", "before-series, patch5")]

@@ -125,7 +125,7 @@ public class GuestDeviceTreeTests
     }
 
     [Fact]
-    public void An_entropy_device_is_named_where_there_is_one()
+    public void Virtio_devices_are_named_where_there_are_any()
     {
         Show(Guest(1), "").ShouldNotContain("virtio");
         GuestDeviceTree guest = Guest(1);
@@ -135,6 +135,15 @@ public class GuestDeviceTreeTests
                 compatible = "virtio,mmio"
                 reg = <0x0 0xa000000 0x0 0x200>
                 interrupts = <0x0 0x10 0x4>
+                dma-coherent
+              }
+            """.ReplaceLineEndings("\n"));
+        guest.HasDisk = true;
+        Show(guest, "").ShouldContain("""
+              virtio_mmio@a000200 {
+                compatible = "virtio,mmio"
+                reg = <0x0 0xa000200 0x0 0x200>
+                interrupts = <0x0 0x11 0x4>
                 dma-coherent
               }
             """.ReplaceLineEndings("\n"));

@@ -18,6 +18,9 @@ public interface IGuestMemory
     /// <summary>Copies into guest memory. False: as <see cref="TryRead"/>; a part may have been written then.</summary>
     bool TryWrite(ulong address, scoped ReadOnlySpan<byte> source);
 
+    /// <summary>Whether the vCPU is wanted elsewhere: a step that can be left in the middle is left.</summary>
+    bool IsWanted { get; }
+
     /// <summary>What was read and written before is so for every core before what comes after (DMB ISH).</summary>
     void Fence();
 }

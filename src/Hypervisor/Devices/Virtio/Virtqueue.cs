@@ -49,6 +49,9 @@ public struct Virtqueue
     /// <summary>Where the used ring is, as <see cref="Descriptors"/>.</summary>
     public ulong Used;
 
+    /// <summary>Bytes of the driver's next request that were carried out already. A device's own note.</summary>
+    public ulong Progress { get; set; }
+
     /// <summary>Whether the rings were checked and are in use: nothing above changes meanwhile.</summary>
     public bool IsReady { get; private set; }
 
@@ -76,6 +79,7 @@ public struct Virtqueue
 
         _nextAvailable = 0;
         _nextUsed = 0;
+        Progress = 0;
         _hasEventIndex = hasEventIndex;
         _hasIndirect = hasIndirect;
         IsReady = true;
@@ -158,6 +162,7 @@ public struct Virtqueue
 
         memory.Fence(); // the entry, and the data, are there before the index says so
         _nextUsed++;
+        Progress = 0;
         if (!TryWriteHalf(ref memory, Used + IndexOffset, _nextUsed))
         {
             return VirtqueueResult.NoMemory;

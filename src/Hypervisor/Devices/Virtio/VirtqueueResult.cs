@@ -40,6 +40,9 @@ public enum VirtqueueResult
     /// </summary>
     BadIndirectTable,
 
+    /// <summary>A request has no room for its header, or for its status.</summary>
+    BadRequest,
+
     /// <summary>A ring could not be read or written: its memory is gone.</summary>
     NoMemory,
 }
@@ -58,6 +61,7 @@ public static class VirtqueueResultNames
         VirtqueueResult.BadBuffer => "a buffer is outside memory, or empty"u8,
         VirtqueueResult.BadOrder => "a buffer to read follows one to write"u8,
         VirtqueueResult.BadIndirectTable => "an indirect table is wrong"u8,
+        VirtqueueResult.BadRequest => "a request has no header or no status"u8,
         VirtqueueResult.NoMemory => "a ring's memory is gone"u8,
         _ => "nothing is wrong"u8,
     };

@@ -24,6 +24,9 @@ internal sealed class GuestRam(int bytes)
     /// <summary>What happens before each read of the device's.</summary>
     internal Action? BeforeRead { get; set; }
 
+    /// <summary>Whether the vCPU is wanted elsewhere; asked between pieces of a request.</summary>
+    internal Func<bool>? IsWanted { get; set; }
+
     /// <summary>Accesses to these bytes fail, as where a page is gone.</summary>
     internal (ulong Start, ulong End) Gone { get; set; }
 
@@ -73,6 +76,8 @@ internal sealed class GuestRam(int bytes)
     /// <summary>It as a device has it: the engine wants a struct.</summary>
     internal readonly struct View(GuestRam ram) : IGuestMemory
     {
+        public bool IsWanted => ram.IsWanted?.Invoke() ?? false;
+
         public bool Contains(ulong address, ulong length) => ram.Contains(address, length);
 
         public bool TryRead(ulong address, scoped Span<byte> destination) => ram.TryRead(address, destination);

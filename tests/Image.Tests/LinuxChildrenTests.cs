@@ -1,0 +1,83 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Text.RegularExpressions;
+using System.Threading.Tasks;
+using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
+using Quietus.Cli.Monitoring;
+using Quietus.Cli.Processes;
+using Quietus.Image.Tests.Machines;
+using Shouldly;
+using Xunit;
+
+namespace Quietus.Image.Tests;
+
+/// <summary>One boot of Linux, and thousands of lives out of it.</summary>
+public sealed partial class LinuxChildrenTests(ITestOutputHelper output)
+{
+    /// <summary>Of the first lives' median: how far the last lives' may be from it.</summary>
+    private const double MostDrift = 0.02;
+
+    /// <summary>Lives that a median is of, at most.</summary>
+    private const int MostSample = 100;
+
+    /// <summary>
+    /// Each child writes over what its template wrote, reads it back, and tells its first random numbers; 10,000 are
+    /// for <c>./test --long</c>. On max, which has random numbers (RNDR) where time is a count of instructions.
+    /// </summary>
+    [Theory]
+    [InlineData(40)]
+    [InlineData(10_000, Explicit = true)]
+    public async Task Every_child_of_one_boot_is_a_machine_of_its_own_and_the_last_costs_what_the_first_did(int lives)
+    {
+        const long Memory = 64 * ByteSize.Megabyte;
+        Assert.SkipWhen(
+            LinuxGuest.Cached() is null, $"no Linux kernel is cached in {Folders.Cache}: ./quietus fetches one");
+        await using TestMachine machine = await TestMachine.BootAsync(
+            "max", memory: 256 * ByteSize.Megabyte, counts: true, linux: GuestPayload.MakeLinux(null, null));
+        TestVm template = await machine.RunAsync(
+            "console=ttyAMA0 quiet", Memory, 1, "4k", "fate", GuestPayload.Linux);
+        await template.PrintedAsync("quietus-guest: shell ready");
+        await template.TypeAsync(
+            "echo template >/tmp/mine; agent freeze && read -r was </tmp/mine; "
+            + "read -r u </proc/sys/kernel/random/uuid; b=$(od -An -N16 -tx1 </dev/urandom); echo $u >/tmp/mine; "
+            + "read -r is </tmp/mine; echo was=$was is=$is uuid=$u bytes=$b.\n");
+        await template.FrozenAsync();
+        var seen = new HashSet<string>();
+        var births = new List<long>();
+        var deaths = new List<long>();
+        for (int life = 0; life < lives; life++)
+        {
+            TestVm child = (await machine.ForkAsync(template))[0];
+            await child.PrintedAsync(".\r\n");
+            Match told = Told().Match(child.Console);
+            told.Success.ShouldBeTrue(child.Console);
+            told.Groups["is"].Value.ShouldBe(told.Groups["uuid"].Value);
+            seen.Add(told.Groups["uuid"].Value).ShouldBeTrue(child.Console);
+            seen.Add(told.Groups["bytes"].Value).ShouldBeTrue(child.Console);
+            births.Add((await child.MeasureAsync()).Number("first_entry_virtual_ns"));
+            deaths.Add((await child.KillAsync()).Instructions);
+        }
+
+        ShouldNotDrift("birth", births);
+        ShouldNotDrift("death", deaths);
+        await template.KillAsync();
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    private void ShouldNotDrift(string what, List<long> costs)
+    {
+        int sample = Math.Min(MostSample, costs.Count / 2);
+        double first = Median([.. costs.Take(sample)]);
+        double last = Median([.. costs.TakeLast(sample)]);
+        output.WriteLine($"{what}: the first {first}, the last {last}, at most {costs.Max()} instructions");
+        last.ShouldBe(first, first * MostDrift, what);
+    }
+
+    private static double Median(List<long> values) => values.Order().ElementAt(values.Count / 2);
+
+    [GeneratedRegex(
+        @"was=template is=(?<is>\S+) uuid=(?<uuid>[0-9a-f-]{36}) bytes= ?(?<bytes>([0-9a-f]{2} ){15}[0-9a-f]{2})\.")]
+    private static partial Regex Told();
+}

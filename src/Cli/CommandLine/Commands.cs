@@ -4,6 +4,7 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using System.Linq;
+using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.Bench;
@@ -185,8 +186,29 @@ internal static class Commands
         {
             int code = plain.Invoke(parseResult);
             string example = Examples.GetValueOrDefault(parseResult.CommandResult.Command.Name) ?? Examples["bench"];
-            parseResult.InvocationConfiguration.Output.WriteLine("Example:\n  " + example + "\n");
+            parseResult.InvocationConfiguration.Output.WriteLine("Example:\n" + Folded(example, plain.MaxWidth) + "\n");
             return code;
+        }
+
+        /// <summary>A command in lines that a shell takes as one.</summary>
+        private static string Folded(string command, int width)
+        {
+            var lines = new StringBuilder(" ");
+            int column = 1;
+            foreach (string word in command.Split(' '))
+            {
+                // Each line has room for the backslash that ends it.
+                if (column > 1 && column + 1 + word.Length + 2 > width)
+                {
+                    lines.Append(" \\\n   ");
+                    column = 3;
+                }
+
+                lines.Append(' ').Append(word);
+                column += 1 + word.Length;
+            }
+
+            return lines.ToString();
         }
     }
 }

@@ -104,7 +104,8 @@ public partial struct GuestMemory<TFormat, TMachine>
 
     /// <summary>
     /// Slots whose pages outlive the VM and may be read past the caches: unmapped with maintenance, as from a live
-    /// VM. Pool slots never need it, so an ordinary VM's death does not look at a single leaf.
+    /// VM. Pool slots never need it, since their pages are freed and nothing else (<see cref="SlotOptions.IsSound"/>), so
+    /// an ordinary VM's death does not look at a single leaf.
     /// </summary>
     private MemoryResult UnmapWhatIsReadLater(ref TMachine machine)
     {
@@ -112,7 +113,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         for (int i = 0; i < _slots.End; i++)
         {
             ref MemorySlot slot = ref _slots[i];
-            if (!slot.Exists || slot.Slot.Type == MemoryType.Device)
+            if (slot.Slot.Backing == SlotBacking.Pool || !slot.Exists || slot.Slot.Type == MemoryType.Device)
             {
                 continue;
             }

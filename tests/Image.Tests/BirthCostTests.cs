@@ -79,7 +79,7 @@ public sealed class BirthCostTests
             Math.Abs(birth - first).ShouldBeLessThanOrEqualTo(first / 50);
             (await child.ResetAsync()).Number("instructions").ShouldBeInRange(100, 7000);
             await child.PrintedAsync("done", times: 2);
-            (await child.KillAsync()).Instructions.ShouldBeInRange(100, 2000);
+            (await child.KillAsync()).Instructions.ShouldBeInRange(100, 1200);
             await template.KillAsync();
         }
 

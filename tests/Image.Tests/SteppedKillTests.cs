@@ -64,12 +64,12 @@ public sealed class SteppedKillTests(ITestOutputHelper output)
             await LeavesNothingAsync(machine, vm, i);
         }
 
-        // The orders have found the vCPU in different places, and in the second part in two faults or three.
+        // The orders have found the vCPU in different places, and in the second part in two faults to five.
         output.WriteLine($"{ends.Count} places, {string.Join(' ', mapped.Distinct())} mapped");
         ends.Count.ShouldBeGreaterThan(20);
         mapped[0].ShouldBe(mapped[1]);
         mapped[Birth..].Order().ShouldBe(mapped[Birth..]);
-        (mapped[^1] - mapped[Birth]).ShouldBeInRange(2, 4);
+        (mapped[^1] - mapped[Birth]).ShouldBeInRange(2, 5);
     }
 
     [Fact]

@@ -43,6 +43,15 @@ internal struct Stopwatch
     /// <summary>Ticks since the start.</summary>
     internal readonly ulong Elapsed => Count() - _startCount;
 
+    /// <summary>
+    /// Ticks until a moment that another core noted. Its cycle counter is another one, so the moment is of the counter
+    /// that all share: where a tick is an instruction, or a nanosecond, it can be told from that, to 16 of them on QEMU.
+    /// Elsewhere it is now.
+    /// </summary>
+    /// <param name="count">CNTPCT_EL0 at that moment, after the start.</param>
+    internal readonly ulong ElapsedAt(ulong count) =>
+        CountsInstructions || !IsExact ? ToNanoseconds(count - _startTime) : Elapsed;
+
     /// <summary>Nanoseconds since the start, at the system counter's resolution.</summary>
     internal readonly ulong ElapsedNanoseconds => ToNanoseconds(Instructions.ReadCounter() - _startTime);
 

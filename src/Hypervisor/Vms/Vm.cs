@@ -115,6 +115,9 @@ internal unsafe struct Vm
     /// <summary>The guest's counters at the freeze: where a child's time begins.</summary>
     internal ulong FrozenCount;
 
+    /// <summary>CNTPCT_EL0 when the last vCPU of a child was about to enter its guest.</summary>
+    internal ulong ArrivedCount;
+
     /// <summary>What the guest printed last did not end a line.</summary>
     internal bool IsMidLine;
 
@@ -190,6 +193,7 @@ internal unsafe struct Vm
     {
         if (Interlocked.Decrement(ref _onTheWay) == 0)
         {
+            ArrivedCount = Instructions.ReadCounter();
             Platform.CoreAt(0)->Kick();
         }
     }

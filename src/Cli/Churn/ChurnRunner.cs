@@ -41,6 +41,7 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
                 : MachineMemory,
             Image = image,
             Bundle = plan.Template?.Pack(folder.Path),
+            HasSeed = plan.Template?.Kernel is not null,
             CountsInstructions = true,
         };
         QemuSession session = await QemuSession.StartAsync(qemu, machine, folder, _bootLimit, cancellation)

@@ -80,10 +80,15 @@ internal sealed class TemplateChurn
         string lifetime = Lifetime.OfChild(_plan.Lifetime, number);
         int which = number % _templates.Count;
         bool works = lifetime != Lifetime.Created;
-        (long child, int slot) = await _boot.ForkAsync(_templates[which], works && !IsFiller ? Work : string.Empty)
-            .ConfigureAwait(false);
+        (long child, int slot) = await _boot.ForkAsync(_templates[which]).ConfigureAwait(false);
         if (works)
         {
+            if (!IsFiller)
+            {
+                // Not with the fork: to take so long a line would be most of the birth.
+                await SendAsync(child, Work).ConfigureAwait(false);
+            }
+
             await WorkAsync(child, slot, number).ConfigureAwait(false);
         }
 
@@ -147,13 +152,15 @@ internal sealed class TemplateChurn
         if (!IsFiller)
         {
             await _boot.PrintedAsync(vm, slot, "quietus-guest: shell ready", Prompt).ConfigureAwait(false);
-            await _boot.AskAsync(string.Create(CultureInfo.InvariantCulture, $"send vm={vm} text=\"agent freeze\""))
-                .ConfigureAwait(false);
+            await SendAsync(vm, "agent freeze").ConfigureAwait(false);
         }
 
         await _boot.FrozenAsync(vm).ConfigureAwait(false);
         return vm;
     }
+
+    private Task<KeyValueLine> SendAsync(long vm, string line) => _boot.AskAsync(
+        string.Create(CultureInfo.InvariantCulture, $"send vm={vm} text=\"{line}\""));
 
     private async Task WorkAsync(long child, int slot, int number)
     {

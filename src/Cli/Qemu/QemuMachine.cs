@@ -34,6 +34,12 @@ internal sealed record QemuMachine
     /// </summary>
     public bool CountsInstructions { get; init; }
 
+    /// <summary>
+    /// Also such a machine hands out a seed of random numbers (of <c>-seed</c>: the same in every run), without which
+    /// its guests have none.
+    /// </summary>
+    public bool HasSeed { get; init; }
+
     /// <summary>The options that make the count repeatable; told in every result.</summary>
     /// <remarks>
     /// sleep=on: an idle machine waits in real time. With sleep=off QEMU jumps to the next deadline instead, and where
@@ -47,7 +53,8 @@ internal sealed record QemuMachine
     /// <summary>QEMU's arguments. Its stdin and stdout are the machine's only UART.</summary>
     public IReadOnlyList<string> Arguments()
     {
-        string board = "virt,virtualization=on,gic-version=3" + (CountsInstructions ? ",dtb-randomness=off" : "");
+        string board = "virt,virtualization=on,gic-version=3"
+            + (CountsInstructions && !HasSeed ? ",dtb-randomness=off" : "");
         List<string> arguments =
         [
             "-M", board,

@@ -104,8 +104,8 @@ public partial struct GuestMemory<TFormat, TMachine>
 
     /// <summary>
     /// Slots whose pages outlive the VM and may be read past the caches: unmapped with maintenance, as from a live
-    /// VM. Pool slots never need it, since their pages are freed and nothing else (<see cref="SlotOptions.IsSound"/>), so
-    /// an ordinary VM's death does not look at a single leaf.
+    /// VM. Pool slots never need it, since their pages are freed and nothing else
+    /// (<see cref="SlotOptions.IsSound"/>), so an ordinary VM's death does not look at a single leaf.
     /// </summary>
     private MemoryResult UnmapWhatIsReadLater(ref TMachine machine)
     {

@@ -45,8 +45,8 @@ internal struct Stopwatch
 
     /// <summary>
     /// Ticks until a moment that another core noted. Its cycle counter is another one, so the moment is of the counter
-    /// that all share: where a tick is an instruction, or a nanosecond, it can be told from that, to 16 of them on QEMU.
-    /// Elsewhere it is now.
+    /// that all share: where a tick is an instruction or a nanosecond, it can be told from that, to 16 of them on
+    /// QEMU. Elsewhere it is now.
     /// </summary>
     /// <param name="count">CNTPCT_EL0 at that moment, after the start.</param>
     internal readonly ulong ElapsedAt(ulong count) =>

@@ -34,10 +34,16 @@ internal sealed record GuestPayload
 
     public string? Initrd { get; init; }
 
+    /// <summary>What is on the guest's disk; null for no disk.</summary>
+    public string? Disk { get; init; }
+
     /// <summary>The least memory a VM needs for it, in bytes.</summary>
     public required long LeastMemory { get; init; }
 
-    /// <summary>Bytes of kernel and RAM disk, which the machine holds beside the VMs' memory.</summary>
+    /// <summary>
+    /// Bytes of kernel, RAM disk and disk, which the machine holds beside the VM's memory; of the disk twice: as it
+    /// came, and as the VM has it.
+    /// </summary>
     public long PayloadBytes { get; init; }
 
     /// <summary>The guest in the image, which needs nothing.</summary>
@@ -51,8 +57,10 @@ internal sealed record GuestPayload
     /// <summary>Linux from the cache, or from the files given; a usage error when they are no good.</summary>
     /// <param name="kernel">Path of a kernel, or null for the cached one.</param>
     /// <param name="initrd">Path of a RAM disk, or null: then the cached one, or none beside a given kernel.</param>
-    public static GuestPayload MakeLinux(string? kernel, string? initrd)
+    /// <param name="disk">Path of what is on its disk, or null for no disk.</param>
+    public static GuestPayload MakeLinux(string? kernel, string? initrd, string? disk = null)
     {
+        long diskBytes = disk is null ? 0 : DiskImage.Check(disk);
         string version = kernel ?? string.Empty;
         bool isBundled = kernel is null && initrd is null;
         if (kernel is null)
@@ -75,10 +83,11 @@ internal sealed record GuestPayload
             Kernel = image,
             IsBundled = isBundled,
             Initrd = initrd,
+            Disk = disk,
             LeastMemory = image.IsFlat
                 ? Math.Max(16 * ByteSize.Megabyte, 2 * (image.MemoryBytes + initrdBytes + (4 * ByteSize.Megabyte)))
                 : image.MemoryBytes + (2 * initrdBytes) + LinuxWorkingMemory,
-            PayloadBytes = image.FileBytes + initrdBytes,
+            PayloadBytes = image.FileBytes + initrdBytes + (2 * diskBytes),
             Note = image.IsFlat
                 ? $"{kernel} has no Linux header: it runs as a flat image at 0x40080000"
                 : isArchive ? null : $"{initrd} is neither a cpio archive nor compressed; the guest gets it as it is",
@@ -118,6 +127,11 @@ internal sealed record GuestPayload
             if (Initrd is not null)
             {
                 archive.AddFile("linux/initrd", Initrd);
+            }
+
+            if (Disk is not null)
+            {
+                archive.AddFile("linux/disk", Disk);
             }
 
             archive.Finish();

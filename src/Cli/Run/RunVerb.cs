@@ -20,6 +20,9 @@ internal static class RunVerb
     private static readonly Value<string?> _initrd =
         Values.Text("--initrd", "file", "Its initial RAM disk: any file");
 
+    private static readonly Value<string?> _disk = Values.Text(
+        "--disk", "file", "What is on its virtio disk: any file, read and never written; the disk ends with the VM");
+
     private static readonly Option<string?> _append = new("--append")
     {
         Description = "A kernel of yours gets this command line exactly; the fetched one gets it added",
@@ -60,7 +63,7 @@ internal static class RunVerb
     {
         var command = new Command("run", "Boot a VM with its console on this terminal (Ctrl-A x ends it)")
         {
-            _kernel, _initrd, _append, _guest, _memory, _cpus, _pages, _policy, _cpu, _timeout,
+            _kernel, _initrd, _disk, _append, _guest, _memory, _cpus, _pages, _policy, _cpu, _timeout,
             _noReboot, _fromTemplate,
         };
         command.SetAction((result, _) => RunAsync(result, cancellation));
@@ -141,12 +144,13 @@ internal static class RunVerb
     {
         string? kernel = _kernel.Of(result);
         string? initrd = _initrd.Of(result);
+        string? disk = _disk.Of(result);
         string? name = _guest.Of(result);
-        bool ownFiles = kernel is not null || initrd is not null;
+        bool ownFiles = kernel is not null || initrd is not null || disk is not null;
         if (name == GuestPayload.Filler && ownFiles)
         {
             throw CliException.Usage(
-                "--guest filler takes no --kernel and no --initrd", "leave one or the other out");
+                "--guest filler takes no --kernel, no --initrd and no --disk", "leave one or the other out");
         }
 
         if (name is null && !ownFiles && !isLinuxNeeded && LinuxGuest.Cached() is null)
@@ -155,7 +159,7 @@ internal static class RunVerb
             return GuestPayload.MakeFiller();
         }
 
-        return name == GuestPayload.Filler ? GuestPayload.MakeFiller() : GuestPayload.MakeLinux(kernel, initrd);
+        return name == GuestPayload.Filler ? GuestPayload.MakeFiller() : GuestPayload.MakeLinux(kernel, initrd, disk);
     }
 
     /// <summary>

@@ -56,7 +56,9 @@ public sealed class CommandLineTests
         row.GetProperty("birth_instructions").GetInt64().ShouldBeInRange(100, 5000);
         row.GetProperty("reset_instructions").GetInt64().ShouldBeInRange(100, 7000);
         row.GetProperty("kill_instructions").GetInt64().ShouldBeInRange(100, 2000);
-        row.GetProperty("owned_bytes_after_birth").GetInt64().ShouldBeInRange(8192, 256 * 1024);
+
+        // A child runs on while the host asks what it owns, and on a busy host it comes further.
+        row.GetProperty("owned_bytes_after_birth").GetInt64().ShouldBeInRange(8192, 1024 * 1024);
         if (guest == "filler")
         {
             row.GetProperty("read_faults").GetInt64().ShouldBe(0);

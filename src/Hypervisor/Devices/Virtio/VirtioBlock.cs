@@ -115,29 +115,11 @@ public struct VirtioBlock
             before.Progress = progress;
             if (result == VirtqueueResult.Ok && isDone)
             {
-                result = queue.Complete(ref memory, chain.Head, written, out bool interrupts);
-                if (interrupts)
-                {
-                    Transport.Interrupt();
-                }
+                result = Transport.Complete(RequestQueue, ref memory, chain.Head, written);
             }
-
-            Transport.GoOn(RequestQueue);
         }
 
-        if (result == VirtqueueResult.NoMemory || (result == VirtqueueResult.Ok && !isDone))
-        {
-            queue = before;
-            Transport.GoOn(RequestQueue);
-            return result == VirtqueueResult.Ok;
-        }
-
-        if (result > VirtqueueResult.Empty)
-        {
-            Transport.Break(result);
-        }
-
-        return true;
+        return Transport.Finish(RequestQueue, in before, result, isDone);
     }
 
     private readonly VirtqueueResult CarryOut<TMemory, TDisk>(

@@ -52,30 +52,11 @@ public struct VirtioRng
             Span<byte> bytes = stackalloc byte[MostBytes];
             bytes = bytes.Slice(0, (int)Math.Min(chain.WritableBytes, MostBytes));
             bytes = source.TryFill(bytes) ? bytes : default;
-            bool interrupts = false;
             result = chain.TryWrite(ref memory, 0, bytes)
-                ? queue.Complete(ref memory, chain.Head, (uint)bytes.Length, out interrupts)
+                ? Transport.Complete(RequestQueue, ref memory, chain.Head, (uint)bytes.Length)
                 : VirtqueueResult.NoMemory;
-            if (interrupts)
-            {
-                Transport.Interrupt();
-            }
-
-            Transport.GoOn(RequestQueue);
         }
 
-        if (result == VirtqueueResult.NoMemory)
-        {
-            queue = before;
-            Transport.GoOn(RequestQueue);
-            return false;
-        }
-
-        if (result > VirtqueueResult.Empty)
-        {
-            Transport.Break(result);
-        }
-
-        return true;
+        return Transport.Finish(RequestQueue, in before, result, isDone: true);
     }
 }

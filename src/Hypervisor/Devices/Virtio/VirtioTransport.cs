@@ -110,11 +110,44 @@ public struct VirtioTransport
         return isNotified;
     }
 
-    /// <summary>There is more on a queue than was done: it is looked at again.</summary>
-    public void GoOn(int queue) => _notified |= 1U << queue;
+    /// <summary>Gives a request of a queue's back, with an interrupt when the driver wants one.</summary>
+    /// <param name="queue">Which queue.</param>
+    /// <param name="memory">The guest's memory.</param>
+    /// <param name="head">The request's <see cref="BufferChain.Head"/>.</param>
+    /// <param name="written">Bytes written, from the first writable one on.</param>
+    /// <returns>Ok or NoMemory.</returns>
+    public VirtqueueResult Complete<TMemory>(int queue, ref TMemory memory, ushort head, uint written)
+        where TMemory : struct, IGuestMemory
+    {
+        VirtqueueResult result = _queues[queue].Complete(ref memory, head, written, out bool interrupts);
+        _interrupts |= interrupts ? InterruptUsed : 0;
+        return result;
+    }
 
-    /// <summary>A request was given back, and the driver wants to know.</summary>
-    public void Interrupt() => _interrupts |= InterruptUsed;
+    /// <summary>Ends a step on a queue that <see cref="TryBegin"/> began.</summary>
+    /// <param name="queue">Which queue.</param>
+    /// <param name="before">The queue as it was, with the progress that the step made.</param>
+    /// <param name="result">What the step came to; after Empty the queue waits for its next notification.</param>
+    /// <param name="isDone">Whether the request was given back; one that was not is the next one still.</param>
+    /// <returns>False: the request's memory cannot be reached now.</returns>
+    public bool Finish(int queue, in Virtqueue before, VirtqueueResult result, bool isDone)
+    {
+        if (result == VirtqueueResult.NoMemory || (result == VirtqueueResult.Ok && !isDone))
+        {
+            _queues[queue] = before;
+        }
+
+        if (result is VirtqueueResult.Ok or VirtqueueResult.NoMemory)
+        {
+            _notified |= 1U << queue;
+        }
+        else if (result != VirtqueueResult.Empty)
+        {
+            Break(result);
+        }
+
+        return result != VirtqueueResult.NoMemory;
+    }
 
     /// <summary>The driver did what it must not: nothing goes on before its reset (2.1.1).</summary>
     public void Break(VirtqueueResult problem)

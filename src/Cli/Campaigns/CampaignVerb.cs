@@ -60,7 +60,8 @@ internal static class CampaignVerb
 
     public static Command Make(CancellationToken cancellation)
     {
-        var command = new Command("campaign", "Run check, sim, bench or replay in many shards: here, on Slurm or Kubernetes")
+        var command = new Command(
+            "campaign", "Run check, sim, bench or replay in many shards: here, on Slurm or Kubernetes")
         {
             _verb, _on, _shards, _folder, _limit, _memory, _retries, _container, _claim, _write,
         };
@@ -193,7 +194,8 @@ internal static class CampaignVerb
         if (!_verbs.Contains(verb))
         {
             throw CliException.Usage(
-                $"campaign takes no '{Printable.Line(verb)}'", "it takes check, sim, bench or replay, and their options");
+                $"campaign takes no '{Printable.Line(verb)}'",
+                "it takes check, sim, bench or replay, and their options");
         }
 
         IReadOnlyList<string> words = result.UnmatchedTokens;

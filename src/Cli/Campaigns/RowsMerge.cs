@@ -13,8 +13,8 @@ using Quietus.Cli.Terminals;
 namespace Quietus.Cli.Campaigns;
 
 /// <summary>
-/// Documents with a row for each thing (a death, a trace), put together: rows are raw figures, so percentiles over all of
-/// them can be had.
+/// Documents with a row for each thing (a death, a trace), put together: rows are raw figures, so percentiles over all
+/// of them can be had.
 /// </summary>
 internal static class RowsMerge
 {

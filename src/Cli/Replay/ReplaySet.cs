@@ -67,7 +67,8 @@ internal sealed record ReplaySet(ReplaySetPlan Plan, IReadOnlyList<ReplayedTrace
         try
         {
             Parallel.For(
-                0, traces.Length, new ParallelOptions { MaxDegreeOfParallelism = jobs, CancellationToken = cancellation },
+                0, traces.Length,
+                new ParallelOptions { MaxDegreeOfParallelism = jobs, CancellationToken = cancellation },
                 index =>
                 {
                     string file = plan.Files[(int)plan.Part.First + index];

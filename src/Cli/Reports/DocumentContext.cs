@@ -26,5 +26,6 @@ namespace Quietus.Cli.Reports;
 [JsonSerializable(typeof(LitmusDocument))]
 [JsonSerializable(typeof(ReplayDocument))]
 [JsonSerializable(typeof(ReplaySetDocument))]
+[JsonSerializable(typeof(SimulatedBirthsDocument))]
 [JsonSerializable(typeof(SimulationDocument))]
 internal sealed partial class DocumentContext : JsonSerializerContext;

@@ -16,7 +16,7 @@ internal sealed record Percentiles(int Count, double P50, double P90, double P99
         double At(int percent) => sorted[(int)NearestRank(sorted.Length, percent) - 1];
     }
 
-    /// <summary>Which of so many sorted figures a percentile is, from 1: the first that so many do not exceed.</summary>
+    /// <summary>Which of so many sorted figures a percentile is, from 1.</summary>
     /// <param name="count">1 and more.</param>
     /// <param name="percent">1 to 100.</param>
     public static long NearestRank(long count, int percent) => ((count * percent) + 99) / 100;

@@ -10,8 +10,8 @@ internal interface IGuestStreams
 {
     /// <summary>
     /// Connects to a port of a VM. What is written is taken as fast as the guest reads it, and the guest's program
-    /// waits when this end does not read. <see cref="GuestStreamException"/> when it cannot be, and from reads and writes
-    /// when the stream is broken off; an orderly end is the end of the stream.
+    /// waits when this end does not read. <see cref="GuestStreamException"/> when it cannot be, and from reads and
+    /// writes when the stream is broken off; an orderly end is the end of the stream.
     /// </summary>
     /// <param name="slot">The slot that the VM is in.</param>
     /// <param name="vm">The VM's number: a later VM in the slot is not meant.</param>

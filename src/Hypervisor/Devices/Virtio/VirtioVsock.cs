@@ -7,13 +7,13 @@ namespace Quietus.Hypervisor.Devices.Virtio;
 
 /// <summary>
 /// A socket device (Virtual I/O Device 1.2, 5.10), streams only: programs at the link connect to ports of the guest.
-/// The guest itself can connect to nothing. This is the driver's side; <c>VirtioVsock.Host.cs</c> is the link's. The VM's
-/// device lock is held for all members.
+/// The guest itself can connect to nothing. This is the driver's side; <c>VirtioVsock.Host.cs</c> is the link's. The
+/// VM's device lock is held for all members.
 /// </summary>
 /// <remarks>
 /// A packet's CIDs, ports, length and credit are an allegation. One from another CID is dropped; one for another CID,
-/// or of no stream, is answered by a reset; one that breaks its stream's rules ends that stream. Only a packet without a
-/// header, or longer than its buffers, breaks the device.
+/// or of no stream, is answered by a reset; one that breaks its stream's rules ends that stream. Only a packet without
+/// a header, or longer than its buffers, breaks the device.
 /// <para>
 /// After a birth the driver is told that its CID is new (5.10.6.7), and gets nothing else before it has taken that in:
 /// a connection that came first would be closed by it.

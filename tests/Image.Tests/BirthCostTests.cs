@@ -110,18 +110,18 @@ public sealed class BirthCostTests
         var simulated = BirthSimulation.Run(
             new BirthRequest(Cli.Sim.Machines.Parse([preset], [])[0], 64 << 20, pages == "2m", Vcpus: 1),
             TestContext.Current.CancellationToken);
-        OperationCounts freeze = Counts("freeze");
+        OperationCounts freeze = Counts(BirthStepKind.Freeze);
         Operations(frozen).ShouldBe((freeze.TlbiVmid, freeze.TlbiIpa, freeze.TlbiVmalle1));
         long mapped = frozen.Number("mapped_pages_4k") + (512 * frozen.Number("mapped_blocks_2m"));
         frozen.Number("dc_lines").ShouldBe(mapped * freeze.DcLines / (64 << 8));
-        OperationCounts again = Counts("reset");
+        OperationCounts again = Counts(BirthStepKind.Reset);
         Operations(reset).ShouldBe((again.TlbiVmid, again.TlbiIpa, again.TlbiVmalle1));
         (reset.Number("dc_lines"), reset.Number("dsb")).ShouldBe((again.DcLines, again.Dsb));
-        OperationCounts kill = Counts("kill");
+        OperationCounts kill = Counts(BirthStepKind.Kill);
         (killed.TlbiVmid, killed.TlbiIpa, killed.TlbiVmalle1, killed.DcLines, killed.Dsb)
             .ShouldBe((kill.TlbiVmid, kill.TlbiIpa, kill.TlbiVmalle1, kill.DcLines, kill.Dsb));
 
-        OperationCounts Counts(string step) => simulated.Steps.Single(each => each.Name == step).Bill.Counts;
+        OperationCounts Counts(BirthStepKind kind) => simulated.Steps.Single(each => each.Kind == kind).Bill.Counts;
 
         static (long, long, long) Operations(KeyValueLine line) =>
             (line.Number("tlbi_vmid"), line.Number("tlbi_ipa"), line.Number("tlbi_vmalle1"));

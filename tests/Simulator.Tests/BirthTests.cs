@@ -22,37 +22,37 @@ public sealed class BirthTests
         MachinePreset machine = Machines.Named(name);
         long cleaned = machine.HasForcedWriteBack ? 0 : LinesPerPage;
         BirthResult result = Run(new BirthRequest(machine, 64 << 20, isByBlocks, Vcpus: 1));
-        Dictionary<string, OperationCounts> steps =
-            result.Steps.ToDictionary(step => step.Name, step => step.Bill.Counts);
+        Dictionary<BirthStepKind, OperationCounts> steps =
+            result.Steps.ToDictionary(step => step.Kind, step => step.Bill.Counts);
         (result.MappedPages4K, result.MappedBlocks2M).ShouldBe(isByBlocks ? (0, 32) : (16384, 0));
         result.ReadFaults.ShouldBe(0);
 
         // One invalidation of the VMID, and what its memory has of lines where a guest may write past the caches.
-        Issued(steps["freeze"]).ShouldBe((1, 0, 0, 0));
-        steps["freeze"].DcLines.ShouldBe(16384 * cleaned);
+        Issued(steps[BirthStepKind.Freeze]).ShouldBe((1, 0, 0, 0));
+        steps[BirthStepKind.Freeze].DcLines.ShouldBe(16384 * cleaned);
 
         // A root (two tables of 40 bits), and no other table and no page.
-        Issued(steps["birth"]).ShouldBe((0, 0, 0, 0));
-        steps["birth"].TablesTaken.ShouldBe(2);
-        steps["birth"].DcLines.ShouldBe(0);
+        Issued(steps[BirthStepKind.Birth]).ShouldBe((0, 0, 0, 0));
+        steps[BirthStepKind.Birth].TablesTaken.ShouldBe(2);
+        steps[BirthStepKind.Birth].DcLines.ShouldBe(0);
 
         // The path is copied as far down as it is shared; a block becomes a table of pages.
-        foreach ((string step, long tables) in ((string, long)[])[
-            ("write_first_1g", 2), ("write_first_2m", 1), ("write", 0)])
+        foreach ((BirthStepKind step, long tables) in ((BirthStepKind, long)[])[
+            (BirthStepKind.WriteFirstInGigabyte, 2), (BirthStepKind.WriteFirstInBlock, 1), (BirthStepKind.Write, 0)])
         {
             OperationCounts write = steps[step];
-            Issued(write).ShouldBe((0, 1, 1, 1), step);
-            write.TablesTaken.ShouldBe(tables, step);
-            write.DcLines.ShouldBe(cleaned, step);
-            write.Faults.ShouldBe(1, step);
+            Issued(write).ShouldBe((0, 1, 1, 1), step.ToString());
+            write.TablesTaken.ShouldBe(tables, step.ToString());
+            write.DcLines.ShouldBe(cleaned, step.ToString());
+            write.Faults.ShouldBe(1, step.ToString());
         }
 
         // A death and a birth: one invalidation each at most, and nothing for each page that was written.
-        Issued(steps["reset"]).ShouldBe((1, 0, 0, 0));
-        steps["reset"].DcLines.ShouldBe(0);
-        steps["reset"].TablesFreed.ShouldBe(0);
-        Issued(steps["kill"]).ShouldBe((1, 0, 0, 0));
-        steps["kill"].EntryReads.ShouldBe(0);
+        Issued(steps[BirthStepKind.Reset]).ShouldBe((1, 0, 0, 0));
+        steps[BirthStepKind.Reset].DcLines.ShouldBe(0);
+        steps[BirthStepKind.Reset].TablesFreed.ShouldBe(0);
+        Issued(steps[BirthStepKind.Kill]).ShouldBe((1, 0, 0, 0));
+        steps[BirthStepKind.Kill].EntryReads.ShouldBe(0);
     }
 
     [Fact]

@@ -16,16 +16,14 @@ namespace Quietus.Cli.Sim;
 /// <param name="AtHigh">All at their high ends.</param>
 internal sealed record SimulatedBirths(BirthResult Base, BirthResult AtLow, BirthResult AtHigh)
 {
-    public const string Freeze = "freeze";
-
     public BirthRequest Request => Base.Request;
 
     /// <summary>Each step, with what it takes at both ends.</summary>
     public IEnumerable<SimulatedStep> Steps => Base.Steps.Select((step, index) => new SimulatedStep(
         this, step, Nanoseconds(step), Nanoseconds(AtLow.Steps[index]), Nanoseconds(AtHigh.Steps[index])));
 
-    /// <summary>A step by its name.</summary>
-    public SimulatedStep this[string name] => Steps.First(step => step.Step.Name == name);
+    /// <summary>One of them.</summary>
+    public SimulatedStep this[BirthStepKind kind] => Steps.First(step => step.Step.Kind == kind);
 
     public static SimulatedBirths Run(BirthRequest request, CancellationToken cancellation)
     {
@@ -123,7 +121,7 @@ internal sealed record SimulatedBirthsEntry(
             step.Of.Request.Machine.Name,
             step.Of.Request.MemoryBytes,
             SimulatedBirthsTable.PagesOf(step.Of.Request),
-            step.Step.Name,
+            SimulationNames.Of(step.Step.Kind),
             step.Of.Base.MappedPages4K,
             step.Of.Base.MappedBlocks2M,
             step.Of.Base.ReadFaults,

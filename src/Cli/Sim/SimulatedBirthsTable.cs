@@ -4,6 +4,7 @@ using System.Linq;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Reports;
 using Quietus.Simulator;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Sim;
 
@@ -13,26 +14,26 @@ internal static class SimulatedBirthsTable
     private static readonly TextColumn<SimulatedBirths>[] _times =
     [
         .. Head(),
-        new("birth", 8, false, births => Time(births, "birth")),
-        new("a write", 8, false, births => Time(births, "write")),
-        new("1st, 2 MB", 9, false, births => Time(births, "write_first_2m")),
-        new("1st, 1 GB", 9, false, births => Time(births, "write_first_1g")),
-        new("reset", 8, false, births => Time(births, "reset")),
-        new("kill", 8, false, births => Time(births, "kill")),
+        new("birth", 8, false, births => Time(births, BirthStepKind.Birth)),
+        new("a write", 8, false, births => Time(births, BirthStepKind.Write)),
+        new("1st, 2 MB", 9, false, births => Time(births, BirthStepKind.WriteFirstInBlock)),
+        new("1st, 1 GB", 9, false, births => Time(births, BirthStepKind.WriteFirstInGigabyte)),
+        new("reset", 8, false, births => Time(births, BirthStepKind.Reset)),
+        new(DeathWay.Kill.Name(), 8, false, births => Time(births, BirthStepKind.Kill)),
     ];
 
     private static readonly TextColumn<SimulatedBirths>[] _ranges =
     [
         .. Head(),
-        new("freeze", 8, false, births => Time(births, SimulatedBirths.Freeze)),
+        new("freeze", 8, false, births => Time(births, BirthStepKind.Freeze)),
         new("read faults", 11, false, births => Whole(births.Base.ReadFaults)),
-        new("birth, from to", 17, false, births => Range(births["birth"])),
-        new("a write, from to", 17, false, births => Range(births["write"])),
+        new("birth, from to", 17, false, births => Range(births[BirthStepKind.Birth])),
+        new("a write, from to", 17, false, births => Range(births[BirthStepKind.Write])),
     ];
 
     private static readonly TextColumn<SimulatedStep>[] _counts =
     [
-        new("step", 14, true, step => step.Step.Name.Replace('_', ' ')),
+        new("step", 14, true, step => SimulationNames.Of(step.Step.Kind).Replace('_', ' ')),
         new("vmid", 4, false, step => Whole(step.Step.Bill.Counts.TlbiVmid)),
         new("ipa", 4, false, step => Whole(step.Step.Bill.Counts.TlbiIpa)),
         new("vmalle1", 7, false, step => Whole(step.Step.Bill.Counts.TlbiVmalle1)),
@@ -78,7 +79,7 @@ internal static class SimulatedBirthsTable
         new("pages", 5, true, births => PagesOf(births.Request)),
     ];
 
-    private static string Time(SimulatedBirths births, string step) => Duration.Format(births[step].Nanoseconds);
+    private static string Time(SimulatedBirths births, BirthStepKind step) => Duration.Format(births[step].Nanoseconds);
 
     private static string Range(SimulatedStep step) =>
         Duration.Format(step.LowNanoseconds) + " " + Duration.Format(step.HighNanoseconds);

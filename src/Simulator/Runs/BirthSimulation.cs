@@ -21,10 +21,35 @@ public sealed record BirthRequest(MachinePreset Machine, ulong MemoryBytes, bool
         $"{Machine.Name}, {MemoryBytes >> 20} MB, pages {(IsByBlocks ? "2m" : "4k")}, births";
 }
 
-/// <summary>A step of a template's or a child's life, and what was issued for it.</summary>
-/// <param name="Name">freeze, birth, write_first_1g, write_first_2m, write, reset or kill.</param>
+/// <summary>The steps of a template's and a child's life, in their order.</summary>
+public enum BirthStepKind
+{
+    /// <summary>The template's memory is made read-only, and clean where that matters.</summary>
+    Freeze,
+
+    /// <summary>A child is forked.</summary>
+    Birth,
+
+    /// <summary>It writes to a shared page, the first of its gigabyte.</summary>
+    WriteFirstInGigabyte,
+
+    /// <summary>It writes to a shared page, the first of its 2 MB.</summary>
+    WriteFirstInBlock,
+
+    /// <summary>It writes to one more shared page of the same 2 MB.</summary>
+    Write,
+
+    /// <summary>It is put back to its birth.</summary>
+    Reset,
+
+    /// <summary>It dies.</summary>
+    Kill,
+}
+
+/// <summary>A step, and what was issued for it.</summary>
+/// <param name="Kind">Which.</param>
 /// <param name="Bill">What was issued, and what it took.</param>
-public sealed record BirthStep(string Name, Bill Bill);
+public sealed record BirthStep(BirthStepKind Kind, Bill Bill);
 
 /// <summary>What births of a template come to.</summary>
 /// <param name="Request">What was asked for.</param>
@@ -85,33 +110,33 @@ public static class BirthSimulation
         }
 
         var run = new Steps(template);
-        run.Do("freeze", () =>
+        run.Do(BirthStepKind.Freeze, () =>
         {
             template.Meter.Ipis += request.Vcpus;
             Require(template.Freeze());
         });
         SimulatedVm child = null!;
-        run.Do("birth", () =>
+        run.Do(BirthStepKind.Birth, () =>
         {
             child = template.Fork();
             child.Meter.Ipis += request.Vcpus;
         });
         long faults = ReadAll(child, request.MemoryBytes, unit);
-        run.Do("write_first_1g", () => Write(child, 0));
-        run.Do("write_first_2m", () => Write(child, BlockBytes));
-        run.Do("write", () => Write(child, BlockBytes + PageBytes));
+        run.Do(BirthStepKind.WriteFirstInGigabyte, () => Write(child, 0));
+        run.Do(BirthStepKind.WriteFirstInBlock, () => Write(child, BlockBytes));
+        run.Do(BirthStepKind.Write, () => Write(child, BlockBytes + PageBytes));
         for (int page = 3; page < WrittenBeforeReset; page++)
         {
             Write(child, (2 * BlockBytes) + ((ulong)page * PageBytes));
         }
 
-        run.Do("reset", () =>
+        run.Do(BirthStepKind.Reset, () =>
         {
             child.Meter.Ipis += 2 * request.Vcpus;
             Require(child.Reset(template));
         });
         Write(child, 0);
-        run.Do("kill", () =>
+        run.Do(BirthStepKind.Kill, () =>
         {
             child.Meter.Ipis += request.Vcpus;
             Require(child.Release().Result);
@@ -184,11 +209,11 @@ public static class BirthSimulation
     {
         public List<BirthStep> Done { get; } = [];
 
-        public void Do(string name, Action step)
+        public void Do(BirthStepKind kind, Action step)
         {
             Bill before = template.Bill;
             step();
-            Done.Add(new BirthStep(name, template.Bill - before));
+            Done.Add(new BirthStep(kind, template.Bill - before));
         }
     }
 }

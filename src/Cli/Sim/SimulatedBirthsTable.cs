@@ -2,6 +2,7 @@ using System.Globalization;
 using System.IO;
 using System.Linq;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
 using Quietus.Cli.Reports;
 using Quietus.Simulator;
 using Quietus.Wire;

@@ -48,7 +48,8 @@ internal static unsafe class CoreSetup
             Instructions.EnableCycleCounter();
         }
 
-        uint enabled = (1u << (int)PhysicalGic.KickInterrupt) | (1u << (int)Platform.Description.MaintenanceInterrupt);
+        uint enabled = (1u << (int)PhysicalGic.KickInterrupt) | (1u << (int)Platform.Description.MaintenanceInterrupt)
+            | (1u << (int)Platform.Description.HypervisorTimerInterrupt);
         PhysicalGic.InitializeCore(core->Redistributor, enabled);
         Instructions.WriteIchHcr(0);
     }

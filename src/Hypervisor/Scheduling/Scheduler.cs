@@ -167,15 +167,18 @@ public unsafe struct Scheduler
     /// <summary>
     /// The current vCPU stops running and stays runnable. The caller picks the next one.
     /// </summary>
+    /// <param name="core">Its core.</param>
+    /// <param name="now">The system counter.</param>
+    /// <param name="toBack">It lets the others of its round go first.</param>
     /// <returns>An idle core that can take it over, to be kicked; or <see cref="None"/>.</returns>
-    public int Yield(int core, ulong now)
+    public int Yield(int core, ulong now, bool toBack)
     {
         RunQueue* queue = _queues + core;
         SchedulerEntry* entry = Stop(queue, now);
         SetState(entry, RunState.Runnable, now);
         if (entry->Left > 0)
         {
-            Enqueue(queue, entry, RunQueue.Active(queue), atFront: true);
+            Enqueue(queue, entry, RunQueue.Active(queue), atFront: !toBack);
         }
         else
         {
@@ -254,6 +257,9 @@ public unsafe struct Scheduler
 
         return kick;
     }
+
+    /// <summary>When the core has to wake a blocked vCPU; the greatest value for never.</summary>
+    public readonly ulong NextExpiry(int core) => _queues[core].Expiries.NextWhen;
 
     /// <summary>
     /// When the core has to look again: its current vCPU's time is over, or a blocked one is to be woken.

@@ -18,10 +18,10 @@ internal enum VmState : uint
     /// <summary>The slot is free.</summary>
     None,
 
-    /// <summary>It has memory and a loaded guest; no vCPU has a core yet.</summary>
+    /// <summary>It has memory and a loaded guest; the scheduler does not know its vCPUs yet.</summary>
     Created,
 
-    /// <summary>Its vCPUs are on cores.</summary>
+    /// <summary>Its vCPUs are the scheduler's.</summary>
     Running,
 
     /// <summary>It is a template: its vCPUs are saved, and nothing of it changes any more.</summary>
@@ -108,6 +108,9 @@ internal unsafe struct Vm
     /// <summary>The guest's counters at the freeze: where a child's time begins.</summary>
     internal ulong FrozenCount;
 
+    /// <summary>The scheduler counts its vCPUs.</summary>
+    internal bool IsAdmitted;
+
     /// <summary>What the guest printed last did not end a line.</summary>
     internal bool IsMidLine;
 
@@ -146,7 +149,7 @@ internal unsafe struct Vm
     internal readonly ReadOnlySpan<byte> StopReason => ((ReadOnlySpan<byte>)_reason).Slice(0, _reasonLength);
 
     /// <summary>
-    /// Ends the VM. The first request's reason stays. Kicks every core that runs one of its vCPUs, and the monitor's.
+    /// Ends the VM. The first request's reason stays. Kicks each core that runs one of its vCPUs, and the monitor's.
     /// </summary>
     internal void RequestStop(ReadOnlySpan<byte> reason)
     {
@@ -176,7 +179,7 @@ internal unsafe struct Vm
     internal readonly bool HasArrived => Volatile.Read(in _onTheWay) == 0;
 
     /// <summary>So many vCPUs are told to.</summary>
-    internal void AwaitArrivals() => Volatile.Write(ref _onTheWay, Options.VcpuCount);
+    internal void AwaitArrivals(int count) => Volatile.Write(ref _onTheWay, count);
 
     /// <summary>One of them is there. The last one tells the monitor's core.</summary>
     internal void CountArrival()

@@ -168,7 +168,7 @@ public sealed class DeathCostTests
     [Theory]
     [InlineData("cortex-a72", 64 * 512)]
     [InlineData("max", 0)]
-    public async Task Scrubbing_zeroes_a_page_in_90_instructions_and_a_fault_from_clean_memory_takes_400(
+    public async Task Scrubbing_zeroes_a_page_in_90_instructions_and_a_fault_from_clean_memory_takes_320(
         string cpu, long linesPerChunk)
     {
         await using TestMachine machine = await TestMachine.BootAsync(cpu, counts: true);
@@ -184,7 +184,7 @@ public sealed class DeathCostTests
 
         TestVm vm = await machine.RunAsync("measure=fault");
         const long FirstTouch = 5;
-        (await vm.ReportedAsync(FirstTouch)).ShouldBeInRange(100_000, 400_000);
+        (await vm.ReportedAsync(FirstTouch)).ShouldBeInRange(100_000, 320_000);
         await vm.KillAsync();
         await machine.ShouldBeUnharmedAsync();
     }

@@ -36,8 +36,8 @@ public sealed class TargetTests
         await using TestMachine machine = await TestMachine.BootAsync(counts: true);
         TestVm vm = await machine.RunAsync(
             $"measure=all fill={Megabytes - 32}M touch=page", Megabytes * ByteSize.Megabyte, policy: "series");
-        (await vm.ReportedAsync(HypervisorCall) / 1000.0).ShouldBeInRange(20, 200);
-        (await vm.ReportedAsync(FirstTouch) / 1000.0).ShouldBeInRange(50, 400);
+        (await vm.ReportedAsync(HypervisorCall) / 1000.0).ShouldBeInRange(20, 130);
+        (await vm.ReportedAsync(FirstTouch) / 1000.0).ShouldBeInRange(50, 320);
         await vm.DirtiedAsync();
         KeyValueLine life = await vm.MeasureAsync();
         ((double)life.Number("map_instructions") / life.Number("map_calls")).ShouldBeInRange(10, 100);

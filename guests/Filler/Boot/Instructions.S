@@ -85,6 +85,23 @@ function secure_call
 
     .equ SENTINEL, 0x600            // plus the register's number
 
+// Both halves of a vector register, each with a value of its own; and what has changed of them, into x1.
+    .macro vector_mark n
+    mov     x4, #(SENTINEL + \n)
+    mov     x5, #(SENTINEL + 64 + \n)
+    mov     v\n\().d[0], x4
+    mov     v\n\().d[1], x5
+    .endm
+
+    .macro vector_difference n
+    mov     x4, v\n\().d[0]
+    mov     x5, v\n\().d[1]
+    sub     x4, x4, #(SENTINEL + \n)
+    sub     x5, x5, #(SENTINEL + 64 + \n)
+    orr     x1, x1, x4
+    orr     x1, x1, x5
+    .endm
+
 // ulong hypervisor_call_checked(ulong* registers): x0 to x3 in and out. Returns 0 when x4 to x17, x19 to x28 and d0 to
 // d31 came back as they were (SMCCC 1.1 and later), else a value whose bits mean nothing.
 function hypervisor_call_checked
@@ -131,6 +148,48 @@ function hypervisor_call_checked
     ldp     x21, x22, [sp, #32]
     ldp     x19, x20, [sp, #16]
     ldp     x29, x30, [sp], #176
+    ret
+
+// ulong vectors_over_exits(ulong device, ulong page): all 128 bits of each vector register, FPCR and FPSR, over a call, a
+// load from a device, a store to a page that has not been touched, and a read that traps. Returns 0 when all came back
+// as they were.
+function vectors_over_exits
+    stp     x29, x30, [sp, #-160]!
+    callee_saved stp
+    .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    vector_mark \n
+    .endr
+    .irp    n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    vector_mark \n
+    .endr
+    mov     x4, #0x1000000          // FPCR.FZ
+    msr     fpcr, x4
+    mov     x4, #0x9f               // FPSR's cumulative bits
+    msr     fpsr, x4
+    mov     x19, x0
+    mov     x20, x1
+    mov     x0, #0x80000000         // SMCCC_VERSION
+    hvc     #0
+    ldr     w1, [x19]
+    str     xzr, [x20]
+    mrs     x1, id_aa64pfr0_el1
+    mrs     x0, fpcr
+    mrs     x1, fpsr
+    mov     x4, #0x1000000
+    mov     x5, #0x9f
+    eor     x0, x0, x4
+    eor     x1, x1, x5
+    msr     fpcr, xzr
+    msr     fpsr, xzr
+    .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    vector_difference \n
+    .endr
+    .irp    n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    vector_difference \n
+    .endr
+    orr     x0, x0, x1
+    callee_saved ldp
+    ldp     x29, x30, [sp], #160
     ret
 
 // ---- loops that are measured: each beside the same loop without what it measures ----
@@ -369,4 +428,5 @@ function crash
     address_of address_of_odd_accesses, odd_accesses
     address_of address_of_atomic_accesses, atomic_accesses
     address_of address_of_walked_accesses, walked_accesses
+    address_of address_of_first_vectors, first_vectors
     address_of address_of_user_program, user_program

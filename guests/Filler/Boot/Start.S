@@ -142,6 +142,26 @@ enable_mmu:
     ic      iallu
     dsb     nsh
     isb
+
+    // What the vector registers hold as a core begins: another guest's, if the hypervisor leaks them.
+    .irp    n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28
+    orr     v0.16b, v0.16b, v\n\().16b
+    .endr
+    .irp    n, 29, 30, 31
+    orr     v0.16b, v0.16b, v\n\().16b
+    .endr
+    mov     x1, v0.d[0]
+    mov     x2, v0.d[1]
+    mrs     x3, fpcr
+    mrs     x4, fpsr
+    orr     x1, x1, x2
+    orr     x3, x3, x4
+    orr     x1, x1, x3
+    adrp    x2, first_vectors
+    add     x2, x2, :lo12:first_vectors
+    ldr     x3, [x2]
+    orr     x3, x3, x1
+    str     x3, [x2]
     ldr     x1, =0x30d0180d         // RES1, M, C, SA, I
     msr     sctlr_el1, x1
     isb
@@ -160,3 +180,6 @@ code_page:                          // Machine/GeneratedCode.cs
     .skip   4096
 stacks:
     .skip   STACK_BYTES * MAXIMUM_CPUS
+    .globl first_vectors
+first_vectors:                      // all that was in them, on any core
+    .skip   16

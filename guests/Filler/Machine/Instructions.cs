@@ -166,6 +166,16 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "invalidate_set_way"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void InvalidateSetWay(ulong operand);
 
+    /// <summary>
+    /// Marks every vector register, leaves for the hypervisor in four ways, and returns 0 when all is as it was.
+    /// </summary>
+    [RuntimeImport("*", "vectors_over_exits"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong VectorsOverExits(ulong device, ulong page);
+
+    /// <summary>What the vector registers, FPCR and FPSR held, OR-ed, as each core began.</summary>
+    [RuntimeImport("*", "address_of_first_vectors"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong* FirstVectors();
+
     /// <summary>CCSIDR_EL1 of the cache that a CSSELR_EL1 value selects.</summary>
     [RuntimeImport("*", "read_cache_size"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadCacheSize(ulong selector);

@@ -2,7 +2,9 @@ using Quietus.Filler.Machine;
 
 namespace Quietus.Filler.Tests;
 
-/// <summary>Attempts to leave AArch64. A hypervisor may also stop the VM: then no report comes.</summary>
+/// <summary>
+/// Attempts to leave AArch64 (a hypervisor may also stop the VM: then no report comes), and the vector registers.
+/// </summary>
 /// <remarks>
 /// Invariant: the program begins with its own count and is copied into a page of free memory; the record outlives the
 /// call, since it is static.
@@ -36,6 +38,23 @@ internal static unsafe class StateTests
         ulong entry = Tables.Map(UserGigabyte, page, Tables.UserMemory);
         Enter(ref tally, entry, User32, mayRun: true);
         Tables.Unmap(UserGigabyte);
+    }
+
+    /// <summary>
+    /// The vector registers: nothing in them as a core begins, and what the guest puts there stays. Leaves them marked.
+    /// </summary>
+    internal static void Vectors(ref Tally tally)
+    {
+        const ulong Pages = 64;
+        const ulong FlagRegister = 0x18;
+        ulong first = *Instructions.FirstVectors();
+        tally.Check(first == 0, "the vector registers are zero at a core's first instruction"u8, first);
+        for (ulong number = 0; number < Pages; number++)
+        {
+            ulong page = FreeMemory.Find(FreeMemory.Pages - 1 - number, out _);
+            ulong changed = Instructions.VectorsOverExits(Board.Uart + FlagRegister, page);
+            tally.Check(changed == 0, "exits leave the vector registers as they are"u8, changed);
+        }
     }
 
     private static void Enter(ref Tally tally, ulong entry, ulong state, bool mayRun)

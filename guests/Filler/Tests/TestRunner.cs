@@ -26,10 +26,13 @@ internal static class TestRunner
         Uncached,
         Debug,
         Timers,
+        Virtio,
+        Vectors,
     }
 
     private static ReadOnlySpan<byte> Names =>
-        "badhvc psci smc sysregs mmio outside idregs zero sgi setway aarch32 wfx selfmod uncached debug timers"u8;
+        "badhvc psci smc sysregs mmio outside idregs zero sgi setway aarch32 wfx selfmod uncached debug timers"u8
+        + " virtio vectors"u8;
 
     /// <summary>Whether there is a test of this name.</summary>
     internal static bool Has(ReadOnlySpan<byte> name) => Find(name) != Test.None;
@@ -87,6 +90,12 @@ internal static class TestRunner
                 break;
             case Test.Timers:
                 TimerTests.Run(ref tally);
+                break;
+            case Test.Vectors:
+                StateTests.Vectors(ref tally);
+                break;
+            case Test.Virtio:
+                VirtioTests.Run(ref tally);
                 break;
         }
 

@@ -13,10 +13,10 @@ function memmove
     b.lo    5f                      // overlaps upwards: copy from the end
 1:  subs    x2, x2, #64
     b.lo    2f
-    ldp     q0, q1, [x1], #32
-    ldp     q2, q3, [x1], #32
-    stp     q0, q1, [x3], #32
-    stp     q2, q3, [x3], #32
+    ldp     q16, q17, [x1], #32     // EL2's code uses no other vector registers (build/vector-registers)
+    stp     q16, q17, [x3], #32
+    ldp     q16, q17, [x1], #32
+    stp     q16, q17, [x3], #32
     b       1b
 2:  adds    x2, x2, #56             // 64 - 8: words
     b.mi    4f

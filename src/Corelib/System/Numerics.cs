@@ -100,6 +100,8 @@ namespace System.Buffers.Binary
 
         public static ulong ReadUInt64BigEndian(ReadOnlySpan<byte> source) => ReverseEndianness(Read<ulong>(source));
 
+        public static void WriteUInt16LittleEndian(Span<byte> destination, ushort value) => Write(destination, value);
+
         public static void WriteUInt32LittleEndian(Span<byte> destination, uint value) => Write(destination, value);
 
         public static void WriteUInt64LittleEndian(Span<byte> destination, ulong value) => Write(destination, value);

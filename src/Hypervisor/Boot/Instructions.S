@@ -21,7 +21,6 @@
     read_register id_aa64mmfr2, s3_0_c0_c7_2
     read_register core, tpidr_el2
     read_register far, far_el2
-    read_register hpfar, hpfar_el2
     write_register hcr, hcr_el2
     write_register hstr, hstr_el2
     write_register cptr, cptr_el2
@@ -44,6 +43,12 @@
     read_register physical_timer_control, cntp_ctl_el0
     write_register physical_timer_compare, cntp_cval_el0
     read_register hypervisor_timer_control, cnthp_ctl_el2
+
+// FaultAddresses read_fault_addresses(): FAR_EL2 in x0, HPFAR_EL2 in x1.
+function read_fault_addresses
+    mrs     x0, far_el2
+    mrs     x1, hpfar_el2
+    ret
 
 // ulong read_random(): RNDR sets Z, and gives 0, when it has no number.
 function read_random
@@ -195,13 +200,13 @@ function wait_for_interrupt
 // threads of a busy host, may not run for milliseconds (docs/architecture.md).
 function lock_acquire
     mov     w2, #1
-    sevl
-1:  wfe
-2:  ldaxr   w1, [x0]
-    cbnz    w1, 1b
+1:  ldaxr   w1, [x0]
+    cbnz    w1, 2f
     stxr    w1, w2, [x0]
-    cbnz    w1, 2b
+    cbnz    w1, 1b
     ret
+2:  wfe
+    b       1b
 
 function lock_release
     stlr    wzr, [x0]
@@ -269,28 +274,41 @@ function invalidate_local_guest_context
     by_line ic_ivau, "ic ivau"
     by_line dc_zva, "dc zva"
 
+// Two vector registers more than EL2 may use (build/vector-registers), which are a guest's.
+    .macro take_two_vectors
+    stp     q18, q19, [sp, #-32]!
+    .endm
+
+    .macro give_two_vectors_back
+    ldp     q18, q19, [sp], #32
+    .endm
+
 // x0 = first byte; x1 = bytes, a multiple of 4096.
 function zero_by_stores
-    movi    v0.2d, #0
-    movi    v1.2d, #0
-    movi    v2.2d, #0
-    movi    v3.2d, #0
+    take_two_vectors
+    movi    v16.2d, #0
+    movi    v17.2d, #0
+    movi    v18.2d, #0
+    movi    v19.2d, #0
 1:  .rept 64
-    st1     {v0.2d, v1.2d, v2.2d, v3.2d}, [x0], #64
+    st1     {v16.2d, v17.2d, v18.2d, v19.2d}, [x0], #64
     .endr
     subs    x1, x1, #4096
     b.ne    1b
+    give_two_vectors_back
     ret
 
 // x0 = to; x1 = from; x2 = bytes, a multiple of 4096. Each entry of a table is read and written whole: no access is
 // narrower than the 64 bits that a walk reads.
 function copy_by_vectors
+    take_two_vectors
 1:  .rept 64
-    ld1     {v0.2d, v1.2d, v2.2d, v3.2d}, [x1], #64
-    st1     {v0.2d, v1.2d, v2.2d, v3.2d}, [x0], #64
+    ld1     {v16.2d, v17.2d, v18.2d, v19.2d}, [x1], #64
+    st1     {v16.2d, v17.2d, v18.2d, v19.2d}, [x0], #64
     .endr
     subs    x2, x2, #4096
     b.ne    1b
+    give_two_vectors_back
     ret
 
     by_line dc_zva_civac, "dc zva", "dc civac"

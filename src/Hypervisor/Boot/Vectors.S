@@ -3,15 +3,16 @@
 
     .include "Macros.inc"
 
-    .equ CORE_CONTEXT, 0            // offsets into Core (Core/Core.cs asserts them)
+    .equ CORE_CONTEXT, 0            // offsets into Core (Cores/Core.cs asserts them)
     .equ CORE_FAULT_STACK_TOP, 24
     .equ CORE_HISTORY_ROUNDS, 72
     .equ CORE_FIRMWARE_WORKAROUND, 80
 
-    .equ CONTEXT_PC, 248            // offsets into VcpuContext (Core/VcpuContext.cs asserts them)
+    .equ CONTEXT_PC, 248            // offsets into VcpuContext (Cores/VcpuContext.cs asserts them)
     .equ CONTEXT_ESR, 264
     .equ CONTEXT_FPSR, 272
     .equ CONTEXT_Q, 288
+    .equ CONTEXT_Q16, CONTEXT_Q + 16 * 16
 
     .equ FRAME_SIZE, 304            // FaultFrame (Boot/FaultReporter.cs)
 
@@ -119,25 +120,28 @@ use_guarded_vectors:
     isb
     ret
 
-// void vcpu_run(VcpuContext* context): runs a guest until quietus_guest_exit(context, kind) answers that it must not
-// go on.
+// void vcpu_run(VcpuContext* context): runs a guest until quietus_guest_exit(context, kind) answers null, which is that
+// it must not go on; else the context to go on with.
 // What the caller wants kept is saved once; between exits nothing of EL2's lives in registers.
+// Of the vector registers EL2 uses two, q16 and q17 (build/vector-registers holds it to them): an exit saves these. The
+// others stay the guest's, in the core, until save_vectors.
     .balign 64
     .globl vcpu_run
 vcpu_run:
-    stp     x29, x30, [sp, #-160]!
+    stp     x29, x30, [sp, #-96]!
     mov     x29, sp
-    callee_saved stp
+    callee_saved_general stp
     mrs     x1, tpidr_el2
     str     x0, [x1, #CORE_CONTEXT]
-
-// x0 = the context.
-enter_guest:
     add     x1, x0, #CONTEXT_Q
     vector_registers ldp, x1
     ldp     x2, x3, [x0, #CONTEXT_FPSR]
     msr     fpsr, x2
     msr     fpcr, x3
+
+// x0 = the context.
+enter_guest:
+    ldp     q16, q17, [x0, #CONTEXT_Q16]
     ldp     x2, x3, [x0, #CONTEXT_PC]
     msr     elr_el2, x2
     msr     spsr_el2, x3
@@ -161,28 +165,36 @@ save_guest:
     stp     x2, x3, [x0, #CONTEXT_PC]
     mrs     x2, esr_el2
     str     x2, [x0, #CONTEXT_ESR]
+    stp     q16, q17, [x0, #CONTEXT_Q16]
+    mov     x29, sp                 // a frame record for backtraces: the exit handler was called by vcpu_run
+    bl      quietus_guest_exit
+    cbnz    x0, enter_guest
+
+    callee_saved_general ldp
+    ldp     x29, x30, [sp], #96
+    ret
+
+// void save_vectors(VcpuContext* context): what of the guest is in the core's vector registers. q16 and q17 have been in
+// the context since its last exit.
+    .balign 16
+    .globl save_vectors
+save_vectors:
+    add     x1, x0, #CONTEXT_Q
+    most_vector_registers stp, x1
     mrs     x2, fpsr
     mrs     x3, fpcr
     stp     x2, x3, [x0, #CONTEXT_FPSR]
-    add     x2, x0, #CONTEXT_Q
-    vector_registers stp, x2
-    mov     x29, sp                 // a frame record for backtraces: the exit handler was called by vcpu_run
-    bl      quietus_guest_exit
-    mov     x1, x0
-    mrs     x0, tpidr_el2
-    ldr     x0, [x0, #CORE_CONTEXT]
-    cbnz    x1, enter_guest
+    ret
 
-    ldp     d8, d9, [sp, #96]
-    ldp     d10, d11, [sp, #112]
-    ldp     d12, d13, [sp, #128]
-    ldp     d14, d15, [sp, #144]
-    ldp     x27, x28, [sp, #80]
-    ldp     x25, x26, [sp, #64]
-    ldp     x23, x24, [sp, #48]
-    ldp     x21, x22, [sp, #32]
-    ldp     x19, x20, [sp, #16]
-    ldp     x29, x30, [sp], #160
+// void load_vectors(VcpuContext* context): for a guest whose context has changed and that is entered next.
+    .balign 16
+    .globl load_vectors
+load_vectors:
+    add     x1, x0, #CONTEXT_Q
+    vector_registers ldp, x1
+    ldp     x2, x3, [x0, #CONTEXT_FPSR]
+    msr     fpsr, x2
+    msr     fpcr, x3
     ret
 
 // SP_EL0 = the faulting x0; x0 = which vector. The report runs on a stack of its own: the fault may be a stack

@@ -14,16 +14,32 @@ internal static unsafe class Aborts
 {
     private const int Unknown = GuestMemory<Arm<Granule4K>, El2Machine>.UnknownLevel;
 
+    [SkipLocalsInit]
     internal static void Handle(Vcpu* vcpu)
     {
         StageTwoAbort abort = StageTwoAbort.Decode(vcpu->Context.Syndrome);
+        FaultAddresses addresses = Instructions.ReadFaultAddresses();
+        Ipa ipa = new(abort.IntermediateAddress(addresses.Page, addresses.Virtual));
+        if (abort.IsOwnTranslationFault && ipa.Value >= GuestMemoryMap.MemoryStart)
+        {
+            Memory(vcpu, abort, ipa, OwnAccessOf(abort), abort.Level);
+        }
+        else
+        {
+            Others(vcpu, abort, addresses);
+        }
+    }
+
+    /// <summary>Whatever is not the first touch of memory.</summary>
+    private static void Others(Vcpu* vcpu, StageTwoAbort abort, FaultAddresses addresses)
+    {
         if (!abort.IsStageTwoFault)
         {
             vcpu->Vm->RequestStop("the guest caused an abort that is no Stage-2 fault (a memory error?)"u8);
             return;
         }
 
-        if (!TryFindIpa(abort, out Ipa ipa))
+        if (!TryFindIpa(abort, addresses, out Ipa ipa))
         {
             return; // the guest's own tables changed under the access: it repeats it, and takes its own fault
         }
@@ -34,8 +50,13 @@ internal static unsafe class Aborts
             return;
         }
 
-        AccessKind access = AccessOf(abort);
         int level = abort.IsTranslationFault && !abort.IsStageOneWalk ? abort.Level : Unknown;
+        Memory(vcpu, abort, ipa, AccessOf(abort), level);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Memory(Vcpu* vcpu, StageTwoAbort abort, Ipa ipa, AccessKind access, int level)
+    {
         FaultResult result = Fault(vcpu->Vm, ipa, access, level);
         if (result == FaultResult.Mapped)
         {
@@ -44,6 +65,26 @@ internal static unsafe class Aborts
         }
 
         NotMapped(vcpu, abort, ipa, result);
+    }
+
+    /// <summary>
+    /// Brings a page for a device of the VM's, as a fault of the guest's would; or waits until it can be tried again.
+    /// False: no page can be there.
+    /// </summary>
+    internal static bool TryBring(Vcpu* vcpu, Ipa ipa, AccessKind access)
+    {
+        FaultResult result = Fault(vcpu->Vm, ipa, access, Unknown);
+        if (result is FaultResult.NoSlot or FaultResult.ReadOnly)
+        {
+            return false;
+        }
+
+        if (result != FaultResult.Mapped)
+        {
+            NotMapped(vcpu, default, ipa, result);
+        }
+
+        return true;
     }
 
     /// <summary>Below memory there are devices' registers, the generation ID, or nothing.</summary>
@@ -71,6 +112,11 @@ internal static unsafe class Aborts
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static AccessKind AccessOf(StageTwoAbort abort) =>
         abort.IsFetch ? AccessKind.Execute : abort.IsWrite ? AccessKind.Write : AccessKind.Read;
+
+    /// <summary>The same, where it is known that the access is none of a table walk.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static AccessKind OwnAccessOf(StageTwoAbort abort) =>
+        abort.IsFetch ? AccessKind.Execute : abort.IsOwnWrite ? AccessKind.Write : AccessKind.Read;
 
     private static void NotMapped(Vcpu* vcpu, StageTwoAbort abort, Ipa ipa, FaultResult result)
     {
@@ -156,19 +202,17 @@ internal static unsafe class Aborts
     /// HPFAR_EL2 holds the IPA of every Stage-2 fault but a permission fault of the access itself, for which the
     /// guest's stage 1 must be asked again (DDI 0487 D24.2.67).
     /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static bool TryFindIpa(StageTwoAbort abort, out Ipa ipa)
+    private static bool TryFindIpa(StageTwoAbort abort, FaultAddresses addresses, out Ipa ipa)
     {
-        ulong address = Instructions.ReadFar();
         if (!abort.NeedsTranslation)
         {
-            ipa = new Ipa(abort.IntermediateAddress(Instructions.ReadHpfar(), address));
+            ipa = new Ipa(abort.IntermediateAddress(addresses.Page, addresses.Virtual));
             return true;
         }
 
         const ulong PageMask = 0xFFF;
-        ulong answer = Instructions.TranslateGuestAddress(address);
-        ipa = new Ipa((answer & 0x0000_FFFF_FFFF_F000) | (address & PageMask));
+        ulong answer = Instructions.TranslateGuestAddress(addresses.Virtual);
+        ipa = new Ipa((answer & 0x0000_FFFF_FFFF_F000) | (addresses.Virtual & PageMask));
         return (answer & 1) == 0;
     }
 

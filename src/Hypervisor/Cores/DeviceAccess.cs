@@ -33,6 +33,11 @@ internal static unsafe class DeviceAccess
         uint kicked = Access(vcpu, ipa.Value, abort.Size, isWrite, ref value);
         vm->DeviceLock.Leave();
         vm->KickVcpus(kicked);
+        if (VirtioDevices.HasWork(vm))
+        {
+            VirtioDevices.Work(vcpu);
+        }
+
         if (!isWrite)
         {
             context.SetRegister(abort.GeneralRegister, abort.Extend(isBigEndian ? abort.Swap(value) : value));
@@ -97,6 +102,11 @@ internal static unsafe class DeviceAccess
         if (offset < GuestMemoryMap.UartSize)
         {
             return AccessUart(vm, offset, size, isWrite, ref value);
+        }
+
+        if (VirtioDevices.Contains(vm, address))
+        {
+            return VirtioDevices.Access(vm, address, size, isWrite, ref value);
         }
 
         if (AbsentDevices.Contains(address))

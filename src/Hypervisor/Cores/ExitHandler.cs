@@ -22,19 +22,19 @@ internal static unsafe class ExitHandler
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Synchronous(Vcpu* vcpu)
     {
-        ref VcpuContext context = ref vcpu->Context;
-        if ((context.ProcessorState & AArch32) != 0)
-        {
-            // ID_AA64PFR0_EL1 says that there is no AArch32 at any level; it went there all the same.
-            vcpu->Vm->RequestStop("the guest entered AArch32 state, which it was told not to have"u8);
-            return;
-        }
-
-        uint exceptionClass = (uint)(context.Syndrome >> 26) & 0x3F;
+        // Of AArch64 only: AArch32 has a class of its own for it.
+        uint exceptionClass = (uint)vcpu->Context.Syndrome >> 26;
         if (exceptionClass == Hypercall)
         {
             vcpu->Counters.HypercallExits++;
             Hypercalls.Handle(vcpu);
+            return;
+        }
+
+        if ((vcpu->Context.ProcessorState & AArch32) != 0)
+        {
+            // ID_AA64PFR0_EL1 says that there is no AArch32 at any level; it went there all the same.
+            vcpu->Vm->RequestStop("the guest entered AArch32 state, which it was told not to have"u8);
             return;
         }
 

@@ -21,24 +21,19 @@ internal static unsafe class Hypercalls
     internal static void Handle(Vcpu* vcpu)
     {
         Vm* vm = vcpu->Vm;
-        ref VcpuContext context = ref vcpu->Context;
+        VcpuContext* context = &vcpu->Context;
+
         // The four registers and the action are all that is read before it is written.
         Unsafe.SkipInit(out GuestCall call);
-        call.X0 = context.X[0];
-        call.X1 = context.X[1];
-        call.X2 = context.X[2];
-        call.X3 = context.X[3];
+        call.Registers = *context->FirstFour;
         Smccc.Handle(
             ref call,
             ref vm->Power,
             vcpu->Index,
-            (uint)context.Syndrome & 0xFFFF,
+            (uint)context->Syndrome & 0xFFFF,
             GuestMemoryMap.MemoryStart + vm->Options.MemoryBytes,
             WorkaroundsNotRequired.None);
-        context.X[0] = call.X0;
-        context.X[1] = call.X1;
-        context.X[2] = call.X2;
-        context.X[3] = call.X3;
+        *context->FirstFour = call.Registers;
         if (call.Action != GuestCallAction.None)
         {
             Act(vcpu, in call);
@@ -95,11 +90,7 @@ internal static unsafe class Hypercalls
         if (VmRandom.TryFill(vcpu->Vm, MemoryMarshal.AsBytes(bits)))
         {
             Trng.Finish(ref call, bits[0], bits[1], bits[2]);
-            ref VcpuContext context = ref vcpu->Context;
-            context.X[0] = call.X0;
-            context.X[1] = call.X1;
-            context.X[2] = call.X2;
-            context.X[3] = call.X3;
+            *vcpu->Context.FirstFour = call.Registers;
         }
     }
 

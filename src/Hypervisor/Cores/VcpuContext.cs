@@ -1,4 +1,6 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Quietus.Hypervisor.Devices;
 
 namespace Quietus.Hypervisor.Cores;
 
@@ -33,6 +35,8 @@ internal unsafe struct VcpuContext
     [FieldOffset(264)]
     internal ulong Syndrome;
 
+    // From here on the core holds what is the guest's, but for Q16 and Q17, which EL2 uses and each exit saves; it is
+    // here before the guest is first entered, and after Instructions.SaveVectors.
     [FieldOffset(272)]
     internal ulong FloatingPointStatus;
 
@@ -42,6 +46,9 @@ internal unsafe struct VcpuContext
     /// <summary>Q0 to Q31, 16 bytes each.</summary>
     [FieldOffset(288)]
     internal fixed ulong Vector[64];
+
+    /// <summary>X0 to X3, which calls take and give. For a context that nothing moves.</summary>
+    internal GuestCallRegisters* FirstFour => (GuestCallRegisters*)Unsafe.AsPointer(ref X[0]);
 
     /// <summary>A general register as an instruction names it: 31 is the zero register.</summary>
     internal readonly ulong Register(uint number) => number < 31 ? X[number] : 0;

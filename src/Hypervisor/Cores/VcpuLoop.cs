@@ -44,6 +44,10 @@ internal static unsafe class VcpuLoop
 
             vcpu->Arrive();
             Instructions.RunGuest(&vcpu->Context);
+            if (!vcpu->Vm->IsStopRequested)
+            {
+                Instructions.SaveVectors(&vcpu->Context);
+            }
         }
 
         if (!vcpu->Vm->MustLeave)
@@ -94,12 +98,12 @@ internal static unsafe class VcpuLoop
     }
 
     /// <summary>
-    /// Every exit from a guest (Boot/Vectors.S). Answers whether to enter it again.
+    /// Every exit from a guest (Boot/Vectors.S). Answers the context to go on with; null, not to enter it again.
     /// </summary>
     /// <param name="context">The guest's registers: the first field of the vCPU that this core runs.</param>
     /// <param name="kind">0 synchronous, 1 IRQ, 2 FIQ, 3 SError.</param>
     [RuntimeExport("quietus_guest_exit")]
-    private static ulong Exited(VcpuContext* context, ulong kind)
+    private static VcpuContext* Exited(VcpuContext* context, ulong kind)
     {
         Vcpu* vcpu = (Vcpu*)context;
         if (kind == 0)
@@ -111,7 +115,7 @@ internal static unsafe class VcpuLoop
             Asynchronous(vcpu, kind);
         }
 
-        return !vcpu->NeedsAttention || TryAttend(vcpu) ? 1UL : 0UL;
+        return !vcpu->NeedsAttention || TryAttend(vcpu) ? context : null;
     }
 
     /// <summary>
@@ -139,6 +143,7 @@ internal static unsafe class VcpuLoop
             Reset(vcpu, entry, context);
         }
 
+        VirtioDevices.Work(vcpu);
         bool isPending = VcpuInterrupts.Reload(vcpu);
         if (vcpu->Waits == VcpuWait.Interrupt && isPending)
         {
@@ -184,6 +189,7 @@ internal static unsafe class VcpuLoop
         vcpu->Context.ProgramCounter = entry;
         vcpu->Context.ProcessorState = ResetProcessorState;
         vcpu->Context.X[0] = context;
+        Instructions.LoadVectors(&vcpu->Context);
         vcpu->Timer = default;
         vcpu->Waits = VcpuWait.None;
         GuestDebug.Reset(vcpu);

@@ -4,9 +4,9 @@ using Quietus.Hypervisor.DeviceTrees;
 namespace Quietus.Hypervisor.Guests;
 
 /// <summary>
-/// The device tree that a guest gets: its memory, vCPUs, PSCI, interrupt controller, timer and UART, at the addresses
-/// of <see cref="GuestMemoryMap"/>. Nothing is reserved in it. Nothing is random but the seed that is handed over:
-/// without one, the same VM gets the same bytes.
+/// The device tree that a guest gets: its memory, vCPUs, PSCI, interrupt controller, timer, UART and virtio devices,
+/// at the addresses of <see cref="GuestMemoryMap"/>. Nothing is reserved in it. Nothing is random
+/// but the seed that is handed over: without one, the same VM gets the same bytes.
 /// </summary>
 public struct GuestDeviceTree
 {
@@ -37,6 +37,9 @@ public struct GuestDeviceTree
 
     /// <summary>Whether there is a generation ID (VMGENID).</summary>
     public bool HasGenerationId;
+
+    /// <summary>Whether there is an entropy device.</summary>
+    public bool HasRng;
 
     /// <summary>Bytes of randomness that the tree can carry on.</summary>
     public const int SeedBytes = PlacementSeedBytes + 32;
@@ -72,6 +75,11 @@ public struct GuestDeviceTree
         if (HasGenerationId)
         {
             WriteGenerationId(ref tree);
+        }
+
+        if (HasRng)
+        {
+            WriteVirtio(ref tree, GuestMemoryMap.RngStart, GuestMemoryMap.RngInterrupt);
         }
 
         tree.EndNode();
@@ -206,6 +214,18 @@ public struct GuestDeviceTree
         WriteInterrupt(cells, Shared, GuestMemoryMap.GenerationIdInterrupt - FirstShared);
         cells[2] = EdgeRising;
         tree.Cells("interrupts"u8, cells);
+        tree.EndNode();
+    }
+
+    private static void WriteVirtio(ref DeviceTreeWriter tree, ulong start, uint interrupt)
+    {
+        Span<uint> cells = stackalloc uint[3];
+        tree.BeginNode("virtio_mmio"u8, start);
+        tree.Text("compatible"u8, "virtio,mmio"u8);
+        WriteRegister(ref tree, start, GuestMemoryMap.VirtioBytes);
+        WriteInterrupt(cells, Shared, interrupt - FirstShared);
+        tree.Cells("interrupts"u8, cells);
+        tree.Property("dma-coherent"u8);
         tree.EndNode();
     }
 

@@ -13,7 +13,8 @@ namespace Quietus.Hypervisor.Guests;
 ///  0x0901_0000  clock, configuration, GPIO on QEMU, 4 KB in each 64 KB; here absent: they read as 0
 ///  0x0905_0000  generation ID (VMGENID), 4 KB of memory
 ///  0x0906_0000  freeze register
-///  0x0A00_0000  32 virtio-mmio places of 512 bytes: each says that it is a virtio transport without a device
+///  0x0A00_0000  32 virtio-mmio places of 512 bytes: entropy in the first, if the machine has any; each of the others
+///               says that it is a virtio transport without a device
 ///  0x4000_0000  memory
 /// </code>
 /// What is absent is not in the device tree either. It reads as it does for a guest that probes fixed addresses on
@@ -77,6 +78,12 @@ public static class GuestMemoryMap
 
     /// <summary>The virtio-mmio transports' first byte.</summary>
     public const ulong VirtioStart = 0x0A00_0000;
+
+    /// <summary>The entropy device's transport.</summary>
+    public const ulong RngStart = VirtioStart;
+
+    /// <summary>The entropy device's interrupt, SPI 16: as on QEMU, each transport has one of its own.</summary>
+    public const uint RngInterrupt = 48;
 
     /// <summary>Bytes of one virtio-mmio transport.</summary>
     public const ulong VirtioBytes = 0x200;

@@ -3,6 +3,13 @@ using System.Runtime.CompilerServices;
 
 namespace Quietus.Hypervisor.Machine;
 
+/// <summary>FAR_EL2 and HPFAR_EL2: the guest's virtual address, and the page of the intermediate one.</summary>
+internal readonly struct FaultAddresses(ulong virtualAddress, ulong page)
+{
+    internal readonly ulong Virtual = virtualAddress;
+    internal readonly ulong Page = page;
+}
+
 /// <summary>The instructions that C# cannot say: each is a leaf function in Boot/Instructions.S.</summary>
 /// <remarks>
 /// Invariant: the declarations have the parameters that the functions take; an address that a caller hands over is one
@@ -69,9 +76,9 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "read_far"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadFar();
 
-    /// <summary>HPFAR_EL2 of the exception that brought this core to EL2.</summary>
-    [RuntimeImport("*", "read_hpfar"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern ulong ReadHpfar();
+    /// <summary>Both addresses of the exception that brought this core to EL2.</summary>
+    [RuntimeImport("*", "read_fault_addresses"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern FaultAddresses ReadFaultAddresses();
 
     [RuntimeImport("*", "write_hcr"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteHcr(ulong value);
@@ -333,6 +340,17 @@ internal static unsafe class Instructions
     /// <summary>Runs a vCPU until <c>quietus_guest_exit</c> answers that it must not go on.</summary>
     [RuntimeImport("*", "vcpu_run"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void RunGuest(void* context);
+
+    /// <summary>
+    /// Saves the vector registers of the guest that this core has left last, which are in the core but for two, to its
+    /// context. To be called before another guest is entered here.
+    /// </summary>
+    [RuntimeImport("*", "save_vectors"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void SaveVectors(void* context);
+
+    /// <summary>Loads them, for a context that has changed since. <see cref="RunGuest"/> does it as well.</summary>
+    [RuntimeImport("*", "load_vectors"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void LoadVectors(void* context);
 
     /// <summary>
     /// Every EL1 register that a guest can reach, to its reset value; SCTLR_EL1 and TCR_EL1 to these, last.

@@ -4,6 +4,7 @@ using System.Runtime.CompilerServices;
 using System.Threading;
 using Quietus.Hypervisor.Cores;
 using Quietus.Hypervisor.Devices;
+using Quietus.Hypervisor.Devices.Virtio;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Randomness;
@@ -77,6 +78,7 @@ internal unsafe struct Vm
     internal VirtualGic Gic;
     internal VirtualPl011 Uart;
     internal VcpuPower Power;
+    internal VirtioRng Rng;
 
     /// <summary>The VM's own random numbers, behind their lock: see <see cref="VmRandom"/>.</summary>
     internal RandomGenerator Random;

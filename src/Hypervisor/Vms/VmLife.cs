@@ -257,6 +257,7 @@ internal static unsafe partial class VmLife
 
         vm->Gic.Reset(options.VcpuCount, VcpuTimers.Interrupts);
         vm->Uart.Reset();
+        VirtioDevices.Install(vm);
         VmError error = GuestLoader.Load(vm, arguments, out ulong entry, out ulong deviceTree);
         if (error == VmError.None)
         {

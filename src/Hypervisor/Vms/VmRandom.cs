@@ -1,5 +1,6 @@
 using System;
 using Quietus.Hypervisor.Cores;
+using Quietus.Hypervisor.Devices.Virtio;
 using Quietus.Hypervisor.Machine;
 
 namespace Quietus.Hypervisor.Vms;
@@ -30,4 +31,10 @@ internal static unsafe class VmRandom
 
     /// <summary>Whether <see cref="TryFill"/> would.</summary>
     internal static bool IsThere(Vm* vm) => !vm->Options.IsRepeatable && MachineRandom.IsSeeded;
+
+    /// <summary>They as a device's source.</summary>
+    internal readonly struct Source(Vm* vm) : IRandomSource
+    {
+        public bool TryFill(scoped Span<byte> destination) => VmRandom.TryFill(vm, destination);
+    }
 }

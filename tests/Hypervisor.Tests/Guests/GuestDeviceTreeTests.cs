@@ -125,6 +125,22 @@ public class GuestDeviceTreeTests
     }
 
     [Fact]
+    public void An_entropy_device_is_named_where_there_is_one()
+    {
+        Show(Guest(1), "").ShouldNotContain("virtio");
+        GuestDeviceTree guest = Guest(1);
+        guest.HasRng = true;
+        Show(guest, "").ShouldContain("""
+              virtio_mmio@a000000 {
+                compatible = "virtio,mmio"
+                reg = <0x0 0xa000000 0x0 0x200>
+                interrupts = <0x0 0x10 0x4>
+                dma-coherent
+              }
+            """.ReplaceLineEndings("\n"));
+    }
+
+    [Fact]
     public void A_tree_that_does_not_fit_is_an_error()
     {
         byte[] blob = new byte[4096];

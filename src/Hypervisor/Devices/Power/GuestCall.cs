@@ -48,11 +48,8 @@ public enum WorkaroundsNotRequired : uint
     Third = 4,
 }
 
-/// <summary>
-/// One call of a guest by HVC or SMC, by the SMC Calling Convention (Arm DEN 0028): X0 to X3 as they came in, and
-/// as they go out. X4 to X17 are not used and stay as they are.
-/// </summary>
-public struct GuestCall
+/// <summary>X0 to X3.</summary>
+public struct GuestCallRegisters
 {
     /// <summary>The function's number; afterwards the result.</summary>
     public ulong X0;
@@ -65,6 +62,16 @@ public struct GuestCall
 
     /// <summary>Third argument.</summary>
     public ulong X3;
+}
+
+/// <summary>
+/// One call of a guest by HVC or SMC, by the SMC Calling Convention (Arm DEN 0028): X0 to X3 as they came in, and
+/// as they go out. X4 to X17 are not used and stay as they are.
+/// </summary>
+public struct GuestCall
+{
+    /// <summary>X0 to X3, which a caller moves in and out as one.</summary>
+    public GuestCallRegisters Registers;
 
     /// <summary>What is to be done.</summary>
     public GuestCallAction Action;
@@ -77,4 +84,32 @@ public struct GuestCall
 
     /// <summary>The number that the guest reports; of random bits, how many.</summary>
     public ulong ReportValue;
+
+    /// <inheritdoc cref="GuestCallRegisters.X0"/>
+    public ulong X0
+    {
+        readonly get => Registers.X0;
+        set => Registers.X0 = value;
+    }
+
+    /// <inheritdoc cref="GuestCallRegisters.X1"/>
+    public ulong X1
+    {
+        readonly get => Registers.X1;
+        set => Registers.X1 = value;
+    }
+
+    /// <inheritdoc cref="GuestCallRegisters.X2"/>
+    public ulong X2
+    {
+        readonly get => Registers.X2;
+        set => Registers.X2 = value;
+    }
+
+    /// <inheritdoc cref="GuestCallRegisters.X3"/>
+    public ulong X3
+    {
+        readonly get => Registers.X3;
+        set => Registers.X3 = value;
+    }
 }

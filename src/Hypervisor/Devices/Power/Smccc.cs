@@ -76,11 +76,8 @@ public static class Smccc
             case VersionFunction:
                 call.X0 = Version;
                 break;
-            case ArchitectureFeatures:
-                call.X0 = (ulong)FeaturesOf((uint)call.X1, notRequired);
-                break;
-            case Workaround1 or Workaround2 or Workaround3:
-                call.X0 = (ulong)(FeaturesOf(function, notRequired) == NotRequired ? Psci.Success : Psci.NotSupported);
+            case ArchitectureFeatures or Workaround1 or Workaround2 or Workaround3:
+                AnswerFeatures(ref call, function, notRequired);
                 break;
             case ReportFunction:
                 call.Action = GuestCallAction.Report;
@@ -109,6 +106,18 @@ public static class Smccc
                 Trng.Handle(ref call);
                 break;
         }
+    }
+
+    private static void AnswerFeatures(ref GuestCall call, uint function, WorkaroundsNotRequired notRequired)
+    {
+        long answer = FeaturesOf(function == ArchitectureFeatures ? (uint)call.X1 : function, notRequired);
+        if (function != ArchitectureFeatures)
+        {
+            // The workaround itself is called: it does nothing.
+            answer = answer == NotRequired ? Psci.Success : Psci.NotSupported;
+        }
+
+        call.X0 = (ulong)answer;
     }
 
     private static long FeaturesOf(uint function, WorkaroundsNotRequired notRequired) => function switch

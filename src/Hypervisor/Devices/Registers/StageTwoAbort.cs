@@ -84,6 +84,20 @@ public readonly struct StageTwoAbort
             : !IsFetch && !IsCacheMaintenance && (syndrome & (1 << 6)) != 0;
     }
 
+    /// <summary>A translation fault of the access itself: of no table walk.</summary>
+    public bool IsOwnTranslationFault
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (syndrome & (0x3C | (1 << 7))) == 0x04;
+    }
+
+    /// <summary><see cref="IsWrite"/>, where the access is no table walk and no fetch.</summary>
+    public bool IsOwnWrite
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (syndrome & ((1 << 6) | (1 << 8))) == 1 << 6;
+    }
+
     /// <summary>
     /// WnR and CM, at their places: what the guest's own handler asks of an abort. Maintenance and address translation
     /// instructions have both. A fetch has neither.

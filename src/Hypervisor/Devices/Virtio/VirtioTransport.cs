@@ -1,0 +1,290 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
+
+namespace Quietus.Hypervisor.Devices.Virtio;
+
+/// <summary>
+/// The registers of a virtio device over MMIO, version 2 (Virtual I/O Device 1.2, 4.2.2): how a driver finds the
+/// device, agrees on features with it, gives it queues and tells it of requests.
+/// </summary>
+/// <remarks>
+/// Zeroed memory is a place without a device. The VM's device lock is held for all members. A reset is complete when
+/// the write of the status returns, since requests are carried out under the same lock.
+/// </remarks>
+public struct VirtioTransport
+{
+    /// <summary>Queues of a device at most.</summary>
+    public const int MostQueues = 3;
+
+    private const ulong MagicOffset = 0x000;
+    private const ulong VersionOffset = 0x004;
+    private const ulong DeviceIdOffset = 0x008;
+    private const ulong VendorIdOffset = 0x00C;
+    private const ulong DeviceFeatures = 0x010;
+    private const ulong DeviceFeaturesSelect = 0x014;
+    private const ulong DriverFeatures = 0x020;
+    private const ulong DriverFeaturesSelect = 0x024;
+    private const ulong QueueSelect = 0x030;
+    private const ulong QueueSizeMax = 0x034;
+    private const ulong QueueSize = 0x038;
+    private const ulong QueueReady = 0x044;
+    private const ulong QueueNotify = 0x050;
+    private const ulong InterruptStatus = 0x060;
+    private const ulong InterruptAcknowledge = 0x064;
+    private const ulong Status = 0x070;
+    private const ulong QueueDescriptors = 0x080;
+    private const ulong QueueAvailable = 0x090;
+    private const ulong QueueUsed = 0x0A0;
+    private const ulong SharedMemoryFirst = 0x0B0;
+    private const ulong SharedMemoryLast = 0x0BC;
+    private const ulong ConfigGeneration = 0x0FC;
+
+    private const uint Magic = 0x7472_6976;
+    private const uint Version = 2;
+    private const uint Vendor = 0x5155_4945; // "QUIE"
+
+    private const uint StatusDriverOk = 4;
+    private const uint StatusFeaturesOk = 8;
+    private const uint StatusNeedsReset = 0x40;
+    private const uint StatusOfDriver = 0x8F;
+
+    private const uint InterruptUsed = 1;
+    private const uint InterruptConfig = 2;
+
+    /// <summary>VIRTIO_F_INDIRECT_DESC, VIRTIO_F_EVENT_IDX, VIRTIO_F_VERSION_1.</summary>
+    private const ulong FeatureIndirect = 1UL << 28;
+    private const ulong FeatureEventIndex = 1UL << 29;
+    private const ulong FeatureVersion1 = 1UL << 32;
+    private const ulong FeaturesOfAll = FeatureIndirect | FeatureEventIndex | FeatureVersion1;
+
+    private QueueArray _queues;
+    private ulong _offered;
+    private ulong _accepted;
+    private uint _deviceId;
+    private uint _queueCount;
+    private uint _offeredSelect;
+    private uint _acceptedSelect;
+    private uint _queueSelect;
+    private uint _status;
+    private uint _interrupts;
+    private uint _generation;
+    private uint _notified;
+
+    /// <summary>Whether a device is here.</summary>
+    public readonly bool Exists => _deviceId != 0;
+
+    /// <summary>The interrupt line, a level.</summary>
+    public readonly bool InterruptLine => _interrupts != 0;
+
+    /// <summary>The features of its own that the driver accepted.</summary>
+    public readonly ulong Features => _accepted & ~FeaturesOfAll;
+
+    /// <summary>Whether the driver has told of requests that were not looked at yet.</summary>
+    public readonly bool HasWork => _notified != 0;
+
+    /// <summary>What broke the device since its last reset; Ok when nothing did.</summary>
+    public VirtqueueResult Problem { get; private set; }
+
+    /// <summary>Puts a device here, as after power-on.</summary>
+    /// <param name="deviceId">Which kind (Virtual I/O Device 1.2, 5).</param>
+    /// <param name="features">Its own features, without those that every device has.</param>
+    /// <param name="queueCount">1 to <see cref="MostQueues"/>.</param>
+    public void Install(uint deviceId, ulong features, int queueCount)
+    {
+        this = default;
+        _deviceId = deviceId;
+        _offered = features | FeaturesOfAll;
+        _queueCount = (uint)queueCount < MostQueues ? (uint)queueCount : MostQueues;
+    }
+
+    /// <summary>A queue of the device's, below its count.</summary>
+    [UnscopedRef]
+    public ref Virtqueue QueueAt(int queue) => ref _queues[queue];
+
+    /// <summary>Takes note that a queue is looked at: false when the driver has told of nothing there.</summary>
+    public bool TryBegin(int queue)
+    {
+        uint bit = 1U << queue;
+        bool isNotified = (_notified & bit) != 0;
+        _notified &= ~bit;
+        return isNotified;
+    }
+
+    /// <summary>There is more on a queue than was done: it is looked at again.</summary>
+    public void GoOn(int queue) => _notified |= 1U << queue;
+
+    /// <summary>A request was given back, and the driver wants to know.</summary>
+    public void Interrupt() => _interrupts |= InterruptUsed;
+
+    /// <summary>The driver did what it must not: nothing goes on before its reset (2.1.1).</summary>
+    public void Break(VirtqueueResult problem)
+    {
+        Problem = problem;
+        _notified = 0;
+        _status |= StatusNeedsReset;
+        if ((_status & StatusDriverOk) != 0)
+        {
+            _interrupts |= InterruptConfig;
+            _generation++;
+        }
+    }
+
+    /// <summary>A read. Registers are 4 bytes and aligned; anything else reads as 0.</summary>
+    public readonly ulong Read(ulong offset, int size) =>
+        size != 4 || offset % 4 != 0 ? 0 : offset switch
+        {
+            MagicOffset => Magic,
+            VersionOffset => Version,
+            DeviceIdOffset => _deviceId,
+            VendorIdOffset => Vendor,
+            DeviceFeatures => Half(_offered, _offeredSelect),
+            QueueSizeMax => _queueSelect < _queueCount ? (uint)Virtqueue.MostEntries : 0,
+            QueueReady => _queueSelect < _queueCount && _queues[(int)_queueSelect].IsReady ? 1U : 0,
+            InterruptStatus => _interrupts,
+            Status => _status,
+            >= SharedMemoryFirst and <= SharedMemoryLast => uint.MaxValue, // no such region: length -1
+            ConfigGeneration => _generation,
+            _ => 0,
+        };
+
+    /// <summary>A write. What is no register, or read-only, or comes at the wrong time, does nothing.</summary>
+    public void Write<TMemory>(ref TMemory memory, ulong offset, int size, ulong value)
+        where TMemory : struct, IGuestMemory
+    {
+        uint word = (uint)value;
+        if (size != 4 || !Exists)
+        {
+            return;
+        }
+
+        switch (offset)
+        {
+            case DeviceFeaturesSelect:
+                _offeredSelect = word;
+                break;
+            case DriverFeaturesSelect:
+                _acceptedSelect = word;
+                break;
+            case DriverFeatures:
+                Accept(word);
+                break;
+            case QueueSelect:
+                _queueSelect = word;
+                break;
+            case QueueNotify:
+                Notify(word);
+                break;
+            case InterruptAcknowledge:
+                _interrupts &= ~word;
+                break;
+            case Status:
+                WriteStatus(word);
+                break;
+            default:
+                if (_queueSelect < _queueCount)
+                {
+                    WriteQueue(ref memory, ref _queues[(int)_queueSelect], offset, word);
+                }
+
+                break;
+        }
+    }
+
+    private static uint Half(ulong value, uint select) => select switch
+    {
+        0 => (uint)value,
+        1 => (uint)(value >> 32),
+        _ => 0,
+    };
+
+    private static ulong WithHalf(ulong value, uint word, bool isHigh) =>
+        isHigh ? (uint)value | ((ulong)word << 32) : (value & ~(ulong)uint.MaxValue) | word;
+
+    private void Accept(uint word)
+    {
+        if ((_status & StatusFeaturesOk) == 0 && _acceptedSelect <= 1)
+        {
+            _accepted = WithHalf(_accepted, word, _acceptedSelect == 1);
+        }
+    }
+
+    private void Notify(uint queue)
+    {
+        const uint Running = StatusDriverOk | StatusNeedsReset;
+        if (queue < _queueCount && (_status & Running) == StatusDriverOk)
+        {
+            _notified |= 1U << (int)queue;
+        }
+    }
+
+    private void WriteStatus(uint word)
+    {
+        if (word == 0)
+        {
+            uint generation = _generation;
+            ulong features = _offered & ~FeaturesOfAll;
+            Install(_deviceId, features, (int)_queueCount);
+            _generation = generation;
+            return;
+        }
+
+        // A driver adds bits, it takes none away but by a reset. Features that were not offered, or that lack
+        // VERSION_1, are refused: FEATURES_OK stays clear (3.1.1, 6.1).
+        uint added = word & StatusOfDriver;
+        bool isAgreed = (_accepted & ~_offered) == 0 && (_accepted & FeatureVersion1) != 0;
+        _status |= isAgreed || (_status & StatusFeaturesOk) != 0 ? added : added & ~StatusFeaturesOk;
+    }
+
+    private void WriteQueue<TMemory>(ref TMemory memory, ref Virtqueue queue, ulong offset, uint word)
+        where TMemory : struct, IGuestMemory
+    {
+        if (offset == QueueReady)
+        {
+            if ((word & 1) == 0)
+            {
+                queue.Disable();
+            }
+            else if (!queue.IsReady && (_status & StatusFeaturesOk) != 0)
+            {
+                VirtqueueResult result = queue.Enable(
+                    ref memory, (_accepted & FeatureEventIndex) != 0, (_accepted & FeatureIndirect) != 0);
+                if (result != VirtqueueResult.Ok)
+                {
+                    Break(result);
+                }
+            }
+
+            return;
+        }
+
+        if (queue.IsReady)
+        {
+            return; // what was checked stays as it was
+        }
+
+        bool isHigh = (offset & 4) != 0;
+        switch (offset & ~4UL)
+        {
+            case QueueSize when !isHigh:
+                queue.Size = word;
+                break;
+            case QueueDescriptors:
+                queue.Descriptors = WithHalf(queue.Descriptors, word, isHigh);
+                break;
+            case QueueAvailable:
+                queue.Available = WithHalf(queue.Available, word, isHigh);
+                break;
+            case QueueUsed:
+                queue.Used = WithHalf(queue.Used, word, isHigh);
+                break;
+            default:
+                break;
+        }
+    }
+
+    [InlineArray(MostQueues)]
+    private struct QueueArray
+    {
+        private Virtqueue _first;
+    }
+}

@@ -17,18 +17,20 @@ internal static unsafe class CoreLoop
         while (true)
         {
             VcpuLoop.HaltAfterReport();
-            Vcpu* vcpu = Dispatcher.Next(core);
-            if (vcpu != null)
+            if (core->Vcpu != null)
             {
-                VcpuLoop.Run(core, vcpu);
+                VcpuLoop.Run(core, core->Vcpu);
                 continue;
             }
 
             DiscardInterrupts(core);
-            if (!core->MustSchedule && !Scrubber.TryOne(core) && !core->MustSchedule)
+            if (core->MustSchedule)
+            {
+                Dispatcher.Look(core);
+            }
+            else if (!Scrubber.TryOne(core) && !core->MustSchedule)
             {
                 Instructions.WaitForInterrupt();
-                DiscardInterrupts(core);
             }
         }
     }

@@ -11,7 +11,8 @@ namespace Quietus.Hypervisor.Cores;
 /// The scheduler on this machine: its lock, the cores' timers, and the kicks that make a core look. docs/scheduler.md.
 /// </summary>
 /// <remarks>
-/// <para>As long as there are no more vCPUs than cores that run them, each finds an idle core and keeps it: no slice ends, WFI does not trap. Beyond that the machine is <see cref="IsCrowded"/>, and they take turns.
+/// <para>As long as there are no more vCPUs than cores that run them, each finds an idle core and keeps it: no slice
+/// ends, WFI does not trap. Beyond that the machine is <see cref="IsCrowded"/>, and they take turns.
 /// </para>
 /// <para>A vCPU is saved before it goes back to the scheduler, so that whichever core picks it next finds all of it in
 /// memory. The lock comes after every lock of a VM; nothing else is taken under it.</para>
@@ -101,6 +102,11 @@ internal static unsafe class Dispatcher
     /// </summary>
     internal static bool TryRemove(Vcpu* vcpu)
     {
+        if (vcpu->Turn.State == RunState.Running)
+        {
+            return false;
+        }
+
         _lock.Enter();
         bool isRemoved = _scheduler.Remove(&vcpu->Turn, Instructions.ReadCounter());
         _lock.Leave();
@@ -108,8 +114,7 @@ internal static unsafe class Dispatcher
     }
 
     /// <summary>
-    /// There is something for a vCPU to look at: its core is made to look, or it gets one, unless its VM must leave:
-    /// then only a core that runs it has to know.
+    /// There is something for a vCPU to look at: its core is made to look, or it gets one, unless its VM must leave.
     /// </summary>
     internal static void Wake(Vcpu* vcpu)
     {
@@ -121,20 +126,18 @@ internal static unsafe class Dispatcher
         Kick(core);
     }
 
-    /// <summary>The next vCPU for a core that has none; null when it is idle. Its timer is set.</summary>
-    internal static Vcpu* Next(Core* core)
+    /// <summary>
+    /// A core that has no vCPU has been made to look: wakes those whose moments have come, and chooses.
+    /// </summary>
+    internal static void Look(Core* core)
     {
         int index = (int)core->Index;
         core->MustSchedule = false;
         _lock.Enter();
         ulong now = Instructions.ReadCounter();
         ulong kicks = _scheduler.Tick(index, now);
-        SchedulerEntry* next = _scheduler.Pick(index, now);
-        SetTimer(core);
-        _lock.Leave();
-        core->Vcpu = next == null ? null : (Vcpu*)next->Owner;
+        Choose(core, index, now);
         KickOthers(core, kicks);
-        return core->Vcpu;
     }
 
     /// <summary>
@@ -164,7 +167,8 @@ internal static unsafe class Dispatcher
     }
 
     /// <summary>
-    /// The core's vCPU has been saved, and goes back: blocked until an event or a moment, or runnable.
+    /// The core's vCPU has been saved, and goes back: blocked until an event or a moment, or runnable. The core gets
+    /// its next one.
     /// </summary>
     internal static void Leave(Core* core, Vcpu* vcpu, bool blocks, ulong until, bool toBack)
     {
@@ -177,18 +181,29 @@ internal static unsafe class Dispatcher
             kicked = _scheduler.Yield(index, now, toBack);
         }
 
-        _lock.Leave();
-        core->Vcpu = null;
+        Choose(core, index, now);
         Kick(kicked);
     }
 
-    /// <summary>The core's vCPU has been unloaded for good: its VM ends, or is frozen.</summary>
+    /// <summary>
+    /// The core's vCPU has been unloaded for good: its VM ends, or is frozen. The core gets its next one.
+    /// </summary>
     internal static void End(Core* core)
     {
+        int index = (int)core->Index;
         _lock.Enter();
-        _scheduler.End((int)core->Index, Instructions.ReadCounter());
+        ulong now = Instructions.ReadCounter();
+        _scheduler.End(index, now);
+        Choose(core, index, now);
+    }
+
+    /// <summary>Gives a core its next vCPU, if there is one, sets its timer, and leaves the lock.</summary>
+    private static void Choose(Core* core, int index, ulong now)
+    {
+        SchedulerEntry* next = _scheduler.Pick(index, now);
+        SetTimer(core);
         _lock.Leave();
-        core->Vcpu = null;
+        core->Vcpu = next == null ? null : (Vcpu*)next->Owner;
     }
 
     /// <summary>Makes every core look that has nothing to run.</summary>

@@ -126,7 +126,22 @@ internal unsafe struct Vcpu
     internal void Kick()
     {
         NeedsAttention = true;
-        if (Core != Cores.Core.Current)
+        Core* core = Core;
+        if (core == Cores.Core.Current)
+        {
+            return;
+        }
+
+        if (Vm->MustLeave)
+        {
+            // It sees so before it enters its guest, and when it goes back to the scheduler; only in it, it must be
+            // told.
+            if (core != null)
+            {
+                core->Kick();
+            }
+        }
+        else
         {
             // Invariant: a vCPU lies in a VM's slot, which is never moved.
             Dispatcher.Wake((Vcpu*)Unsafe.AsPointer(ref this));

@@ -265,7 +265,7 @@ internal static unsafe class VcpuInterrupts
     /// <summary>
     /// The vCPU is gone: no virtual interrupt, no timer, and no physical interrupt of this core that was the guest's.
     /// </summary>
-    internal static void Forget(Core* core, Vcpu* vcpu)
+    internal static void Forget(Vcpu* vcpu)
     {
         VcpuTimers.Stop();
         Instructions.WriteIchHcr(0);
@@ -276,8 +276,6 @@ internal static unsafe class VcpuInterrupts
         vcpu->RaisedTimers = 0;
         vm->DeviceLock.Leave();
         Deactivate(active);
-        PhysicalGic.SetPrivateEnabled(core->Redistributor, VcpuTimers.Interrupts, enabled: false);
-        PhysicalGic.ForgetPrivate(core->Redistributor, VcpuTimers.Interrupts);
     }
 
     private static void Deactivate(uint interrupts)

@@ -240,14 +240,12 @@ internal static unsafe class VcpuLoop
         {
             PhysicalGic.SetPrivateActive(core->Redistributor, active);
         }
-
-        PhysicalGic.SetPrivateEnabled(core->Redistributor, VcpuTimers.Interrupts, enabled: true);
     }
 
     /// <summary>Leaves no Stage-2, no VMID, no interrupt and no register of the guest in the core.</summary>
     private static void Unload(Core* core, Vcpu* vcpu)
     {
-        VcpuInterrupts.Forget(core, vcpu);
+        VcpuInterrupts.Forget(vcpu);
         GuestDebug.Unload(vcpu);
 
         // Before Stage-2 goes: a walk of the guest's stage 1 without it would take what the guest wrote for physical

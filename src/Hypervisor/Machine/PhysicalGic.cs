@@ -122,26 +122,11 @@ internal struct PhysicalGic
         Instructions.WriteIccIgrpen1(1);
     }
 
-    /// <summary>Enables private interrupts of this core, or disables them.</summary>
-    internal static void SetPrivateEnabled(ulong redistributor, uint interrupts, bool enabled)
-    {
-        Mmio.Write32(redistributor + SgiFrame + (enabled ? SetEnable : ClearEnable), interrupts);
-        WaitForWrite(redistributor, RedistributorWritePending);
-    }
-
     /// <summary>Makes private interrupts of this core active: a guest that comes to it has them to end.</summary>
     internal static void SetPrivateActive(ulong redistributor, uint interrupts)
     {
         const ulong SetActive = 0x0300;
         Mmio.Write32(redistributor + SgiFrame + SetActive, interrupts);
-        WaitForWrite(redistributor, RedistributorWritePending);
-    }
-
-    /// <summary>Drops what is pending or active of private interrupts: a vCPU's leftovers when it is gone.</summary>
-    internal static void ForgetPrivate(ulong redistributor, uint interrupts)
-    {
-        Mmio.Write32(redistributor + SgiFrame + ClearPending, interrupts);
-        Mmio.Write32(redistributor + SgiFrame + ClearActive, interrupts);
         WaitForWrite(redistributor, RedistributorWritePending);
     }
 

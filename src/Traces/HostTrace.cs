@@ -46,7 +46,25 @@ public sealed class TraceCounts
     public long Used { get; internal set; }
 
     /// <summary>Events of other kinds.</summary>
-    public long OtherEvents { get; internal set; }
+    public long OtherEvents => Others.Total;
+
+    /// <summary>Those by name, the most frequent first; <see cref="UnnamedEvents"/> are not in it.</summary>
+    public IReadOnlyList<OtherEvent> OtherNames => Others.Named;
+
+    /// <summary>Events of other kinds that came after too many names to keep.</summary>
+    public long UnnamedEvents => Others.Unnamed;
+
+    /// <summary>Lines of call chains.</summary>
+    public long StackLines { get; internal set; }
+
+    /// <summary>Events whose time stamp is none: the trace's clock counted something else.</summary>
+    public long Clockless { get; internal set; }
+
+    /// <summary>Whether an event is in it that only KVM/x86 has.</summary>
+    public bool IsX86 { get; internal set; }
+
+    /// <summary>Memory faults of a guest of KVM/x86.</summary>
+    public long X86Faults { get; internal set; }
 
     /// <summary>Lines that are no event, no comment, and not empty.</summary>
     public long Foreign { get; internal set; }
@@ -59,4 +77,6 @@ public sealed class TraceCounts
 
     /// <summary>Whether the last line had no end: it may be cut anywhere, so it was left out.</summary>
     public bool LastLineIsCut { get; internal set; }
+
+    internal OtherEvents Others { get; } = new();
 }

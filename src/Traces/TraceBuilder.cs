@@ -50,7 +50,7 @@ internal sealed class TraceBuilder(TraceCounts counts, int? process)
 
     /// <summary>Takes one event in.</summary>
     /// <exception cref="TraceException">What it says cannot be.</exception>
-    public void Add(HostEvent what, in FtraceLine line)
+    public void Add(HostEvent what, in TraceLine line)
     {
         if (!_threads.TryGetValue(line.Thread, out ThreadState? thread))
         {
@@ -83,12 +83,14 @@ internal sealed class TraceBuilder(TraceCounts counts, int? process)
             case HostEvent.SlotFlush:
                 thread.IsFlushingSlot = true;
                 break;
+            case HostEvent.ProcessEnd when counts.IsX86 && !_isDead:
+                Die(thread, line.Nanoseconds);
+                break;
             case HostEvent.ProcessEnd:
-                if (_deathBegan != 0)
-                {
-                    _deathSeen = line.Nanoseconds;
-                }
-
+                _deathSeen = _isDead ? line.Nanoseconds : 0;
+                break;
+            case HostEvent.SpteChanged:
+                AddSpte(thread, in line);
                 break;
             case HostEvent.CleanPage:
             case HostEvent.TlbiIpa:
@@ -99,11 +101,17 @@ internal sealed class TraceBuilder(TraceCounts counts, int? process)
             case var _ when line.IsFunction:
                 // Without arguments there is nothing to replay: the kprobe of the same function has them.
                 break;
+            case HostEvent.Destroy when !_isDead || thread.Doing != HostEvent.Destroy:
+                Die(thread, line.Nanoseconds);
+                break;
             case HostEvent.Destroy:
-                Begin(thread, what);
-                _isDead = true;
-                _deathBegan = _deathSeen = line.Nanoseconds;
-                Append(new TraceOperation(TraceOperationKind.Release, TraceProtection.None, default, 0, default));
+                // The same death again: another part of the tables, or the function that calls the one before.
+                _deathSeen = line.Nanoseconds;
+                break;
+            case HostEvent.Unmap when thread.Doing == HostEvent.Destroy && line.TryGetNumber("addr"u8, out ulong from)
+                && from == 0:
+                // Until Linux 5.9 a death unmapped the whole address space: what follows is of it.
+                _deathSeen = line.Nanoseconds;
                 break;
             default:
                 AddOperation(what, thread, in line);
@@ -136,16 +144,17 @@ internal sealed class TraceBuilder(TraceCounts counts, int? process)
     }
 
     /// <summary>Whether an event is about the VM that is read; operations on Stage-2 tell VMs apart.</summary>
-    private bool IsOurs(HostEvent what, ThreadState thread, in FtraceLine line)
+    private bool IsOurs(HostEvent what, ThreadState thread, in TraceLine line)
     {
-        if (line.IsFunction || what is not (HostEvent.Map or HostEvent.Relax or HostEvent.Unmap or HostEvent.Destroy))
+        bool isMap = IsMap(what, in line);
+        if (line.IsFunction || !(isMap || what is HostEvent.Relax or HostEvent.Unmap or HostEvent.Destroy))
         {
             return process is null || (what == HostEvent.GuestFault ? IsOf(in line) : !thread.IsForeign);
         }
 
         bool hasTables = line.TryGetNumber("pgt"u8, out ulong tables);
         (ulong, int) key = (tables, hasTables ? 0 : line.Process);
-        if (!_vms.TryGetValue(key, out TracedVm? vm) && what == HostEvent.Map)
+        if (!_vms.TryGetValue(key, out TracedVm? vm) && isMap)
         {
             if (_vms.Count == MostVms)
             {
@@ -160,7 +169,7 @@ internal sealed class TraceBuilder(TraceCounts counts, int? process)
             _vms.Add(key, vm);
         }
 
-        if (what == HostEvent.Map)
+        if (isMap)
         {
             vm!.AddMap(line.Thread);
         }
@@ -173,7 +182,14 @@ internal sealed class TraceBuilder(TraceCounts counts, int? process)
         return !thread.IsForeign;
     }
 
-    private bool IsOf(in FtraceLine line) => (line.Process != 0 ? line.Process : line.Thread) == process;
+    private static bool IsMap(HostEvent what, in TraceLine line) => what switch
+    {
+        HostEvent.Map or HostEvent.SetPage or HostEvent.SetBlock or HostEvent.SetLargeBlock => true,
+        HostEvent.SpteChanged => SpteChange.TryRead(in line, out SpteChange change) && change.IsMap,
+        _ => false,
+    };
+
+    private bool IsOf(in TraceLine line) => (line.Process != 0 ? line.Process : line.Thread) == process;
 
     private void CheckVms()
     {
@@ -210,34 +226,39 @@ internal sealed class TraceBuilder(TraceCounts counts, int? process)
         };
     }
 
-    private void AddOperation(HostEvent what, ThreadState thread, in FtraceLine line)
+    private void AddOperation(HostEvent what, ThreadState thread, in TraceLine line)
     {
-        if (_isDead && process is null && _vms.Count > 1)
+        if (!CheckIsAlive())
         {
-            // The end will name all of them.
             return;
         }
 
-        if (_isDead)
-        {
-            throw new TraceException(
-                counts.Lines, "a second VM: the first one's Stage-2 was destroyed before",
-                "cut the trace to one VM, by its process for example: grep -E '^#|NAME-PID '");
-        }
-
         ulong address = Number(in line, "addr"u8, what);
-        ulong bytes = what == HostEvent.Relax ? Granule : Number(in line, "size"u8, what);
-        ulong output = what == HostEvent.Map ? Number(in line, "phys"u8, what) : 0;
-        var protection = (TraceProtection)(what == HostEvent.Unmap ? 0 : Number(in line, "prot"u8, what) & 0xF);
-        ulong limit = 1UL << Stage2Geometry.MaximumIpaBits;
-        if (((address | bytes | output) & (Granule - 1)) != 0 || bytes == 0
-            || bytes > limit || address > limit - bytes || output > limit - bytes)
+        ulong bytes = what switch
         {
-            throw new TraceException(
-                counts.Lines, $"addr=0x{address:x} size=0x{bytes:x} is no range of 4 KB pages",
-                "the events of docs/replay.md have the arguments that are meant");
+            HostEvent.Relax or HostEvent.SetPage => Granule,
+            HostEvent.SetBlock => Stage2Geometry.LevelBytes<Arm<Granule4K>>((int)LastLevel - 1),
+            HostEvent.SetLargeBlock => LargestLeaf,
+            _ => Number(in line, "size"u8, what),
+        };
+        ulong output = 0;
+        TraceProtection protection = TraceProtection.None;
+        switch (what)
+        {
+            case HostEvent.SetPage or HostEvent.SetBlock or HostEvent.SetLargeBlock:
+                what = HostEvent.Map;
+                (output, protection) = TracedDescriptor.Read(Number(in line, "desc"u8, what));
+                break;
+            case HostEvent.Map:
+                output = Number(in line, "phys"u8, what);
+                protection = (TraceProtection)(Number(in line, "prot"u8, what) & 0xF);
+                break;
+            case HostEvent.Relax:
+                protection = (TraceProtection)(Number(in line, "prot"u8, what) & 0xF);
+                break;
         }
 
+        CheckRange(address, bytes, output);
         if (what == HostEvent.Map && (bytes is 16 * 1024 or 64 * 1024 || bytes > LargestLeaf))
         {
             throw new TraceException(
@@ -256,6 +277,81 @@ internal sealed class TraceBuilder(TraceCounts counts, int? process)
         Append(new TraceOperation(kind, protection, new Ipa(address), bytes, new Pa(output)));
     }
 
+    /// <summary>An entry of KVM/x86's tables: a leaf that comes, gets more permissions, or goes.</summary>
+    private void AddSpte(ThreadState thread, in TraceLine line)
+    {
+        if (!SpteChange.TryRead(in line, out SpteChange change))
+        {
+            throw Unreadable("kvm_tdp_mmu_spte_changed", "gfn … level … old_spte … new_spte …");
+        }
+
+        if (change.Kind is not { } kind || (_isDead && kind == TraceOperationKind.UnmapByNotifier) || !CheckIsAlive())
+        {
+            // A table, an accessed bit; or what a death unmaps.
+            _deathSeen = _isDead ? line.Nanoseconds : 0;
+            return;
+        }
+
+        CheckRange(change.Start, change.Bytes, change.Output);
+        HostEvent what = kind == TraceOperationKind.Map ? HostEvent.Map
+            : kind == TraceOperationKind.Relax ? HostEvent.Relax
+            : HostEvent.Unmap;
+        if (what == HostEvent.Unmap && thread.Doing == what)
+        {
+            thread.UnmapSeen = line.Nanoseconds;
+        }
+        else
+        {
+            bool isFlushing = thread.IsFlushingSlot;
+            Begin(thread, what);
+            thread.IsFlushingSlot = isFlushing && what == HostEvent.Unmap;
+            thread.UnmapBegan = thread.UnmapSeen = line.Nanoseconds;
+        }
+
+        kind = what == HostEvent.Unmap && thread.IsFlushingSlot ? TraceOperationKind.UnmapBySlotRemoval : kind;
+        Append(new TraceOperation(
+            kind, change.Protection, new Ipa(change.Start), change.Bytes, new Pa(change.Output)));
+    }
+
+    /// <summary>Whether the VM still lives. An operation on a dead one is another VM's.</summary>
+    private bool CheckIsAlive()
+    {
+        if (!_isDead)
+        {
+            return true;
+        }
+
+        if (process is null && _vms.Count > 1)
+        {
+            // The end will name all of them.
+            return false;
+        }
+
+        throw new TraceException(
+            counts.Lines, "a second VM: the first one's Stage-2 was destroyed before",
+            "cut the trace to one VM, by its process for example: grep -E '^#|NAME-PID '");
+    }
+
+    private void CheckRange(ulong address, ulong bytes, ulong output)
+    {
+        ulong limit = 1UL << Stage2Geometry.MaximumIpaBits;
+        if (((address | bytes | output) & (Granule - 1)) != 0 || bytes == 0
+            || bytes > limit || address > limit - bytes || output > limit - bytes)
+        {
+            throw new TraceException(
+                counts.Lines, $"addr=0x{address:x} size=0x{bytes:x} is no range of 4 KB pages",
+                "the events of docs/replay.md have the arguments that are meant");
+        }
+    }
+
+    private void Die(ThreadState thread, long now)
+    {
+        Begin(thread, HostEvent.Destroy);
+        _isDead = true;
+        _deathBegan = _deathSeen = now;
+        Append(new TraceOperation(TraceOperationKind.Release, TraceProtection.None, default, 0, default));
+    }
+
     private static TraceOperationKind CauseOfUnmap(ThreadState thread, ulong bytes, long now)
     {
         thread.UnmapBegan = thread.UnmapSeen = now;
@@ -268,7 +364,7 @@ internal sealed class TraceBuilder(TraceCounts counts, int? process)
         return TraceOperationKind.UnmapByNotifier;
     }
 
-    private void AddMaintenance(HostEvent what, ThreadState thread, in FtraceLine line)
+    private void AddMaintenance(HostEvent what, ThreadState thread, in TraceLine line)
     {
         bool isProbe = !line.IsFunction;
         Causes causes = isProbe ? _probed : _entered;
@@ -359,7 +455,7 @@ internal sealed class TraceBuilder(TraceCounts counts, int? process)
         _operations.Add(operation);
     }
 
-    private ulong Number(in FtraceLine line, ReadOnlySpan<byte> key, HostEvent what) =>
+    private ulong Number(in TraceLine line, ReadOnlySpan<byte> key, HostEvent what) =>
         line.TryGetNumber(key, out ulong value)
             ? value
             : throw Unreadable(what.ToString(), System.Text.Encoding.ASCII.GetString(key) + "=…");

@@ -1,14 +1,16 @@
 using System;
+using System.Buffers;
 using System.Buffers.Text;
 using System.Collections.Generic;
 using System.IO;
-using System.IO.Compression;
 using System.Threading;
+using Quietus.Traces.Forms;
+using Quietus.Traces.Packing;
 
 namespace Quietus.Traces;
 
 /// <summary>
-/// Reads the text that ftrace writes (trace, trace_pipe, trace-cmd report), gzipped or not: one VM on a KVM/arm64 host.
+/// Reads the text that ftrace, trace-cmd and perf write, packed or not: one VM on a KVM host.
 /// </summary>
 /// <remarks>
 /// What cannot be right is an error with its line. What merely is not about Stage-2, or is no event at all, is counted:
@@ -17,6 +19,8 @@ namespace Quietus.Traces;
 public static class TraceReader
 {
     private const int LinesBetweenChecks = 4096;
+
+    private static readonly SearchValues<byte> _hexDigits = SearchValues.Create("0123456789abcdef"u8);
 
     private const string HowToRecord =
         "./quietus replay --record-script prints a script that records one (docs/replay.md)";
@@ -28,7 +32,7 @@ public static class TraceReader
     static TraceReader() => AppContext.SetSwitch("System.IO.Compression.UseStrictValidation", true);
 
     /// <summary>Reads a stream to its end; it may be a pipe.</summary>
-    /// <param name="stream">Text, or gzipped text: its first bytes say.</param>
+    /// <param name="stream">Text, also packed by gzip, zstd or xz: its first bytes say.</param>
     /// <param name="cancellation">Looked at every few thousand lines.</param>
     /// <param name="process">The process whose VM is meant; null where the trace has one VM.</param>
     /// <exception cref="TraceException">It is no trace, or none that can be replayed.</exception>
@@ -57,21 +61,15 @@ public static class TraceReader
         Stream stream, TraceCounts counts, TraceBuilder builder, CancellationToken cancellation)
     {
         using var head = new PeekedStream(stream);
-        if (!head.StartsWith([0x1f, 0x8b]))
-        {
-            ReadText(head, counts, builder, cancellation);
-            return;
-        }
-
-        using var gzip = new GZipStream(head, CompressionMode.Decompress, leaveOpen: true);
-        using var unpacked = new UnpackedStream(gzip, head);
-        ReadText(unpacked, counts, builder, cancellation);
+        using Stream text = Packed.Open(head);
+        ReadText(text, counts, builder, cancellation);
     }
 
     private static void ReadText(
         Stream text, TraceCounts counts, TraceBuilder builder, CancellationToken cancellation)
     {
         var lines = new LineReader(text);
+        var forms = new LineForms();
         try
         {
             while (lines.TryRead(out ReadOnlySpan<byte> line))
@@ -82,27 +80,26 @@ public static class TraceReader
                     cancellation.ThrowIfCancellationRequested();
                 }
 
-                ReadLine(line, lines.IsWhole, counts, builder);
+                ReadLine(line, lines.IsWhole, forms, counts, builder);
             }
         }
-        catch (InvalidDataException)
+        catch (InvalidDataException error)
         {
-            throw new TraceException(
-                lines.Number + 1, "the gzip data is damaged or ends too early", "get the file again, or unpack it");
+            throw new TraceException(lines.Number + 1, error.Message, "get the file again, or unpack it");
         }
     }
 
-    private static void ReadLine(ReadOnlySpan<byte> line, bool isWhole, TraceCounts counts, TraceBuilder builder)
+    private static void ReadLine(
+        ReadOnlySpan<byte> line, bool isWhole, LineForms forms, TraceCounts counts, TraceBuilder builder)
     {
+        if (counts.Lines == 1 && line.StartsWith("\uFEFF"u8))
+        {
+            line = line["\uFEFF"u8.Length..];
+        }
+
         if (line.IsEmpty)
         {
             return;
-        }
-
-        if (counts.Lines == 1 && line.IndexOf("tracing"u8) == 3 && line[0] == 0x17)
-        {
-            throw new TraceException(
-                1, "this is trace-cmd's own file, not text", "write it out: trace-cmd report FILE > trace.txt");
         }
 
         if (!isWhole)
@@ -118,16 +115,19 @@ public static class TraceReader
             return;
         }
 
-        if (!FtraceLine.TryParse(line, out FtraceLine parsed))
+        if (!forms.TryParse(line, out TraceLine parsed))
         {
             CountOther(line, counts);
             return;
         }
 
+        counts.Clockless += parsed.HasTime ? 0 : 1;
         HostEvent what = HostEvents.Of(in parsed);
-        if (what == HostEvent.Other)
+        counts.X86Faults += what == HostEvent.X86Fault ? 1 : 0;
+        counts.IsX86 |= what is HostEvent.X86Fault or HostEvent.X86Other or HostEvent.SpteChanged;
+        if (what is HostEvent.Other or HostEvent.X86Fault or HostEvent.X86Other)
         {
-            counts.OtherEvents++;
+            counts.Others.Add(parsed.Name);
             return;
         }
 
@@ -137,36 +137,68 @@ public static class TraceReader
 
     private static void CountOther(ReadOnlySpan<byte> line, TraceCounts counts)
     {
-        if (IsLoss(line, out uint lost))
+        ReadOnlySpan<byte> text = Scan.TrimStart(line);
+        if (IsLoss(text, out uint lost))
         {
             counts.Lost += lost;
         }
-        else if (line.TrimStart(" \t"u8).Length > 0 && !line.StartsWith("cpus="u8))
+        else if (IsStack(text))
+        {
+            counts.StackLines++;
+        }
+        else if (!text.IsEmpty && !IsRemark(text))
         {
             counts.FirstForeign = counts.Foreign == 0 ? counts.Lines : counts.FirstForeign;
             counts.Foreign++;
         }
     }
 
+    /// <summary>What trace-cmd and perf say beside the events: how many CPUs there are, which saw none.</summary>
+    private static bool IsRemark(ReadOnlySpan<byte> text) =>
+        text.StartsWith("cpus="u8) || text.IndexOf(": cpus="u8) > 0 || text.StartsWith("version = "u8)
+        || (text.StartsWith("CPU "u8) && text.EndsWith(" is empty"u8))
+        || (text.StartsWith("CPU:"u8) && text.IndexOf("[SUBBUFFER START]"u8) > 0)
+        || text.IndexOf(" PERF_RECORD_"u8) > 0 || text.StartsWith("[ perf "u8);
+
     /// <summary>
-    /// "CPU:1 [LOST 123 EVENTS]", of the kernel, or "CPU:1 [123 EVENTS DROPPED]", of trace-cmd. Where neither knows how
-    /// many, the number is missing: one at least.
+    /// A line of a call chain: " => function" of ftrace, "address function+0x10 (module)" of perf, and what announces
+    /// one.
     /// </summary>
-    private static bool IsLoss(ReadOnlySpan<byte> line, out uint lost)
+    private static bool IsStack(ReadOnlySpan<byte> text)
+    {
+        if (text.StartsWith("=> "u8) || text.EndsWith("<stack trace>"u8) || text.EndsWith("<user stack trace>"u8))
+        {
+            return true;
+        }
+
+        ReadOnlySpan<byte> address = Scan.Token(text);
+        return text.EndsWith(")"u8) && address.Length is >= 4 and <= 16 && address.Length < text.Length
+            && address.IndexOfAnyExcept(_hexDigits) < 0;
+    }
+
+    /// <summary>
+    /// "CPU:1 [LOST 123 EVENTS]" of the kernel, "CPU:1 [123 EVENTS DROPPED]" of trace-cmd, "… PERF_RECORD_LOST lost
+    /// 123" of perf script, "LOST 123 events!" of perf trace, and what perf says on stderr. Where the number is
+    /// missing: one at least.
+    /// </summary>
+    private static bool IsLoss(ReadOnlySpan<byte> text, out uint lost)
     {
         lost = 1;
-        line = line.TrimStart(" \t"u8);
-        int open = line.IndexOf((byte)'[');
-        if (!line.StartsWith("CPU:"u8) || open < 0)
+        bool isOfCpu = text.StartsWith("CPU:"u8);
+        bool isLoss = isOfCpu
+            ? text.IndexOf("LOST "u8) >= 0 || text.IndexOf("EVENTS DROPPED"u8) >= 0
+            : text.IndexOf("PERF_RECORD_LOST"u8) >= 0 || text.StartsWith("LOST "u8)
+                || (text.StartsWith("Processed "u8) && text.IndexOf(" lost "u8) >= 0);
+        if (!isLoss)
         {
             return false;
         }
 
-        ReadOnlySpan<byte> text = line[(open + 1)..];
-        text = text.StartsWith("LOST "u8) ? text[5..] : text;
-        bool isLoss = line.IndexOf("LOST "u8) >= 0 || line.IndexOf("EVENTS DROPPED"u8) >= 0;
-        lost = isLoss && Utf8Parser.TryParse(text, out uint count, out _) ? count : lost;
-        return isLoss;
+        int before = text.LastIndexOf("lost "u8);
+        before = before >= 0 ? before : text.LastIndexOf("LOST "u8);
+        text = before >= 0 ? text[(before + 5)..] : text[(text.IndexOf((byte)'[') + 1)..];
+        lost = Utf8Parser.TryParse(text, out uint count, out _) ? count : lost;
+        return true;
     }
 
     /// <summary>"# entries-in-buffer/entries-written: 158/200": the ring buffer kept only the last ones.</summary>
@@ -193,7 +225,8 @@ public static class TraceReader
         if (counts.Used + counts.OtherEvents == 0)
         {
             throw new TraceException(
-                counts.FirstForeign == 0 ? 1 : counts.FirstForeign, "this is no text of ftrace", HowToRecord);
+                counts.FirstForeign == 0 ? 1 : counts.FirstForeign, "this is no trace of ftrace, trace-cmd or perf",
+                HowToRecord);
         }
     }
 
@@ -211,10 +244,13 @@ public static class TraceReader
 
         throw new TraceException(
             0,
-            trace.GuestFaults > 0
+            counts.IsX86
+                ? $"this is KVM/x86, with {counts.X86Faults} memory faults: which pages came and went is told by "
+                    + "kvm_tdp_mmu_spte_changed alone (Linux 5.13 and later with tdp_mmu), and it is not traced"
+            : trace.GuestFaults > 0
                 ? $"it has {trace.GuestFaults} guest faults, and no map: KVM's own events do not tell what was mapped, "
                     + "and the kprobe on kvm_pgtable_stage2_map is missing"
-                : $"none of the {counts.Lines} lines is a map of Stage-2 (kvm_pgtable_stage2_map with its arguments)",
-            HowToRecord);
+            : $"none of the {counts.Lines} lines is a map of Stage-2 (kvm_pgtable_stage2_map with its arguments)",
+            counts.IsX86 ? "docs/replay.md says how to record KVM/x86" : HowToRecord);
     }
 }

@@ -25,7 +25,6 @@ public class NamesTests
     [
         ("fate", "src/Hypervisor/Monitor/Commands.cs"), // the key of an order
         ("fate", "src/Cli/Bench/BenchVerb.cs"), // what an option names
-        ("unmap", "src/Traces/HostEvent.cs"), // Linux's tracepoint
         ("munmap", "src/Oracle/Programs/HugeFile.cs"), // the system call
         ("munmap", "src/Cli/Replay/UnmapCause.cs"),
         ("munmap", "src/Cli/Sim/SimulationNames.cs"),

@@ -17,7 +17,7 @@ internal sealed record Difference(string Name, string Explanation)
     public static IReadOnlyList<Difference> Find(HostTrace trace, IReadOnlyList<ReplayRow> rows)
     {
         List<Difference> found = [];
-        bool tracedDies = trace.Operations[^1].Kind == TraceOperationKind.Release;
+        bool tracedDies = trace.Operations[^1].Kind == TraceOperationKind.Release && !trace.Counts.IsX86;
         bool tracedDeathIsSilent = trace.Death.LeafTlbi + trace.Death.TableTlbi + trace.Death.Cleanings == 0;
         string[] walkers = Names(rows.Where(row => row.Death.Bill.Counts.TlbiIpa > 0));
         if (tracedDies && tracedDeathIsSilent && walkers.Length > 0)
@@ -47,7 +47,7 @@ internal sealed record Difference(string Name, string Explanation)
                     + "on Stage-2, and is not played again."));
         }
 
-        if (trace.Operations.Any(operation => operation.Kind == TraceOperationKind.Relax)
+        if (trace.Operations.Any(operation => operation.Kind == TraceOperationKind.Relax) && !trace.Counts.IsX86
             && rows.Any(row => row.Mapping.Bill.Counts.TlbiIpa > trace.Mapping.LeafTlbi))
         {
             found.Add(new Difference(

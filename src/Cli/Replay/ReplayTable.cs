@@ -16,6 +16,9 @@ internal static class ReplayTable
     private const int PoliciesAtATime = 3;
     private const ulong PageBytes = 4096;
 
+    /// <summary>Names of events on the screen; JSON has all.</summary>
+    private const int MostNames = 8;
+
     /// <summary>One line of the comparison.</summary>
     /// <param name="Title">What is counted.</param>
     /// <param name="Traced">What the trace has.</param>
@@ -34,7 +37,7 @@ internal static class ReplayTable
             {
                 writer.WriteLine();
                 TextTable.WriteNote(writer, "on " + machine.Key + ": " + machine.First().Machine.Title);
-                TextTable.Write(writer, Columns(rows), Lines(trace, rows[0]));
+                TextTable.Write(writer, Columns(trace, rows), Lines(trace, rows[0]));
             }
         }
 
@@ -42,6 +45,11 @@ internal static class ReplayTable
         foreach (Difference difference in Difference.Find(trace, result.Rows))
         {
             TextTable.WriteNote(writer, difference.Name + ": " + difference.Explanation);
+        }
+
+        if (PassedOver(trace.Counts) is { } others)
+        {
+            TextTable.WriteNote(writer, others);
         }
 
         foreach (string note in Notes(result))
@@ -69,6 +77,17 @@ internal static class ReplayTable
                 + string.Create(CultureInfo.InvariantCulture, $" no event, the first is line {counts.FirstForeign}");
         }
 
+        if (counts.Clockless > 0)
+        {
+            yield return "the trace's clock counts no time (trace_clock), so that the traced times are none";
+        }
+
+        if (counts.IsX86)
+        {
+            yield return "the host is KVM/x86: its maps and ranges are replayed on Arm machines; what it flushed is in "
+                + "no event, and stands as a dash";
+        }
+
         if (counts.LastLineIsCut)
         {
             yield return "the last line has no end and was left out";
@@ -84,6 +103,21 @@ internal static class ReplayTable
             yield return Counted.Of(result.Rows[0].Refused, "map was", "maps were")
                 + " left out: device memory, or in contradiction to what is mapped";
         }
+    }
+
+    /// <summary>The events that say nothing about Stage-2, the most frequent by name; null: there is none.</summary>
+    private static string? PassedOver(TraceCounts counts)
+    {
+        IReadOnlyList<OtherEvent> names = counts.OtherNames;
+        if (names.Count == 0)
+        {
+            return null;
+        }
+
+        long rest = counts.OtherEvents - names.Take(MostNames).Sum(other => other.Count);
+        return "Passed over, saying nothing about Stage-2: "
+            + string.Join(", ", names.Take(MostNames).Select(other => $"{Whole(other.Count)} {other.Name}"))
+            + (rest > 0 ? $", and {Whole(rest)} of other names (--json has them)" : string.Empty);
     }
 
     private static string Describe(HostTrace trace)
@@ -105,10 +139,10 @@ internal static class ReplayTable
         }
     }
 
-    private static List<TextColumn<Line>> Columns(IReadOnlyList<ReplayRow> rows) =>
+    private static List<TextColumn<Line>> Columns(HostTrace trace, IReadOnlyList<ReplayRow> rows) =>
     [
         new("", 25, true, line => line.Title),
-        new("traced", 12, false, line => line.Traced),
+        new("traced", 12, false, line => trace.Counts.IsX86 ? "-" : line.Traced),
         .. rows.Select(row =>
             new TextColumn<Line>(row.Policy.Name, 13, false, line => line.Replayed(row))),
     ];

@@ -22,8 +22,8 @@ internal static class ReplayVerb
 {
     private static readonly Argument<string?> _file = new("trace")
     {
-        Description = "ftrace's text of a KVM/arm64 host, also gzipped; - is stdin (--record-script says how)",
-        HelpName = "trace[.gz]",
+        Description = "Text of ftrace, trace-cmd or perf of a KVM host, also packed by gzip, zstd or xz; - is stdin",
+        HelpName = "trace[.gz|.zst|.xz]",
         Arity = ArgumentArity.ZeroOrOne,
     };
 

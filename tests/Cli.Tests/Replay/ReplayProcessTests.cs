@@ -106,6 +106,27 @@ public sealed class ReplayProcessTests
     }
 
     [Fact]
+    public void Other_events_are_named_and_x86_says_what_it_is()
+    {
+        using var cli = new Cli();
+        string file = cli.WriteFile("x86.txt", System.Text.Encoding.UTF8.GetBytes(
+            "     0.100 kvm/300 kvmmmu:kvm_tdp_mmu_spte_changed(gfn: 256, old_spte: 0, "
+            + "new_spte: 2071, level: 1, as_id: 0)\n"
+            + string.Concat(Enumerable.Range(0, 10).Select(i => $"     0.20{i} kvm/300 kvm:event_{i}(a: 1)\n"))));
+        Cli.Outcome outcome = cli.Run("replay", file, "--json", "x86.json");
+        outcome.Code.ShouldBe(0, outcome.Errors);
+        string said = outcome.Output.ReplaceLineEndings(" ");
+        said.ShouldContain("1 event_0, 1 event_1,");
+        said.ShouldContain("and 2 of other names");
+        said.ShouldContain("the host is KVM/x86");
+        using JsonDocument document = JsonDocument.Parse(File.ReadAllText(cli.PathOf("x86.json")));
+        JsonElement traced = document.RootElement.GetProperty("traced");
+        traced.GetProperty("kvm_x86").GetBoolean().ShouldBeTrue();
+        traced.GetProperty("other_event_names").GetArrayLength().ShouldBe(10);
+        traced.GetProperty("other_event_names")[0].GetProperty("count").GetInt64().ShouldBe(1);
+    }
+
+    [Fact]
     public void A_map_above_what_a_simulated_machine_has_is_refused()
     {
         using var cli = new Cli();

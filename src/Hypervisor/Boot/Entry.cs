@@ -55,6 +55,7 @@ internal static unsafe class Entry
         MachineRandom.Initialize(blob);
         Require(Platform.InitializeVmids(), "the VMID allocator could not be set up"u8);
         CoreSetup.Initialize(Core.Current);
+        Require(Dispatcher.Initialize(), "there is no memory for the run queues"u8);
         Stopwatch.Rehearse();
         TimerSums.Detect();
         StartOtherCores();

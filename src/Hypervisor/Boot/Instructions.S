@@ -37,6 +37,7 @@
     read_register counter_frequency, cntfrq_el0
     write_register virtual_timer_control, cntv_ctl_el0
     read_register virtual_timer_control, cntv_ctl_el0
+    read_register virtual_timer_compare, cntv_cval_el0
     write_register virtual_timer_compare, cntv_cval_el0
     write_register physical_timer_control, cntp_ctl_el0
     read_register physical_timer_control, cntp_ctl_el0
@@ -57,6 +58,14 @@ function read_random
 // void start_hypervisor_timer(ulong ticks), void stop_hypervisor_timer()
 function start_hypervisor_timer
     msr     cnthp_tval_el2, x0
+    mov     x0, #1
+    msr     cnthp_ctl_el2, x0
+    isb
+    ret
+
+// void set_hypervisor_timer(ulong count)
+function set_hypervisor_timer
+    msr     cnthp_cval_el2, x0
     mov     x0, #1
     msr     cnthp_ctl_el2, x0
     isb

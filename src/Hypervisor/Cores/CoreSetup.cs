@@ -48,7 +48,9 @@ internal static unsafe class CoreSetup
             Instructions.EnableCycleCounter();
         }
 
-        uint enabled = (1u << (int)PhysicalGic.KickInterrupt) | (1u << (int)Platform.Description.MaintenanceInterrupt);
+        uint enabled = (1u << (int)PhysicalGic.KickInterrupt) | (1u << (int)Platform.Description.MaintenanceInterrupt)
+            | (1u << (int)Platform.Description.HypervisorTimerInterrupt)
+            | VcpuTimers.Interrupts; // whose lines are down while the core has no vCPU: its timers are off
         PhysicalGic.InitializeCore(core->Redistributor, enabled);
         Instructions.WriteIchHcr(0);
     }

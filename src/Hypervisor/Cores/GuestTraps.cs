@@ -13,6 +13,8 @@ internal static class GuestTraps
     private const ulong Amo = 1UL << 5;
     private const ulong Fb = 1UL << 9;      // the guest's local TLBIs are broadcast
     private const ulong BsuInner = 1UL << 10; // its barriers reach the Inner Shareable domain
+    private const ulong Twi = 1UL << 13;    // WFI
+    private const ulong Twe = 1UL << 14;    // WFE; QEMU ignores it
     private const ulong Tid1 = 1UL << 16;   // REVIDR_EL1, AIDR_EL1, SMIDR_EL1
     private const ulong Tid3 = 1UL << 18;   // ID registers
     private const ulong Tsc = 1UL << 19;    // SMC
@@ -25,14 +27,14 @@ internal static class GuestTraps
     private const ulong Tid5 = 1UL << 58;   // MTE's ID register
 
     /// <summary>
-    /// HCR_EL2 in a guest. Neither WFI nor WFE traps: a vCPU has its core to itself, and waits there. Nor does cache
-    /// maintenance by set and way: for a vCPU that never moves it means what it means without a hypervisor, and with
-    /// SWIO it never loses data. APK and API are clear, so pointer authentication traps; ATA is clear, so MTE
-    /// does.
+    /// HCR_EL2 in a guest. WFI and WFE trap when vCPUs take turns; one that has its core to itself waits there. Cache
+    /// maintenance by set and way does not trap: for a vCPU that does not move meanwhile it means what it means without
+    /// a hypervisor, and with SWIO it never loses data. APK and API are clear, so pointer authentication traps; ATA is
+    /// clear, so MTE does.
     /// </summary>
     internal static ulong Hcr =>
         Vm | Swio | Fmo | Imo | Amo | Fb | BsuInner | Tid1 | Tid3 | Tsc | Tidcp | Tacr | Rw | Tlor | Terr | Tid5
-        | (CpuFeatures.ForcedWriteBack ? Fwb : 0);
+        | (CpuFeatures.ForcedWriteBack ? Fwb : 0) | (Dispatcher.IsCrowded ? Twi | Twe : 0);
 
     /// <summary>
     /// MDCR_EL2 in a guest: PMU (TPM, TPMCR), debug (TDA, TDOSA, TDRA), statistical profiling (TPMS, E2PB = 0), trace

@@ -59,7 +59,7 @@ internal static unsafe class VirtioDevices
     internal static void Work(Vcpu* vcpu)
     {
         Vm* vm = vcpu->Vm;
-        while (HasWork(vm) && !vm->MustLeave)
+        while (HasWork(vm) && !vm->MustLeave && vcpu->Waits == VcpuWait.None)
         {
             bool isDisk = vm->Disk.Transport.HasWork;
             GuestPages memory = GuestPages.Memory(vm);

@@ -131,6 +131,9 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "write_virtual_timer_compare"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteVirtualTimerCompare(ulong value);
 
+    [RuntimeImport("*", "read_virtual_timer_compare"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadVirtualTimerCompare();
+
     [RuntimeImport("*", "write_physical_timer_control"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WritePhysicalTimerControl(ulong value);
 
@@ -146,6 +149,10 @@ internal static unsafe class Instructions
     /// <summary>The EL2 physical timer's interrupt after a number of the system counter's ticks.</summary>
     [RuntimeImport("*", "start_hypervisor_timer"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void StartHypervisorTimer(ulong ticks);
+
+    /// <summary>The EL2 physical timer's interrupt at a value of the system counter.</summary>
+    [RuntimeImport("*", "set_hypervisor_timer"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void SetHypervisorTimer(ulong count);
 
     [RuntimeImport("*", "stop_hypervisor_timer"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void StopHypervisorTimer();

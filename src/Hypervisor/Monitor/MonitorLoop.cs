@@ -27,9 +27,6 @@ internal static unsafe class MonitorLoop
     internal static void Run()
     {
         Platform.Gic.EnableShared(Platform.Description.UartInterrupt, Core.Current->Affinity);
-        PhysicalGic.EnablePrivate(
-            Core.Current->Redistributor,
-            1u << (int)Platform.Description.HypervisorTimerInterrupt);
         MachineConsole.EnableReceive();
         TextConsole.Greet();
         while (true)

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Threading;
 
 namespace Quietus.Hypervisor.Scheduling;
@@ -50,6 +51,9 @@ public unsafe struct Scheduler
     /// <summary>Cores that have nothing to run, as bits.</summary>
     private ulong _idle;
 
+    /// <summary>Cores that take part, as bits.</summary>
+    private ulong _online;
+
     /// <summary>Runnable vCPUs of all cores.</summary>
     private int _waiting;
 
@@ -85,8 +89,8 @@ public unsafe struct Scheduler
     /// <summary>The core takes part from now on: it is idle.</summary>
     public void AddCore(int core)
     {
-        _queues[core].IsOnline = true;
         _queues[core].Round = _highest;
+        _online |= 1UL << core;
         _idle |= 1UL << core;
     }
 
@@ -103,8 +107,7 @@ public unsafe struct Scheduler
         entry->WeightSet = weight < SchedulerEntry.LeastWeight ? SchedulerEntry.LeastWeight
             : weight > SchedulerEntry.GreatestWeight ? SchedulerEntry.GreatestWeight
             : weight;
-        ulong online = OnlineCores();
-        entry->Cores = (cores & online) == 0 ? online : cores & online;
+        entry->Cores = (cores & _online) == 0 ? _online : cores & _online;
         entry->CoreIndex = BitOperations.TrailingZeroCount(entry->Cores);
         entry->Round = _highest;
         entry->Left = Budget(entry);
@@ -167,15 +170,18 @@ public unsafe struct Scheduler
     /// <summary>
     /// The current vCPU stops running and stays runnable. The caller picks the next one.
     /// </summary>
+    /// <param name="core">Its core.</param>
+    /// <param name="now">The system counter.</param>
+    /// <param name="toBack">It lets the others of its round go first.</param>
     /// <returns>An idle core that can take it over, to be kicked; or <see cref="None"/>.</returns>
-    public int Yield(int core, ulong now)
+    public int Yield(int core, ulong now, bool toBack)
     {
         RunQueue* queue = _queues + core;
         SchedulerEntry* entry = Stop(queue, now);
         SetState(entry, RunState.Runnable, now);
         if (entry->Left > 0)
         {
-            Enqueue(queue, entry, RunQueue.Active(queue), atFront: true);
+            Enqueue(queue, entry, RunQueue.Active(queue), atFront: !toBack);
         }
         else
         {
@@ -222,7 +228,7 @@ public unsafe struct Scheduler
     public SchedulerEntry* Pick(int core, ulong now)
     {
         RunQueue* queue = _queues + core;
-        SchedulerEntry* next = Choose(queue, core);
+        SchedulerEntry* next = _waiting == 0 ? null : Choose(queue, core);
         if (next == null)
         {
             _idle |= 1UL << core;
@@ -254,6 +260,9 @@ public unsafe struct Scheduler
 
         return kick;
     }
+
+    /// <summary>When the core has to wake a blocked vCPU; the greatest value for never.</summary>
+    public readonly ulong NextExpiry(int core) => _queues[core].Expiries.NextWhen;
 
     /// <summary>
     /// When the core has to look again: its current vCPU's time is over, or a blocked one is to be woken.
@@ -300,17 +309,6 @@ public unsafe struct Scheduler
     {
         SchedulerEntry* entry = Stop(_queues + core, now);
         SetState(entry, RunState.Blocked, now);
-    }
-
-    private readonly ulong OnlineCores()
-    {
-        ulong online = 0;
-        for (int core = 0; core < _count; core++)
-        {
-            online |= _queues[core].IsOnline ? 1UL << core : 0;
-        }
-
-        return online;
     }
 
     private readonly long Budget(SchedulerEntry* entry) => (long)(_ticksPerWeight * entry->WeightSet);
@@ -372,6 +370,7 @@ public unsafe struct Scheduler
     private static bool IsBetterPlaced(SchedulerEntry* entry, RunQueue* queue, ulong now) =>
         entry->Left * queue->Current->WeightSet > LeftNow(queue, now) * entry->WeightSet;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void SetState(SchedulerEntry* entry, RunState state, ulong now)
     {
         if (entry->StateSet == RunState.Runnable)
@@ -383,6 +382,7 @@ public unsafe struct Scheduler
         entry->Since = now;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static SchedulerEntry* Stop(RunQueue* queue, ulong now)
     {
         SchedulerEntry* entry = queue->Current;
@@ -411,6 +411,7 @@ public unsafe struct Scheduler
         queue->Movable += entry->CanMove ? 1 : 0;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Dequeue(RunQueue* queue, SchedulerEntry* entry)
     {
         RunList.Unlink(entry);

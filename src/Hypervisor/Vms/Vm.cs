@@ -20,10 +20,10 @@ internal enum VmState : uint
     /// <summary>The slot is free.</summary>
     None,
 
-    /// <summary>It has memory and a loaded guest; no vCPU has a core yet.</summary>
+    /// <summary>It has memory and a loaded guest; the scheduler does not know its vCPUs yet.</summary>
     Created,
 
-    /// <summary>Its vCPUs are on cores.</summary>
+    /// <summary>Its vCPUs are the scheduler's.</summary>
     Running,
 
     /// <summary>It is a template: its vCPUs are saved, and nothing of it changes any more.</summary>
@@ -118,6 +118,9 @@ internal unsafe struct Vm
     /// <summary>CNTPCT_EL0 when the last vCPU of a child was about to enter its guest.</summary>
     internal ulong ArrivedCount;
 
+    /// <summary>The scheduler counts its vCPUs.</summary>
+    internal bool IsAdmitted;
+
     /// <summary>What the guest printed last did not end a line.</summary>
     internal bool IsMidLine;
 
@@ -156,7 +159,7 @@ internal unsafe struct Vm
     internal readonly ReadOnlySpan<byte> StopReason => new(_reason, _reasonLength);
 
     /// <summary>
-    /// Ends the VM. The first request's reason stays. Kicks every core that runs one of its vCPUs, and the monitor's.
+    /// Ends the VM. The first request's reason stays. Kicks each core that runs one of its vCPUs, and the monitor's.
     /// </summary>
     /// <param name="reason">Why, for people: a literal, which lies in the image.</param>
     internal void RequestStop(ReadOnlySpan<byte> reason)
@@ -186,7 +189,7 @@ internal unsafe struct Vm
     internal readonly bool HasArrived => Volatile.Read(in _onTheWay) == 0;
 
     /// <summary>So many vCPUs are told to.</summary>
-    internal void AwaitArrivals() => Volatile.Write(ref _onTheWay, Options.VcpuCount);
+    internal void AwaitArrivals(int count) => Volatile.Write(ref _onTheWay, count);
 
     /// <summary>One of them is there. The last one tells the monitor's core.</summary>
     internal void CountArrival()

@@ -132,7 +132,7 @@ public unsafe class SchedulerTests
         rig.Scheduler.Wake(rig.Entry(0), 100);
         rig.Scheduler.Wake(rig.Entry(1), 100);
         rig.Scheduler.Pick(0, 100);
-        rig.Scheduler.Yield(0, 1100);
+        rig.Scheduler.Yield(0, 1100, toBack: false);
         rig.Scheduler.Pick(0, 1100);
         uint attention = 0;
         rig.Scheduler.TryBlock(0, 1500, 9000, ref attention).ShouldBeTrue();
@@ -183,7 +183,7 @@ public unsafe class SchedulerTests
         {
             if (scheduler.CurrentOf(operation) != null)
             {
-                scheduler.Yield(operation, now);
+                scheduler.Yield(operation, now, toBack: false);
             }
         }
         else if ((operation -= Cores) < 1)

@@ -167,7 +167,7 @@ internal sealed unsafe class SimulatedCores : IDisposable
         else if (current != null && Rig.Scheduler.MustYield(core, Now))
         {
             _waitsSince[Rig.IndexOf(current)] = Now;
-            Kick(Rig.Scheduler.Yield(core, Now));
+            Kick(Rig.Scheduler.Yield(core, Now, toBack: false));
         }
 
         if (Rig.Scheduler.CurrentOf(core) == null)

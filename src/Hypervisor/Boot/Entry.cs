@@ -54,6 +54,7 @@ internal static unsafe class Entry
         Require(Platform.InitializePool(taken.Slice(0, count)), "the frame pool could not be set up"u8);
         MachineRandom.Initialize(blob);
         Require(Platform.InitializeVmids(), "the VMID allocator could not be set up"u8);
+        Require(VmTable.Initialize(), "there is no memory for VM slots"u8);
         CoreSetup.Initialize(Core.Current);
         Require(Dispatcher.Initialize(), "there is no memory for the run queues"u8);
         Stopwatch.Rehearse();
@@ -64,7 +65,6 @@ internal static unsafe class Entry
                 && Platform.Description.PhysicalTimerInterrupt == GuestMemoryMap.PhysicalTimerInterrupt,
             "the EL1 timers' interrupts are not PPI 27 and PPI 30, which guests are told"u8);
         GuestLoader.UseBundle(Platform.Description.Initrd);
-        Require(VmTable.Initialize(), "there is no memory for VM slots"u8);
         SystemRegisters.Initialize(VmTable.Geometry.IpaBits);
         MonitorLoop.Run();
     }

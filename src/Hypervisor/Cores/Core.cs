@@ -88,7 +88,9 @@ internal unsafe struct Core
     /// <summary>The vCPU that it runs, from the scheduler's choice until nothing of it is left in the core.</summary>
     internal Vcpu* Vcpu
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => (Vcpu*)Volatile.Read(ref Unsafe.As<nuint, ulong>(ref _vcpu));
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         set => Volatile.Write(ref Unsafe.As<nuint, ulong>(ref _vcpu), (ulong)value);
     }
 
@@ -101,6 +103,9 @@ internal unsafe struct Core
         get => Volatile.Read(ref _mustSchedule) != 0;
         set => Volatile.Write(ref _mustSchedule, value ? 1u : 0u);
     }
+
+    /// <summary>It has something better to do than to scrub. It takes no interrupt to find that out.</summary>
+    internal bool IsWanted => MustSchedule || Instructions.ReadCounter() >= TimerAt;
 
     /// <summary>Its EL2 timer's interrupt has been taken: it is off, and there is something to look at.</summary>
     internal void NoteTimer()

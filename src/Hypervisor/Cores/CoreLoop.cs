@@ -20,17 +20,16 @@ internal static unsafe class CoreLoop
             if (core->Vcpu != null)
             {
                 VcpuLoop.Run(core, core->Vcpu);
-                continue;
             }
-
-            DiscardInterrupts(core);
-            if (core->MustSchedule)
+            else if (core->MustSchedule)
             {
                 Dispatcher.Look(core);
             }
-            else if (!Scrubber.TryOne(core) && !core->MustSchedule)
+            else if (!Scrubber.TryOne(core))
             {
+                // An order is set before its kick, which stays pending until it is acknowledged here: none is missed.
                 Instructions.WaitForInterrupt();
+                DiscardInterrupts(core);
             }
         }
     }

@@ -49,6 +49,7 @@ internal static unsafe class Dispatcher
             return false;
         }
 
+        GuestTraps.SetWaits(trap: false);
         ulong frequency = Instructions.ReadCounterFrequency();
         _scheduler.Initialize(queues, count, frequency * MicrosecondsPerWeight / 1_000_000);
         return true;
@@ -87,6 +88,7 @@ internal static unsafe class Dispatcher
     }
 
     /// <summary>The VM's vCPUs have all been removed, if they took part.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Withdraw(Vm* vm)
     {
         if (vm->IsAdmitted)
@@ -100,28 +102,26 @@ internal static unsafe class Dispatcher
     /// Takes a vCPU of a VM that must leave off whatever queue it is on. False: a core runs it, and will kick the
     /// monitor's when it has let go.
     /// </summary>
-    internal static bool TryRemove(Vcpu* vcpu)
-    {
-        if (vcpu->Turn.State == RunState.Running)
-        {
-            return false;
-        }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static bool TryRemove(Vcpu* vcpu) =>
+        vcpu->Turn.HasEnded || (vcpu->Turn.State != RunState.Running && TryTakeOff(vcpu));
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool TryTakeOff(Vcpu* vcpu)
+    {
         _lock.Enter();
-        bool isRemoved = _scheduler.Remove(&vcpu->Turn, Instructions.ReadCounter());
+        bool isRemoved = _scheduler.Remove(&vcpu->Turn);
         _lock.Leave();
         return isRemoved;
     }
 
     /// <summary>
-    /// There is something for a vCPU to look at: its core is made to look, or it gets one, unless its VM must leave.
+    /// There is something for a vCPU to look at: its core is made to look, or it gets one.
     /// </summary>
     internal static void Wake(Vcpu* vcpu)
     {
         _lock.Enter();
-        int core = vcpu->Turn.State == RunState.Blocked && vcpu->Vm->MustLeave
-            ? Scheduler.None
-            : _scheduler.Wake(&vcpu->Turn, Instructions.ReadCounter());
+        int core = _scheduler.Wake(&vcpu->Turn, Instructions.ReadCounter());
         _lock.Leave();
         Kick(core);
     }
@@ -186,7 +186,8 @@ internal static unsafe class Dispatcher
     }
 
     /// <summary>
-    /// The core's vCPU has been unloaded for good: its VM ends, or is frozen. The core gets its next one.
+    /// The core's vCPU has been unloaded for good: its VM ends, or is frozen. The core gets its next one, and the
+    /// monitor's hears of it.
     /// </summary>
     internal static void End(Core* core)
     {
@@ -195,12 +196,19 @@ internal static unsafe class Dispatcher
         ulong now = Instructions.ReadCounter();
         _scheduler.End(index, now);
         Choose(core, index, now);
+        Platform.CoreAt(0)->Kick();
     }
 
     /// <summary>Gives a core its next vCPU, if there is one, sets its timer, and leaves the lock.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Choose(Core* core, int index, ulong now)
     {
-        SchedulerEntry* next = _scheduler.Pick(index, now);
+        SchedulerEntry* next = null;
+        if (!_scheduler.TryIdle(index))
+        {
+            next = _scheduler.Pick(index, now);
+        }
+
         SetTimer(core);
         _lock.Leave();
         core->Vcpu = next == null ? null : (Vcpu*)next->Owner;
@@ -218,15 +226,23 @@ internal static unsafe class Dispatcher
         }
     }
 
+    /// <summary>On the monitor's core.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Count(int vcpus)
     {
         _vcpus += vcpus;
-        uint isCrowded = _vcpus > Cores ? 1u : 0u;
-        if (isCrowded == _isCrowded)
+        uint isCrowded = _vcpus > _cores ? 1u : 0u;
+        if (isCrowded != _isCrowded)
         {
-            return;
+            Turn(isCrowded);
         }
+    }
 
+    /// <summary>Has vCPUs take turns, or leaves each its core.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Turn(uint isCrowded)
+    {
+        GuestTraps.SetWaits(trap: isCrowded != 0);
         Volatile.Write(ref _isCrowded, isCrowded);
         for (int i = 1; i < Platform.CoreCount; i++)
         {
@@ -235,21 +251,27 @@ internal static unsafe class Dispatcher
     }
 
     /// <summary>The core's timer, for what it has to do next by itself. The lock is held.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void SetTimer(Core* core)
     {
-        int index = (int)core->Index;
-        ulong when = IsCrowded ? _scheduler.NextEvent(index) : _scheduler.NextExpiry(index);
+        ulong when = _scheduler.NextEvent((int)core->Index, IsCrowded);
         if (when != core->TimerAt)
         {
-            core->TimerAt = when;
-            if (when == ulong.MaxValue)
-            {
-                Instructions.StopHypervisorTimer();
-            }
-            else
-            {
-                Instructions.SetHypervisorTimer(when);
-            }
+            WriteTimer(core, when);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void WriteTimer(Core* core, ulong when)
+    {
+        core->TimerAt = when;
+        if (when == ulong.MaxValue)
+        {
+            Instructions.StopHypervisorTimer();
+        }
+        else
+        {
+            Instructions.SetHypervisorTimer(when);
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Threading;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Vms;
 
@@ -26,15 +27,22 @@ internal static class GuestTraps
     private const ulong Fwb = 1UL << 46;    // FEAT_S2FWB: Stage-2 decides cacheability
     private const ulong Tid5 = 1UL << 58;   // MTE's ID register
 
+    private static ulong _hcr;
+
     /// <summary>
     /// HCR_EL2 in a guest. WFI and WFE trap when vCPUs take turns; one that has its core to itself waits there. Cache
     /// maintenance by set and way does not trap: for a vCPU that does not move meanwhile it means what it means without
     /// a hypervisor, and with SWIO it never loses data. APK and API are clear, so pointer authentication traps; ATA is
     /// clear, so MTE does.
     /// </summary>
-    internal static ulong Hcr =>
+    internal static ulong Hcr => Volatile.Read(ref _hcr);
+
+    /// <summary>WFI and WFE trap from now on, or do not; a core that runs a guest must be told.</summary>
+    internal static void SetWaits(bool trap) => Volatile.Write(ref _hcr, Always | (trap ? Twi | Twe : 0));
+
+    private static ulong Always =>
         Vm | Swio | Fmo | Imo | Amo | Fb | BsuInner | Tid1 | Tid3 | Tsc | Tidcp | Tacr | Rw | Tlor | Terr | Tid5
-        | (CpuFeatures.ForcedWriteBack ? Fwb : 0) | (Dispatcher.IsCrowded ? Twi | Twe : 0);
+        | (CpuFeatures.ForcedWriteBack ? Fwb : 0);
 
     /// <summary>
     /// MDCR_EL2 in a guest: PMU (TPM, TPMCR), debug (TDA, TDOSA, TDRA), statistical profiling (TPMS, E2PB = 0), trace
@@ -49,7 +57,4 @@ internal static class GuestTraps
     /// PMCR_EL0 has is CONSTRAINED UNPREDICTABLE.
     /// </summary>
     internal const ulong MdcrKept = 0x1F;
-
-    /// <summary>CPTR_EL2 in a guest: EL2's own, and trace (TTA) and activity monitors (TAM) trap.</summary>
-    internal const ulong Cptr = CoreSetup.HostCptr | (1UL << 20) | (1UL << 30);
 }

@@ -87,7 +87,7 @@ internal static unsafe class Scrubber
 
         ScrubFigures figures = default;
         bool isDone = false;
-        while (!isDone && !core->MustSchedule && !OnlyWhenAsked && !Volatile.Read(ref _isPaused))
+        while (!isDone && !core->IsWanted && !OnlyWhenAsked && !Volatile.Read(ref _isPaused))
         {
             isDone = Step(ref machine, ref job, ref figures);
         }

@@ -98,7 +98,9 @@ internal unsafe struct Vcpu
     /// <summary>The core that its state is in; null when it is in memory.</summary>
     internal Core* Core
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         readonly get => (Core*)Volatile.Read(in Unsafe.As<nuint, ulong>(ref Unsafe.AsRef(in _core)));
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         set => Volatile.Write(ref Unsafe.As<nuint, ulong>(ref _core), (ulong)value);
     }
 
@@ -125,26 +127,27 @@ internal unsafe struct Vcpu
     /// </summary>
     internal void Kick()
     {
-        NeedsAttention = true;
-        Core* core = Core;
-        if (core == Cores.Core.Current)
-        {
-            return;
-        }
-
-        if (Vm->MustLeave)
-        {
-            // It sees so before it enters its guest, and when it goes back to the scheduler; only in it, it must be
-            // told.
-            if (core != null)
-            {
-                core->Kick();
-            }
-        }
-        else
+        if (!TryInterrupt())
         {
             // Invariant: a vCPU lies in a VM's slot, which is never moved.
             Dispatcher.Wake((Vcpu*)Unsafe.AsPointer(ref this));
         }
+    }
+
+    /// <summary>
+    /// The same, for one that a core has. False: its state is in memory. It looks around once a core has it; one that
+    /// is just being saved says so (<see cref="Core"/>) before it looks for what kept it from blocking.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool TryInterrupt()
+    {
+        NeedsAttention = true;
+        Core* core = Core;
+        if (core != null && core != Cores.Core.Current)
+        {
+            core->Kick();
+        }
+
+        return core != null;
     }
 }

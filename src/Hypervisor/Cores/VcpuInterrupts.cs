@@ -1,5 +1,6 @@
 using System;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Vms;
@@ -274,12 +275,9 @@ internal static unsafe class VcpuInterrupts
     /// The vCPU is gone: no virtual interrupt, no timer, and no physical interrupt of this core that was the guest's.
     /// All of these are timers', so the redistributor drops them without a look at which of them are active.
     /// </summary>
-    internal static void Forget(Core* core)
-    {
-        VcpuTimers.Stop();
-        Instructions.WriteIchHcr(0);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Forget(Core* core) =>
         PhysicalGic.ClearPrivateActive(core->Redistributor, VcpuTimers.Interrupts);
-    }
 
     private static void Deactivate(uint interrupts)
     {

@@ -63,7 +63,6 @@ internal static unsafe class VcpuLoop
 
         Unload(core, vcpu);
         Dispatcher.End(core);
-        Platform.CoreAt(0)->Kick();
     }
 
     /// <summary>
@@ -212,16 +211,7 @@ internal static unsafe class VcpuLoop
         ulong root = vm->Memory.Vttbr;
         vm->MemoryLock.Leave();
 
-        Instructions.WriteVtcr(TranslationControl.Vtcr(VmTable.Geometry, CpuFeatures.VmidBits == 16));
-        Instructions.WriteVttbr(root);
-        Instructions.WriteHcr(GuestTraps.Hcr);
-        Instructions.WriteMdcr(GuestTraps.Mdcr | (Instructions.ReadMdcr() & GuestTraps.MdcrKept));
-        Instructions.WriteCptr(GuestTraps.Cptr);
-        Instructions.WriteVpidr(Instructions.ReadMidr());
-        Instructions.WriteVmpidr(MpidrResOne | (uint)vcpu->Index);
-        Instructions.WriteCnthctl(VcpuTimers.Traps);
-        Instructions.WriteCntvoff(vm->CounterOffset);
-        Instructions.InvalidateLocalGuestContext();
+        Instructions.EnterVm(root, GuestTraps.Hcr, MpidrResOne | (uint)vcpu->Index, vm->CounterOffset);
         vcpu->Core = core;
         if (vcpu->Origin != null || vcpu->IsSaved)
         {
@@ -246,17 +236,12 @@ internal static unsafe class VcpuLoop
     /// Leaves no Stage-2, no VMID and no interrupt of the guest in the core. What its other registers hold stays,
     /// unread, until <see cref="Load"/> and RunGuest write each of them for the next guest.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Unload(Core* core, Vcpu* vcpu)
     {
-        VcpuInterrupts.Forget(core);
         GuestDebug.Unload(vcpu);
-
-        // Before Stage-2 goes: a walk of the guest's stage 1 without it would take what the guest wrote for physical
-        // addresses.
-        CoreSetup.ParkGuestRegisters();
-        Instructions.WriteHcr(CoreSetup.HostHcr);
-        Instructions.WriteVttbr(0);
-        Instructions.WriteCptr(CoreSetup.HostCptr);
+        CoreSetup.LeaveVm();
+        VcpuInterrupts.Forget(core); // whose timers' lines are down now
         Platform.Vmids.Leave((int)core->Index);
         vcpu->Core = null;
     }

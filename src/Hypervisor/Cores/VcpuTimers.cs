@@ -81,13 +81,6 @@ internal static unsafe class VcpuTimers
         return next;
     }
 
-    /// <summary>Both timers off: at a vCPU's end. A reset of the guest's registers does it as well.</summary>
-    internal static void Stop()
-    {
-        Instructions.WriteVirtualTimerControl(0);
-        Instructions.WritePhysicalTimerControl(0);
-    }
-
     /// <summary>The physical timer goes on: its moment is the guest's, and its machine's count another.</summary>
     /// <param name="vcpu">The vCPU, whose timer's moment is set; its core's timer is off.</param>
     /// <param name="control">CNTP_CTL_EL0.</param>

@@ -126,7 +126,7 @@ public unsafe struct Scheduler
     {
         if (entry->StateSet != RunState.Blocked)
         {
-            return entry->StateSet == RunState.Running ? entry->CoreIndex : None;
+            return entry->StateSet == RunState.Running ? entry->CoreIndex : None; // one that has ended stays ended
         }
 
         if (entry->Expiry.IsLinked)
@@ -222,13 +222,26 @@ public unsafe struct Scheduler
         return true;
     }
 
+    /// <summary>Whether no vCPU waits, so that a core that has none is idle.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool TryIdle(int core)
+    {
+        if (_waiting != 0)
+        {
+            return false;
+        }
+
+        _idle |= 1UL << core;
+        return true;
+    }
+
     /// <summary>
     /// Chooses the next vCPU for a core that has none. Null: the core is idle, until a <see cref="Wake"/> returns it.
     /// </summary>
     public SchedulerEntry* Pick(int core, ulong now)
     {
         RunQueue* queue = _queues + core;
-        SchedulerEntry* next = _waiting == 0 ? null : Choose(queue, core);
+        SchedulerEntry* next = Choose(queue, core);
         if (next == null)
         {
             _idle |= 1UL << core;
@@ -261,17 +274,16 @@ public unsafe struct Scheduler
         return kick;
     }
 
-    /// <summary>When the core has to wake a blocked vCPU; the greatest value for never.</summary>
-    public readonly ulong NextExpiry(int core) => _queues[core].Expiries.NextWhen;
-
     /// <summary>
-    /// When the core has to look again: its current vCPU's time is over, or a blocked one is to be woken.
+    /// When the core has to look again: its current vCPU's time is over, where it has a limit, or a blocked one is to
+    /// be woken; the greatest value for never.
     /// </summary>
-    public readonly ulong NextEvent(int core)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly ulong NextEvent(int core, bool isLimited)
     {
         RunQueue* queue = _queues + core;
         ulong expiry = queue->Expiries.NextWhen;
-        if (queue->Current == null)
+        if (queue->Current == null || !isLimited)
         {
             return expiry;
         }
@@ -281,9 +293,10 @@ public unsafe struct Scheduler
     }
 
     /// <summary>
-    /// Takes a vCPU off whatever it hangs on: its VM ends. False: a core runs it, which must let go of it first.
+    /// Takes a vCPU off whatever it hangs on: its VM ends, or is frozen. False: a core runs it, which must let go of it
+    /// first. It must be added again before it can be woken.
     /// </summary>
-    public bool Remove(SchedulerEntry* entry, ulong now)
+    public bool Remove(SchedulerEntry* entry)
     {
         if (entry->StateSet == RunState.Running)
         {
@@ -300,15 +313,22 @@ public unsafe struct Scheduler
             _queues[entry->CoreIndex].Expiries.Remove(&entry->Expiry);
         }
 
-        SetState(entry, RunState.Blocked, now);
+        entry->StateSet = RunState.Ended;
         return true;
     }
 
-    /// <summary>The current vCPU has ended: its core has none, and nothing hangs anywhere.</summary>
-    public void End(int core, ulong now)
+    /// <summary>
+    /// The current vCPU is removed: its core has none. Nothing is written to it afterwards, so that its memory may be
+    /// another's once it <see cref="SchedulerEntry.HasEnded"/>.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void End(int core, ulong now)
     {
-        SchedulerEntry* entry = Stop(_queues + core, now);
-        SetState(entry, RunState.Blocked, now);
+        RunQueue* queue = _queues + core;
+        SchedulerEntry* entry = queue->Current;
+        queue->BusyTicks += now - queue->ChargedAt;
+        queue->Current = null;
+        Volatile.Write(ref Unsafe.As<RunState, byte>(ref entry->StateSet), (byte)RunState.Ended);
     }
 
     private readonly long Budget(SchedulerEntry* entry) => (long)(_ticksPerWeight * entry->WeightSet);

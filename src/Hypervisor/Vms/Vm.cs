@@ -142,6 +142,9 @@ internal unsafe struct Vm
     /// <summary>The vCPU at an index below <see cref="VmOptions.VcpuCount"/>. A VM's slot is never moved.</summary>
     internal Vcpu* VcpuAt(int index) => (Vcpu*)Unsafe.AsPointer(ref _vcpus[index]);
 
+    /// <summary>vCPU 0; the others follow it.</summary>
+    internal Vcpu* FirstVcpu => (Vcpu*)Unsafe.AsPointer(ref Unsafe.As<VcpuArray, Vcpu>(ref _vcpus));
+
     /// <summary>This VM's hardware boundary.</summary>
     internal El2Machine Machine => new((El2MachineState*)Unsafe.AsPointer(ref MachineState));
 
@@ -171,7 +174,7 @@ internal unsafe struct Vm
             Volatile.Write(ref _stopRequested, Requested);
         }
 
-        KickVcpus(uint.MaxValue);
+        Interrupt();
         Platform.WakeMonitor();
     }
 
@@ -181,7 +184,7 @@ internal unsafe struct Vm
     internal void RequestFreeze()
     {
         Volatile.Write(ref _freezeRequested, 1u);
-        KickVcpus(uint.MaxValue);
+        Interrupt();
         Platform.WakeMonitor();
     }
 
@@ -203,6 +206,19 @@ internal unsafe struct Vm
 
     /// <summary>The vCPUs have stopped, and may go on.</summary>
     internal void EndFreezeRequest() => Volatile.Write(ref _freezeRequested, 0u);
+
+    /// <summary>
+    /// Makes those vCPUs leave their guests that are in one. The others see that they must leave before they enter, and
+    /// the monitor's core takes them off their queues.
+    /// </summary>
+    private void Interrupt()
+    {
+        Vcpu* end = FirstVcpu + Options.VcpuCount;
+        for (Vcpu* vcpu = FirstVcpu; vcpu < end; vcpu++)
+        {
+            vcpu->TryInterrupt();
+        }
+    }
 
     /// <summary>Makes vCPUs look at their orders, or at interrupts that another core gave them.</summary>
     /// <param name="vcpus">Bit n for vCPU n; bits of vCPUs that do not exist or have no core are ignored.</param>

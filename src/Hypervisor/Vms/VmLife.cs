@@ -378,19 +378,18 @@ internal static unsafe partial class VmLife
 
     /// <summary>
     /// Takes those that wait or are blocked off their queues. A core lets go of the one that it runs last of all, and
-    /// only then may the slot be another VM's. While one runs it may be about to wake another, but wakes none any more
-    /// that it finds blocked (<see cref="Dispatcher.Wake"/>).
+    /// only then may the slot be another VM's. While one runs it may be about to wake another, which does nothing to one
+    /// that has been taken off.
     /// </summary>
     private static bool AllStopped(Vm* vm)
     {
-        for (int i = 0; i < vm->Options.VcpuCount; i++)
+        Vcpu* vcpu = vm->FirstVcpu;
+        Vcpu* end = vcpu + vm->Options.VcpuCount;
+        while (vcpu < end && Dispatcher.TryRemove(vcpu))
         {
-            if (!Dispatcher.TryRemove(vm->VcpuAt(i)))
-            {
-                return false;
-            }
+            vcpu++;
         }
 
-        return true;
+        return vcpu >= end;
     }
 }

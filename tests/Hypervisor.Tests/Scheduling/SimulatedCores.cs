@@ -125,7 +125,7 @@ internal sealed unsafe class SimulatedCores : IDisposable
 
     private ulong NextOf(int core)
     {
-        ulong when = Math.Min(Rig.Scheduler.NextEvent(core), _kicks[core]);
+        ulong when = Math.Min(Rig.Scheduler.NextEvent(core, isLimited: true), _kicks[core]);
         SchedulerEntry* current = Rig.Scheduler.CurrentOf(core);
         return current == null ? when : Math.Min(when, BurstEnd(core, Rig.IndexOf(current)));
     }

@@ -85,6 +85,9 @@ internal unsafe struct Vm
     internal VirtioRng Rng;
     internal VirtioBlock Disk;
 
+    /// <summary>Which virtio devices have something to do, a bit for each <see cref="VirtioPlace"/>.</summary>
+    internal uint VirtioWork;
+
     /// <summary>The VM's own random numbers, behind their lock: see <see cref="VmRandom"/>.</summary>
     internal RandomGenerator Random;
 

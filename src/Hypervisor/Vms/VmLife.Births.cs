@@ -273,8 +273,7 @@ internal static unsafe partial class VmLife
     {
         vm->Gic = template->Gic;
         vm->Uart.Inherit(ref template->Uart);
-        vm->Rng = template->Rng;
-        vm->Disk = template->Disk;
+        VirtioDevices.Inherit(vm, template);
         vm->Power = template->Power;
         GenerationId.Announce(vm);
     }

@@ -33,6 +33,11 @@ internal static unsafe class VirtioDevices
         {
             vm->Disk.Install(vm->Options.DiskBytes, isReadOnly: false);
         }
+
+        if (vm->Options.HasVsock)
+        {
+            vm->Vsock.Install(vm->Id);
+        }
     }
 
     /// <summary>A child begins with its template's devices, as they were at the freeze.</summary>
@@ -41,6 +46,12 @@ internal static unsafe class VirtioDevices
         vm->Rng = template->Rng;
         vm->Disk = template->Disk;
         vm->VirtioWork = template->VirtioWork;
+        if (template->Options.HasVsock)
+        {
+            vm->Vsock = template->Vsock;
+            vm->Vsock.BeBorn(vm->Id);
+            Update(vm, VirtioPlace.Vsock);
+        }
     }
 
     /// <summary>The places that have a device, a bit for each.</summary>
@@ -113,6 +124,12 @@ internal static unsafe class VirtioDevices
     /// </summary>
     internal static uint Update(Vm* vm, VirtioPlace place)
     {
+        if (place == VirtioPlace.Vsock)
+        {
+            vm->Vsock.Settle();
+            GuestStreams.Notice(vm);
+        }
+
         ref VirtioTransport transport = ref TransportAt(vm, place);
         uint bit = 1u << (int)place;
         Volatile.Write(ref vm->VirtioWork, transport.HasWork ? vm->VirtioWork | bit : vm->VirtioWork & ~bit);
@@ -154,6 +171,8 @@ internal static unsafe class VirtioDevices
         {
             case VirtioPlace.Disk:
                 return ref vm->Disk.Transport;
+            case VirtioPlace.Vsock:
+                return ref vm->Vsock.Transport;
             default:
                 return ref vm->Rng.Transport;
         }
@@ -162,6 +181,7 @@ internal static unsafe class VirtioDevices
     private static ulong ReadConfiguration(Vm* vm, VirtioPlace place, ulong offset, int size) => place switch
     {
         VirtioPlace.Disk => vm->Disk.ReadConfiguration(offset, size),
+        VirtioPlace.Vsock => vm->Vsock.ReadConfiguration(offset, size),
         _ => 0,
     };
 
@@ -172,6 +192,8 @@ internal static unsafe class VirtioDevices
         {
             case VirtioPlace.Disk:
                 return vm->Disk.TryStep(ref memory, ref disk);
+            case VirtioPlace.Vsock:
+                return vm->Vsock.TryStep(ref memory, ref GuestStreams.BuffersOf(vm));
             default:
                 var source = new VmRandom.Source(vm);
                 return vm->Rng.TryStep(ref memory, ref source);

@@ -17,7 +17,8 @@ namespace Quietus.Hypervisor.Guests;
 ///  0x0905_0000  generation ID (VMGENID), 4 KB of memory
 ///  0x0906_0000  freeze register
 ///  0x0A00_0000  32 virtio-mmio places of 512 bytes: entropy in the first, if the machine has any; a disk in the
-///               second, if the VM has one; each of the others says that it is a transport without a device
+///               second, sockets in the fourth, if the VM has them; each of the others says that it is a transport
+///               without a device
 ///  0x4000_0000  memory
 ///  0x20_0000_0000  the disk's contents, which the device reads and writes
 /// </code>

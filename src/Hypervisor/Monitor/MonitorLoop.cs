@@ -8,7 +8,7 @@ using Quietus.Wire;
 namespace Quietus.Hypervisor.Monitor;
 
 /// <summary>
-/// What the boot core does: wait for bytes from the UART and for cores that want something, carry out commands, reap
+/// What the boot core does: wait for bytes from the host and for cores that want something, carry out commands, reap
 /// VMs that ended by themselves. It runs no vCPU, so a kill order is always heard.
 /// </summary>
 /// <remarks>Invariant: Core.Current is the boot core's record, which is static.</remarks>
@@ -21,12 +21,18 @@ internal static unsafe class MonitorLoop
     private static Ring _ring;
     private static uint _head;
     private static uint _tail;
+    private static bool _hasLeft;
     private static bool _timerRuns;
     private static bool _isTime;
 
     internal static void Run()
     {
         Platform.Gic.EnableShared(Platform.Description.UartInterrupt, Core.Current->Affinity);
+        if (MachineConsole.PortInterrupt != 0)
+        {
+            Platform.Gic.EnableShared(MachineConsole.PortInterrupt, Core.Current->Affinity);
+        }
+
         MachineConsole.EnableReceive();
         TextConsole.Greet();
         while (true)
@@ -38,6 +44,12 @@ internal static unsafe class MonitorLoop
             {
                 worked = true;
                 Take(value);
+            }
+
+            if (GuestStreams.IsWaiting)
+            {
+                GuestStreams.Collect();
+                worked = true;
             }
 
             if (!_timerRuns | GuestConsole.IsUrgent && GuestConsole.IsWaiting)
@@ -68,7 +80,13 @@ internal static unsafe class MonitorLoop
 
             if (interrupt == Platform.Description.UartInterrupt)
             {
-                DrainUart();
+                MachineConsole.DropUnheard();
+                Drain();
+            }
+            else if (interrupt == MachineConsole.PortInterrupt)
+            {
+                MachineConsole.AcknowledgePort();
+                Drain();
             }
             else if (interrupt == Platform.Description.HypervisorTimerInterrupt)
             {
@@ -122,9 +140,10 @@ internal static unsafe class MonitorLoop
     }
 
     /// <summary>
-    /// What does not fit into the ring stays in the UART, which asserts flow control or drops it, as UARTs do.
+    /// Takes in what has come: after an interrupt, and when the ring, which was full then, is empty. What does not fit
+    /// stays in the port, or in the UART, which asserts flow control or drops it, as UARTs do.
     /// </summary>
-    private static void DrainUart()
+    private static void Drain()
     {
         Span<byte> ring = _ring;
         while (_head - _tail < RingBytes && MachineConsole.TryRead(out byte value))
@@ -132,13 +151,15 @@ internal static unsafe class MonitorLoop
             ring[(int)(_head % RingBytes)] = value;
             _head++;
         }
+
+        _hasLeft = _head - _tail == RingBytes;
     }
 
     private static bool TryTake(out byte value)
     {
-        if (_head == _tail)
+        if (_head == _tail && _hasLeft)
         {
-            DrainUart();
+            Drain();
         }
 
         if (_head == _tail)
@@ -164,6 +185,7 @@ internal static unsafe class MonitorLoop
 
             MachineConsole.UseFrames();
             GuestConsole.BeginSession();
+            GuestStreams.BeginSession();
             _decoder = default;
             MachineConsole.Send(Channel.Event, "event=ready"u8);
         }
@@ -182,6 +204,10 @@ internal static unsafe class MonitorLoop
         else if (_decoder.Channel == Channel.Flow)
         {
             GuestConsole.TakeFlow(payload);
+        }
+        else if (_decoder.Channel == Channel.Stream)
+        {
+            GuestStreams.Receive(payload);
         }
         else if (_decoder.Channel >= Channel.FirstConsole)
         {

@@ -67,8 +67,8 @@ public unsafe struct SchedulerEntry
     /// <summary>
     /// It has been removed, and no core writes it any more. Can be asked without the scheduler's lock.
     /// </summary>
-    public readonly bool HasEnded => (RunState)Volatile.Read(in Unsafe.As<RunState, byte>(ref Unsafe.AsRef(in StateSet)))
-        == RunState.Ended;
+    public readonly bool HasEnded =>
+        (RunState)Volatile.Read(in Unsafe.As<RunState, byte>(ref Unsafe.AsRef(in StateSet))) == RunState.Ended;
 
     /// <summary>The core that runs it or queues it, or, of a blocked one, did so last.</summary>
     public readonly int Core => CoreIndex;

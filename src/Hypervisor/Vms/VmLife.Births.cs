@@ -130,6 +130,7 @@ internal static unsafe partial class VmLife
         }
 
         GuestConsole.Finish(vm);
+        GuestStreams.Finish(vm, StreamEnd.WasReset);
         CopyDevices(vm, template);
         vm->StartedAt = now;
         vm->EnteredAt = 0;
@@ -208,6 +209,7 @@ internal static unsafe partial class VmLife
         figures.Issued = vm->MachineState.Counters.Since(in figures.Issued);
         figures.Ticks = watch.Elapsed;
         GuestConsole.Finish(vm);
+        GuestStreams.Finish(vm, StreamEnd.Frozen);
         return VmError.None;
     }
 

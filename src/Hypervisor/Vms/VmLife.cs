@@ -71,7 +71,9 @@ internal static unsafe partial class VmLife
         : (options.DiskBytes >> 12) + MemoryBound.Tables<Arm<Granule4K>>(
             VmTable.Geometry, new Ipa(GuestMemoryMap.DiskMemoryStart), options.DiskBytes, PageSizing.Pages);
 
-    /// <summary>Hands the vCPUs to the scheduler; vCPU 0 begins at the guest's entry, the others wait for PSCI CPU_ON.</summary>
+    /// <summary>
+    /// Hands the vCPUs to the scheduler; vCPU 0 begins at the guest's entry, the others wait for PSCI CPU_ON.
+    /// </summary>
     internal static VmError Start(Vm* vm)
     {
         if (vm->State != VmState.Created)
@@ -309,6 +311,7 @@ internal static unsafe partial class VmLife
         figures.LeakedFrames = report.LeakedFrames;
         Finish(vm, ref figures, watch, heldBefore);
         GuestConsole.Finish(vm);
+        GuestStreams.Finish(vm, StreamEnd.Ended);
         Vm* template = vm->Template;
         *vm = default;
         LeaveTemplate(template);
@@ -378,8 +381,8 @@ internal static unsafe partial class VmLife
 
     /// <summary>
     /// Takes those that wait or are blocked off their queues. A core lets go of the one that it runs last of all, and
-    /// only then may the slot be another VM's. While one runs it may be about to wake another, which does nothing to one
-    /// that has been taken off.
+    /// only then may the slot be another VM's. While one runs it may be about to wake another, which does nothing to
+    /// one that has been taken off.
     /// </summary>
     private static bool AllStopped(Vm* vm)
     {

@@ -12,6 +12,9 @@ public enum VirtioPlace
     /// <summary>A disk.</summary>
     Disk,
 
+    /// <summary>Sockets.</summary>
+    Vsock = 3,
+
     /// <summary>How many places may have a device; the others are absent.</summary>
     Count,
 }

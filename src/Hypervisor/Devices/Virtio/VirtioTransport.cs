@@ -83,6 +83,9 @@ public struct VirtioTransport
     /// <summary>The features of its own that the driver accepted.</summary>
     public readonly ulong Features => _accepted & ~FeaturesOfAll;
 
+    /// <summary>Whether the driver has set the device up, and it is not broken.</summary>
+    public readonly bool IsRunning => (_status & (StatusDriverOk | StatusNeedsReset)) == StatusDriverOk;
+
     /// <summary>Whether the driver has told of requests that were not looked at yet.</summary>
     public readonly bool HasWork => _notified != 0;
 
@@ -266,8 +269,7 @@ public struct VirtioTransport
     /// </summary>
     public void Notify(uint queue)
     {
-        const uint Running = StatusDriverOk | StatusNeedsReset;
-        if (queue < _queueCount && (_status & Running) == StatusDriverOk)
+        if (queue < _queueCount && IsRunning)
         {
             _notified |= 1U << (int)queue;
         }

@@ -48,13 +48,15 @@ internal static unsafe class Entry
             Platform.MapEverything(taken.Slice(0, count), room, needed),
             "its memory and devices cannot be mapped"u8);
         Instructions.WriteTranslationTable(Platform.Tables.Root);
-        MachineConsole.Initialize(new PhysicalUart(Platform.Description.Uart.Start));
+        MachineConsole.Initialize(new PhysicalUart(Platform.Description.Uart.Start), SerialPort.Find(blob));
         Require(Platform.Gic.Initialize(Platform.Description.Distributor.Start), "the distributor is no GICv3"u8);
         Require(Platform.AddBootCore(), "the boot core has no redistributor"u8);
         Require(Platform.InitializePool(taken.Slice(0, count)), "the frame pool could not be set up"u8);
         MachineRandom.Initialize(blob);
         Require(Platform.InitializeVmids(), "the VMID allocator could not be set up"u8);
+        Require(VmTable.Initialize(), "there is no memory for VM slots"u8);
         CoreSetup.Initialize(Core.Current);
+        Require(Dispatcher.Initialize(), "there is no memory for the run queues"u8);
         Stopwatch.Rehearse();
         TimerSums.Detect();
         StartOtherCores();
@@ -64,7 +66,6 @@ internal static unsafe class Entry
             "the EL1 timers' interrupts are not PPI 27 and PPI 30, which guests are told"u8);
         GuestLoader.UseBundle(Platform.Description.Initrd);
         Require(GuestStreams.Initialize(), "there is no memory for streams"u8);
-        Require(VmTable.Initialize(), "there is no memory for VM slots"u8);
         SystemRegisters.Initialize(VmTable.Geometry.IpaBits);
         MonitorLoop.Run();
     }
@@ -158,6 +159,7 @@ internal static unsafe class Entry
         ulong bytes = TablesAndVmids
             + FramePool.MetadataBytes(chunks)
             + ((ulong)Platform.Description.CpuCount * PerCore)
+            + SerialPort.MemoryBytes
             + VmTable.Bytes + GuestStreams.Bytes;
         return (bytes + FramePool.ChunkBytes - 1) & ~(FramePool.ChunkBytes - 1);
     }

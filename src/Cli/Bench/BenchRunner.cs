@@ -176,11 +176,11 @@ internal sealed class BenchRunner(BenchPlan plan, QemuBinary qemu, string image,
                 .ConfigureAwait(false);
             _version = reply.Final.Value("version") ?? "unknown";
             string protocol = reply.Final.Value("protocol") ?? "none";
-            if (protocol != "1")
+            if (protocol != Number.Text(FrameFormat.Protocol))
             {
                 throw new CliException(
                     ExitCode.Failed,
-                    $"the image speaks protocol {Terminals.Printable.Line(protocol)}, this program speaks 1",
+                    $"the image speaks protocol {Terminals.Printable.Line(protocol)}, this program speaks {FrameFormat.Protocol}",
                     "build the image again: ./quietus does it");
             }
         }

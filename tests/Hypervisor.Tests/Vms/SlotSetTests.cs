@@ -36,8 +36,8 @@ public sealed class SlotSetTests
     }
 
     /// <summary>
-    /// Each thread counts a slot's events up before it adds the slot. When all is done, the taker must have seen the last
-    /// event of each.
+    /// Each thread counts a slot's events up before it adds the slot. When all is done, the taker must have seen the
+    /// last event of each.
     /// </summary>
     [Fact]
     public async Task What_was_written_before_a_slot_was_added_is_seen_by_the_taker()

@@ -36,7 +36,7 @@ internal sealed partial class FakeMachine
         {
             if (order.Contains("text=", StringComparison.Ordinal))
             {
-                Send(FrameFormat.Console(ChildSlot), "born-42\r\n/ # ");
+                SendConsole(ChildSlot, "born-42\r\n/ # ");
             }
 
             return;
@@ -47,7 +47,7 @@ internal sealed partial class FakeMachine
             Send(Channel.Event, $"event=report {Vm} kind=9 value=1872000");
             Send(Channel.Event, $"event=report {Vm} kind=10 value=1574000");
             Send(Channel.Event, $"event=report {Vm} kind=11 value=949500");
-            Send(FrameFormat.Console(ChildSlot), "filler: done\r\n");
+            SendConsole(ChildSlot, "filler: done\r\n");
         }
         else
         {
@@ -59,7 +59,7 @@ internal sealed partial class FakeMachine
     /// <summary>A shell: it says what was typed, with the child's number, and Ctrl-D ends it.</summary>
     private void TypeIntoChild(string text)
     {
-        Send(FrameFormat.Console(ChildSlot), $"{Vm}:{text.TrimEnd('\x04')}/ # ");
+        SendConsole(ChildSlot, $"{Vm}:{text.TrimEnd('\x04')}/ # ");
         End(text.TrimEnd('\n', '\r', '\x04').Split('\n')[^1], ChildSlot);
         if (text.EndsWith('\x04') && !_hangs)
         {

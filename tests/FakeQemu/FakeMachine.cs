@@ -14,7 +14,7 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
     private const int LinesPerPage = 64;
     private readonly byte[] _frame = new byte[FrameFormat.MaximumFrame];
     private byte _sequence;
-    private readonly uint[] _taken = new uint[FrameFormat.ConsoleSlots];
+    private readonly uint[] _taken = new uint[FrameFormat.Slots];
     private bool _framed;
     private bool _started;
     private long _nextVm = 1;
@@ -46,7 +46,7 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
 
                 if (decoder.Feed(value, body) == DecodeStep.Frame)
                 {
-                    Take(decoder.Channel, Encoding.UTF8.GetString(decoder.Payload(body)));
+                    Take(decoder.Channel, decoder.Payload(body));
                 }
             }
         }
@@ -60,11 +60,12 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
         return _exitCode;
     }
 
-    private void Take(Channel channel, string text)
+    private void Take(Channel channel, ReadOnlySpan<byte> payload)
     {
-        if (FrameFormat.IsConsole(channel, out int slot))
+        if (channel == Channel.Console && ConsoleMessage.TryReadSlot(payload, out int slot))
         {
-            _taken[slot] += (uint)Encoding.UTF8.GetByteCount(text);
+            string typed = Encoding.UTF8.GetString(payload[ConsoleMessage.HeaderBytes..]);
+            _taken[slot] += (uint)(payload.Length - ConsoleMessage.HeaderBytes);
             byte[] flow = new byte[FlowMessage.Length];
             FlowMessage.Write(flow, slot, _taken[slot]);
             Send(Channel.Flow, Encoding.Latin1.GetString(flow));
@@ -75,12 +76,12 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
 
             if (slot == ChildSlot)
             {
-                TypeIntoChild(text);
+                TypeIntoChild(typed);
                 return;
             }
 
-            Send(FrameFormat.Console(0), "echo:" + text);
-            End(text.TrimEnd('\n', '\x04').Split('\n')[^1]);
+            SendConsole(0, "echo:" + typed);
+            End(typed.TrimEnd('\n', '\x04').Split('\n')[^1]);
 
             return;
         }
@@ -90,6 +91,7 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
             return;
         }
 
+        string text = Encoding.UTF8.GetString(payload);
         if (Environment.GetEnvironmentVariable("FAKE_QEMU_ORDERS") is string log)
         {
             File.AppendAllText(log, text + "\n");
@@ -98,7 +100,7 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
         switch (text.Split(' ')[0])
         {
             case "version":
-                Reply("ok name=quietus version=0.1.0 protocol=" + (mode == "other-protocol" ? "9" : "1"));
+                Reply("ok name=quietus version=0.1.0 protocol=" + (mode == "other-protocol" ? "9" : $"{FrameFormat.Protocol}"));
                 break;
             case "create":
                 Create(text);
@@ -165,16 +167,16 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
                 Send(Channel.Event, Stopped("guest power-off"));
                 break;
             case "reboot":
-                Send(FrameFormat.Console(slot), Panic + "[    2.0] reboot: Restarting system\r\n");
+                SendConsole(slot, Panic + "[    2.0] reboot: Restarting system\r\n");
                 Send(Channel.Event, Stopped("guest reset"));
                 break;
             case "panic":
-                Send(FrameFormat.Console(slot), Panic);
+                SendConsole(slot, Panic);
                 Send(Channel.Event, Stopped("guest reset"));
                 break;
             case "hang":
                 _hangs = true;
-                Send(FrameFormat.Console(slot), Panic + "---[ end Kernel panic - not syncing: crash ]---\r\n");
+                SendConsole(slot, Panic + "---[ end Kernel panic - not syncing: crash ]---\r\n");
                 break;
             default:
                 break;
@@ -249,7 +251,7 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
             case "garbage":
                 byte[] garbage = new byte[5000];
                 new Random(5).NextBytes(garbage);
-                Send(FrameFormat.Console(0), Encoding.Latin1.GetString(garbage.AsSpan(0, 400)));
+                SendConsole(0, Encoding.Latin1.GetString(garbage.AsSpan(0, 400)));
                 break;
             case "damage":
                 Write("this is no frame\0"u8);
@@ -264,17 +266,17 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
         }
         else if (_guest == "linux" && mode == "shell")
         {
-            Send(FrameFormat.Console(0), "[    0.000000] Booting Linux\r\nquietus-guest: shell re");
-            Send(FrameFormat.Console(0), "ady\r\n\r\n/ # ");
+            SendConsole(0, "[    0.000000] Booting Linux\r\nquietus-guest: shell re");
+            SendConsole(0, "ady\r\n\r\n/ # ");
         }
         else if (_guest == "linux")
         {
-            Send(FrameFormat.Console(0), "[    0.000000] Booting Linux\r\nquietus-guest: dirt");
-            Send(FrameFormat.Console(0), "ied 200 MB\r\n");
+            SendConsole(0, "[    0.000000] Booting Linux\r\nquietus-guest: dirt");
+            SendConsole(0, "ied 200 MB\r\n");
         }
         else
         {
-            Send(FrameFormat.Console(0), "filler: hello\r\n");
+            SendConsole(0, "filler: hello\r\n");
             if (mode == "reports-anything")
             {
                 Send(Channel.Event, $"event=report {Vm} kind={ulong.MaxValue} value={ulong.MaxValue}");
@@ -322,6 +324,13 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
     {
         int length = new FrameEncoder(channel, _sequence++, Encoding.Latin1.GetBytes(text)).WriteTo(_frame);
         Write(_frame.AsSpan(0, length));
+    }
+
+    private void SendConsole(int slot, string text)
+    {
+        byte[] message = [0, 0, .. Encoding.Latin1.GetBytes(text)];
+        ConsoleMessage.WriteSlot(message, slot);
+        Send(Channel.Console, Encoding.Latin1.GetString(message));
     }
 
     private void Write(ReadOnlySpan<byte> bytes)

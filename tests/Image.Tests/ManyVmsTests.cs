@@ -3,6 +3,7 @@ using System.Linq;
 using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
+using Quietus.Cli.Monitoring;
 using Quietus.Image.Tests.Machines;
 using Shouldly;
 using Xunit;
@@ -42,28 +43,60 @@ public sealed class ManyVmsTests
     }
 
     [Fact]
-    public async Task As_many_VMs_at_once_as_there_are_slots_can_be_made_and_killed_unstarted()
+    public async Task More_VMs_at_once_than_there_are_slots_at_the_boot_can_be_made_and_killed_unstarted()
     {
-        const int Slots = 16;
-        await using TestMachine machine = await TestMachine.BootAsync();
+        const int Many = 40;
+        await using TestMachine machine = await TestMachine.BootAsync(memory: 768 * ByteSize.Megabyte);
         for (int round = 0; round < 3; round++)
         {
             var vms = new List<TestVm>();
-            for (int i = 0; i < Slots; i++)
+            for (int i = 0; i < Many; i++)
             {
                 string policy = MaintenancePolicy.All[i % MaintenancePolicy.All.Length].Name;
-                vms.Add(await machine.CreateAsync("fill=1M", 16 * ByteSize.Megabyte, policy: policy));
+                vms.Add(await machine.CreateAsync(
+                    "fill=1M", 16 * ByteSize.Megabyte, policy: policy, overcommit: true));
             }
 
-            vms.Select(vm => vm.Slot).Order().ShouldBe(Enumerable.Range(0, Slots));
-            await machine.ShouldRefuseAsync(
-                "create guest=filler memory=64M pages=4k policy=fate", "too-many-vms");
+            vms.Select(vm => vm.Slot).Distinct().Count().ShouldBe(Many);
+            (await machine.AskAsync("list")).Number("count").ShouldBe(Many);
             foreach (TestVm vm in vms)
             {
                 await vm.KillAsync();
             }
         }
 
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    [Theory]
+    [InlineData("cortex-a72")]
+    [InlineData("max")]
+    public async Task Three_hundred_children_live_on_three_cores_and_die(string cpu)
+    {
+        const int Many = 300;
+        const int AtOnce = 15;
+        await using TestMachine machine = await TestMachine.BootAsync(cpu, cores: 4, memory: ByteSize.Gigabyte);
+        TestVm template = await machine.RunAsync("fill=1M then=wait", 16 * ByteSize.Megabyte);
+        await template.DirtiedAsync();
+        await template.FreezeAsync();
+        var children = new List<TestVm>();
+        while (children.Count < Many)
+        {
+            children.AddRange(await machine.ForkAsync(template, AtOnce));
+        }
+
+        children.Select(vm => vm.Slot).Distinct().Count().ShouldBe(Many);
+        (await machine.AskAsync("list")).Number("count").ShouldBe(Many + 1);
+        KeyValueLine memory = await machine.AskAsync("memory");
+
+        // There are 255 VMIDs of 8 bits; a core that enters a VM whose number is of an old generation takes a new one.
+        memory.Number("vmid_rollovers").ShouldBeInRange(cpu == "max" ? 0 : 1, cpu == "max" ? 0 : Many, memory.Text);
+        foreach (TestVm child in children)
+        {
+            await child.KillAsync();
+        }
+
+        await template.KillAsync();
         await machine.ShouldBeUnharmedAsync();
     }
 

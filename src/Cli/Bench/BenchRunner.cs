@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Diagnostics;
+using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Security.Cryptography;
@@ -11,6 +12,7 @@ using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
 using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Bench;
 
@@ -176,11 +178,11 @@ internal sealed class BenchRunner(BenchPlan plan, QemuBinary qemu, string image,
                 .ConfigureAwait(false);
             _version = reply.Final.Value("version") ?? "unknown";
             string protocol = reply.Final.Value("protocol") ?? "none";
-            if (protocol != "1")
+            if (protocol != FrameFormat.Protocol.ToString(CultureInfo.InvariantCulture))
             {
                 throw new CliException(
                     ExitCode.Failed,
-                    $"the image speaks protocol {Terminals.Printable.Line(protocol)}, this program speaks 1",
+                    $"the image speaks protocol {Terminals.Printable.Line(protocol)}, this program speaks {FrameFormat.Protocol}",
                     "build the image again: ./quietus does it");
             }
         }

@@ -15,10 +15,10 @@ internal sealed class ConsoleFlow
     private const uint Portion = FlowMessage.OutputWindow / 4;
 
     private readonly Lock _lock = new();
-    private readonly uint[] _sent = new uint[FrameFormat.ConsoleSlots];
-    private readonly uint[] _guestTook = new uint[FrameFormat.ConsoleSlots];
-    private readonly uint[] _read = new uint[FrameFormat.ConsoleSlots];
-    private readonly uint[] _told = new uint[FrameFormat.ConsoleSlots];
+    private readonly uint[] _sent = new uint[FrameFormat.Slots];
+    private readonly uint[] _guestTook = new uint[FrameFormat.Slots];
+    private readonly uint[] _read = new uint[FrameFormat.Slots];
+    private readonly uint[] _told = new uint[FrameFormat.Slots];
     private TaskCompletionSource _news = New();
 
     /// <summary>Waits until a slot has room for input, and takes up to so many bytes of it.</summary>

@@ -181,8 +181,11 @@ internal sealed class MonitorClient : IAsyncDisposable
         while (!bytes.IsEmpty)
         {
             int length = await _flow.ReserveAsync(
-                slot, Math.Min(bytes.Length, FrameFormat.MaximumPayload), cancellation).ConfigureAwait(false);
-            await SendAsync(FrameFormat.Console(slot), bytes[..length], cancellation).ConfigureAwait(false);
+                slot, Math.Min(bytes.Length, ConsoleMessage.MostBytes), cancellation).ConfigureAwait(false);
+            byte[] message = new byte[ConsoleMessage.HeaderBytes + length];
+            ConsoleMessage.WriteSlot(message, slot);
+            bytes[..length].CopyTo(message.AsMemory(ConsoleMessage.HeaderBytes));
+            await SendAsync(WireChannel.Console, message, cancellation).ConfigureAwait(false);
             bytes = bytes[length..];
         }
     }
@@ -357,9 +360,14 @@ internal sealed class MonitorClient : IAsyncDisposable
 
     private void Dispatch(WireChannel channel, ReadOnlySpan<byte> payload)
     {
-        if (FrameFormat.IsConsole(channel, out int slot))
+        if (channel == WireChannel.Console)
         {
-            _messages.Writer.TryWrite(new ConsoleOutput(slot, payload.ToArray()));
+            if (ConsoleMessage.TryReadSlot(payload, out int slot))
+            {
+                byte[] output = payload[ConsoleMessage.HeaderBytes..].ToArray();
+                _messages.Writer.TryWrite(new ConsoleOutput(slot, output));
+            }
+
             return;
         }
 

@@ -68,6 +68,10 @@ internal unsafe struct Core
     [FieldOffset(96)]
     internal ulong TimerAt;
 
+    /// <summary>How many list registers may hold something, the first ones: of its vCPU, or of the last one.</summary>
+    [FieldOffset(108)]
+    internal int ListRegisters;
+
     /// <summary>1 when the core has to look at its queue.</summary>
     [FieldOffset(104)]
     private uint _mustSchedule;

@@ -63,6 +63,7 @@ internal static unsafe class CoreSetup
             | VcpuTimers.Interrupts; // whose lines are down while the core has no vCPU: its timers are off
         PhysicalGic.InitializeCore(core->Redistributor, enabled);
         Instructions.WriteIchHcr(0);
+        VcpuInterrupts.Initialize(core);
     }
 
     /// <summary>

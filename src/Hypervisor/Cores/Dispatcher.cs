@@ -159,7 +159,11 @@ internal static unsafe class Dispatcher
             must = false;
         }
 
-        SetTimer(core);
+        if (!must)
+        {
+            SetTimer(core); // else for the next one
+        }
+
         _lock.Leave();
         Instructions.WriteHcr(GuestTraps.Hcr);
         KickOthers(core, kicks);

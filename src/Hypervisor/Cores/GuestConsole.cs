@@ -22,7 +22,14 @@ namespace Quietus.Hypervisor.Cores;
 /// </remarks>
 internal static unsafe class GuestConsole
 {
-    private static uint _isWaiting;
+    /// <summary>The most pieces between two looks at the orders.</summary>
+    private const int MostPieces = 16;
+
+    /// <summary>Slots of guests that have printed or read something.</summary>
+    private static SlotSet _waiting;
+
+    /// <summary>Slots of guests that may have printed more than has been sent.</summary>
+    private static SlotSet _again;
     private static uint _isUrgent;
     private static bool _hasFlow;
     private static Totals _sent;
@@ -30,8 +37,8 @@ internal static unsafe class GuestConsole
     private static Totals _received;
     private static Totals _reported;
 
-    /// <summary>Whether a guest has printed or read something since the last <see cref="Collect"/>.</summary>
-    internal static bool IsWaiting => Volatile.Read(ref _isWaiting) != 0;
+    /// <summary>Whether a guest has printed or read something that the host does not know.</summary>
+    internal static bool IsWaiting => _waiting.HasSome || _again.HasSome;
 
     /// <summary>Whether what waits is much: it is not worth waiting for more.</summary>
     internal static bool IsUrgent => Volatile.Read(ref _isUrgent) != 0;
@@ -44,12 +51,9 @@ internal static unsafe class GuestConsole
             Volatile.Write(ref _isUrgent, 1u);
         }
 
-        Volatile.Write(ref _isWaiting, 1u);
+        _waiting.Add(vm->Slot);
         Platform.CoreAt(0)->Kick();
     }
-
-    /// <summary>There is more than the last <see cref="Collect"/> has sent.</summary>
-    internal static void GoOn() => Volatile.Write(ref _isWaiting, 1u);
 
     /// <summary>A program has taken over the UART: both ends count from 0.</summary>
     internal static void BeginSession()
@@ -63,15 +67,18 @@ internal static unsafe class GuestConsole
 
     /// <summary>
     /// Sends on a piece of what each guest has printed, and says what has been read. On the monitor's core. False when
-    /// there was nothing that may be sent.
+    /// nothing was sent.
     /// </summary>
     internal static bool Collect()
     {
-        Volatile.Write(ref _isWaiting, 0u);
         Volatile.Write(ref _isUrgent, 0u);
         bool any = false;
-        bool isHeldUp = false;
-        for (int slot = 0; slot < VmTable.SlotCount; slot++)
+        while (_again.TryTake(out int slot))
+        {
+            _waiting.Add(slot);
+        }
+
+        for (int i = 0; i < MostPieces && _waiting.TryTake(out int slot); i++)
         {
             Vm* vm = VmTable.At(slot);
             if (vm->State == VmState.Running)
@@ -80,15 +87,15 @@ internal static unsafe class GuestConsole
                     ? FlowMessage.Room(_sent[slot], _hostTook[slot], FlowMessage.OutputWindow)
                     : uint.MaxValue;
                 bool isTaken = MachineConsole.TakesConsole();
-                any |= isTaken && SendPiece(vm, room);
-                isHeldUp |= !isTaken;
+                bool isSent = isTaken && SendPiece(vm, room);
+                any |= isSent;
+                if (isSent || !isTaken)
+                {
+                    _again.Add(slot); // at the next tick, if the host reads nothing now
+                }
+
                 ReportInput(slot, vm->Uart.InputCount);
             }
-        }
-
-        if (isHeldUp)
-        {
-            GoOn(); // at the next tick: the host reads nothing now
         }
 
         return any;
@@ -115,7 +122,7 @@ internal static unsafe class GuestConsole
     /// <param name="isCounted">They came in a frame of the slot's channel, and belong to its flow.</param>
     internal static void Receive(int slot, ReadOnlySpan<byte> input, bool isCounted)
     {
-        if ((uint)slot >= VmTable.SlotCount)
+        if ((uint)slot >= (uint)VmTable.Made)
         {
             return;
         }
@@ -153,10 +160,10 @@ internal static unsafe class GuestConsole
         }
 
         _hasFlow = true;
-        if (FlowMessage.IsLater(flow.Total, _hostTook[flow.Slot]))
+        if (flow.Slot < VmTable.Made && FlowMessage.IsLater(flow.Total, _hostTook[flow.Slot]))
         {
             _hostTook[flow.Slot] = flow.Total;
-            Volatile.Write(ref _isWaiting, 1u);
+            _waiting.Add(flow.Slot);
         }
     }
 
@@ -170,7 +177,8 @@ internal static unsafe class GuestConsole
 
     private static bool SendPiece(Vm* vm, uint room)
     {
-        Span<byte> buffer = stackalloc byte[FrameFormat.MaximumPayload];
+        Span<byte> message = stackalloc byte[FrameFormat.MaximumPayload];
+        Span<byte> buffer = message.Slice(ConsoleMessage.HeaderBytes);
         vm->DeviceLock.Enter();
         int length = vm->Uart.TakeOutput(buffer.Slice(0, (int)Math.Min(room, (uint)MachineConsole.PieceBytes)));
         if (length != 0)
@@ -190,7 +198,9 @@ internal static unsafe class GuestConsole
         name.Text("[vm"u8);
         name.Number(vm->Id);
         name.Text("] "u8);
-        MachineConsole.SendConsole(FrameFormat.Console(vm->Slot), buffer.Slice(0, length), name.Written, vm->IsMidLine);
+        ConsoleMessage.WriteSlot(message, vm->Slot);
+        MachineConsole.SendConsole(
+            vm->Slot, message.Slice(0, ConsoleMessage.HeaderBytes + length), name.Written, vm->IsMidLine);
         vm->IsMidLine = buffer[length - 1] != '\n';
         return true;
     }

@@ -1,10 +1,10 @@
 using System;
-using System.Threading;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Devices.Virtio;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Monitor;
 using Quietus.Hypervisor.Vms;
+using Quietus.Memory;
 using Quietus.Wire;
 
 namespace Quietus.Hypervisor.Cores;
@@ -15,35 +15,66 @@ namespace Quietus.Hypervisor.Cores;
 /// guest's queues and the rings, and wakes the monitor's core.
 /// </summary>
 /// <remarks>
-/// Invariant: _buffers points at SlotCount of boot memory from Initialize on, and a VM's pointer is to a slot of
-/// VmTable; neither is ever moved or given back.
+/// Invariant: _buffers has a pointer for each slot, which is null until a VM with vsock is first made there, and _spare
+/// points at _spareCount buffers that no slot has yet. A VM's pointer is to a slot of VmTable. None of these is ever moved
+/// or given back.
 /// </remarks>
 internal static unsafe class GuestStreams
 {
-    private static VsockBuffers* _buffers;
-    private static uint _isWaiting;
+    private static VsockBuffers** _buffers;
+    private static VsockBuffers* _spare;
+    private static int _spareCount;
+
+    /// <summary>Slots of guests that have something for the host.</summary>
+    private static SlotSet _waiting;
 
     /// <summary>Bytes that <see cref="Initialize"/> takes of the boot memory, at most.</summary>
-    internal static ulong Bytes => (ulong)sizeof(VsockBuffers) * VmTable.SlotCount;
+    internal static ulong Bytes => (VmTable.SlotCount * 8) + 64;
 
     /// <summary>Whether a guest has something for the host since the last <see cref="Collect"/>.</summary>
-    internal static bool IsWaiting => Volatile.Read(in _isWaiting) != 0;
+    internal static bool IsWaiting => _waiting.HasSome;
 
     internal static bool Initialize()
     {
-        _buffers = (VsockBuffers*)Platform.Memory.Take(Bytes, 64);
+        _buffers = (VsockBuffers**)Platform.Memory.Take(Bytes, 64);
         return _buffers != null;
     }
 
-    /// <summary>The bytes that wait in a VM's streams. Its device lock is held.</summary>
-    internal static ref VsockBuffers BuffersOf(Vm* vm) => ref _buffers[vm->Slot];
+    /// <summary>
+    /// Sees to it that a VM that is being made has buffers, if it is to have vsock. They stay the slot's. False: there is
+    /// no memory.
+    /// </summary>
+    internal static bool TryPrepare(Vm* vm)
+    {
+        if (!vm->Options.HasVsock || _buffers[vm->Slot] != null)
+        {
+            return true;
+        }
+
+        if (_spareCount == 0)
+        {
+            _spare = (VsockBuffers*)VmTable.TakeChunk();
+            _spareCount = _spare == null ? 0 : (int)(FramePool.ChunkBytes / (ulong)sizeof(VsockBuffers));
+        }
+
+        if (_spareCount == 0)
+        {
+            return false;
+        }
+
+        _buffers[vm->Slot] = _spare++;
+        _spareCount--;
+        return true;
+    }
+
+    /// <summary>The bytes that wait in the streams of a VM with vsock. Its device lock is held.</summary>
+    internal static ref VsockBuffers BuffersOf(Vm* vm) => ref *_buffers[vm->Slot];
 
     /// <summary>The guest has something for the host, if it has. The device lock is held.</summary>
     internal static void Notice(Vm* vm)
     {
-        if (vm->Vsock.HasForHost && !IsWaiting)
+        if (vm->Vsock.HasForHost && _waiting.TryAdd(vm->Slot))
         {
-            Volatile.Write(ref _isWaiting, 1u);
             Platform.CoreAt(0)->Kick();
         }
     }
@@ -51,7 +82,7 @@ internal static unsafe class GuestStreams
     /// <summary>A program has taken over the link: streams of the one before are over.</summary>
     internal static void BeginSession()
     {
-        for (int slot = 0; slot < VmTable.SlotCount; slot++)
+        for (int slot = 0; slot < VmTable.Made; slot++)
         {
             Vm* vm = VmTable.At(slot);
             if (vm->State == VmState.Running && vm->Vsock.Transport.Exists)
@@ -64,16 +95,15 @@ internal static unsafe class GuestStreams
         }
     }
 
-    /// <summary>Sends on what guests have for the host, a message of each. On the monitor's core.</summary>
+    /// <summary>Sends on a message of a guest that has some for the host. On the monitor's core.</summary>
     internal static void Collect()
     {
-        Volatile.Write(ref _isWaiting, 0u);
-        for (int slot = 0; slot < VmTable.SlotCount; slot++)
+        if (_waiting.TryTake(out int slot))
         {
             Vm* vm = VmTable.At(slot);
             if (vm->State == VmState.Running && vm->Vsock.HasForHost && SendNext(vm) && vm->Vsock.HasForHost)
             {
-                Volatile.Write(ref _isWaiting, 1u);
+                _waiting.Add(slot);
             }
         }
     }
@@ -96,7 +126,7 @@ internal static unsafe class GuestStreams
     /// <summary>A message of the host's. What is none is dropped. On the monitor's core.</summary>
     internal static void Receive(ReadOnlySpan<byte> payload)
     {
-        if (!StreamMessage.TryRead(payload, out StreamMessage message) || message.Slot >= VmTable.SlotCount)
+        if (!StreamMessage.TryRead(payload, out StreamMessage message) || message.Slot >= VmTable.Made)
         {
             return;
         }
@@ -112,7 +142,7 @@ internal static unsafe class GuestStreams
             {
                 isRefused = !vm->Vsock.TryOpen(in message, out end);
             }
-            else
+            else if (vm->Options.HasVsock)
             {
                 vm->Vsock.TakeFromHost(ref BuffersOf(vm), in message);
             }

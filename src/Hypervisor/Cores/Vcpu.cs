@@ -41,9 +41,6 @@ internal unsafe struct Vcpu
     /// <summary>What ICH_HCR_EL2 was last set to.</summary>
     internal ulong InterruptControl;
 
-    /// <summary>How many list registers of its core hold something, the first ones.</summary>
-    internal int ListRegisters;
-
     /// <summary>Timers' interrupts that its core has taken and the virtual GIC does not know yet, as bits.</summary>
     internal uint RaisedTimers;
 

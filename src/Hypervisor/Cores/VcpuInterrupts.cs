@@ -23,39 +23,46 @@ internal static unsafe class VcpuInterrupts
     /// <summary>ICH_VMCR_EL2.VBPR1, which can never be 0 (IHI 0069, ICV_BPR1_EL1).</summary>
     private const ulong BinaryPoint1 = 7UL << 18;
 
-    private static int _listRegisterCount;
-
-    /// <summary>List registers of a core; read once, as all cores are taken to be alike.</summary>
-    private static int ListRegisterCount
-    {
-        get
-        {
-            if (_listRegisterCount == 0)
-            {
-                _listRegisterCount = (int)(Instructions.ReadIchVtr() & 0x1F) + 1;
-            }
-
-            return _listRegisterCount;
-        }
-    }
+    /// <summary>List registers of a core.</summary>
+    private static int ListRegisterCount { get; set; }
 
     /// <summary>ICH_VTR_EL2.PREbits: how many active priorities registers there are.</summary>
-    private static ulong PreemptionBits => ((Instructions.ReadIchVtr() >> 26) & 7) + 1;
+    private static ulong PreemptionBits { get; set; }
+
+    /// <summary>Once for each core; all are taken to be alike. What its list registers hold is unknown.</summary>
+    internal static void Initialize(Core* core)
+    {
+        ulong type = Instructions.ReadIchVtr();
+        ListRegisterCount = (int)(type & 0x1F) + 1;
+        PreemptionBits = ((type >> 26) & 7) + 1;
+        core->ListRegisters = ListRegisterCount;
+    }
 
     /// <summary>The virtual CPU interface as after a reset, before the vCPU's first instruction on this core.</summary>
     internal static void Reset(Vcpu* vcpu)
     {
-        Span<ulong> registers = stackalloc ulong[ListRegister.Maximum];
-        registers.Clear();
-        fixed (ulong* first = &registers[0])
-        {
-            // Invariant: the array holds as many as the architecture can have.
-            Instructions.WriteListRegisters(first, ListRegisterCount);
-        }
-
+        ClearListRegisters(vcpu);
         Instructions.ClearActivePriorities(PreemptionBits);
         Instructions.WriteIchVmcr(0);
-        vcpu->ListRegisters = 0;
+    }
+
+    /// <summary>What the vCPU before it has left in its core's list registers goes, and it may take interrupts.</summary>
+    private static void ClearListRegisters(Vcpu* vcpu)
+    {
+        int used = vcpu->Core->ListRegisters;
+        if (used != 0)
+        {
+            Span<ulong> registers = stackalloc ulong[ListRegister.Maximum];
+            registers.Clear();
+            fixed (ulong* first = &registers[0])
+            {
+                // Invariant: the array holds as many as the architecture can have.
+                Instructions.WriteListRegisters(first, used);
+            }
+
+            vcpu->Core->ListRegisters = 0;
+        }
+
         vcpu->InterruptControl = Enable;
         Instructions.WriteIchHcr(Enable);
     }
@@ -67,7 +74,7 @@ internal static unsafe class VcpuInterrupts
     /// <summary>The virtual CPU interface as it was saved, with no list register in use yet.</summary>
     internal static void LoadInterface(Vcpu* vcpu, Vcpu* from)
     {
-        Reset(vcpu);
+        ClearListRegisters(vcpu);
         Instructions.LoadInterruptInterface(from->Registers.Interface, PreemptionBits);
     }
 
@@ -234,7 +241,7 @@ internal static unsafe class VcpuInterrupts
     /// </summary>
     private static void Load(Vcpu* vcpu, scoped ReadOnlySpan<ulong> registers, int used, bool more)
     {
-        int changed = Math.Max(used, vcpu->ListRegisters);
+        int changed = Math.Max(used, vcpu->Core->ListRegisters);
         if (changed != 0)
         {
             fixed (ulong* first = &registers[0])
@@ -244,7 +251,7 @@ internal static unsafe class VcpuInterrupts
             }
         }
 
-        vcpu->ListRegisters = used;
+        vcpu->Core->ListRegisters = used;
         if (used != 0)
         {
             KeepBinaryPoint();

@@ -35,7 +35,7 @@ internal static unsafe class BirthCommands
 
         ulong count = 1;
         if (command.TryGet("count"u8, out ReadOnlySpan<byte> text)
-            && (Numbers.TryParse(text, out count) != NumberError.None || count > VmTable.SlotCount))
+            && (Numbers.TryParse(text, out count) != NumberError.None || count > VmLife.MostChildrenAtOnce))
         {
             count = 0;
         }
@@ -49,7 +49,7 @@ internal static unsafe class BirthCommands
         }
 
         command.TryGet("text"u8, out text);
-        Vm** children = stackalloc Vm*[VmTable.SlotCount];
+        Vm** children = stackalloc Vm*[VmLife.MostChildrenAtOnce];
         VmError error = VmLife.Fork(template, (int)count, mostChunks, text, children, out BirthFigures figures);
         if (error != VmError.None)
         {

@@ -60,7 +60,7 @@ internal static unsafe class Commands
         {
             reply.Field("name"u8, "quietus"u8);
             reply.Field("version"u8, "0.1.0"u8);
-            reply.Field("protocol"u8, 1);
+            reply.Field("protocol"u8, FrameFormat.Protocol);
         }
         else if (command.VerbIs("machine"u8))
         {
@@ -362,7 +362,7 @@ internal static unsafe class Commands
     {
         Span<byte> buffer = stackalloc byte[LineBytes];
         ulong count = 0;
-        for (int slot = 0; slot < VmTable.SlotCount; slot++)
+        for (int slot = 0; slot < VmTable.Made; slot++)
         {
             Vm* vm = VmTable.At(slot);
             if (vm->Id == 0)
@@ -411,11 +411,13 @@ internal static unsafe class Commands
     {
         PoolUsage usage = Platform.Pool.Usage;
         int free = usage.FreeChunks;
-        int used = usage.OwnedChunks;
+        int slots = VmTable.Frames.ChunkCount;
+        int used = usage.OwnedChunks - slots;
         reply.Field("total_bytes"u8, (ulong)usage.TotalChunks << FramePool.ChunkShift);
         reply.Field("free_bytes"u8, (ulong)free << FramePool.ChunkShift);
         reply.Field("used_bytes"u8, (ulong)used << FramePool.ChunkShift);
         reply.Field("available_bytes"u8, (ulong)usage.AvailableChunks << FramePool.ChunkShift);
+        reply.Field("slot_bytes"u8, (ulong)slots << FramePool.ChunkShift);
         reply.Field("reserved_bytes"u8, (ulong)usage.ReservedChunks << FramePool.ChunkShift);
         reply.Field("chunks"u8, (ulong)usage.TotalChunks);
         reply.Field("chunks_free"u8, (ulong)free);
@@ -436,7 +438,10 @@ internal static unsafe class Commands
         PoolAudit audit = Platform.Pool.Audit();
         bool isSound = audit.IsSound;
         int found = audit.Chunks + usage.ReservedChunks;
-        for (int slot = 0; slot < VmTable.SlotCount; slot++)
+        audit = Platform.Pool.Audit(in VmTable.Frames);
+        isSound &= audit.IsSound;
+        found += audit.Chunks;
+        for (int slot = 0; slot < VmTable.Made; slot++)
         {
             Vm* vm = VmTable.At(slot);
             if (vm->Id != 0)

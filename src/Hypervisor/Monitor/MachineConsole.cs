@@ -22,8 +22,8 @@ internal static class MachineConsole
     private static SpinLock _lock;
     private static byte _sequence;
 
-    /// <summary>In text mode: the guest's channel whose line is not ended yet, or Log.</summary>
-    private static Channel _lineOf;
+    /// <summary>In text mode: 1 more than the slot of the guest whose line is not ended yet, or 0.</summary>
+    private static int _lineOf;
     private static bool _panicking;
 
     /// <summary>Frames, or plain lines.</summary>
@@ -38,7 +38,7 @@ internal static class MachineConsole
     /// <summary>
     /// Bytes of a guest's console that are sent at once: what an order may have to wait for on the UART.
     /// </summary>
-    internal static int PieceBytes => _isOnPort ? FrameFormat.MaximumPayload : 256;
+    internal static int PieceBytes => _isOnPort ? ConsoleMessage.MostBytes : 256;
 
     /// <summary>Sets UART and port; until then everything is dropped.</summary>
     internal static void Initialize(PhysicalUart uart, SerialPort port)
@@ -88,18 +88,27 @@ internal static class MachineConsole
     /// <param name="channel">Which stream.</param>
     /// <param name="message">At most <see cref="FrameFormat.MaximumPayload"/> bytes; what exceeds is cut off.</param>
     internal static void Send(Channel channel, ReadOnlySpan<byte> message) =>
-        Send(channel, message, default, default, isPiece: false);
+        Send(channel, message, default, default, piece: 0);
 
     /// <summary>
     /// What a guest prints, as it comes. In text mode its name stands before each piece, unless the piece goes on with
     /// the line that the one before it began.
     /// </summary>
+    /// <param name="slot">The guest's slot.</param>
+    /// <param name="message">A <see cref="ConsoleMessage"/>.</param>
+    /// <param name="name">The guest's name.</param>
+    /// <param name="continuesLine">The guest's last piece did not end a line.</param>
     internal static void SendConsole(
-        Channel channel, ReadOnlySpan<byte> message, ReadOnlySpan<byte> name, bool continuesLine) =>
-        Send(channel, message, continuesLine && _lineOf == channel ? default : name, name, isPiece: true);
+        int slot, ReadOnlySpan<byte> message, ReadOnlySpan<byte> name, bool continuesLine) =>
+        Send(Channel.Console, message, continuesLine && _lineOf == slot + 1 ? default : name, name, slot + 1);
 
+    /// <param name="channel">Which stream.</param>
+    /// <param name="message">The message.</param>
+    /// <param name="prefix">In text mode: what stands before it.</param>
+    /// <param name="name">In text mode: what stands before each further line of it.</param>
+    /// <param name="piece">1 more than the slot of the guest that it is a piece of; 0 for a whole line.</param>
     private static void Send(
-        Channel channel, ReadOnlySpan<byte> message, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> name, bool isPiece)
+        Channel channel, ReadOnlySpan<byte> message, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> name, int piece)
     {
         if (!_uart.Exists)
         {
@@ -122,14 +131,14 @@ internal static class MachineConsole
         }
         else
         {
-            if (_lineOf != Channel.Log && prefix.Length != 0 | !isPiece)
+            if (_lineOf != 0 && prefix.Length != 0 | piece == 0)
             {
                 WriteText("\n"u8); // another sender's line was left open
             }
 
-            if (isPiece)
+            if (piece != 0)
             {
-                WriteForeign(message, prefix, name);
+                WriteForeign(message.Slice(ConsoleMessage.HeaderBytes), prefix, name);
             }
             else
             {
@@ -137,8 +146,8 @@ internal static class MachineConsole
             }
 
             bool isOpen = message.Length == 0 || message[message.Length - 1] != '\n';
-            _lineOf = isOpen && isPiece ? channel : Channel.Log;
-            if (isOpen && !isPiece)
+            _lineOf = isOpen ? piece : 0;
+            if (isOpen && piece == 0)
             {
                 WriteText("\n"u8);
             }

@@ -126,11 +126,6 @@ internal static unsafe class MonitorLoop
         {
             // As long as there is more, it goes on at once, after a look at the orders.
             _isTime = GuestConsole.Collect();
-            if (_isTime)
-            {
-                GuestConsole.GoOn();
-            }
-
             return true;
         }
 
@@ -209,9 +204,9 @@ internal static unsafe class MonitorLoop
         {
             GuestStreams.Receive(payload);
         }
-        else if (_decoder.Channel >= Channel.FirstConsole)
+        else if (_decoder.Channel == Channel.Console && ConsoleMessage.TryReadSlot(payload, out int slot))
         {
-            GuestConsole.Receive((int)_decoder.Channel - (int)Channel.FirstConsole, payload, isCounted: true);
+            GuestConsole.Receive(slot, payload.Slice(ConsoleMessage.HeaderBytes), isCounted: true);
         }
     }
 

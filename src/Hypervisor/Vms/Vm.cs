@@ -72,7 +72,7 @@ internal unsafe struct Vm
     /// <summary>Counts up over the boot and never comes again; 0 when the slot is free.</summary>
     internal ulong Id;
 
-    /// <summary>Position in <see cref="VmTable"/>: names the console channel.</summary>
+    /// <summary>Position in <see cref="VmTable"/>: its console's messages name it.</summary>
     internal int Slot;
 
     internal VmState State;
@@ -138,6 +138,9 @@ internal unsafe struct Vm
     private byte* _reason;
     private VcpuArray _vcpus;
 
+    /// <summary>Bytes of a VM's record that are not all zero: vCPUs that it has not are untouched.</summary>
+    internal int UsedBytes => (int)((byte*)(FirstVcpu + Options.VcpuCount) - (byte*)Unsafe.AsPointer(ref this));
+
     /// <summary>Starts a VM in a slot that is all zero.</summary>
     internal void Initialize(ulong id, int slot)
     {
@@ -182,7 +185,7 @@ internal unsafe struct Vm
         }
 
         Interrupt();
-        Platform.WakeMonitor();
+        TellMonitor();
     }
 
     /// <summary>
@@ -192,7 +195,7 @@ internal unsafe struct Vm
     {
         Volatile.Write(ref _freezeRequested, 1u);
         Interrupt();
-        Platform.WakeMonitor();
+        TellMonitor();
     }
 
     /// <summary>Whether all vCPUs are on their cores that were told to begin there with saved state.</summary>
@@ -214,6 +217,16 @@ internal unsafe struct Vm
     /// <summary>The vCPUs have stopped, and may go on.</summary>
     internal void EndFreezeRequest() => Volatile.Write(ref _freezeRequested, 0u);
 
+    /// <summary>The monitor's core reaps or freezes it, unless the order is its own.</summary>
+    private readonly void TellMonitor()
+    {
+        if (Core.Current->Index != 0)
+        {
+            VmTable.Leaving.Add(Slot);
+            Platform.CoreAt(0)->Kick();
+        }
+    }
+
     /// <summary>
     /// Makes those vCPUs leave their guests that are in one. The others see that they must leave before they enter, and
     /// the monitor's core takes them off their queues.
@@ -229,7 +242,17 @@ internal unsafe struct Vm
 
     /// <summary>Makes vCPUs look at their orders, or at interrupts that another core gave them.</summary>
     /// <param name="vcpus">Bit n for vCPU n; bits of vCPUs that do not exist or have no core are ignored.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void KickVcpus(uint vcpus)
+    {
+        if (vcpus != 0)
+        {
+            KickSome(vcpus);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void KickSome(uint vcpus)
     {
         for (int i = 0; i < Options.VcpuCount; i++)
         {

@@ -66,7 +66,7 @@ internal static class VmErrors
         VmError.BadVcpuCount => "a VM has 1 to 8 vCPUs"u8,
         VmError.BadMemorySize =>
             "a VM's memory is a multiple of 2M, at least 16M, and ends below its address space's end"u8,
-        VmError.NoSlot => "16 VMs are there already"u8,
+        VmError.NoSlot => "4096 VMs are there already, or there is no memory for another VM's record"u8,
         VmError.NoCores => "the machine has no core to run vCPUs: its only one is the monitor's"u8,
         VmError.OutOfMemory => "the machine has not that much memory free"u8,
         VmError.NoLinux => "no Linux kernel was handed to the hypervisor (QEMU: -initrd guests.cpio)"u8,

@@ -14,6 +14,9 @@ namespace Quietus.Hypervisor.Vms;
 // Invariant: a VM's pointer is to a slot of VmTable, boot memory that is never moved or given back.
 internal static unsafe partial class VmLife
 {
+    /// <summary>How many children one order can make.</summary>
+    internal const int MostChildrenAtOnce = 16;
+
     /// <summary>
     /// The freeze order: stops the VM wherever its vCPUs are, and makes a template of it. On an error it runs on.
     /// </summary>
@@ -52,7 +55,7 @@ internal static unsafe partial class VmLife
         figures = default;
         VmError error = template->State != VmState.Frozen ? VmError.NotFrozen
             : template->Offspring.IsEnding ? VmError.TemplateEnded
-            : count is < 1 or > VmTable.SlotCount ? VmError.BadCount
+            : count is < 1 or > MostChildrenAtOnce ? VmError.BadCount
             : count != 1 && VmTable.FreeSlots < count ? VmError.NoSlot
             : VmError.None;
         int made = 0;
@@ -126,6 +129,7 @@ internal static unsafe partial class VmLife
         if (result != MemoryResult.Ok)
         {
             vm->RequestStop("there was no memory to begin again with"u8);
+            VmTable.Leaving.Add(vm->Slot);
             return ErrorOf(result);
         }
 
@@ -231,7 +235,9 @@ internal static unsafe partial class VmLife
         }
 
         El2Machine machine = vm->Machine;
-        VmError error = TryTakeVmid(vm) ? VmError.None : VmError.Defect;
+        VmError error = !GuestStreams.TryPrepare(vm) ? VmError.OutOfMemory
+            : TryTakeVmid(vm) ? VmError.None
+            : VmError.Defect;
         if (error == VmError.None)
         {
             error = ErrorOf(Share(vm, template, mostChunks));
@@ -347,7 +353,7 @@ internal static unsafe partial class VmLife
         ReleaseReport report = ReleaseMemory(template);
         figures.LeakedFrames = report.LeakedFrames;
         Finish(template, ref figures, watch, heldBefore);
-        *template = default;
+        VmTable.Give(template);
         NoteError(ErrorOf(report.Result), ref line);
         figures.Write(ref line);
         MachineConsole.Send(Channel.Event, line.Written);

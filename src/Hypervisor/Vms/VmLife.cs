@@ -167,8 +167,9 @@ internal static unsafe partial class VmLife
     internal static bool ReapStopped()
     {
         bool any = false;
-        for (int slot = 0; slot < VmTable.SlotCount; slot++)
+        while (VmTable.Leaving.TryTake(out int slot))
         {
+            // The order may have been overtaken by one of the monitor's, and the slot be another VM's by now.
             Vm* vm = VmTable.At(slot);
             if (vm->State == VmState.Running && vm->MustLeave)
             {
@@ -228,6 +229,11 @@ internal static unsafe partial class VmLife
         PoolUsage usage = Platform.Pool.Usage;
         ulong all = (ulong)(usage.TotalChunks - usage.ReservedChunks) << FramePool.ChunkShift;
         if (options.Overcommits ? options.MemoryBytes + options.DiskBytes > all : needed > usage.AvailableChunks)
+        {
+            return VmError.OutOfMemory;
+        }
+
+        if (!GuestStreams.TryPrepare(vm))
         {
             return VmError.OutOfMemory;
         }
@@ -313,7 +319,7 @@ internal static unsafe partial class VmLife
         GuestConsole.Finish(vm);
         GuestStreams.Finish(vm, StreamEnd.Ended);
         Vm* template = vm->Template;
-        *vm = default;
+        VmTable.Give(vm);
         LeaveTemplate(template);
         Scrubber.Wake();
         return ErrorOf(report.Result);
@@ -356,7 +362,7 @@ internal static unsafe partial class VmLife
     {
         ReleaseMemory(vm);
         Vm* template = vm->Template;
-        *vm = default;
+        VmTable.Give(vm);
         LeaveTemplate(template);
     }
 

@@ -21,9 +21,6 @@ public enum Channel : byte
     /// <summary>Both directions: connections to ports of a VM (<see cref="StreamMessage"/>).</summary>
     Stream = 5,
 
-    /// <summary>
-    /// The console of the VM in slot 0, raw bytes in both directions; slot N has <c>FirstConsole + N</c>,
-    /// N below <see cref="FrameFormat.ConsoleSlots"/>.
-    /// </summary>
-    FirstConsole = 16,
+    /// <summary>Both directions: bytes of a VM's console (<see cref="ConsoleMessage"/>).</summary>
+    Console = 6,
 }

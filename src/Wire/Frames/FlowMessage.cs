@@ -10,13 +10,13 @@ namespace Quietus.Wire;
 /// </summary>
 /// <remarks>
 /// <code>
-///   [slot 1][total 4, little endian]
+///   [slot 2][total 4], little endian
 /// </code>
 /// </remarks>
 public readonly struct FlowMessage
 {
     /// <summary>Bytes of a message.</summary>
-    public const int Length = 5;
+    public const int Length = ConsoleMessage.HeaderBytes + 4;
 
     /// <summary>How far ahead of the guest the host may send: what the guest's UART holds back for it.</summary>
     public const uint InputWindow = 2048;
@@ -24,7 +24,7 @@ public readonly struct FlowMessage
     /// <summary>How far ahead of the host's reader EL2 may send.</summary>
     public const uint OutputWindow = 64 * 1024;
 
-    /// <summary>The VM's slot, below <see cref="FrameFormat.ConsoleSlots"/>.</summary>
+    /// <summary>The VM's slot, below <see cref="FrameFormat.Slots"/>.</summary>
     public int Slot { get; private init; }
 
     /// <summary>Console bytes of this slot that the sender of the message has taken.</summary>
@@ -33,23 +33,23 @@ public readonly struct FlowMessage
     /// <summary>Writes a message.</summary>
     public static void Write(Span<byte> destination, int slot, uint total)
     {
-        destination[0] = (byte)slot;
-        BinaryPrimitives.WriteUInt32LittleEndian(destination.Slice(1), total);
+        ConsoleMessage.WriteSlot(destination, slot);
+        BinaryPrimitives.WriteUInt32LittleEndian(destination.Slice(ConsoleMessage.HeaderBytes), total);
     }
 
     /// <summary>Reads a message; false when it is none.</summary>
     public static bool TryRead(ReadOnlySpan<byte> payload, out FlowMessage message)
     {
         message = default;
-        if (payload.Length != Length || payload[0] >= FrameFormat.ConsoleSlots)
+        if (payload.Length != Length || !ConsoleMessage.TryReadSlot(payload, out int slot))
         {
             return false;
         }
 
         message = new FlowMessage
         {
-            Slot = payload[0],
-            Total = BinaryPrimitives.ReadUInt32LittleEndian(payload.Slice(1)),
+            Slot = slot,
+            Total = BinaryPrimitives.ReadUInt32LittleEndian(payload.Slice(ConsoleMessage.HeaderBytes)),
         };
         return true;
     }

@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace Quietus.Wire;
 
 /// <summary>The figures of the frame format.</summary>
@@ -32,21 +30,12 @@ public static class FrameFormat
     /// <summary>The longest frame on the wire, in bytes: COBS adds one byte, and one more per 254.</summary>
     public const int MaximumFrame = MaximumBody + 1 + (MaximumBody / LongestRun) + 1;
 
-    /// <summary>How many VM slots have a console channel.</summary>
-    public const int ConsoleSlots = 16;
+    /// <summary>What `version` answers: another number is another format of messages.</summary>
+    public const int Protocol = 2;
+
+    /// <summary>How many VM slots there can be: messages name one by two bytes, and any other number is refused.</summary>
+    public const int Slots = 4096;
 
     /// <summary>The longest run of bytes between two COBS code bytes.</summary>
     internal const int LongestRun = 254;
-
-    /// <summary>The channel of the console of the VM in <paramref name="slot"/>.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Channel Console(int slot) => (Channel)((int)Channel.FirstConsole + slot);
-
-    /// <summary>True when the channel is a VM's console; then <paramref name="slot"/> is below ConsoleSlots.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool IsConsole(Channel channel, out int slot)
-    {
-        slot = (int)channel - (int)Channel.FirstConsole;
-        return (uint)slot < ConsoleSlots;
-    }
 }

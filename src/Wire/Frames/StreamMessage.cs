@@ -62,7 +62,7 @@ public enum StreamEnd : byte
 /// </summary>
 /// <remarks>
 /// <code>
-///   [slot 1][kind 1][stream 4, little endian][payload]
+///   [slot 2][kind 1][stream 4][payload], little endian
 /// </code>
 /// The host numbers its streams, from <see cref="FirstStream"/> on and no number twice at a time; the guest sees the
 /// number as the other end's port. Each end says up to which total the other may send, counted from the stream's
@@ -71,7 +71,7 @@ public enum StreamEnd : byte
 public readonly ref struct StreamMessage
 {
     /// <summary>Bytes before the payload.</summary>
-    public const int HeaderBytes = 6;
+    public const int HeaderBytes = 7;
 
     /// <summary>The most data in a message.</summary>
     public const int MostData = FrameFormat.MaximumPayload - HeaderBytes;
@@ -85,7 +85,7 @@ public readonly ref struct StreamMessage
     private const int OpenBytes = 16;
     private const int LimitBytes = 4;
 
-    /// <summary>The VM's slot, below <see cref="FrameFormat.ConsoleSlots"/>.</summary>
+    /// <summary>The VM's slot, below <see cref="FrameFormat.Slots"/>.</summary>
     public int Slot { get; private init; }
 
     /// <summary>What it says.</summary>
@@ -112,9 +112,9 @@ public readonly ref struct StreamMessage
     /// <summary>Writes what stands before data. Returns <see cref="HeaderBytes"/>.</summary>
     public static int WriteHeader(Span<byte> destination, int slot, StreamKind kind, uint stream)
     {
-        destination[0] = (byte)slot;
-        destination[1] = (byte)kind;
-        BinaryPrimitives.WriteUInt32LittleEndian(destination.Slice(2), stream);
+        ConsoleMessage.WriteSlot(destination, slot);
+        destination[2] = (byte)kind;
+        BinaryPrimitives.WriteUInt32LittleEndian(destination.Slice(3), stream);
         return HeaderBytes;
     }
 
@@ -148,16 +148,16 @@ public readonly ref struct StreamMessage
     public static bool TryRead(ReadOnlySpan<byte> payload, out StreamMessage message)
     {
         message = default;
-        if (payload.Length < HeaderBytes || payload[0] >= FrameFormat.ConsoleSlots)
+        if (payload.Length < HeaderBytes || !ConsoleMessage.TryReadSlot(payload, out int slot))
         {
             return false;
         }
 
         message = new StreamMessage
         {
-            Slot = payload[0],
-            Kind = (StreamKind)payload[1],
-            Stream = BinaryPrimitives.ReadUInt32LittleEndian(payload.Slice(2)),
+            Slot = slot,
+            Kind = (StreamKind)payload[2],
+            Stream = BinaryPrimitives.ReadUInt32LittleEndian(payload.Slice(3)),
             Payload = payload.Slice(HeaderBytes),
         };
         int length = message.Payload.Length;

@@ -140,7 +140,7 @@ public static class JobCodecTests
         length = StreamMessage.WriteReset(buffer, 3, 1024, StreamEnd.Frozen);
         Assert.True(StreamMessage.TryRead(buffer.AsSpan(0, length), out StreamMessage reset));
         Assert.Equal(StreamEnd.Frozen, reset.End);
-        buffer[0] = FrameFormat.ConsoleSlots;
+        ConsoleMessage.WriteSlot(buffer, FrameFormat.Slots);
         Assert.False(StreamMessage.TryRead(buffer.AsSpan(0, length), out _));
     }
 }

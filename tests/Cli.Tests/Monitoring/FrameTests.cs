@@ -62,7 +62,7 @@ public sealed class FrameTests
                 }
 
                 byte sequence = (byte)((length * 3) + fill);
-                byte[] frame = Encode(FrameFormat.Console(length % 16), sequence, payload);
+                byte[] frame = Encode((Channel)(16 + (length % 16)), sequence, payload);
                 frame.Length.ShouldBeLessThanOrEqualTo(FrameFormat.MaximumFrame);
                 Received received = Decode(ref decoder, buffer, frame).ShouldHaveSingleItem();
                 received.Channel.ShouldBe((Channel)(16 + (length % 16)));
@@ -214,16 +214,19 @@ public sealed class FrameTests
     }
 
     [Fact]
-    public void Console_channels_map_to_slots_and_back()
+    public void Console_messages_name_their_slot()
     {
-        for (int slot = 0; slot < FrameFormat.ConsoleSlots; slot++)
+        byte[] message = new byte[ConsoleMessage.HeaderBytes + 1];
+        for (int slot = 0; slot < FrameFormat.Slots; slot++)
         {
-            FrameFormat.IsConsole(FrameFormat.Console(slot), out int back).ShouldBeTrue();
+            ConsoleMessage.WriteSlot(message, slot);
+            ConsoleMessage.TryReadSlot(message, out int back).ShouldBeTrue();
             back.ShouldBe(slot);
         }
 
-        FrameFormat.IsConsole(Channel.Panic, out _).ShouldBeFalse();
-        FrameFormat.IsConsole((Channel)32, out _).ShouldBeFalse();
+        ConsoleMessage.WriteSlot(message, FrameFormat.Slots);
+        ConsoleMessage.TryReadSlot(message, out _).ShouldBeFalse();
+        ConsoleMessage.TryReadSlot([1], out _).ShouldBeFalse();
     }
 
     private static byte[] Encode(Channel channel, byte sequence, byte[] payload)

@@ -25,9 +25,9 @@ public sealed class FlowTests
     public void What_is_no_message_is_refused()
     {
         FlowMessage.TryRead([], out _).ShouldBeFalse();
-        FlowMessage.TryRead(new byte[4], out _).ShouldBeFalse();
-        FlowMessage.TryRead(new byte[6], out _).ShouldBeFalse();
-        FlowMessage.TryRead([FrameFormat.ConsoleSlots, 0, 0, 0, 0], out _).ShouldBeFalse();
+        FlowMessage.TryRead(new byte[5], out _).ShouldBeFalse();
+        FlowMessage.TryRead(new byte[7], out _).ShouldBeFalse();
+        FlowMessage.TryRead([0, FrameFormat.Slots >> 8, 0, 0, 0, 0], out _).ShouldBeFalse();
     }
 
     [Theory]

@@ -30,8 +30,11 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
 
     internal int Slot => slot;
 
+    /// <summary>Slots that the image has before it needs more.</summary>
+    private const int FirstSlots = 16;
+
     /// <summary>Slots go round, one further with each VM, so that a VM alone finds its own free.</summary>
-    internal int SlotInTurn => (int)((number - 1) % FrameFormat.ConsoleSlots);
+    internal int SlotInTurn => (int)((number - 1) % FirstSlots);
 
     /// <summary>Bytes that it has printed so far.</summary>
     internal long ConsoleBytes { get; private set; }

@@ -204,8 +204,12 @@ public partial struct VirtualGic
     /// <summary>
     /// The physical interrupts that are active on the vCPU's core on the guest's behalf: to deactivate at its death.
     /// </summary>
-    public readonly uint ActiveHardware(int vcpu) =>
-        vcpus[vcpu].Private.HardwareActive | vcpus[vcpu].Private.HardwareReleased;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public uint ActiveHardware(int vcpu)
+    {
+        ref InterruptBank bank = ref vcpus[vcpu].Private;
+        return bank.HardwareActive | bank.HardwareReleased;
+    }
 
     /// <summary>
     /// A write of ICC_SGI1R_EL1, ICC_ASGI1R_EL1 or ICC_SGI0R_EL1 (IHI 0069, ICC_SGI1R_EL1): makes an SGI pending.

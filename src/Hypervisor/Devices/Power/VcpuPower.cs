@@ -52,6 +52,7 @@ public struct VcpuPower
     }
 
     /// <summary>A vCPU's state; a vCPU that does not exist is off.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public VcpuPowerState StateOf(int vcpu)
     {
         if ((uint)vcpu >= (uint)count)

@@ -12,8 +12,9 @@ using Quietus.Wire;
 namespace Quietus.Hypervisor.Cores;
 
 /// <summary>
-/// Between a guest's consoles, its PL011 and its virtio console if it has one, and the link to the host: each VM's bytes on a channel of its own, in both
-/// directions no faster than the other end takes them (<see cref="FlowMessage"/>).
+/// Between a guest's consoles (its PL011, and its virtio console if it has one) and the link to the host: each VM's
+/// bytes on a channel of its own, in both directions no faster than the other end takes them
+/// (<see cref="FlowMessage"/>).
 /// </summary>
 /// <remarks>
 /// A vCPU's core only puts bytes into its UART's ring, and wakes the monitor's core when there is something new: that

@@ -68,6 +68,12 @@ internal static unsafe partial class SystemCalls
     /// <summary>A copy of this process, whose end is told by SIGCHLD; 0 in the copy.</summary>
     internal static long Fork() => Call(220, 17);
 
+    /// <summary>As <see cref="Fork"/>, but what one of them opens the other has open as well (CLONE_FILES).</summary>
+    internal static long ForkSharingFiles() => Call(220, 0x400 | 17);
+
+    /// <summary>A file from which faults on memory that this process registers with it can be read.</summary>
+    internal static long OpenUserFaults() => Call(282, CloseOnExec);
+
     internal static long Kill(int process) => Call(129, (ulong)process, 9);
 
     /// <summary>Waits for the end of a child; <paramref name="status"/> as wait(2) has it.</summary>

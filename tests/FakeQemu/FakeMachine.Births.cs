@@ -24,6 +24,12 @@ internal sealed partial class FakeMachine
             return;
         }
 
+        if (HasAgent)
+        {
+            ForkWithAgent();
+            return;
+        }
+
         long template = _nextVm - 1;
         _nextVm++;
         Reply($"- {Vm} slot={ChildSlot}\nok template={template} count=1 instructions=3104");

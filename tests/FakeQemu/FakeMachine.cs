@@ -44,7 +44,16 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
                     Send(Channel.Event, "event=ready");
                 }
 
-                if (decoder.Feed(value, body) == DecodeStep.Frame)
+                if (decoder.Feed(value, body) != DecodeStep.Frame)
+                {
+                    continue;
+                }
+
+                if (decoder.Channel == Channel.Stream)
+                {
+                    TakeStream(decoder.Payload(body));
+                }
+                else
                 {
                     Take(decoder.Channel, decoder.Payload(body));
                 }
@@ -143,8 +152,16 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
                 Reply("ok " + BirthFigures);
                 LiveAsChild(string.Empty);
                 break;
+            case "kill" when HasAgent && !_agentVms.ContainsKey(Number(text)):
+                Reply("error code=no-such-vm message=\"there is no such VM\"");
+                break;
             case "kill":
             case "unmap":
+                if (HasAgent)
+                {
+                    EndAgents(Number(text), StreamEnd.Ended);
+                }
+
                 Die(text.Split(' ')[0]);
                 break;
             case "off":
@@ -212,6 +229,11 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
         _pages = long.Parse(values["memory"], CultureInfo.InvariantCulture) / 4096 * 9 / 10;
         _policy = values["policy"];
         _guest = values["guest"];
+        if (HasAgent)
+        {
+            _agentVms[_nextVm] = 0;
+        }
+
         _nextVm++;
         _started = false;
         if (mode == "slow")
@@ -320,10 +342,15 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
 
     private void Reply(string line) => Send(Channel.Monitor, line);
 
-    private void Send(Channel channel, string text)
+    private void Send(Channel channel, string text) => SendBytes(channel, Encoding.Latin1.GetBytes(text));
+
+    private void SendBytes(Channel channel, ReadOnlySpan<byte> payload)
     {
-        int length = new FrameEncoder(channel, _sequence++, Encoding.Latin1.GetBytes(text)).WriteTo(_frame);
-        Write(_frame.AsSpan(0, length));
+        lock (_frame)
+        {
+            int length = new FrameEncoder(channel, _sequence++, payload).WriteTo(_frame);
+            Write(_frame.AsSpan(0, length));
+        }
     }
 
     private void SendConsole(int slot, string text)

@@ -12,9 +12,11 @@ using Quietus.Cli.Campaigns;
 using Quietus.Cli.Check;
 using Quietus.Cli.Compare;
 using Quietus.Cli.Doctor;
+using Quietus.Cli.Exec;
 using Quietus.Cli.Replay;
 using Quietus.Cli.Run;
 using Quietus.Cli.Sim;
+using Quietus.Cli.Templates;
 using Quietus.Cli.Terminals;
 
 namespace Quietus.Cli.CommandLine;
@@ -84,7 +86,9 @@ internal static class Commands
         root.Options.Add(CommonOptions.Color);
         root.Options.Add(CommonOptions.Quiet);
         root.Directives.Add(_validate);
+        Add(ExecVerb.Make(cancellation), "./quietus exec --memory 256M --timeout 30s -- uname -a");
         Add(RunVerb.Make(cancellation), "./quietus run --memory 512M --cpus 2");
+        Add(TemplateVerb.Make(cancellation), "./quietus template build python --file python.json");
         Add(BenchVerb.Make(cancellation), "./quietus bench --guest filler --memory 64M,256M --json bench.json");
         Add(SimVerb.Make(cancellation), "./quietus sim --machine d05 --memory 64G --pages 2m --ablate");
         Add(ReplayVerb.Make(cancellation), "./quietus replay tests/Traces.Tests/Data/munmap-2M-4k.txt.gz");

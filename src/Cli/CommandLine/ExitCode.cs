@@ -16,6 +16,14 @@ internal static class ExitCode
     public const int NotSupported = 77;
     /// <summary>A time limit ran out.</summary>
     public const int TimeLimit = 124;
+    /// <summary><c>exec</c>: not the program failed, but what runs it.</summary>
+    public const int ExecFailed = 125;
+    /// <summary><c>exec</c>: the program is there and cannot be executed.</summary>
+    public const int CannotExecute = 126;
+    /// <summary><c>exec</c>: there is no such program.</summary>
+    public const int NotFound = 127;
+    /// <summary>A signal's number is added to it where a signal ended a program.</summary>
+    public const int Signalled = 128;
     /// <summary>Ended by Ctrl-C; SIGHUP ends it with 129, SIGQUIT with 131, SIGTERM with 143.</summary>
     public const int Interrupted = 130;
 }

@@ -14,6 +14,9 @@ internal sealed record GuestOrder(
     /// <summary>The guest gets no random seeds, so that what is measured repeats.</summary>
     public bool IsRepeatable { get; init; }
 
+    /// <summary>The guest gets sockets, by which programs of a host reach it.</summary>
+    public bool HasSockets { get; init; }
+
     public string Command
     {
         get
@@ -25,6 +28,11 @@ internal sealed record GuestOrder(
             if (IsRepeatable)
             {
                 command.Append(" random=off");
+            }
+
+            if (HasSockets)
+            {
+                command.Append(" vsock=on");
             }
 
             if (Append.Length > 0)

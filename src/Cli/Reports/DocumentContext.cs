@@ -5,8 +5,10 @@ using Quietus.Cli.Check;
 using Quietus.Cli.Churn;
 using Quietus.Cli.Compare;
 using Quietus.Cli.Doctor;
+using Quietus.Cli.Exec;
 using Quietus.Cli.Replay;
 using Quietus.Cli.Sim;
+using Quietus.Cli.Templates;
 
 namespace Quietus.Cli.Reports;
 
@@ -21,6 +23,7 @@ namespace Quietus.Cli.Reports;
 [JsonSerializable(typeof(ChurnDocument))]
 [JsonSerializable(typeof(CompareDocument))]
 [JsonSerializable(typeof(DoctorDocument))]
+[JsonSerializable(typeof(ExecDocument))]
 [JsonSerializable(typeof(ExhaustiveDocument))]
 [JsonSerializable(typeof(HooksDocument))]
 [JsonSerializable(typeof(LitmusDocument))]
@@ -28,4 +31,5 @@ namespace Quietus.Cli.Reports;
 [JsonSerializable(typeof(ReplaySetDocument))]
 [JsonSerializable(typeof(SimulatedBirthsDocument))]
 [JsonSerializable(typeof(SimulationDocument))]
+[JsonSerializable(typeof(TemplatesDocument))]
 internal sealed partial class DocumentContext : JsonSerializerContext;

@@ -26,6 +26,12 @@ internal sealed class Interruption : IDisposable
         }
     }
 
+    /// <summary>
+    /// Is asked at each signal, on a thread of the runtime's: true where the signal is for a program that runs here,
+    /// and interrupts nothing. Null: every signal interrupts.
+    /// </summary>
+    public static Func<PosixSignal, bool>? Divert { get; set; }
+
     /// <summary>Cancelled at the first signal.</summary>
     public CancellationToken Token => _source.Token;
 
@@ -47,6 +53,12 @@ internal sealed class Interruption : IDisposable
 
     private void Handle(PosixSignalContext context)
     {
+        if (Divert?.Invoke(context.Signal) == true)
+        {
+            context.Cancel = true;
+            return;
+        }
+
         if (Interlocked.Increment(ref _count) == 1)
         {
             context.Cancel = true;

@@ -25,6 +25,14 @@ internal static class StandardStreams
     public static Stream OpenOutput() => new DescriptorStream(DescriptorStream.Output);
 
     /// <summary>
+    /// Standard output and error for a program's bytes: an <see cref="IOException"/> where no reader takes them any
+    /// more, so that the program hears of it.
+    /// </summary>
+    public static (Stream Output, Stream Error) OpenForProgram() =>
+        (new DescriptorStream(DescriptorStream.Output) { Breaks = true },
+            new DescriptorStream(DescriptorStream.Error) { Breaks = true });
+
+    /// <summary>
     /// write(2) and nothing else: it appends where the descriptor stands, which others may share. What no reader takes
     /// any more, as when the output goes to <c>head</c>, is dropped; a full disk is an error.
     /// </summary>
@@ -39,6 +47,9 @@ internal static class StandardStreams
         private const int BrokenPipe = 32;
 
         private bool _closed;
+
+        /// <summary>Whether it is an error when no reader takes it any more.</summary>
+        public bool Breaks { get; init; }
 
         public override bool CanRead => false;
 
@@ -74,7 +85,12 @@ internal static class StandardStreams
                         Thread.Sleep(1);
                         break;
                     case BrokenPipe:
-                        _closed = true;
+                        _closed = !Breaks;
+                        if (Breaks)
+                        {
+                            throw new IOException("the output has no reader any more");
+                        }
+
                         break;
                     case int error:
                         _closed = true;

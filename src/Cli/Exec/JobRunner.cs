@@ -1,0 +1,225 @@
+using System;
+using System.Diagnostics;
+using System.IO;
+using System.Threading;
+using System.Threading.Tasks;
+using Quietus.Cli.CommandLine;
+using Quietus.Cli.Jobs;
+using Quietus.Cli.Monitoring;
+using Quietus.Cli.Templates;
+using Quietus.Cli.Terminals;
+using Quietus.Wire;
+
+namespace Quietus.Cli.Exec;
+
+/// <summary>
+/// One job: a child is born, its agent is told who it is, files go in, the program runs, files come out, the child is
+/// killed. Whatever happens on the way, the child is dead at the end.
+/// </summary>
+internal static class JobRunner
+{
+    private const int NoSuchFile = 2; // ENOENT
+
+    /// <summary>The host name of every child.</summary>
+    private const string HostName = "quietus";
+
+    /// <summary>How long a child may take to die.</summary>
+    private static readonly TimeSpan _deathLimit = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// Runs the job. A <see cref="CliException"/> says that not the program failed, but what runs it.
+    /// </summary>
+    /// <param name="machine">Where the template is.</param>
+    /// <param name="plan">What to run.</param>
+    /// <param name="streams">Where its bytes come from and go to; their <see cref="IOException"/> is passed on.</param>
+    /// <param name="started">Called with the agent when the program runs; null where nothing is sent to it.</param>
+    /// <param name="cancellation">Ends the job and the child.</param>
+    public static async Task<JobOutcome> RunAsync(
+        TemplateMachine machine, JobPlan plan, JobStreams streams, Action<JobClient>? started,
+        CancellationToken cancellation)
+    {
+        long begun = Stopwatch.GetTimestamp();
+        MachineVm vm;
+        try
+        {
+            vm = await machine.BearAsync(parent: null, cancellation).ConfigureAwait(false);
+        }
+        catch (MonitorException error)
+        {
+            throw new CliException(
+                ExitCode.Failed, "there is no room for another VM: " + Printable.Line(error.Message),
+                "fewer at a time, or less memory for each");
+        }
+
+        var times = new JobTimes { BirthNs = Since(begun) };
+        JobOutcome outcome;
+        long dying;
+        try
+        {
+            outcome = await LimitAsync(machine, vm, plan, streams, started, times, begun, cancellation)
+                .ConfigureAwait(false);
+        }
+        finally
+        {
+            dying = Stopwatch.GetTimestamp();
+            if (!machine.Ended.IsCompleted)
+            {
+                using var last = new CancellationTokenSource(_deathLimit);
+                await machine.KillAsync(vm, last.Token).ConfigureAwait(false);
+            }
+        }
+
+        return outcome with
+        {
+            Times = outcome.Times with { DeathNs = Since(dying), TotalNs = Since(begun) },
+        };
+    }
+
+    /// <summary>Runs the job in a VM that is there, and lives on.</summary>
+    public static Task<JobOutcome> RunInAsync(
+        TemplateMachine machine, MachineVm vm, JobPlan plan, JobStreams streams, Action<JobClient>? started,
+        CancellationToken cancellation) => LimitAsync(
+            machine, vm, plan, streams, started, new JobTimes(), Stopwatch.GetTimestamp(), cancellation);
+
+    private static async Task<JobOutcome> LimitAsync(
+        TemplateMachine machine, MachineVm vm, JobPlan plan, JobStreams streams, Action<JobClient>? started,
+        JobTimes times, long begun, CancellationToken cancellation)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        if (plan.Limit is { } longest)
+        {
+            limit.CancelAfter(longest);
+        }
+
+        try
+        {
+            return await LiveAsync(machine, vm, plan, streams, started, times, begun, limit.Token)
+                .ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            string after = Duration.Format(plan.Limit!.Value.TotalNanoseconds);
+            return new JobOutcome(
+                ExitCode.TimeLimit, $"time limit: the program was still running after {after}", times);
+        }
+    }
+
+    private static async Task<JobOutcome> LiveAsync(
+        TemplateMachine machine, MachineVm vm, JobPlan plan, JobStreams streams, Action<JobClient>? started,
+        JobTimes times, long begun, CancellationToken cancellation)
+    {
+        try
+        {
+            JobClient client = await machine.ConnectAsync(vm, cancellation).ConfigureAwait(false);
+            await using (client.ConfigureAwait(false))
+            {
+                await client.IdentifyAsync(DateTimeOffset.UtcNow, HostName, cancellation).ConfigureAwait(false);
+                foreach (FileCopy copy in plan.In)
+                {
+                    await CopyInAsync(client, copy, cancellation).ConfigureAwait(false);
+                }
+
+                long running = Stopwatch.GetTimestamp();
+                var first = new FirstWrite(begun);
+                JobExit exit;
+                try
+                {
+                    exit = await client.RunAsync(
+                        plan.Order, streams.Input, first.Watch(streams.Output), first.Watch(streams.Error),
+                        () => started?.Invoke(client), cancellation).ConfigureAwait(false);
+                }
+                catch (JobException error) when (error.What == JobFailure.Execute)
+                {
+                    int code = error.Errno == NoSuchFile ? ExitCode.NotFound : ExitCode.CannotExecute;
+                    return new JobOutcome(
+                        code, $"'{Printable.Line(plan.Order.Arguments[0])}': {error.Message}", times);
+                }
+
+                times = times with { RunNs = Since(running), FirstOutputNs = first.Nanoseconds };
+                foreach (FileCopy copy in plan.Out)
+                {
+                    await CopyOutAsync(client, copy, cancellation).ConfigureAwait(false);
+                }
+
+                return new JobOutcome(
+                    exit.IsSignal ? ExitCode.Signalled + exit.Value : exit.Value, Message: null, times);
+            }
+        }
+        catch (JobException error)
+        {
+            throw new CliException(ExitCode.Failed, error.Message);
+        }
+        catch (JobProtocolException error)
+        {
+            throw new CliException(ExitCode.Failed, "the VM's agent is broken: " + error.Message);
+        }
+        catch (GuestStreamException error)
+        {
+            // The reason of the VM's end comes by another way, a moment later.
+            await Task.WhenAny(vm.Ended, Task.Delay(1000, cancellation)).ConfigureAwait(false);
+            throw new CliException(
+                ExitCode.Failed,
+                vm.Ended.IsCompletedSuccessfully
+                    ? "the VM has ended under the program: " + Printable.Line(await vm.Ended.ConfigureAwait(false))
+                    : error.Message,
+                "its console is above; more --memory may be what it needs",
+                vm.Console.ToString());
+        }
+    }
+
+    private static async Task CopyInAsync(JobClient client, FileCopy copy, CancellationToken cancellation)
+    {
+        try
+        {
+            FileStream file = File.OpenRead(copy.From);
+            await using (file.ConfigureAwait(false))
+            {
+                uint mode = (uint)File.GetUnixFileMode(file.SafeFileHandle);
+                await client.PutAsync(copy.To, mode, file, file.Length, cancellation).ConfigureAwait(false);
+            }
+        }
+        catch (Exception error) when (error is UnauthorizedAccessException or FileNotFoundException
+            or EndOfStreamException)
+        {
+            throw new CliException(ExitCode.Failed, $"--copy-in {copy.From}: {error.Message}");
+        }
+        catch (JobException error)
+        {
+            throw new CliException(ExitCode.Failed, $"--copy-in: {copy.To} in the guest: {error.Message}");
+        }
+    }
+
+    private static async Task CopyOutAsync(JobClient client, FileCopy copy, CancellationToken cancellation)
+    {
+        string part = copy.To + ".part";
+        try
+        {
+            FileStream file = File.Create(part);
+            await using (file.ConfigureAwait(false))
+            {
+                uint mode = await client.GetAsync(copy.From, file, FileCopy.MostBytes, cancellation)
+                    .ConfigureAwait(false);
+
+                // No set-user-ID and the like from a guest.
+                File.SetUnixFileMode(file.SafeFileHandle, (UnixFileMode)(mode & 0x1FF));
+            }
+
+            File.Move(part, copy.To, overwrite: true);
+        }
+        catch (JobException error)
+        {
+            throw new CliException(ExitCode.Failed, $"--copy-out: {copy.From} in the guest: {error.Message}");
+        }
+        catch (Exception error) when (error is UnauthorizedAccessException
+            || (error is IOException && error is not (GuestStreamException or JobProtocolException)))
+        {
+            throw new CliException(ExitCode.Failed, $"--copy-out: {copy.To} cannot be written: {error.Message}");
+        }
+        finally
+        {
+            File.Delete(part);
+        }
+    }
+
+    private static long Since(long begun) => (long)Stopwatch.GetElapsedTime(begun).TotalNanoseconds;
+}

@@ -329,7 +329,7 @@ internal sealed class TraceBuilder(TraceCounts counts, int? process)
 
         throw new TraceException(
             counts.Lines, "a second VM: the first one's Stage-2 was destroyed before",
-            "cut the trace to one VM, by its process for example: grep -E '^#|NAME-PID '");
+            "choose one of them with --pid: its process, or the thread that the lines name, as in NAME-PID");
     }
 
     private void CheckRange(ulong address, ulong bytes, ulong output)

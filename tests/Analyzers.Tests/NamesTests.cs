@@ -33,6 +33,7 @@ public class NamesTests
         ("unknown", "src/Cli/Bench/Kvm/KvmProbeLines.cs"),
         ("unknown", "src/Cli/Doctor/Examination.cs"),
         ("unknown", "src/Cli/Replay/ReplayVerb.cs"),
+        ("unmap", "src/Cli/Replay/ReplaySetDocument.cs"), // the key of a phase
         ("freed", "src/Oracle/Programs/Licence.cs"), // the end of a sentence
     ];
 

@@ -1,9 +1,11 @@
 using System;
+using System.Linq;
 using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
 using Quietus.Image.Tests.Machines;
+using Quietus.Simulator;
 using Shouldly;
 using Xunit;
 
@@ -84,6 +86,45 @@ public sealed class BirthCostTests
         }
 
         await machine.ShouldBeUnharmedAsync();
+    }
+
+    [Theory]
+    [InlineData("cortex-a72", "d05", "4k")]
+    [InlineData("cortex-a72", "d05", "2m")]
+    [InlineData("max", "modern", "4k")]
+    public async Task The_simulator_issues_for_births_what_the_image_counts(string cpu, string preset, string pages)
+    {
+        await using TestMachine machine = await TestMachine.BootAsync(cpu, counts: true);
+        TestVm template = await machine.RunAsync(
+            "fill=16M touch=page freeze=yes shared=write", 64 * ByteSize.Megabyte, pages: pages);
+        await template.DirtiedAsync();
+        KeyValueLine frozen = await template.FrozenAsync();
+        TestVm child = (await machine.ForkAsync(template))[0];
+        await child.PassedAsync();
+        KeyValueLine reset = await child.ResetAsync();
+        await child.PassedAsync();
+        DeathFigures killed = await child.KillAsync();
+        await template.KillAsync();
+        await machine.ShouldBeUnharmedAsync();
+
+        var simulated = BirthSimulation.Run(
+            new BirthRequest(Cli.Sim.Machines.Parse([preset], [])[0], 64 << 20, pages == "2m", Vcpus: 1),
+            TestContext.Current.CancellationToken);
+        OperationCounts freeze = Counts(BirthStepKind.Freeze);
+        Operations(frozen).ShouldBe((freeze.TlbiVmid, freeze.TlbiIpa, freeze.TlbiVmalle1));
+        long mapped = frozen.Number("mapped_pages_4k") + (512 * frozen.Number("mapped_blocks_2m"));
+        frozen.Number("dc_lines").ShouldBe(mapped * freeze.DcLines / (64 << 8));
+        OperationCounts again = Counts(BirthStepKind.Reset);
+        Operations(reset).ShouldBe((again.TlbiVmid, again.TlbiIpa, again.TlbiVmalle1));
+        (reset.Number("dc_lines"), reset.Number("dsb")).ShouldBe((again.DcLines, again.Dsb));
+        OperationCounts kill = Counts(BirthStepKind.Kill);
+        (killed.TlbiVmid, killed.TlbiIpa, killed.TlbiVmalle1, killed.DcLines, killed.Dsb)
+            .ShouldBe((kill.TlbiVmid, kill.TlbiIpa, kill.TlbiVmalle1, kill.DcLines, kill.Dsb));
+
+        OperationCounts Counts(BirthStepKind kind) => simulated.Steps.Single(each => each.Kind == kind).Bill.Counts;
+
+        static (long, long, long) Operations(KeyValueLine line) =>
+            (line.Number("tlbi_vmid"), line.Number("tlbi_ipa"), line.Number("tlbi_vmalle1"));
     }
 
     [Fact]

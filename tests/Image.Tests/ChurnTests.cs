@@ -32,10 +32,10 @@ public sealed class ChurnTests
         ChurnResult result = await new ChurnRunner(plan, qemu, Folders.Image, _ => { })
             .RunAsync(TestMachine.Cancellation);
         result.Lives.Count.ShouldBe(Count);
-        result.IsSound.ShouldBeTrue();
+        result.Totals.IsSound.ShouldBeTrue();
         foreach (ChurnPhase phase in result.Phases)
         {
-            phase.Count.ShouldBeGreaterThan(0, phase.Name);
+            phase.Figures.Count.ShouldBeGreaterThan(0, phase.Name);
             if (phase.Name is "memory_back" or "create" || (phase.Name == "kill" && lifetime == Lifetime.Filled))
             {
                 Math.Abs(phase.Drift.ShouldNotBeNull()).ShouldBeLessThanOrEqualTo(0.02, phase.Name);

@@ -70,13 +70,14 @@ internal static partial class BenchVerb
                 result,
                 [
                     .. ChurnVerb.From.IsGiven(result) ? [] : (Option[])[_guest], _memory, _policies, _fate, _jobs,
-                    _outputs.Report!, _cpus, _against, _shard, BirthsVerb.Count,
+                    _outputs.Report!, _cpus, _against, BirthsVerb.Count,
                 ],
                 "with --churn",
-                "it takes --lifetime, --cpu, --pages, --from (and --guest with it), --timeout, --json, --csv and "
-                    + "--markdown");
+                "it takes --lifetime, --cpu, --pages, --from (and --guest with it), --timeout, --shard, --json, --csv "
+                    + "and --markdown");
             return await ChurnVerb.RunAsync(
-                result, new ChurnOptions(_guest, _cpu, _pages, _timeout, _outputs), cancellation).ConfigureAwait(false);
+                result, new ChurnOptions(_guest, _cpu, _pages, _timeout, _shard, _outputs), cancellation)
+                .ConfigureAwait(false);
         }
 
         if (BirthsVerb.IsAsked(result))

@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.IO;
 using System.Threading;
 using System.Threading.Tasks;
+using Quietus.Cli.CommandLine;
 
 namespace Quietus.Cli.Campaigns;
 
@@ -35,8 +36,18 @@ internal abstract class CampaignEngine
     /// <param name="plan">The whole.</param>
     /// <param name="jobs">What <see cref="Write"/> has returned for each.</param>
     /// <returns>As for one.</returns>
-    public virtual (string File, string Command)? WriteChain(
-        CampaignPlan plan, IReadOnlyList<(string File, string Command)> jobs) => null;
+    public (string File, string Command)? WriteChain(
+        CampaignPlan plan, IReadOnlyList<(string File, string Command)> jobs)
+    {
+        if (ChainOf(jobs) is not { } lines)
+        {
+            return null;
+        }
+
+        string script = Path.Combine(plan.Folder, "submit.sh");
+        File.WriteAllLines(script, ["#!/bin/bash", .. lines]);
+        return (script, "bash " + ShellWord.Quote(script));
+    }
 
     /// <summary>
     /// Runs shards, and returns when none of them runs any more, whether each has written its document or not.
@@ -47,6 +58,9 @@ internal abstract class CampaignEngine
     /// <param name="cancellation">Ends the waiting.</param>
     public abstract Task RunAsync(
         CampaignPlan plan, IReadOnlyList<int> shards, Action<string> said, CancellationToken cancellation);
+
+    /// <summary>The shell's lines that submit jobs in order; null where nothing is submitted.</summary>
+    protected virtual IEnumerable<string>? ChainOf(IReadOnlyList<(string File, string Command)> jobs) => null;
 
     /// <summary>What is to be known when the waiting has been interrupted; null where nothing is left.</summary>
     public virtual string? LeftRunning(CampaignPlan plan) => null;

@@ -12,7 +12,7 @@ using Quietus.Cli.Terminals;
 namespace Quietus.Cli.Campaigns;
 
 /// <summary>A verb's work, cut into shards, and the folder in which their documents come together.</summary>
-/// <param name="Verb">check, sim or bench.</param>
+/// <param name="Verb">check, sim, bench or replay.</param>
 /// <param name="Arguments">The verb's own, without --shard and --json.</param>
 /// <param name="Shards">Into how many parts.</param>
 /// <param name="Folder">A full path.</param>

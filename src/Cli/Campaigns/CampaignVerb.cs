@@ -15,7 +15,7 @@ namespace Quietus.Cli.Campaigns;
 /// <summary><c>quietus campaign</c>: a verb's work in many shards, on an engine that a cluster already has.</summary>
 internal static class CampaignVerb
 {
-    private static readonly string[] _verbs = ["check", "sim", "bench"];
+    private static readonly string[] _verbs = ["check", "sim", "bench", "replay"];
 
     /// <summary>What a campaign gives its shards, or has for itself.</summary>
     private static readonly string[] _own =
@@ -23,7 +23,7 @@ internal static class CampaignVerb
 
     private static readonly Argument<string> _verb = new("verb")
     {
-        Description = "check, sim or bench, with its own options behind it",
+        Description = "check, sim, bench or replay, with its own options behind it",
         HelpName = "verb [options]",
     };
 
@@ -60,7 +60,8 @@ internal static class CampaignVerb
 
     public static Command Make(CancellationToken cancellation)
     {
-        var command = new Command("campaign", "Run check, sim or bench in many shards: here, on Slurm or Kubernetes")
+        var command = new Command(
+            "campaign", "Run check, sim, bench or replay in many shards: here, on Slurm or Kubernetes")
         {
             _verb, _on, _shards, _folder, _limit, _memory, _retries, _container, _claim, _write,
         };
@@ -193,7 +194,8 @@ internal static class CampaignVerb
         if (!_verbs.Contains(verb))
         {
             throw CliException.Usage(
-                $"campaign takes no '{Printable.Line(verb)}'", "it takes check, sim or bench, and their options");
+                $"campaign takes no '{Printable.Line(verb)}'",
+                "it takes check, sim, bench or replay, and their options");
         }
 
         IReadOnlyList<string> words = result.UnmatchedTokens;

@@ -110,26 +110,18 @@ internal sealed class KubernetesEngine : CampaignEngine
         return (manifest, "kubectl create -f " + ShellWord.Quote(manifest));
     }
 
-    public override (string File, string Command)? WriteChain(
-        CampaignPlan plan, IReadOnlyList<(string File, string Command)> jobs)
-    {
-        // Nothing in Kubernetes starts one Job after another.
-        string script = Path.Combine(plan.Folder, "submit.sh");
-        File.WriteAllLines(
-            script,
-            [
-                "#!/bin/bash",
-                "# One Job for each level, which starts when the one before has ended.",
-                "set -eu",
-                .. jobs.SelectMany(job => new[]
-                {
-                    job.Command,
-                    $"while kubectl get -f {ShellWord.Quote(job.File)} -o 'jsonpath={{.status.conditions[*].type}}' |",
-                    "    { ! grep -qE 'Complete|Failed'; }; do sleep 5; done",
-                }),
-            ]);
-        return (script, "bash " + ShellWord.Quote(script));
-    }
+    /// <summary>Nothing in Kubernetes starts one Job after another.</summary>
+    protected override IEnumerable<string> ChainOf(IReadOnlyList<(string File, string Command)> jobs) =>
+    [
+        "# One Job for each level, which starts when the one before has ended.",
+        "set -eu",
+        .. jobs.SelectMany(job => new[]
+        {
+            job.Command,
+            $"while kubectl get -f {ShellWord.Quote(job.File)} -o 'jsonpath={{.status.conditions[*].type}}' |",
+            "    { ! grep -qE 'Complete|Failed'; }; do sleep 5; done",
+        }),
+    ];
 
     public override async Task RunAsync(
         CampaignPlan plan, IReadOnlyList<int> shards, Action<string> said, CancellationToken cancellation)

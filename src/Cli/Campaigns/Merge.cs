@@ -3,7 +3,9 @@ using System.Collections.Generic;
 using System.Linq;
 using System.Text.Json.Nodes;
 using Quietus.Cli.Check;
+using Quietus.Cli.Churn;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Replay;
 
 namespace Quietus.Cli.Campaigns;
 
@@ -30,6 +32,10 @@ internal sealed record Merge(
 
     /// <summary>Whether all shards are there and whole.</summary>
     public bool IsComplete => Missing.Count + Unfinished.Count + Contradicting.Count == 0;
+
+    /// <summary>Whether it found what a single run ends with exit code 1 for.</summary>
+    public bool HasFailed => Violations.Any() || RowsMerge.FailedTraces(Json).Any()
+        || (Schema == ChurnDocument.Name && !ChurnMerge.IsSound(Json));
 
     /// <summary>Violations, in the order in which they are told.</summary>
     public IEnumerable<JsonObject> Violations => (Schema == ExhaustiveDocument.Name
@@ -75,7 +81,9 @@ internal sealed record Merge(
             .. parts.Where(part => !part.IsComplete).Select(part => $"{part.Range}: {part.File}"),
             .. first.Schema == ExhaustiveDocument.Name ? ExhaustiveMerge.LevelsLeft(json) : [],
         ];
-        json["complete"] = missing.Length + unfinished.Length + contradicting.Count == 0;
+        bool isWhole = missing.Length + unfinished.Length + contradicting.Count == 0;
+        json[first.Schema == ChurnDocument.Name ? "interrupted" : "complete"] =
+            first.Schema == ChurnDocument.Name ? !isWhole : isWhole;
         json["merged"] = new JsonObject
         {
             ["shards"] = first.Shard.Count,
@@ -84,6 +92,11 @@ internal sealed record Merge(
             ["repeated"] = ToArray(repeated),
             ["contradicting"] = ToArray(contradicting),
         };
+        if (RowsMerge.Percentiles(first.Schema, json) is { } percentiles)
+        {
+            json["merged"]!["percentiles"] = percentiles;
+        }
+
         return new Merge(json, first.Schema, missing, unfinished, repeated, contradicting);
     }
 
@@ -140,23 +153,40 @@ internal sealed record Merge(
     {
         var whole = (JsonObject)parts[0].Json.DeepClone();
         whole.Remove("shard");
-        if (parts[0].Schema == ExhaustiveDocument.Name)
+        switch (parts[0].Schema)
         {
-            ExhaustiveMerge.Fill(whole, parts);
-            return whole;
+            case ExhaustiveDocument.Name:
+                ExhaustiveMerge.Fill(whole, parts);
+                break;
+            case ChurnDocument.Name:
+                ChurnMerge.Fill(whole, parts);
+                break;
+            case ReplaySetDocument.Name:
+                RowsMerge.FillTraces(whole, parts);
+                break;
+            case CheckDocument.Name:
+                FillPrograms(whole, parts);
+                break;
+            default:
+                FillDeaths(whole, parts);
+                break;
         }
 
-        if (parts[0].Schema == CheckDocument.Name)
-        {
-            foreach (string key in (string[])["programs", "steps", "checks"])
-            {
-                whole[key] = parts.Sum(part => part.Json[key]!.GetValue<long>());
-            }
+        return whole;
+    }
 
-            whole["violations"] = Violation(parts, whole["config"]!["all_findings"]!.GetValue<bool>());
-            return whole;
+    private static void FillPrograms(JsonObject whole, List<ShardDocument> parts)
+    {
+        foreach (string key in (string[])["programs", "steps", "checks"])
+        {
+            whole[key] = parts.Sum(part => part.Json[key]!.GetValue<long>());
         }
 
+        whole["violations"] = Violation(parts, whole["config"]!["all_findings"]!.GetValue<bool>());
+    }
+
+    private static void FillDeaths(JsonObject whole, List<ShardDocument> parts)
+    {
         whole["rows"] = Copied(Joined(parts, "rows"));
         if (parts[0].Json["wall_ns"] is not null)
         {
@@ -166,8 +196,6 @@ internal sealed record Merge(
                 .OrderBy(target => target["met"]!.GetValue<bool>())
                 .DistinctBy(target => target["name"]!.ToString()));
         }
-
-        return whole;
     }
 
     /// <summary>What one machine would have shown: the lowest seed's, or that of each kind and reader.</summary>

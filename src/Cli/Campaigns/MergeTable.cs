@@ -9,7 +9,9 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Quietus.Cli.Bench;
 using Quietus.Cli.Check;
+using Quietus.Cli.Churn;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Replay;
 using Quietus.Cli.Reports;
 using Quietus.Cli.Sim;
 using Quietus.Cli.Terminals;
@@ -46,9 +48,19 @@ internal static class MergeTable
         new("DC lines", 13, false, row => Whole(row["dc_lines"]!.GetValue<long>())),
     ];
 
+    private static readonly TextColumn<JsonObject>[] _replayed =
+    [
+        new("trace", 24, true, row => Path.GetFileName(Word(row, "trace"))),
+        new("machine", 10, true, row => Word(row, "machine")),
+        new("policy", 13, true, row => Word(row, "policy")),
+        .. ReplayPercentiles.Phases.Select(phase => new TextColumn<JsonObject>(
+            phase, 9, false, row => Duration.Format(row[phase]!["total_ns"]!.GetValue<double>()))),
+    ];
+
     /// <summary>The name of the array that CSV is made of.</summary>
     public static string Rows(Merge merge) => merge.Schema switch
     {
+        ChurnDocument.Name => "phases",
         CheckDocument.Name => "violations",
         ExhaustiveDocument.Name => "searches",
         _ => "rows",
@@ -72,27 +84,44 @@ internal static class MergeTable
         .. merge.Unfinished.Select(shard => "not finished: " + shard),
         .. merge.Repeated.Select(shard => "ran twice, counted once: " + shard),
         .. merge.Contradicting.Select(shard => "ran twice with different results, of which the first counts: " + shard),
+        .. RowsMerge.FailedTraces(merge.Json).Select(trace => "could not be played: " + trace),
     ];
 
     /// <summary>Writes the whole result.</summary>
     public static void Write(TextWriter writer, Merge merge)
     {
-        if (HasDeaths(merge))
+        if (HasRows(merge))
         {
             TextTable.Write(writer, Columns(merge), RowsOf(merge));
             writer.WriteLine();
         }
 
-        if (merge.Schema == ExhaustiveDocument.Name)
+        switch (merge.Schema)
         {
-            ExhaustiveMerge.Tell(merge.Json, writer);
-        }
-        else
-        {
-            foreach (JsonObject violation in merge.Violations)
-            {
-                CheckVerb.Tell([.. ((JsonArray)violation["story"]!).Select(line => line!.ToString())], writer);
-            }
+            case ExhaustiveDocument.Name:
+                ExhaustiveMerge.Tell(merge.Json, writer);
+                break;
+            case ChurnDocument.Name:
+                ChurnMerge.Tell(merge.Json, writer);
+                break;
+            case ReplaySetDocument.Name:
+                ReplaySetTable.Write(writer, RowsMerge.TracePercentiles(merge.Json));
+                break;
+            case CheckDocument.Name:
+                foreach (JsonObject violation in merge.Violations)
+                {
+                    CheckVerb.Tell([.. ((JsonArray)violation["story"]!).Select(line => line!.ToString())], writer);
+                }
+
+                break;
+            default:
+                if (PercentilesOf(merge) is { } percentiles)
+                {
+                    TextTable.Write(writer, RowsMerge.Columns(merge.Schema), percentiles);
+                    writer.WriteLine();
+                }
+
+                break;
         }
 
         TextTable.WriteNote(writer, Summary(merge));
@@ -114,12 +143,23 @@ internal static class MergeTable
                 .Append(HtmlPage.Text(string.Join('\n', (JsonArray)violation["story"]!))).Append("</pre>\n");
         }
 
-        if (HasDeaths(merge))
+        if (merge.Schema == ChurnDocument.Name)
         {
-            TextColumn<JsonObject>[] columns = Columns(merge);
-            HtmlPage.WriteTable(
-                html, [.. columns.Select(column => column.Title)], columns.Count(column => column.Left),
-                RowsOf(merge).Select(row => columns.Select(column => column.Text(row)).ToArray()));
+            (string[] titles, IEnumerable<string[]> lines) = ChurnMerge.Page(merge.Json);
+            HtmlPage.WriteTable(html, titles, 1, lines);
+        }
+        else if (merge.Schema == ReplaySetDocument.Name)
+        {
+            WritePage(html, ReplaySetTable.Columns, RowsMerge.TracePercentiles(merge.Json));
+        }
+        else if (PercentilesOf(merge) is { } percentiles)
+        {
+            WritePage(html, RowsMerge.Columns(merge.Schema), percentiles);
+        }
+
+        if (HasRows(merge))
+        {
+            WritePage(html, Columns(merge), RowsOf(merge));
         }
 
         using var json = new MemoryStream();
@@ -137,6 +177,8 @@ internal static class MergeTable
         {
             CheckDocument.Name => $"{Sum("program")}, {Sum("step")}, {Sum("check")}, {violations}",
             ExhaustiveDocument.Name => $"{ExhaustiveMerge.Summary(merge.Json)}, {violations}",
+            ChurnDocument.Name => Counted.Of(merge.Json["births"]!.GetValue<long>(), "birth"),
+            ReplaySetDocument.Name => Counted.Of(((JsonArray)merge.Json["traces"]!).Count, "trace"),
             _ => Counted.Of(RowsOf(merge).Count(), "death"),
         };
         return $"{covered} in {Whole(whole)} of {Counted.Of(shards, "shard")}"
@@ -145,10 +187,23 @@ internal static class MergeTable
         string Sum(string what) => Counted.Of(merge.Json[what + "s"]!.GetValue<long>(), what);
     }
 
-    private static TextColumn<JsonObject>[] Columns(Merge merge) =>
-        merge.Schema == BenchDocument.Name ? _measured : _deaths;
+    private static void WritePage<TRow>(
+        StringBuilder html, IReadOnlyList<TextColumn<TRow>> columns, IEnumerable<TRow> rows) => HtmlPage.WriteTable(
+        html, [.. columns.Select(column => column.Title)], columns.Count(column => column.Left),
+        rows.Select(row => columns.Select(column => column.Text(row)).ToArray()));
 
-    private static bool HasDeaths(Merge merge) => merge.Schema is SimulationDocument.Name or BenchDocument.Name;
+    private static TextColumn<JsonObject>[] Columns(Merge merge) => merge.Schema switch
+    {
+        BenchDocument.Name => _measured,
+        ReplaySetDocument.Name => _replayed,
+        _ => _deaths,
+    };
+
+    private static bool HasRows(Merge merge) =>
+        merge.Schema is SimulationDocument.Name or BenchDocument.Name or ReplaySetDocument.Name;
+
+    private static IEnumerable<JsonObject>? PercentilesOf(Merge merge) =>
+        (merge.Json["merged"]!["percentiles"] as JsonArray)?.OfType<JsonObject>();
 
     private static IEnumerable<JsonObject> RowsOf(Merge merge) =>
         (merge.Json["rows"] as JsonArray ?? []).OfType<JsonObject>();

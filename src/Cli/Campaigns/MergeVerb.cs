@@ -46,6 +46,6 @@ internal static class MergeVerb
             Console.Error.WriteLine("quietus: " + Terminals.Printable.Line(gap));
         }
 
-        return merge.IsComplete && !merge.Violations.Any() ? ExitCode.Ok : ExitCode.Failed;
+        return merge.IsComplete && !merge.HasFailed ? ExitCode.Ok : ExitCode.Failed;
     }
 }

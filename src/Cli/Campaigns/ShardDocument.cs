@@ -4,7 +4,9 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Quietus.Cli.Bench;
 using Quietus.Cli.Check;
+using Quietus.Cli.Churn;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Replay;
 using Quietus.Cli.Reports;
 using Quietus.Cli.Sim;
 
@@ -17,22 +19,29 @@ namespace Quietus.Cli.Campaigns;
 /// <param name="Json">All of it.</param>
 internal sealed record ShardDocument(string File, string Schema, ShardEntry Shard, JsonObject Json)
 {
-    private const string Next = "merge takes the JSON documents of check, sim and bench with --shard";
+    private const string Next = "merge takes the JSON documents of check, sim, bench and replay with --shard";
 
     /// <summary>The documents that can be put together.</summary>
     private static readonly string[] _schemas =
-        [CheckDocument.Name, ExhaustiveDocument.Name, SimulationDocument.Name, BenchDocument.Name];
+    [
+        CheckDocument.Name, ExhaustiveDocument.Name, SimulationDocument.Name, BenchDocument.Name, ChurnDocument.Name,
+        ReplaySetDocument.Name,
+    ];
 
     /// <summary>What the work is cut into; null where it goes by states' hashes, so by no range.</summary>
     public string? Unit => Schema switch
     {
         CheckDocument.Name => "programs",
         ExhaustiveDocument.Name => null,
+        ChurnDocument.Name => "VMs",
+        ReplaySetDocument.Name => "traces",
         _ => "deaths",
     };
 
     /// <summary>Whether the shard came to its end.</summary>
-    public bool IsComplete => Json["complete"]?.GetValue<bool>() == true;
+    public bool IsComplete => Schema == ChurnDocument.Name
+        ? Json["interrupted"]?.GetValue<bool>() == false
+        : Json["complete"]?.GetValue<bool>() == true;
 
     /// <summary>The part, for people: the last thing is included.</summary>
     public string Range => Describe(Shard.Index, Shard.Count, new ShardRange(Shard.First, Shard.End, Shard.Of), Unit);

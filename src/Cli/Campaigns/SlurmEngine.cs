@@ -46,23 +46,15 @@ internal sealed class SlurmEngine : CampaignEngine
         return (script, "sbatch " + ShellWord.Quote(script));
     }
 
-    public override (string File, string Command)? WriteChain(
-        CampaignPlan plan, IReadOnlyList<(string File, string Command)> jobs)
-    {
-        string script = Path.Combine(plan.Folder, "submit.sh");
-        File.WriteAllLines(
-            script,
-            [
-                "#!/bin/bash",
-                "# One array for each level, which starts when the one before has ended.",
-                "set -eu",
-                $"job=$(sbatch --parsable {ShellWord.Quote(jobs[0].File)})",
-                .. jobs.Skip(1).Select(job =>
-                    $"job=$(sbatch --parsable --dependency=afterany:${{job%;*}} {ShellWord.Quote(job.File)})"),
-                "echo \"the last job is $job\"",
-            ]);
-        return (script, "bash " + ShellWord.Quote(script));
-    }
+    protected override IEnumerable<string> ChainOf(IReadOnlyList<(string File, string Command)> jobs) =>
+    [
+        "# One array for each level, which starts when the one before has ended.",
+        "set -eu",
+        $"job=$(sbatch --parsable {ShellWord.Quote(jobs[0].File)})",
+        .. jobs.Skip(1).Select(job =>
+            $"job=$(sbatch --parsable --dependency=afterany:${{job%;*}} {ShellWord.Quote(job.File)})"),
+        "echo \"the last job is $job\"",
+    ];
 
     public override async Task RunAsync(
         CampaignPlan plan, IReadOnlyList<int> shards, Action<string> said, CancellationToken cancellation)

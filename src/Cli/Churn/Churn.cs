@@ -1,9 +1,11 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
+using Quietus.Cli.Campaigns;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
+using Quietus.Cli.Reports;
 using Quietus.Wire;
 
 namespace Quietus.Cli.Churn;
@@ -71,21 +73,21 @@ internal sealed record ChurnLife
     public required long ScrubClean { get; init; }
 
     public required long ScrubbedChunks { get; init; }
-
-    public long Total => Create + (FirstInstruction ?? 0) + (Fill ?? 0) + (Reset ?? 0) + Kill + ScrubZero + ScrubClean;
 }
 
 /// <summary>
-/// A phase of all lives: percentiles by nearest rank, and the medians of the first and last tenth. All are null where
-/// no VM came to it; the tenths also where too few did for a drift to mean anything.
+/// A phase of all lives: what it cost, and the medians of the first and last tenth, which are null where too few VMs
+/// came to it for a drift to mean anything.
 /// </summary>
-internal sealed record ChurnPhase(
-    string Name, int Count, long? P50, long? P90, long? P99, long? Maximum, long? FirstTenth, long? LastTenth)
+internal sealed record ChurnPhase(string Name, Distribution Figures, long? FirstTenth, long? LastTenth)
 {
     /// <summary>
     /// VMs that a drift takes: a tenth of them has every size with every page size twice.
     /// </summary>
     public const int LeastForDrift = 200;
+
+    /// <summary>A part of <see cref="DeathWay.Kill"/>, which is not to be counted twice.</summary>
+    public const string MemoryBack = "memory_back";
 
     /// <summary>How far the last tenth is from the first, as a share of it; null where that cannot be said.</summary>
     public double? Drift => (LastTenth - FirstTenth) / (double?)FirstTenth;
@@ -95,19 +97,22 @@ internal sealed record ChurnPhase(
         long[] values = [.. lives.Select(figure).OfType<long>()];
         bool hasTenths = values.Length >= LeastForDrift;
         int tenth = values.Length / 10;
-        return values.Length == 0
-            ? new ChurnPhase(name, 0, null, null, null, null, null, null)
-            : new ChurnPhase(
-                name, values.Length, Rank(values, 50), Rank(values, 90), Rank(values, 99), values.Max(),
-                hasTenths ? Rank(values[..tenth], 50) : null, hasTenths ? Rank(values[^tenth..], 50) : null);
+        return new ChurnPhase(
+            name, Distribution.Of(values), hasTenths ? Median(values[..tenth]) : null,
+            hasTenths ? Median(values[^tenth..]) : null);
     }
 
-    /// <summary>The smallest value that so many per cent of the values do not exceed.</summary>
-    public static long Rank(IReadOnlyList<long> values, int percent)
+    /// <summary>
+    /// Births and deaths in a second of virtual time, in which a machine carries out 10^9 instructions: by the phases
+    /// alone, without the monitor's talk between them.
+    /// </summary>
+    public static double BirthsPerVirtualSecond(long births, IEnumerable<ChurnPhase> phases)
     {
-        long[] sorted = [.. values.Order()];
-        return sorted[Math.Max(0, (int)Math.Ceiling(sorted.Length * percent / 100.0) - 1)];
+        double seconds = phases.Where(phase => phase.Name != MemoryBack).Sum(phase => phase.Figures.Sum) / 1e9;
+        return seconds == 0 ? 0 : births / seconds;
     }
+
+    private static long? Median(IEnumerable<long> values) => Distribution.Of(values).Rank(50);
 }
 
 /// <summary>A churn: so many VMs, one after the other, in one boot.</summary>
@@ -121,6 +126,12 @@ internal sealed record ChurnPlan
     ];
 
     public required int Count { get; init; }
+
+    /// <summary>The part of them that is to be lived; null for all.</summary>
+    public Shard? Shard { get; init; }
+
+    /// <summary>The numbers of those that are to be lived.</summary>
+    public ShardRange Part => (Shard ?? new Shard(0, 1)).Of(Count);
 
     public required string Lifetime { get; init; }
 
@@ -146,26 +157,13 @@ internal sealed record ChurnResult
 
     public required bool IsInterrupted { get; init; }
 
-    public required long LostBytes { get; init; }
-
-    public required long RefusedFrees { get; init; }
-
-    public required long LeakedFrames { get; init; }
-
-    /// <summary>Random numbers that two children had in common; null where none was asked for.</summary>
-    public long? RepeatedRandom { get; init; }
+    public required ChurnTotals Totals { get; init; }
 
     public required string QemuVersion { get; init; }
 
     public required string ImageSha256 { get; init; }
 
     public required long WallNanoseconds { get; init; }
-
-    /// <summary>
-    /// Births and deaths in a second of virtual time, in which a machine carries out 10^9 instructions: by the phases
-    /// alone, without the monitor's talk between them.
-    /// </summary>
-    public double BirthsPerVirtualSecond => Lives.Count == 0 ? 0 : Lives.Count / (Lives.Sum(life => life.Total) / 1e9);
 
     public IReadOnlyList<ChurnPhase> Phases => Plan.Template is null ? Whole : Births;
 
@@ -174,7 +172,7 @@ internal sealed record ChurnResult
         ChurnPhase.Of("birth", Lives, life => life.FirstInstruction),
         ChurnPhase.Of("reset", Lives, life => life.Reset),
         ChurnPhase.Of(DeathWay.Kill.Name(), Lives, life => life.Kill),
-        ChurnPhase.Of("memory_back", Lives, life => life.MemoryBack),
+        ChurnPhase.Of(ChurnPhase.MemoryBack, Lives, life => life.MemoryBack),
         ChurnPhase.Of("scrub_zero", Lives, life => life.ScrubZero),
         ChurnPhase.Of("scrub_clean", Lives, life => life.ScrubClean),
     ];
@@ -185,11 +183,8 @@ internal sealed record ChurnResult
         ChurnPhase.Of("first_instruction", Lives, life => life.FirstInstruction),
         ChurnPhase.Of("fill", Lives, life => life.Fill),
         ChurnPhase.Of(DeathWay.Kill.Name(), Lives, life => life.Kill),
-        ChurnPhase.Of("memory_back", Lives, life => life.MemoryBack),
+        ChurnPhase.Of(ChurnPhase.MemoryBack, Lives, life => life.MemoryBack),
         ChurnPhase.Of("scrub_zero", Lives, life => life.ScrubZero),
         ChurnPhase.Of("scrub_clean", Lives, life => life.ScrubClean),
     ];
-
-    /// <summary>Whether every frame came back, once, and no two children were alike.</summary>
-    public bool IsSound => LostBytes == 0 && RefusedFrees == 0 && LeakedFrames == 0 && (RepeatedRandom ?? 0) == 0;
 }

@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using System.Text.Json.Serialization;
+using Quietus.Cli.Campaigns;
 using Quietus.Cli.Reports;
 
 namespace Quietus.Cli.Churn;
@@ -9,7 +10,8 @@ namespace Quietus.Cli.Churn;
 /// <summary>A churn for programs.</summary>
 internal sealed record ChurnDocument(
     ChurnConfiguration Config,
-    int Births,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] ShardEntry? Shard,
+    long Births,
     bool Interrupted,
     double BirthsPerVirtualSecond,
     long LostBytes,
@@ -21,17 +23,26 @@ internal sealed record ChurnDocument(
 {
     public const string Name = "quietus.churn/1";
 
-    public static ChurnDocument Of(ChurnResult result) => new(
-        ChurnConfiguration.Of(result),
-        result.Lives.Count,
-        result.IsInterrupted,
-        Math.Round(result.BirthsPerVirtualSecond, 1),
-        result.LostBytes,
-        result.RefusedFrees,
-        result.LeakedFrames,
-        result.RepeatedRandom,
-        result.Phases.Select(ChurnPhaseEntry.Of),
-        result.WallNanoseconds);
+    public static ChurnDocument Of(ChurnResult result)
+    {
+        IReadOnlyList<ChurnPhase> phases = result.Phases;
+        return new(
+            ChurnConfiguration.Of(result),
+            ShardEntry.For(result.Plan.Shard, result.Plan.Count),
+            result.Totals.Births,
+            result.IsInterrupted,
+            Rate(result.Totals.Births, phases),
+            result.Totals.LostBytes,
+            result.Totals.RefusedFrees,
+            result.Totals.LeakedFrames,
+            result.Totals.RepeatedRandom,
+            phases.Select(phase => ChurnPhaseEntry.Of(phase, result.Plan.Shard is not null)),
+            result.WallNanoseconds);
+    }
+
+    /// <summary>Births and deaths in a virtual second, to one digit behind the point.</summary>
+    public static double Rate(long births, IEnumerable<ChurnPhase> phases) =>
+        Math.Round(ChurnPhase.BirthsPerVirtualSecond(births, phases), 1);
 }
 
 /// <summary>All that it takes to repeat the churn.</summary>
@@ -58,24 +69,28 @@ internal sealed record ChurnConfiguration(
         result.Plan.Command);
 }
 
-/// <summary>One step of all lives.</summary>
+/// <summary>One step of all lives. A shard's has its figures as well, so that those of the whole can be made.</summary>
 internal sealed record ChurnPhaseEntry(
     string Phase,
-    int Count,
+    long Count,
     [property: JsonPropertyName("p50_instructions")] long? P50,
     [property: JsonPropertyName("p90_instructions")] long? P90,
     [property: JsonPropertyName("p99_instructions")] long? P99,
     long? MaxInstructions,
     [property: JsonPropertyName("first_tenth_p50_instructions")] long? FirstTenth,
-    [property: JsonPropertyName("last_tenth_p50_instructions")] long? LastTenth)
+    [property: JsonPropertyName("last_tenth_p50_instructions")] long? LastTenth,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<long>? FiguresInstructions,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<long>? FiguresCounts)
 {
-    public static ChurnPhaseEntry Of(ChurnPhase phase) => new(
+    public static ChurnPhaseEntry Of(ChurnPhase phase, bool hasFigures) => new(
         phase.Name,
-        phase.Count,
-        phase.P50,
-        phase.P90,
-        phase.P99,
-        phase.Maximum,
+        phase.Figures.Count,
+        phase.Figures.Rank(50),
+        phase.Figures.Rank(90),
+        phase.Figures.Rank(99),
+        phase.Figures.Maximum,
         phase.FirstTenth,
-        phase.LastTenth);
+        phase.LastTenth,
+        hasFigures ? phase.Figures.Values : null,
+        hasFigures ? phase.Figures.Counts : null);
 }

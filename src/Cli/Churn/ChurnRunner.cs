@@ -73,11 +73,12 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
         TemplateChurn? children = plan.Template is { } template
             ? await TemplateChurn.BeginAsync(plan, template, monitor).ConfigureAwait(false)
             : null;
-        while (_lives.Count < plan.Count && !cancellation.IsCancellationRequested)
+        while (_lives.Count < plan.Part.Length && !cancellation.IsCancellationRequested)
         {
+            int number = (int)plan.Part.First + _lives.Count;
             ChurnLife? life = children is null
-                ? await LiveAsync(monitor, _lives.Count, cancellation).ConfigureAwait(false)
-                : await children.LiveAsync(_lives.Count).ConfigureAwait(false);
+                ? await LiveAsync(monitor, number, cancellation).ConfigureAwait(false)
+                : await children.LiveAsync(number).ConfigureAwait(false);
             if (life is not null)
             {
                 _lives.Add(life);
@@ -96,11 +97,10 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
         {
             Plan = plan,
             Lives = _lives,
-            IsInterrupted = _lives.Count < plan.Count,
-            LostBytes = free - memory.Number("free_bytes"),
-            RefusedFrees = memory.Number("refused_frees"),
-            LeakedFrames = _leaked,
-            RepeatedRandom = children?.RepeatedRandom,
+            IsInterrupted = _lives.Count < plan.Part.Length,
+            Totals = new ChurnTotals(
+                _lives.Count, free - memory.Number("free_bytes"), memory.Number("refused_frees"), _leaked,
+                children?.RepeatedRandom),
             QemuVersion = qemu.Version,
             ImageSha256 = sha256,
             WallNanoseconds = (long)Stopwatch.GetElapsedTime(begun).TotalNanoseconds,

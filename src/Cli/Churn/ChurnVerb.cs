@@ -4,6 +4,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Threading;
 using System.Threading.Tasks;
+using Quietus.Cli.Campaigns;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
@@ -15,7 +16,7 @@ namespace Quietus.Cli.Churn;
 /// <summary>The options that a churn shares with the measurement of single deaths.</summary>
 internal sealed record ChurnOptions(
     Value<IReadOnlyList<string>> Guest, Value<CpuModel> Cpu, Value<IReadOnlyList<string>> Pages,
-    Value<TimeSpan?> Timeout, OutputOptions Outputs);
+    Value<TimeSpan?> Timeout, Value<Shard?> Shard, OutputOptions Outputs);
 
 /// <summary><c>quietus bench --churn</c>: many short lives on one machine, a verb of its own.</summary>
 internal static class ChurnVerb
@@ -59,14 +60,15 @@ internal static class ChurnVerb
         }
 
         QemuBinary qemu = await QemuBinary.FindAsync(cancellation).ConfigureAwait(false);
-        int step = Math.Max(1, plan.Count / 20);
+        long count = plan.Part.Length;
+        long step = Math.Max(1, count / 20);
         ChurnResult churned = await new ChurnRunner(plan, qemu, CommonOptions.FindImage(), Progress)
             .RunAsync(cancellation)
             .ConfigureAwait(false);
         outputs.Write(
             "phases", stream => ChurnDocument.Of(churned).Write(stream),
             writer => ChurnTable.Write(writer, churned));
-        if (!churned.IsSound)
+        if (!churned.Totals.IsSound)
         {
             Console.Error.WriteLine("quietus: memory did not come back as it should; see the table");
             return ExitCode.Failed;
@@ -76,9 +78,9 @@ internal static class ChurnVerb
 
         void Progress(int done)
         {
-            if (done % step == 0 || done == plan.Count)
+            if (done % step == 0 || done == count)
             {
-                Notice.Progress(string.Create(CultureInfo.InvariantCulture, $"[{done}/{plan.Count}] VMs"));
+                Notice.Progress(string.Create(CultureInfo.InvariantCulture, $"[{done}/{count}] VMs"));
             }
         }
     }
@@ -93,6 +95,7 @@ internal static class ChurnVerb
         return new ChurnPlan
         {
             Count = count,
+            Shard = options.Shard.Of(result),
             Lifetime = lifetime,
             Cpu = cpu,
             Pages = pages,

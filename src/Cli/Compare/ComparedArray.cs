@@ -21,6 +21,11 @@ internal sealed record ComparedArray(string Name, IReadOnlyList<string> Keys, IR
 {
     private static readonly string[] _pages = ["mapped_pages_4k", "mapped_blocks_2m", "mapped_blocks_1g"];
 
+    private static readonly string[] _replayed =
+    [
+        "map_leaves", "map_tables", "unmap_leaves", "unmap_tables", "death_leaves", "death_tables", "refused_maps",
+    ];
+
     /// <summary>What can be compared, by schema. docs/compare.md has the same list.</summary>
     private static readonly Dictionary<string, ComparedArray[]> _schemas = new()
     {
@@ -55,14 +60,8 @@ internal sealed record ComparedArray(string Name, IReadOnlyList<string> Keys, IR
             new("neighbours", ["page_size", "memory_bytes", "way"], []),
             new("together", ["page_size", "memory_bytes", "vms"], []),
         ],
-        [ReplayDocument.Name] =
-        [
-            new("rows", ["machine", "policy"],
-            [
-                "map_leaves", "map_tables", "unmap_leaves", "unmap_tables", "death_leaves", "death_tables",
-                "refused_maps",
-            ]),
-        ],
+        [ReplayDocument.Name] = [new("rows", ["machine", "policy"], _replayed)],
+        [ReplaySetDocument.Name] = [new("rows", ["trace", "machine", "policy"], _replayed)],
     };
 
     /// <summary>The schemas that can be compared.</summary>

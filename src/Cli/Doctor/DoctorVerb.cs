@@ -4,6 +4,7 @@ using System.IO;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Reports;
 using Quietus.Cli.Terminals;
 
 namespace Quietus.Cli.Doctor;
@@ -41,11 +42,18 @@ internal static class DoctorVerb
         foreach (Finding finding in examination.Findings)
         {
             string state = finding.Found ? "ok" : finding.Needed ? "MISSING" : "absent";
-            writer.WriteLine($"{state,-8} {finding.Name,-19} {Printable.Line(finding.Detail)}");
+            string head = $"{state,-8} {finding.Name,-19} ";
+            if (TextTable.Width < 2 * head.Length)
+            {
+                writer.WriteLine(head.TrimEnd());
+                head = "  ";
+            }
+
+            TextTable.WriteHanging(writer, head, Printable.Line(finding.Detail));
             if (!finding.Found)
             {
                 string remedy = finding.Remedy is null ? string.Empty : "; " + finding.Remedy;
-                writer.WriteLine($"{string.Empty,-28} it {finding.Purpose}{remedy}");
+                TextTable.WriteHanging(writer, new string(' ', head.Length), "it " + finding.Purpose + remedy);
             }
         }
 

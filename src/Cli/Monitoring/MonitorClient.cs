@@ -67,7 +67,11 @@ internal sealed class MonitorClient : IAsyncDisposable
         _fromMachine = fromMachine;
         _explainEnd = explainEnd;
         _reading = new FlowingReader(this);
+        Streams = new StreamClient((message, cancellation) => SendAsync(WireChannel.Stream, message, cancellation));
     }
+
+    /// <summary>Connections to ports of VMs.</summary>
+    public StreamClient Streams { get; }
 
     /// <summary>Frames that came whole.</summary>
     public long FramesReceived => _decoder.Frames;
@@ -209,6 +213,7 @@ internal sealed class MonitorClient : IAsyncDisposable
         _ready.TrySetException(failure);
         pending?.TrySetException(failure);
         _messages.Writer.TryComplete(failure);
+        Streams.Fail(failure);
 
         // Often no caller waits for these.
         _ = _ready.Task.Exception;
@@ -356,6 +361,12 @@ internal sealed class MonitorClient : IAsyncDisposable
         if (channel == WireChannel.Flow)
         {
             _flow.Take(payload);
+            return;
+        }
+
+        if (channel == WireChannel.Stream)
+        {
+            Streams.Take(payload);
             return;
         }
 

@@ -1,7 +1,6 @@
 using System;
 using System.IO;
 using Quietus.Cli.CommandLine;
-using Quietus.Cli.Reports;
 
 namespace Quietus.Cli.Processes;
 
@@ -16,7 +15,7 @@ internal static class InputFile
     {
         try
         {
-            return FileKind.Of(path) is { IsFolder: true }
+            return FileStatus.Of(path) is { IsFolder: true }
                 ? throw new IOException($"'{path}' is a folder")
                 : new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
         }

@@ -6,6 +6,7 @@ using System.IO;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
+using Quietus.Cli.Campaigns;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Processes;
@@ -20,11 +21,13 @@ namespace Quietus.Cli.Replay;
 /// <summary><c>quietus replay</c>: a traced VM of a real KVM host, played again under each policy.</summary>
 internal static class ReplayVerb
 {
-    private static readonly Argument<string?> _file = new("trace")
+    private const string StandardInput = "-";
+
+    private static readonly Argument<string[]> _files = new("traces")
     {
         Description = "Text of ftrace, trace-cmd or perf of a KVM host, also packed by gzip, zstd or xz; - is stdin",
         HelpName = "trace[.gz|.zst|.xz]",
-        Arity = ArgumentArity.ZeroOrOne,
+        Arity = ArgumentArity.ZeroOrMore,
     };
 
     private static readonly TextColumn<TracedVm>[] _vms =
@@ -60,13 +63,19 @@ internal static class ReplayVerb
         Description = "Print a shell script that records a trace; it runs as root on the host",
     };
 
-    private static readonly OutputOptions _outputs = new(ReplayDocument.Name, hasReport: false);
+    private static readonly Value<int?> _jobs = Values.Number(
+        "--jobs", "With several traces: so many at a time; each may take 400 MB", "number of jobs", 1, 64, "1");
+
+    private static readonly Value<Shard?> _shard = Campaigns.Shard.Option();
+
+    private static readonly OutputOptions _outputs =
+        new($"{ReplayDocument.Name}; of several traces {ReplaySetDocument.Name}", hasReport: false);
 
     public static Command Make(CancellationToken cancellation)
     {
         var command = new Command("replay", "Play a traced VM of a real KVM host again: what it would have cost")
         {
-            _file, _machine, _policies, _cause, _set, _pid, _list, _script,
+            _files, _machine, _policies, _cause, _set, _pid, _jobs, _shard, _list, _script,
         };
         _outputs.AddTo(command);
         command.SetAction((result, _) => Task.FromResult(Run(result, cancellation)));
@@ -81,46 +90,120 @@ internal static class ReplayVerb
             return ExitCode.Ok;
         }
 
-        string file = result.GetValue(_file)
-            ?? throw CliException.Usage("no trace given", "./quietus replay --help shows what there is");
+        string[] files = [.. (result.GetValue(_files) ?? []).Distinct()];
+        if (files.Length == 0)
+        {
+            throw CliException.Usage("no trace given", "./quietus replay --help shows what there is");
+        }
+
+        bool isMany = files.Length > 1 || _shard.IsGiven(result);
         if (result.GetValue(_list))
         {
             CommonOptions.Refuse(
-                result, [_machine, _policies, _cause, _set, _pid, .. _outputs.All], "with --list",
+                result, [_machine, _policies, _cause, _set, _pid, _jobs, _shard, .. _outputs.All], "with --list",
                 "it names the VMs of a trace, and replays none");
-            TextTable.Write(Console.Out, _vms, Read(file, stream => TraceReader.List(stream, cancellation)));
-            return ExitCode.Ok;
+            return isMany
+                ? throw CliException.Usage("--list names the VMs of one trace", "give one trace at a time")
+                : List(files[0], cancellation);
+        }
+
+        if (isMany)
+        {
+            CommonOptions.Refuse(
+                result, [_pid], "with several traces", "play the trace that has several VMs alone");
+            if (files.Contains(StandardInput))
+            {
+                throw CliException.Usage("stdin is one trace, and not to be read among others", "give files");
+            }
+        }
+        else
+        {
+            CommonOptions.Refuse(result, [_jobs], "with one trace", "leave it out");
         }
 
         IReadOnlyList<string> changes = _set.IsGiven(result) ? _set.Of(result) : [];
-        IReadOnlyList<MachinePreset> machines = Machines.Parse(_machine.Of(result), changes);
-        IReadOnlyList<MaintenancePolicy> policies = _policies.Of(result);
-        UnmapCause cause = _cause.Of(result);
-        Outputs outputs = _outputs.Read(result);
-        HostTrace trace = Read(file, stream => TraceReader.Read(stream, cancellation, _pid.Of(result)));
-        var replayed = new ReplayResult
+        var plan = new ReplaySetPlan
         {
-            File = file,
-            Process = _pid.Of(result),
-            Trace = trace,
-            Machines = machines,
-            Policies = policies,
-            Cause = cause,
-            Rows =
-            [
-                .. from machine in machines
-                   from policy in policies
-                   select Replayer.Run(trace, machine, policy, cause, cancellation),
-            ],
-            Command = "./quietus replay " + ShellWord.Quote(file)
-                + " --machine " + string.Join(',', _machine.Of(result))
-                + " --policy " + string.Join(',', policies.Select(policy => policy.Name))
-                + " --cause " + cause.Name
-                + (_pid.Of(result) is int pid ? string.Create(CultureInfo.InvariantCulture, $" --pid {pid}") : "")
-                + string.Concat(changes.Select(change => " --set " + ShellWord.Quote(change))),
+            Files = files,
+            Machines = Machines.Parse(_machine.Of(result), changes),
+            Policies = _policies.Of(result),
+            Cause = _cause.Of(result),
+            Shard = _shard.Of(result),
+            Command = Command(result, files, changes),
         };
+        Outputs outputs = _outputs.Read(result);
+        if (Commands.OnlyValidates(result))
+        {
+            return ExitCode.Ok;
+        }
+
+        int? process = _pid.Of(result);
+        if (isMany)
+        {
+            return RunMany(
+                plan, _jobs.Of(result)!.Value, file => Play(plan, file, process, cancellation), outputs, cancellation);
+        }
+
+        ReplayResult replayed = Play(plan, files[0], process, cancellation);
         outputs.Write(
             "rows", stream => ReplayDocument.Of(replayed).Write(stream), writer => ReplayTable.Write(writer, replayed));
+        return ExitCode.Ok;
+    }
+
+    private static int RunMany(
+        ReplaySetPlan plan, int jobs, Func<string, ReplayResult> play, Outputs outputs, CancellationToken cancellation)
+    {
+        ReplaySet set = ReplaySet.Run(plan, jobs, play, cancellation);
+        outputs.Write(
+            "rows", stream => ReplaySetDocument.Of(set).Write(stream), writer => ReplaySetTable.Write(writer, set));
+        if (!set.IsComplete)
+        {
+            throw new OperationCanceledException(cancellation);
+        }
+
+        int failed = set.Traces.Count(trace => trace.Error is not null);
+        if (failed == 0)
+        {
+            return ExitCode.Ok;
+        }
+
+        Console.Error.WriteLine($"quietus: {Counted.Of(failed, "trace")} could not be played; see the table");
+        return ExitCode.Failed;
+    }
+
+    private static ReplayResult Play(ReplaySetPlan plan, string file, int? process, CancellationToken cancellation)
+    {
+        HostTrace trace = Read(file, stream => TraceReader.Read(stream, cancellation, process));
+        return new ReplayResult
+        {
+            File = file,
+            Process = process,
+            Trace = trace,
+            Machines = plan.Machines,
+            Policies = plan.Policies,
+            Cause = plan.Cause,
+            Rows =
+            [
+                .. from machine in plan.Machines
+                   from policy in plan.Policies
+                   select Replayer.Run(trace, machine, policy, plan.Cause, cancellation),
+            ],
+            Command = plan.Command,
+        };
+    }
+
+    /// <summary>The command that repeats it, every default written out.</summary>
+    private static string Command(ParseResult result, IEnumerable<string> files, IEnumerable<string> changes) =>
+        "./quietus replay " + string.Join(' ', files.Select(ShellWord.Quote))
+            + " --machine " + string.Join(',', _machine.Of(result))
+            + " --policy " + string.Join(',', _policies.Of(result).Select(policy => policy.Name))
+            + " --cause " + _cause.Of(result).Name
+            + (_pid.Of(result) is int pid ? string.Create(CultureInfo.InvariantCulture, $" --pid {pid}") : "")
+            + string.Concat(changes.Select(change => " --set " + ShellWord.Quote(change)));
+
+    private static int List(string file, CancellationToken cancellation)
+    {
+        TextTable.Write(Console.Out, _vms, Read(file, stream => TraceReader.List(stream, cancellation)));
         return ExitCode.Ok;
     }
 
@@ -129,7 +212,7 @@ internal static class ReplayVerb
     {
         try
         {
-            using Stream stream = file == "-"
+            using Stream stream = file == StandardInput
                 ? Console.OpenStandardInput()
                 : InputFile.Open($"'{file}'", file, "give the file of a trace, or - for stdin");
             return read(stream);

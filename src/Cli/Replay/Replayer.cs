@@ -21,6 +21,9 @@ internal sealed class Replayer
     private const int MostSlots = 16;
     private const int OperationsBetweenChecks = 4096;
 
+    private const ulong LeastTableBytes = 16UL << 20;
+    private const ulong MostTableBytes = 1UL << 30;
+
     /// <summary>Where the simulator's own table pages begin: a trace's memory lies below.</summary>
     private const ulong OutputLimit = 1UL << 43;
 
@@ -42,7 +45,7 @@ internal sealed class Replayer
         _slots = SlotsOf(trace, 1UL << ipaBits);
         _cause = cause;
         _numbers = new int?[_slots.Count];
-        _vm = new SimulatedVm(new SimulatedServer(machine), policy, ipaBits);
+        _vm = new SimulatedVm(new SimulatedServer(machine, TableBytes(trace)), policy, ipaBits);
         _rootTables = (long)_vm.TablePages;
         _read = _vm.Bill;
     }
@@ -241,6 +244,32 @@ internal sealed class Replayer
                 slots.Add((new Ipa(next), end - next));
             }
         }
+    }
+
+    /// <summary>
+    /// Memory for all tables that the trace's maps can need: one for each 2 MB that it touches, at most as many above
+    /// them, and room for the root. A server that has more than it uses takes long to make, and there is one for each
+    /// trace, machine and policy.
+    /// </summary>
+    private static ulong TableBytes(HostTrace trace)
+    {
+        const int blockShift = 21;
+        HashSet<ulong> blocks = [];
+        foreach (TraceOperation map in trace.Operations.Where(each => each.Kind == TraceOperationKind.Map))
+        {
+            ulong last = (map.Start.Value + map.Bytes - 1) >> blockShift;
+            for (ulong block = map.Start.Value >> blockShift; block <= last; block++)
+            {
+                _ = blocks.Add(block);
+            }
+
+            if ((ulong)blocks.Count * 2 * Granule > MostTableBytes)
+            {
+                break;
+            }
+        }
+
+        return Math.Min(MostTableBytes, ((ulong)blocks.Count * 2 * Granule) + LeastTableBytes);
     }
 
     /// <summary>The size of the VM's addresses: KVM's default of 40 bits, or as many as it takes.</summary>

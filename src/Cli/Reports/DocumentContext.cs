@@ -25,5 +25,7 @@ namespace Quietus.Cli.Reports;
 [JsonSerializable(typeof(HooksDocument))]
 [JsonSerializable(typeof(LitmusDocument))]
 [JsonSerializable(typeof(ReplayDocument))]
+[JsonSerializable(typeof(ReplaySetDocument))]
+[JsonSerializable(typeof(SimulatedBirthsDocument))]
 [JsonSerializable(typeof(SimulationDocument))]
 internal sealed partial class DocumentContext : JsonSerializerContext;

@@ -1,8 +1,8 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
-using System.Runtime.InteropServices;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Processes;
 using Quietus.Cli.Terminals;
 
 namespace Quietus.Cli.Reports;
@@ -49,7 +49,7 @@ internal static class ResultFile
         try
         {
             string target = Target(path);
-            if (FileKind.Of(path) is { IsRegular: false })
+            if (FileStatus.Of(path) is { IsRegular: false })
             {
                 using var special = new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
                 write(special);
@@ -59,7 +59,7 @@ internal static class ResultFile
                 Replace(target, write);
             }
         }
-        catch (IOException) when (FileKind.Of(path) is { IsPipe: true })
+        catch (IOException) when (FileStatus.Of(path) is { IsPipe: true })
         {
             // Its reader has seen enough.
         }
@@ -108,7 +108,7 @@ internal static class ResultFile
     {
         try
         {
-            switch (FileKind.Of(path))
+            switch (FileStatus.Of(path))
             {
                 case { IsFolder: true }:
                     throw CliException.Usage($"{option}: '{path}' is a folder", "give the name of a file");
@@ -149,52 +149,5 @@ internal static class ResultFile
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
         }
-    }
-}
-
-/// <summary>
-/// What kind of file a path leads to, links followed. .NET does not tell devices and FIFOs from files.
-/// </summary>
-/// <param name="Mode">st_mode.</param>
-/// <param name="Identity">The same for two names of one file.</param>
-internal sealed record FileKind(int Mode, string Identity)
-{
-    // inode(7).
-    private const int TypeMask = 0xF000;
-    private const int Pipe = 0x1000;
-    private const int Folder = 0x4000;
-    private const int Regular = 0x8000;
-
-    // struct statx is the same on every architecture: statx(2).
-    private const int StatxBytes = 256;
-    private const int ModeOffset = 28;
-    private const int InodeOffset = 32;
-    private const int DeviceOffset = 136;
-    private const uint TypeAndInode = 0x101; // STATX_TYPE | STATX_INO
-    private const int CurrentFolder = -100; // AT_FDCWD
-
-    public bool IsRegular => (Mode & TypeMask) == Regular;
-
-    public bool IsFolder => (Mode & TypeMask) == Folder;
-
-    public bool IsPipe => (Mode & TypeMask) == Pipe;
-
-    /// <summary>Null where there is no such file, or it cannot be seen.</summary>
-    public static FileKind? Of(string path)
-    {
-        byte[] status = new byte[StatxBytes];
-        return NativeMethods.Statx(CurrentFolder, path, 0, TypeAndInode, status) == 0
-            ? new FileKind(
-                BitConverter.ToUInt16(status, ModeOffset),
-                $"{BitConverter.ToUInt64(status, DeviceOffset)}:{BitConverter.ToUInt64(status, InodeOffset)}")
-            : null;
-    }
-
-    private static class NativeMethods
-    {
-        [DllImport("libc", EntryPoint = "statx")]
-        [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-        public static extern int Statx(
-            int folder, [MarshalAs(UnmanagedType.LPUTF8Str)] string path, int flags, uint mask, [Out] byte[] status);
     }
 }

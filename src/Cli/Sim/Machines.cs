@@ -3,7 +3,7 @@ using System.Collections.Generic;
 using System.IO;
 using System.Linq;
 using Quietus.Cli.CommandLine;
-using Quietus.Cli.Reports;
+using Quietus.Cli.Processes;
 using Quietus.Simulator;
 
 namespace Quietus.Cli.Sim;
@@ -69,7 +69,7 @@ internal static class Machines
 
     /// <summary>A file of a sensible size; what is no file is the reader's to refuse.</summary>
     private static string Bounded(string path) =>
-        File.Exists(path) && (FileKind.Of(path) is { IsRegular: false } || new FileInfo(path).Length > MostBytes)
+        File.Exists(path) && (FileStatus.Of(path) is { IsRegular: false } || new FileInfo(path).Length > MostBytes)
             ? throw CliException.Usage(
                 $"'{path}' is no preset: it is no regular file, or larger than 1 MB",
                 "give a file as machines/d05.json")

@@ -30,6 +30,9 @@ internal static class SimulationNames
         ("mremap", DeathKind.Mremap),
     ];
 
+    private static readonly string[] _birthSteps =
+        ["freeze", "birth", "write_first_1g", "write_first_2m", "write", "reset", DeathWay.Kill.Name()];
+
     public static string Pages => string.Join(", ", _pages.Select(entry => entry.Name));
 
     public static string Deaths => string.Join(", ", _deaths.Select(entry => entry.Name));
@@ -37,6 +40,8 @@ internal static class SimulationNames
     public static string Of(GuestPages pages) => _pages.First(entry => entry.Pages == pages).Name;
 
     public static string Of(DeathKind death) => _deaths.First(entry => entry.Death == death).Name;
+
+    public static string Of(BirthStepKind step) => _birthSteps[(int)step];
 
     public static GuestPages ParsePages(string name) =>
         Array.Find(_pages, entry => Same(entry.Name, name)) is { Name: not null } found

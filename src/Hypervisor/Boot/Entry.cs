@@ -63,6 +63,7 @@ internal static unsafe class Entry
                 && Platform.Description.PhysicalTimerInterrupt == GuestMemoryMap.PhysicalTimerInterrupt,
             "the EL1 timers' interrupts are not PPI 27 and PPI 30, which guests are told"u8);
         GuestLoader.UseBundle(Platform.Description.Initrd);
+        Require(GuestStreams.Initialize(), "there is no memory for streams"u8);
         Require(VmTable.Initialize(), "there is no memory for VM slots"u8);
         SystemRegisters.Initialize(VmTable.Geometry.IpaBits);
         MonitorLoop.Run();
@@ -157,7 +158,7 @@ internal static unsafe class Entry
         ulong bytes = TablesAndVmids
             + FramePool.MetadataBytes(chunks)
             + ((ulong)Platform.Description.CpuCount * PerCore)
-            + VmTable.Bytes;
+            + VmTable.Bytes + GuestStreams.Bytes;
         return (bytes + FramePool.ChunkBytes - 1) & ~(FramePool.ChunkBytes - 1);
     }
 

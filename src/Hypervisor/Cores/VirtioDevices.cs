@@ -1,4 +1,7 @@
+using System;
+using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Threading;
 using Quietus.Hypervisor.Devices.Virtio;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Vms;
@@ -10,7 +13,12 @@ namespace Quietus.Hypervisor.Cores;
 /// interrupts. A step of work is done under the VM's locks; between two the core sees whether it must leave, so a queue
 /// full of requests does not delay an order. What is left then stays notified, and a child goes on with it.
 /// </summary>
-/// <remarks>Invariant: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.</remarks>
+/// <remarks>
+/// A device is a line in each of <see cref="Install"/>, <see cref="Inherit"/>, <see cref="TransportAt"/>,
+/// <see cref="ReadConfiguration"/> and <see cref="Step"/>, and a <see cref="VirtioPlace"/>; nothing else knows one from
+/// the other.
+/// Invariant: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.
+/// </remarks>
 internal static unsafe class VirtioDevices
 {
     /// <summary>Puts the devices of a new VM there.</summary>
@@ -25,82 +33,170 @@ internal static unsafe class VirtioDevices
         {
             vm->Disk.Install(vm->Options.DiskBytes, isReadOnly: false);
         }
+
+        if (vm->Options.HasVsock)
+        {
+            vm->Vsock.Install(vm->Id);
+        }
+    }
+
+    /// <summary>A child begins with its template's devices, as they were at the freeze.</summary>
+    internal static void Inherit(Vm* vm, Vm* template)
+    {
+        vm->Rng = template->Rng;
+        vm->Disk = template->Disk;
+        vm->VirtioWork = template->VirtioWork;
+        if (template->Options.HasVsock)
+        {
+            vm->Vsock = template->Vsock;
+            vm->Vsock.BeBorn(vm->Id);
+            Update(vm, VirtioPlace.Vsock);
+        }
+    }
+
+    /// <summary>The places that have a device, a bit for each.</summary>
+    internal static uint Places(Vm* vm)
+    {
+        uint places = 0;
+        for (VirtioPlace place = 0; place < VirtioPlace.Count; place++)
+        {
+            places |= TransportAt(vm, place).Exists ? 1u << (int)place : 0;
+        }
+
+        return places;
     }
 
     /// <summary>Whether a device is at an address.</summary>
-    internal static bool Contains(Vm* vm, ulong address) =>
-        (IsAt(address, GuestMemoryMap.RngStart) && vm->Rng.Transport.Exists)
-        || (IsAt(address, GuestMemoryMap.DiskStart) && vm->Disk.Transport.Exists);
+    internal static bool Contains(Vm* vm, ulong address)
+    {
+        VirtioPlace place = GuestMemoryMap.VirtioPlaceOf(address);
+        return place < VirtioPlace.Count && TransportAt(vm, place).Exists;
+    }
 
-    /// <summary>A load or a store on a register. The device lock is held. Gives the vCPUs to kick.</summary>
+    /// <summary>
+    /// A load or a store on a register of a device that is there. The device lock is held. Gives the vCPUs to kick.
+    /// </summary>
     internal static uint Access(Vm* vm, ulong address, int size, bool isWrite, ref ulong value)
     {
-        bool isDisk = IsAt(address, GuestMemoryMap.DiskStart);
-        ref VirtioTransport transport = ref isDisk ? ref vm->Disk.Transport : ref vm->Rng.Transport;
+        VirtioPlace place = GuestMemoryMap.VirtioPlaceOf(address);
+        ref VirtioTransport transport = ref TransportAt(vm, place);
         ulong offset = address % GuestMemoryMap.VirtioBytes;
         if (!isWrite)
         {
-            value = isDisk && offset >= VirtioBlock.ConfigurationStart
-                ? vm->Disk.ReadConfiguration(offset - VirtioBlock.ConfigurationStart, size)
+            value = offset >= VirtioTransport.ConfigurationStart
+                ? ReadConfiguration(vm, place, offset - VirtioTransport.ConfigurationStart, size)
                 : transport.Read(offset, size);
             return 0;
         }
 
         GuestPages pages = GuestPages.Memory(vm);
         transport.Write(ref pages, offset, size, value);
-        return UpdateLine(vm, isDisk);
+        return Update(vm, place);
     }
 
-    /// <summary>Whether a driver has asked for something that was not done yet.</summary>
+    /// <summary>Whether there is something to do for a driver that was not done yet.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static bool HasWork(Vm* vm) => vm->Rng.Transport.HasWork || vm->Disk.Transport.HasWork;
+    internal static bool HasWork(Vm* vm) => Volatile.Read(in vm->VirtioWork) != 0;
 
-    /// <summary>Does what was asked for, or as much as it can before the vCPU must leave.</summary>
+    /// <summary>Does what there is to do, or as much as it can before the vCPU must leave.</summary>
     internal static void Work(Vcpu* vcpu)
     {
         Vm* vm = vcpu->Vm;
-        while (HasWork(vm) && !vm->MustLeave)
+        while (HasWork(vm))
         {
-            bool isDisk = vm->Disk.Transport.HasWork;
-            GuestPages memory = GuestPages.Memory(vm);
-            GuestPages disk = GuestPages.Disk(vm);
-            if (!TryStep(vm, isDisk, ref memory, ref disk)
-                && !(memory.IsMissing && Aborts.TryBring(vcpu, memory.MissingAt, memory.MissingFor))
-                && !(disk.IsMissing && Aborts.TryBring(vcpu, disk.MissingAt, disk.MissingFor)))
+            // A step for each device, so that none waits for another's whole queue.
+            uint places = Volatile.Read(in vm->VirtioWork);
+            for (; places != 0; places &= places - 1)
             {
-                Break(vm, isDisk);
+                if (vm->MustLeave)
+                {
+                    return;
+                }
+
+                WorkAt(vcpu, (VirtioPlace)BitOperations.TrailingZeroCount(places));
             }
         }
     }
 
-    private static bool IsAt(ulong address, ulong start) => address - start < GuestMemoryMap.VirtioBytes;
-
-    private static bool TryStep(Vm* vm, bool isDisk, ref GuestPages memory, ref GuestPages disk)
+    /// <summary>
+    /// Takes a device's interrupt line to the GIC, and what it has to do to <see cref="Vm.VirtioWork"/>: after all that
+    /// may have changed them. The device lock is held. Gives the vCPUs to kick.
+    /// </summary>
+    internal static uint Update(Vm* vm, VirtioPlace place)
     {
-        var source = new VmRandom.Source(vm);
+        if (place == VirtioPlace.Vsock)
+        {
+            vm->Vsock.Settle();
+            GuestStreams.Notice(vm);
+        }
+
+        ref VirtioTransport transport = ref TransportAt(vm, place);
+        uint bit = 1u << (int)place;
+        Volatile.Write(ref vm->VirtioWork, transport.HasWork ? vm->VirtioWork | bit : vm->VirtioWork & ~bit);
+        return vm->Gic.SetSharedLine(GuestMemoryMap.VirtioInterruptOf(place), transport.InterruptLine);
+    }
+
+    private static void WorkAt(Vcpu* vcpu, VirtioPlace place)
+    {
+        Vm* vm = vcpu->Vm;
+        GuestPages memory = GuestPages.Memory(vm);
+        GuestPages disk = GuestPages.Disk(vm);
         vm->DeviceLock.Enter();
         vm->MemoryLock.Enter();
-        bool isDone = isDisk
-            ? vm->Disk.TryStep(ref memory, ref disk)
-            : vm->Rng.TryStep(ref memory, ref source);
+        bool isDone = Step(vm, place, ref memory, ref disk);
         vm->MemoryLock.Leave();
-        uint kicked = UpdateLine(vm, isDisk);
+        uint kicked = Update(vm, place);
         vm->DeviceLock.Leave();
         vm->KickVcpus(kicked);
-        return isDone;
+        if (!isDone
+            && !(memory.IsMissing && Aborts.TryBring(vcpu, memory.MissingAt, memory.MissingFor))
+            && !(disk.IsMissing && Aborts.TryBring(vcpu, disk.MissingAt, disk.MissingFor)))
+        {
+            Break(vm, place);
+        }
     }
 
-    private static void Break(Vm* vm, bool isDisk)
+    private static void Break(Vm* vm, VirtioPlace place)
     {
         vm->DeviceLock.Enter();
-        ref VirtioTransport transport = ref isDisk ? ref vm->Disk.Transport : ref vm->Rng.Transport;
-        transport.Break(VirtqueueResult.NoMemory);
-        uint kicked = UpdateLine(vm, isDisk);
+        TransportAt(vm, place).Break(VirtqueueResult.NoMemory);
+        uint kicked = Update(vm, place);
         vm->DeviceLock.Leave();
         vm->KickVcpus(kicked);
     }
 
-    private static uint UpdateLine(Vm* vm, bool isDisk) => isDisk
-        ? vm->Gic.SetSharedLine(GuestMemoryMap.DiskInterrupt, vm->Disk.Transport.InterruptLine)
-        : vm->Gic.SetSharedLine(GuestMemoryMap.RngInterrupt, vm->Rng.Transport.InterruptLine);
+    private static ref VirtioTransport TransportAt(Vm* vm, VirtioPlace place)
+    {
+        switch (place)
+        {
+            case VirtioPlace.Disk:
+                return ref vm->Disk.Transport;
+            case VirtioPlace.Vsock:
+                return ref vm->Vsock.Transport;
+            default:
+                return ref vm->Rng.Transport;
+        }
+    }
+
+    private static ulong ReadConfiguration(Vm* vm, VirtioPlace place, ulong offset, int size) => place switch
+    {
+        VirtioPlace.Disk => vm->Disk.ReadConfiguration(offset, size),
+        VirtioPlace.Vsock => vm->Vsock.ReadConfiguration(offset, size),
+        _ => 0,
+    };
+
+    /// <summary>One step of one device, under both locks. False: a page is missing.</summary>
+    private static bool Step(Vm* vm, VirtioPlace place, ref GuestPages memory, ref GuestPages disk)
+    {
+        switch (place)
+        {
+            case VirtioPlace.Disk:
+                return vm->Disk.TryStep(ref memory, ref disk);
+            case VirtioPlace.Vsock:
+                return vm->Vsock.TryStep(ref memory, ref GuestStreams.BuffersOf(vm));
+            default:
+                var source = new VmRandom.Source(vm);
+                return vm->Rng.TryStep(ref memory, ref source);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 using System;
 using Quietus.Hypervisor.DeviceTrees;
+using Quietus.Hypervisor.Devices.Virtio;
 
 namespace Quietus.Hypervisor.Guests;
 
@@ -38,11 +39,8 @@ public struct GuestDeviceTree
     /// <summary>Whether there is a generation ID (VMGENID).</summary>
     public bool HasGenerationId;
 
-    /// <summary>Whether there is an entropy device.</summary>
-    public bool HasRng;
-
-    /// <summary>Whether there is a disk.</summary>
-    public bool HasDisk;
+    /// <summary>The virtio-mmio places that have a device, a bit for each <see cref="VirtioPlace"/>.</summary>
+    public uint VirtioPlaces;
 
     /// <summary>Bytes of randomness that the tree can carry on.</summary>
     public const int SeedBytes = PlacementSeedBytes + 32;
@@ -80,14 +78,12 @@ public struct GuestDeviceTree
             WriteGenerationId(ref tree);
         }
 
-        if (HasRng)
+        for (VirtioPlace place = 0; place < VirtioPlace.Count; place++)
         {
-            WriteVirtio(ref tree, GuestMemoryMap.RngStart, GuestMemoryMap.RngInterrupt);
-        }
-
-        if (HasDisk)
-        {
-            WriteVirtio(ref tree, GuestMemoryMap.DiskStart, GuestMemoryMap.DiskInterrupt);
+            if ((VirtioPlaces & (1u << (int)place)) != 0)
+            {
+                WriteVirtio(ref tree, place);
+            }
         }
 
         tree.EndNode();
@@ -225,13 +221,14 @@ public struct GuestDeviceTree
         tree.EndNode();
     }
 
-    private static void WriteVirtio(ref DeviceTreeWriter tree, ulong start, uint interrupt)
+    private static void WriteVirtio(ref DeviceTreeWriter tree, VirtioPlace place)
     {
+        ulong start = GuestMemoryMap.VirtioStartOf(place);
         Span<uint> cells = stackalloc uint[3];
         tree.BeginNode("virtio_mmio"u8, start);
         tree.Text("compatible"u8, "virtio,mmio"u8);
         WriteRegister(ref tree, start, GuestMemoryMap.VirtioBytes);
-        WriteInterrupt(cells, Shared, interrupt - FirstShared);
+        WriteInterrupt(cells, Shared, GuestMemoryMap.VirtioInterruptOf(place) - FirstShared);
         tree.Cells("interrupts"u8, cells);
         tree.Property("dma-coherent"u8);
         tree.EndNode();

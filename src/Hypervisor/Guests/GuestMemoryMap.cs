@@ -1,3 +1,6 @@
+using System;
+using Quietus.Hypervisor.Devices.Virtio;
+
 namespace Quietus.Hypervisor.Guests;
 
 /// <summary>
@@ -14,7 +17,8 @@ namespace Quietus.Hypervisor.Guests;
 ///  0x0905_0000  generation ID (VMGENID), 4 KB of memory
 ///  0x0906_0000  freeze register
 ///  0x0A00_0000  32 virtio-mmio places of 512 bytes: entropy in the first, if the machine has any; a disk in the
-///               second, if the VM has one; each of the others says that it is a transport without a device
+///               second, sockets in the fourth, if the VM has them; each of the others says that it is a transport
+///               without a device
 ///  0x4000_0000  memory
 ///  0x20_0000_0000  the disk's contents, which the device reads and writes
 /// </code>
@@ -80,18 +84,6 @@ public static class GuestMemoryMap
     /// <summary>The virtio-mmio transports' first byte.</summary>
     public const ulong VirtioStart = 0x0A00_0000;
 
-    /// <summary>The entropy device's transport.</summary>
-    public const ulong RngStart = VirtioStart;
-
-    /// <summary>The entropy device's interrupt, SPI 16: as on QEMU, each transport has one of its own.</summary>
-    public const uint RngInterrupt = 48;
-
-    /// <summary>The disk's transport.</summary>
-    public const ulong DiskStart = VirtioStart + VirtioBytes;
-
-    /// <summary>The disk's interrupt, SPI 17.</summary>
-    public const uint DiskInterrupt = 49;
-
     /// <summary>The first byte of what is on the disk, 128 GB up: memory of the VM's.</summary>
     public const ulong DiskMemoryStart = 0x20_0000_0000;
 
@@ -100,6 +92,19 @@ public static class GuestMemoryMap
 
     /// <summary>The address after the last of the 32 transports.</summary>
     public const ulong VirtioEnd = VirtioStart + (32 * VirtioBytes);
+
+    /// <summary>The first transport's interrupt, SPI 16: as on QEMU, each transport has one of its own.</summary>
+    public const uint VirtioInterrupt = 48;
+
+    /// <summary>Where a place's transport is.</summary>
+    public static ulong VirtioStartOf(VirtioPlace place) => VirtioStart + ((ulong)place * VirtioBytes);
+
+    /// <summary>A place's interrupt.</summary>
+    public static uint VirtioInterruptOf(VirtioPlace place) => VirtioInterrupt + (uint)place;
+
+    /// <summary>The place that an address is in; none, when it is <see cref="VirtioPlace.Count"/> or more.</summary>
+    public static VirtioPlace VirtioPlaceOf(ulong address) =>
+        (VirtioPlace)Math.Min((address - VirtioStart) / VirtioBytes, (ulong)VirtioPlace.Count);
 
     /// <summary>The EL1 physical timer's interrupt: PPI 14.</summary>
     public const uint PhysicalTimerInterrupt = 30;

@@ -134,7 +134,7 @@ internal static unsafe class Commands
     /// </summary>
     private static bool TryFindKeys(in CommandLine command, out ReadOnlySpan<byte> keys)
     {
-        keys = command.VerbIs("create"u8) ? "guest memory cpus pages policy overcommit append random"u8
+        keys = command.VerbIs("create"u8) ? "guest memory cpus pages policy overcommit append random vsock"u8
             : command.VerbIs("start"u8) ? "vm for"u8
             : command.VerbIs(DeathWays.NameOf(DeathWay.Unmap)) ? "vm fate"u8
             : command.VerbIs("fork"u8) ? "vm count own text"u8
@@ -215,6 +215,16 @@ internal static unsafe class Commands
             if (!options.IsRepeatable && !random.SequenceEqual("on"u8))
             {
                 Fail(ref reply, "bad-argument"u8, "random=on or random=off: seeds in the guest's device tree"u8);
+                return;
+            }
+        }
+
+        if (command.TryGet("vsock"u8, out ReadOnlySpan<byte> vsock))
+        {
+            options.HasVsock = vsock.SequenceEqual("on"u8);
+            if (!options.HasVsock && !vsock.SequenceEqual("off"u8))
+            {
+                Fail(ref reply, "bad-argument"u8, "vsock=off or vsock=on: streams to the guest's ports"u8);
                 return;
             }
         }
@@ -508,7 +518,7 @@ internal static unsafe class Commands
         Line("- version | machine | memory | list | help | text | off | panic"u8);
         Line("- scrub [when=idle|asked]"u8);
         Line("- create guest=filler|linux memory=64M [cpus=1] pages=4k|2m|auto policy=NAME [append=\"...\"]"u8);
-        Line("-   [overcommit=no|yes] [random=on|off]"u8);
+        Line("-   [overcommit=no|yes] [random=on|off] [vsock=off|on]"u8);
         Span<byte> buffer = stackalloc byte[LineBytes];
         LineBuilder policies = new(buffer);
         policies.Text("-   policies:"u8);

@@ -43,6 +43,12 @@ internal static unsafe class MonitorLoop
                 Take(value);
             }
 
+            if (GuestStreams.IsWaiting)
+            {
+                GuestStreams.Collect();
+                worked = true;
+            }
+
             if (!_timerRuns | GuestConsole.IsUrgent && GuestConsole.IsWaiting)
             {
                 worked |= CollectOrWait();
@@ -167,6 +173,7 @@ internal static unsafe class MonitorLoop
 
             MachineConsole.UseFrames();
             GuestConsole.BeginSession();
+            GuestStreams.BeginSession();
             _decoder = default;
             MachineConsole.Send(Channel.Event, "event=ready"u8);
         }
@@ -185,6 +192,10 @@ internal static unsafe class MonitorLoop
         else if (_decoder.Channel == Channel.Flow)
         {
             GuestConsole.TakeFlow(payload);
+        }
+        else if (_decoder.Channel == Channel.Stream)
+        {
+            GuestStreams.Receive(payload);
         }
         else if (_decoder.Channel >= Channel.FirstConsole)
         {

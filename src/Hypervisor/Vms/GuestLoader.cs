@@ -186,8 +186,7 @@ internal static unsafe class GuestLoader
         Span<byte> seed = stackalloc byte[GuestDeviceTree.SeedBytes];
         bool isSeeded = VmRandom.TryFill(vm, seed);
         tree.HasGenerationId = isSeeded;
-        tree.HasRng = vm->Rng.Transport.Exists;
-        tree.HasDisk = vm->Disk.Transport.Exists;
+        tree.VirtioPlaces = VirtioDevices.Places(vm);
         return tree.Write(blob, arguments, isSeeded ? seed : default, out int length) == DeviceTreeError.None
             && GuestWriter.Write(vm, new Ipa(at), blob.Slice(0, length));
     }

@@ -45,6 +45,9 @@ internal struct VmOptions
     /// <summary>The guest gets no random seeds, so that it does the same each time.</summary>
     internal bool IsRepeatable;
 
+    /// <summary>It has a vsock: programs at the link can connect to its ports.</summary>
+    internal bool HasVsock;
+
     /// <summary>No memory is set aside: it takes what is there when it touches it, and is stopped if none is.</summary>
     internal bool Overcommits;
 }
@@ -84,6 +87,10 @@ internal unsafe struct Vm
     internal VcpuPower Power;
     internal VirtioRng Rng;
     internal VirtioBlock Disk;
+    internal VirtioVsock Vsock;
+
+    /// <summary>Which virtio devices have something to do, a bit for each <see cref="VirtioPlace"/>.</summary>
+    internal uint VirtioWork;
 
     /// <summary>The VM's own random numbers, behind their lock: see <see cref="VmRandom"/>.</summary>
     internal RandomGenerator Random;

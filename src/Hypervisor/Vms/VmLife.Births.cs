@@ -131,6 +131,7 @@ internal static unsafe partial class VmLife
         }
 
         GuestConsole.Finish(vm);
+        GuestStreams.Finish(vm, StreamEnd.WasReset);
         CopyDevices(vm, template);
         vm->StartedAt = now;
         vm->EnteredAt = 0;
@@ -209,6 +210,7 @@ internal static unsafe partial class VmLife
         figures.Issued = vm->MachineState.Counters.Since(in figures.Issued);
         figures.Ticks = watch.Elapsed;
         GuestConsole.Finish(vm);
+        GuestStreams.Finish(vm, StreamEnd.Frozen);
         return VmError.None;
     }
 
@@ -274,8 +276,7 @@ internal static unsafe partial class VmLife
     {
         vm->Gic = template->Gic;
         vm->Uart.Inherit(ref template->Uart);
-        vm->Rng = template->Rng;
-        vm->Disk = template->Disk;
+        VirtioDevices.Inherit(vm, template);
         vm->Power = template->Power;
         GenerationId.Announce(vm);
     }

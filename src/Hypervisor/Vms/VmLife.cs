@@ -331,6 +331,7 @@ internal static unsafe partial class VmLife
         figures.LeakedFrames = report.LeakedFrames;
         Finish(vm, ref figures, watch, heldBefore);
         GuestConsole.Finish(vm);
+        GuestStreams.Finish(vm, StreamEnd.Ended);
         Vm* template = vm->Template;
         *vm = default;
         LeaveTemplate(template);

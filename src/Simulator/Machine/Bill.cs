@@ -63,6 +63,9 @@ public readonly record struct OperationCounts
     /// <summary>4 KB units zeroed.</summary>
     public long PagesZeroed { get; init; }
 
+    /// <summary>4 KB units copied.</summary>
+    public long PagesCopied { get; init; }
+
     /// <summary>4 KB pages that the host freed.</summary>
     public long PagesFreed { get; init; }
 
@@ -131,6 +134,7 @@ public readonly record struct Bill(OperationCounts Counts, TimeShares Time)
             TablesTaken = later.Counts.TablesTaken - earlier.Counts.TablesTaken,
             TablesFreed = later.Counts.TablesFreed - earlier.Counts.TablesFreed,
             PagesZeroed = later.Counts.PagesZeroed - earlier.Counts.PagesZeroed,
+            PagesCopied = later.Counts.PagesCopied - earlier.Counts.PagesCopied,
             PagesFreed = later.Counts.PagesFreed - earlier.Counts.PagesFreed,
             BlocksFreed = later.Counts.BlocksFreed - earlier.Counts.BlocksFreed,
             Faults = later.Counts.Faults - earlier.Counts.Faults,

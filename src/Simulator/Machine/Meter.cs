@@ -81,6 +81,7 @@ internal sealed class Meter
             TablesTaken = TablesTaken,
             TablesFreed = TablesFreed,
             PagesZeroed = PagesZeroed,
+            PagesCopied = PagesCopied,
             PagesFreed = PagesFreed,
             BlocksFreed = BlocksFreed,
             Faults = Faults,

@@ -206,7 +206,12 @@ public readonly struct SimulatedMachine : IMemoryMachine
     }
 
     /// <inheritdoc/>
-    public void CopyFrame(Pa target, Pa source, ulong bytes) => Meter.PagesCopied += (long)(bytes >> 12);
+    public void CopyFrame(Pa target, Pa source, ulong bytes)
+    {
+        Meter.PagesCopied += (long)(bytes >> 12);
+        _vm.Server.Lines.Read(source.Value, bytes);
+        _vm.Server.Lines.Write(target.Value, bytes);
+    }
 
     /// <summary>Bit 0 of every descriptor (DDI 0487 D8.3).</summary>
     private const ulong ValidBit = 1;

@@ -54,6 +54,23 @@ public sealed class SimulatedVm : IMemoryHook
         server.Listener?.Created(this);
     }
 
+    /// <summary>A template's child.</summary>
+    private SimulatedVm(SimulatedVm template)
+    {
+        Server = template.Server;
+        Tables = Server.Tables;
+        _pe = template._pe;
+        Meter = Server.MeterOf(_pe);
+        _machine = new SimulatedMachine(this);
+        _engine = Server.Layer.Make(this, _machine);
+        Meter.Calls++;
+        MemoryResult forked = _engine.Fork(template._engine, Server.NextVmid(Meter));
+        if (forked != MemoryResult.Ok)
+        {
+            throw new SimulationException($"the VM cannot be forked ({forked})", "Freeze it first, under fate.");
+        }
+    }
+
     /// <summary>The server that it runs on.</summary>
     public SimulatedServer Server { get; }
 
@@ -238,6 +255,27 @@ public sealed class SimulatedVm : IMemoryHook
         }
 
         return report;
+    }
+
+    /// <summary>Makes it a template, for good (<see cref="GuestMemory{TFormat, TMachine}.Freeze"/>).</summary>
+    public MemoryResult Freeze()
+    {
+        Meter.Calls++;
+        return _engine.Freeze();
+    }
+
+    /// <summary>
+    /// A child of this template, on the PE that works for the template now; the checker of a listener does not know it.
+    /// </summary>
+    /// <exception cref="SimulationException">It is no template, or there is no room for a root table.</exception>
+    public SimulatedVm Fork() => new(this);
+
+    /// <summary>Puts a child back to its template's state, under the same VMID.</summary>
+    /// <param name="template">The VM that it was forked from.</param>
+    public MemoryResult Reset(SimulatedVm template)
+    {
+        Meter.Calls++;
+        return _engine.Reset(template._engine);
     }
 
     /// <summary>A guest's fault on memory out of the pool.</summary>

@@ -55,6 +55,15 @@ internal abstract class VmEngine
 
     /// <summary>Overwrites one dirty chunk of the pool; false when there is none.</summary>
     internal abstract bool Scrub();
+
+    internal abstract MemoryResult Freeze();
+
+    /// <summary>Makes this engine's memory a child's.</summary>
+    /// <param name="template">Of a VM of the same server.</param>
+    /// <param name="vmid">The child's.</param>
+    internal abstract MemoryResult Fork(VmEngine template, Vmid vmid);
+
+    internal abstract MemoryResult Reset(VmEngine template);
 }
 
 /// <summary>The engine over one machine.</summary>
@@ -123,6 +132,14 @@ internal sealed class VmEngine<TMachine>(TMachine own) : VmEngine
 
     internal override void Visit<TVisitor>(Ipa start, ulong bytes, ref TVisitor visitor) =>
         _ = _memory.Visit(ref _machine, start, bytes, ref visitor);
+
+    internal override MemoryResult Freeze() => _memory.Freeze(ref _machine);
+
+    internal override MemoryResult Fork(VmEngine template, Vmid vmid) => GuestMemory<Arm<Granule4K>, TMachine>.Fork(
+        ref _machine, ref _memory, ref ((VmEngine<TMachine>)template)._memory, vmid);
+
+    internal override MemoryResult Reset(VmEngine template) =>
+        _memory.Reset(ref _machine, ref ((VmEngine<TMachine>)template)._memory);
 
     internal override bool Scrub()
     {

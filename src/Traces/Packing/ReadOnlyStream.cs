@@ -4,7 +4,7 @@ using System.IO;
 namespace Quietus.Traces.Packing;
 
 /// <summary>A stream that is read from its beginning to its end.</summary>
-internal abstract class ReadOnlyStream : Stream
+public abstract class ReadOnlyStream : Stream
 {
     public override bool CanRead => true;
 

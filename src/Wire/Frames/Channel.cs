@@ -18,6 +18,9 @@ public enum Channel : byte
     /// <summary>Both directions: console bytes of a slot that have been taken (<see cref="FlowMessage"/>).</summary>
     Flow = 4,
 
+    /// <summary>Both directions: connections to ports of a VM (<see cref="StreamMessage"/>).</summary>
+    Stream = 5,
+
     /// <summary>
     /// The console of the VM in slot 0, raw bytes in both directions; slot N has <c>FirstConsole + N</c>,
     /// N below <see cref="FrameFormat.ConsoleSlots"/>.

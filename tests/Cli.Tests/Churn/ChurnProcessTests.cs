@@ -109,6 +109,28 @@ public sealed class ChurnProcessTests
     }
 
     [Fact]
+    public void A_shard_lives_the_lives_with_its_numbers()
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.Run(
+            "bench", "--churn", "10", "--lifetime", "mixed", "--shard", "1/3", "--json", "c.json");
+        outcome.Code.ShouldBe(0, outcome.Errors);
+        outcome.Errors.ShouldContain("[3/3] VMs");
+        outcome.Output.ShouldStartWith("3 VMs of 16 to 64 MB in one boot, cortex-a72, lifetime mixed, shard 1/3\n");
+        JsonElement root = JsonDocument.Parse(File.ReadAllText(cli.PathOf("c.json"))).RootElement;
+        root.GetProperty("config").GetProperty("count").GetInt32().ShouldBe(10);
+        root.GetProperty("shard").GetProperty("first").GetInt32().ShouldBe(3);
+        root.GetProperty("shard").GetProperty("end").GetInt32().ShouldBe(6);
+
+        // Of 3, 4 and 5 the first is only created, and the last only started.
+        JsonElement[] phases = [.. root.GetProperty("phases").EnumerateArray()];
+        phases.Select(phase => phase.GetProperty("count").GetInt32()).ShouldBe([3, 2, 2, 3, 3, 3, 3]);
+        phases[3].GetProperty("figures_instructions").EnumerateArray().Select(value => value.GetInt64())
+            .ShouldBe([900]);
+        phases[3].GetProperty("figures_counts").EnumerateArray().Select(value => value.GetInt64()).ShouldBe([3]);
+    }
+
+    [Fact]
     public void JSON_on_stdout_is_all_that_is_there_and_what_no_VM_came_to_is_null()
     {
         using var cli = new Cli();

@@ -137,6 +137,62 @@ public sealed class ReplayProcessTests
         outcome.Errors.ShouldContain("above 8 TB");
     }
 
+    [Fact]
+    public void Many_traces_are_played_and_one_that_cannot_be_read_is_told_and_stops_no_other()
+    {
+        using var cli = new Cli();
+        string bad = cli.WriteFile("bad.txt", "nothing of KVM\n"u8.ToArray());
+        Cli.Outcome outcome = cli.Run(
+            "replay", Trace("munmap-2M-4k"), bad, Trace("kill-2M-4k"), Trace("munmap-2M-4k"), "--jobs", "2", "--json",
+            "all.json", "--csv", "all.csv");
+        outcome.Code.ShouldBe(1, outcome.Errors);
+        outcome.Errors.ShouldContain("1 trace could not be played; see the table");
+        outcome.Output.ShouldStartWith("3 traces of 3 files, 1 of them not played\n");
+        outcome.Output.ShouldContain("bad.txt: ");
+        outcome.Output.Split('\n').ShouldAllBe(line => line.Length <= 80);
+        using JsonDocument document = JsonDocument.Parse(File.ReadAllText(cli.PathOf("all.json")));
+        JsonElement root = document.RootElement;
+        root.GetProperty("schema").GetString().ShouldBe("quietus.replays/1");
+        root.GetProperty("complete").GetBoolean().ShouldBeTrue();
+        root.GetProperty("traces").GetArrayLength().ShouldBe(3);
+        root.GetProperty("traces")[1].GetProperty("error").GetString()!.ShouldContain("bad.txt");
+        root.GetProperty("rows").GetArrayLength().ShouldBe(6);
+
+        // Each trace's row is what it is alone.
+        string alone = cli.Run("replay", Trace("munmap-2M-4k"), "--json", "-").Output;
+        JsonElement row = JsonDocument.Parse(alone).RootElement.GetProperty("rows")[0];
+        JsonElement[] rows = [.. root.GetProperty("rows").EnumerateArray()];
+        rows[0].GetProperty("unmap").GetRawText().ShouldBe(row.GetProperty("unmap").GetRawText());
+
+        // The range was unmapped in one of the two; each has its maps.
+        JsonElement[] series =
+        [
+            .. root.GetProperty("percentiles").EnumerateArray()
+                .Where(line => line.GetProperty("policy").GetString() == "series"),
+        ];
+        series.Single(line => line.GetProperty("phase").GetString() == "unmap").GetProperty("max_ns").GetDouble()
+            .ShouldBe(rows[1].GetProperty("unmap").GetProperty("total_ns").GetDouble());
+        series.Single(line => line.GetProperty("phase").GetString() == "map").GetProperty("traces").GetInt32()
+            .ShouldBe(2);
+        File.ReadAllLines(cli.PathOf("all.csv"))[0].ShouldStartWith("trace,machine,policy,map_leaves,");
+    }
+
+    [Theory]
+    [InlineData("a b --list", "--list names the VMs of one trace")]
+    [InlineData("a b --pid 5", "--pid means nothing with several traces")]
+    [InlineData("a - ", "stdin is one trace")]
+    [InlineData("a --jobs 2", "--jobs means nothing with one trace")]
+    [InlineData("a b --shard 2/2", "there is no part 2 of 2")]
+    public void What_makes_no_sense_of_several_traces_is_refused(string arguments, string says)
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.Run(
+            ["replay", .. arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries)]);
+        outcome.Code.ShouldBe(2, outcome.Errors);
+        outcome.Errors.ShouldContain(says);
+        outcome.Errors.ShouldContain("\n  next: ");
+    }
+
     private static string Trace(string name) =>
         Path.Combine(AppContext.BaseDirectory, "Data", name + ".txt.gz");
 }

@@ -1,6 +1,7 @@
 using System;
 using System.Diagnostics;
 using System.IO;
+using System.Linq;
 using Shouldly;
 using Xunit;
 
@@ -256,6 +257,9 @@ public sealed class RunProcessTests
         bad.Code.ShouldBe(77);
         bad.Output.ShouldContain("MISSING  QEMU");
         bad.Output.ShouldContain("qemu-system-arm");
+        string[] narrow = cli.With("COLUMNS", "40").Run("doctor").Output.Split('\n');
+        narrow.Where(line => line.Length > 40 && line.Trim().Contains(' ') && !line.Contains("apt-get"))
+            .ShouldBeEmpty();
         cli.Machines().ShouldBeEmpty();
     }
 }

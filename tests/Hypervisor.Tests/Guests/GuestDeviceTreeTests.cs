@@ -1,6 +1,7 @@
 using System;
 using System.Text;
 using Quietus.Hypervisor.DeviceTrees;
+using Quietus.Hypervisor.Devices.Virtio;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Tests.DeviceTrees;
 using Shouldly;
@@ -129,7 +130,7 @@ public class GuestDeviceTreeTests
     {
         Show(Guest(1), "").ShouldNotContain("virtio");
         GuestDeviceTree guest = Guest(1);
-        guest.HasRng = true;
+        guest.VirtioPlaces = 1 << (int)VirtioPlace.Rng;
         Show(guest, "").ShouldContain("""
               virtio_mmio@a000000 {
                 compatible = "virtio,mmio"
@@ -138,7 +139,7 @@ public class GuestDeviceTreeTests
                 dma-coherent
               }
             """.ReplaceLineEndings("\n"));
-        guest.HasDisk = true;
+        guest.VirtioPlaces |= 1 << (int)VirtioPlace.Disk;
         Show(guest, "").ShouldContain("""
               virtio_mmio@a000200 {
                 compatible = "virtio,mmio"

@@ -50,9 +50,6 @@ public struct VirtioBlock
     /// <summary>Pieces of a step: how long others may have to wait for the VM's locks.</summary>
     private const int PiecesOfStep = 16;
 
-    /// <summary>Where the registers end and the configuration begins.</summary>
-    public const ulong ConfigurationStart = 0x100;
-
     private ulong _bytes;
     private bool _isReadOnly;
 
@@ -76,14 +73,7 @@ public struct VirtioBlock
         bytes.Clear();
         BinaryPrimitives.WriteUInt64LittleEndian(bytes.Slice((int)CapacityOffset), _bytes / SectorBytes);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes.Slice((int)SegmentMaxOffset), SegmentMax);
-        ulong value = 0;
-        for (int i = size - 1; i >= 0; i--)
-        {
-            value <<= 8;
-            value |= offset < (ulong)bytes.Length && (int)offset + i < bytes.Length ? bytes[(int)offset + i] : (byte)0;
-        }
-
-        return value;
+        return VirtioTransport.ReadConfiguration(bytes, offset, size);
     }
 
     /// <summary>

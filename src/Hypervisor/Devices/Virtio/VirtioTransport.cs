@@ -1,3 +1,4 @@
+using System;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 
@@ -15,6 +16,9 @@ public struct VirtioTransport
 {
     /// <summary>Queues of a device at most.</summary>
     public const int MostQueues = 3;
+
+    /// <summary>Where the registers end and the device's configuration begins.</summary>
+    public const ulong ConfigurationStart = 0x100;
 
     private const ulong MagicOffset = 0x000;
     private const ulong VersionOffset = 0x004;
@@ -78,6 +82,9 @@ public struct VirtioTransport
 
     /// <summary>The features of its own that the driver accepted.</summary>
     public readonly ulong Features => _accepted & ~FeaturesOfAll;
+
+    /// <summary>Whether the driver has set the device up, and it is not broken.</summary>
+    public readonly bool IsRunning => (_status & (StatusDriverOk | StatusNeedsReset)) == StatusDriverOk;
 
     /// <summary>Whether the driver has told of requests that were not looked at yet.</summary>
     public readonly bool HasWork => _notified != 0;
@@ -223,6 +230,21 @@ public struct VirtioTransport
         }
     }
 
+    /// <summary>A read of a device's configuration; what is not there reads as 0.</summary>
+    /// <param name="configuration">The configuration.</param>
+    /// <param name="offset">Where, from <see cref="ConfigurationStart"/> on; any value.</param>
+    /// <param name="size">1, 2, 4 or 8 bytes.</param>
+    public static ulong ReadConfiguration(scoped ReadOnlySpan<byte> configuration, ulong offset, int size)
+    {
+        ulong value = 0;
+        for (int i = 0; i < size && offset + (ulong)i < (ulong)configuration.Length; i++)
+        {
+            value |= (ulong)configuration[(int)offset + i] << (8 * i);
+        }
+
+        return value;
+    }
+
     private static uint Half(ulong value, uint select) => select switch
     {
         0 => (uint)value,
@@ -241,10 +263,13 @@ public struct VirtioTransport
         }
     }
 
-    private void Notify(uint queue)
+    /// <summary>
+    /// There is something to do at a queue: its driver says so, or the device itself has something for it. Nothing
+    /// comes of it before the driver is ready, or when the device is broken.
+    /// </summary>
+    public void Notify(uint queue)
     {
-        const uint Running = StatusDriverOk | StatusNeedsReset;
-        if (queue < _queueCount && (_status & Running) == StatusDriverOk)
+        if (queue < _queueCount && IsRunning)
         {
             _notified |= 1U << (int)queue;
         }

@@ -142,6 +142,40 @@ public struct Virtqueue
         return Walk(ref memory, head, ref chain);
     }
 
+    /// <summary>
+    /// How many requests the driver has offered, modulo 2^16. It will notify of the next one, whatever waits still.
+    /// </summary>
+    public readonly VirtqueueResult TryWatch<TMemory>(ref TMemory memory, out ushort offered)
+        where TMemory : struct, IGuestMemory
+    {
+        offered = 0;
+        if (!IsReady)
+        {
+            return VirtqueueResult.Empty;
+        }
+
+        if (!TryReadHalf(ref memory, Available + IndexOffset, out offered))
+        {
+            return VirtqueueResult.NoMemory;
+        }
+
+        if (_hasEventIndex)
+        {
+            if (!TryWriteHalf(ref memory, Used + RingHeader + (Size * UsedBytes), offered))
+            {
+                return VirtqueueResult.NoMemory;
+            }
+
+            memory.Fence(); // the driver may have offered one before it saw that
+            if (!TryReadHalf(ref memory, Available + IndexOffset, out offered))
+            {
+                return VirtqueueResult.NoMemory;
+            }
+        }
+
+        return VirtqueueResult.Ok;
+    }
+
     /// <summary>Gives a request back.</summary>
     /// <param name="memory">The guest's memory.</param>
     /// <param name="head">Its <see cref="BufferChain.Head"/>.</param>

@@ -1,0 +1,160 @@
+using System;
+using System.Threading;
+using Quietus.Hypervisor.Devices;
+using Quietus.Hypervisor.Devices.Virtio;
+using Quietus.Hypervisor.Machine;
+using Quietus.Hypervisor.Monitor;
+using Quietus.Hypervisor.Vms;
+using Quietus.Wire;
+
+namespace Quietus.Hypervisor.Cores;
+
+/// <summary>
+/// Between the guests' vsock devices and the link: what a program there orders, and what it is told
+/// (<see cref="StreamMessage"/>). The monitor's core takes orders and sends; a vCPU's core only moves bytes between its
+/// guest's queues and the rings, and wakes the monitor's core.
+/// </summary>
+/// <remarks>
+/// Invariant: _buffers points at SlotCount of boot memory from Initialize on, and a VM's pointer is to a slot of
+/// VmTable; neither is ever moved or given back.
+/// </remarks>
+internal static unsafe class GuestStreams
+{
+    private static VsockBuffers* _buffers;
+    private static uint _isWaiting;
+
+    /// <summary>Bytes that <see cref="Initialize"/> takes of the boot memory, at most.</summary>
+    internal static ulong Bytes => (ulong)sizeof(VsockBuffers) * VmTable.SlotCount;
+
+    /// <summary>Whether a guest has something for the host since the last <see cref="Collect"/>.</summary>
+    internal static bool IsWaiting => Volatile.Read(in _isWaiting) != 0;
+
+    internal static bool Initialize()
+    {
+        _buffers = (VsockBuffers*)Platform.Memory.Take(Bytes, 64);
+        return _buffers != null;
+    }
+
+    /// <summary>The bytes that wait in a VM's streams. Its device lock is held.</summary>
+    internal static ref VsockBuffers BuffersOf(Vm* vm) => ref _buffers[vm->Slot];
+
+    /// <summary>The guest has something for the host, if it has. The device lock is held.</summary>
+    internal static void Notice(Vm* vm)
+    {
+        if (vm->Vsock.HasForHost && !IsWaiting)
+        {
+            Volatile.Write(ref _isWaiting, 1u);
+            Platform.CoreAt(0)->Kick();
+        }
+    }
+
+    /// <summary>A program has taken over the link: streams of the one before are over.</summary>
+    internal static void BeginSession()
+    {
+        for (int slot = 0; slot < VmTable.SlotCount; slot++)
+        {
+            Vm* vm = VmTable.At(slot);
+            if (vm->State == VmState.Running && vm->Vsock.Transport.Exists)
+            {
+                vm->DeviceLock.Enter();
+                vm->Vsock.Abandon();
+                GoOn(vm);
+                vm->DeviceLock.Leave();
+            }
+        }
+    }
+
+    /// <summary>Sends on what guests have for the host, a message of each. On the monitor's core.</summary>
+    internal static void Collect()
+    {
+        Volatile.Write(ref _isWaiting, 0u);
+        for (int slot = 0; slot < VmTable.SlotCount; slot++)
+        {
+            Vm* vm = VmTable.At(slot);
+            if (vm->State == VmState.Running && vm->Vsock.HasForHost && SendNext(vm) && vm->Vsock.HasForHost)
+            {
+                Volatile.Write(ref _isWaiting, 1u);
+            }
+        }
+    }
+
+    /// <summary>
+    /// The VM has stopped, for good or to be frozen or put back: its streams are over, and the host gets what waits for
+    /// it. On the monitor's core.
+    /// </summary>
+    internal static void Finish(Vm* vm, StreamEnd end)
+    {
+        if (vm->Vsock.Transport.Exists)
+        {
+            vm->Vsock.EndAll(end);
+            while (SendNext(vm))
+            {
+            }
+        }
+    }
+
+    /// <summary>A message of the host's. What is none is dropped. On the monitor's core.</summary>
+    internal static void Receive(ReadOnlySpan<byte> payload)
+    {
+        if (!StreamMessage.TryRead(payload, out StreamMessage message) || message.Slot >= VmTable.SlotCount)
+        {
+            return;
+        }
+
+        Vm* vm = VmTable.At(message.Slot);
+        bool isOpen = message.Kind == StreamKind.Open;
+        StreamEnd end = StreamEnd.NoVm;
+        bool isRefused = isOpen;
+        if (vm->State == VmState.Running && (!isOpen || vm->Id == message.Vm))
+        {
+            vm->DeviceLock.Enter();
+            if (isOpen)
+            {
+                isRefused = !vm->Vsock.TryOpen(in message, out end);
+            }
+            else
+            {
+                vm->Vsock.TakeFromHost(ref BuffersOf(vm), in message);
+            }
+
+            GoOn(vm);
+            vm->DeviceLock.Leave();
+        }
+
+        if (isRefused)
+        {
+            Span<byte> reset = stackalloc byte[StreamMessage.HeaderBytes + 1];
+            StreamMessage.WriteReset(reset, message.Slot, message.Stream, end);
+            MachineConsole.Send(Channel.Stream, reset);
+        }
+    }
+
+    private static bool SendNext(Vm* vm)
+    {
+        Span<byte> message = stackalloc byte[FrameFormat.MaximumPayload];
+        vm->DeviceLock.Enter();
+        bool isThere = vm->Vsock.TryGiveHost(ref BuffersOf(vm), vm->Slot, message, out int length);
+        GoOn(vm);
+        vm->DeviceLock.Leave();
+        if (isThere)
+        {
+            MachineConsole.Send(Channel.Stream, message.Slice(0, length));
+        }
+
+        return isThere;
+    }
+
+    /// <summary>Lets one of the vCPUs do what there is to do at the device. The device lock is held.</summary>
+    private static void GoOn(Vm* vm)
+    {
+        vm->KickVcpus(VirtioDevices.Update(vm, VirtioPlace.Vsock));
+        for (int i = 0; i < vm->Options.VcpuCount && VirtioDevices.HasWork(vm); i++)
+        {
+            if (vm->Power.StateOf(i) == VcpuPowerState.On)
+            {
+                vm->VcpuAt(i)->Kick();
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,20 @@
+namespace Quietus.Hypervisor.Devices.Virtio;
+
+/// <summary>
+/// Which of the virtio-mmio places a device of a guest is at. A place's number gives its address and its interrupt
+/// (<c>GuestMemoryMap</c>), and its bit in a VM's <c>VirtioWork</c>.
+/// </summary>
+public enum VirtioPlace
+{
+    /// <summary>Random numbers.</summary>
+    Rng,
+
+    /// <summary>A disk.</summary>
+    Disk,
+
+    /// <summary>Sockets.</summary>
+    Vsock = 3,
+
+    /// <summary>How many places may have a device; the others are absent.</summary>
+    Count,
+}

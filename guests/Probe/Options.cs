@@ -22,7 +22,7 @@ internal unsafe struct Options
     /// <summary>Bit by <see cref="PageKind"/>; 0: what the host has.</summary>
     internal uint Pages;
 
-    /// <summary>Bit by <see cref="Way"/>; those without a VM come with theirs.</summary>
+    /// <summary>Bit by <see cref="ProbeWay"/>; those without a VM come with theirs.</summary>
     internal uint Ways;
 
     internal int Runs;
@@ -164,7 +164,7 @@ internal unsafe struct Options
     {
         for (int i = 0; i <= (int)Way.Punch; i++)
         {
-            if (item.SequenceEqual(Quietus.Probe.Runs.Ways.NameOf((Way)i)))
+            if (item.SequenceEqual(ProbeWays.NameOf((Way)i)))
             {
                 return 1U << i;
             }

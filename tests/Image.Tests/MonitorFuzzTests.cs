@@ -49,6 +49,7 @@ public sealed class MonitorFuzzTests(ITestOutputHelper output)
             Processors = 4,
             MemoryBytes = 192 * ByteSize.Megabyte,
             Image = Folders.Image,
+            HasPort = false,
         }.Arguments());
         MonitorClient monitor = await machine.ConnectAsync();
         long free = (await AskAsync("memory"))!.Number("free_bytes");

@@ -224,5 +224,6 @@ public sealed class MonitorTests
         Processors = 2,
         MemoryBytes = 256 * ByteSize.Megabyte,
         Image = Folders.Image,
+        HasPort = false,
     };
 }

@@ -8,6 +8,7 @@ using System.Threading.Tasks;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Probe;
 using Quietus.Cli.Processes;
+using Quietus.Wire;
 using Shouldly;
 using Xunit;
 
@@ -31,7 +32,7 @@ public sealed class ProbeTests
         result.Rows.ShouldAllBe(row => row["total_ns"] > 0);
         result.Rows.Where(row => !row.Way.EndsWith("-no-vm", StringComparison.Ordinal))
             .ShouldAllBe(row => row["create_vm_ns"] > 0 && row["touch_ns"] > row["touch_again_ns"]);
-        result.Row("4k", 8 << 20, "slot")!["retouch_ns"].ShouldBeGreaterThan(0);
+        result.Row("4k", 8 << 20, ProbeWay.Slot)!["retouch_ns"].ShouldBeGreaterThan(0);
         result.HostValue("kernel").ShouldNotBeEmpty();
         Children().ShouldBe(0);
     }
@@ -90,8 +91,8 @@ public sealed class ProbeTests
         ProbeResult result = ProbeResult.Read(file);
         Directory.Delete(folder, recursive: true);
         result.HostFlag("forced_write_back").ShouldBe(forcedWriteBack);
-        ProbeRow close = result.Row("4k", 16 << 20, "close")!;
-        ProbeRow slot = result.Row("4k", 16 << 20, "slot")!;
+        ProbeRow close = result.Row("4k", 16 << 20, ProbeWay.Close)!;
+        ProbeRow slot = result.Row("4k", 16 << 20, ProbeWay.Slot)!;
 
         // By docs/against-kvm.md: 85 and 80 instructions a page, and some 110,000 for the VM; 627 and 255.
         close["order_instructions"].ShouldBeInRange(250_000, 600_000);

@@ -105,5 +105,6 @@ public sealed class WrongMachineTests
         MemoryBytes = 256 * ByteSize.Megabyte,
         Image = Folders.Image,
         Bundle = bundle,
+        HasPort = false,
     };
 }

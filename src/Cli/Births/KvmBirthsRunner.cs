@@ -58,5 +58,6 @@ internal sealed class KvmBirthsRunner(BirthsPlan plan, QemuBinary qemu, KvmPeer 
         Bundle = initrd,
         Append = what.Append,
         CountsInstructions = true,
+        HasPort = false,
     };
 }

@@ -67,8 +67,9 @@ internal static class DoctorVerb
             writer.WriteLine("There is no apt here: install what is missing with this system's own tools.");
         }
 
-        writer.WriteLine(examination.BenchCanRun
+        string end = examination.BenchCanRun
             ? "This host can run ./quietus bench."
-            : "This host cannot run ./quietus bench yet.");
+            : "This host cannot run ./quietus bench yet.";
+        TextTable.WriteHanging(writer, string.Empty, end);
     }
 }

@@ -58,8 +58,8 @@ internal sealed class MonitorClient : IAsyncDisposable
     private Task? _reader;
 
     /// <summary>Makes a client; nothing is read or written before <see cref="ConnectAsync"/>.</summary>
-    /// <param name="toMachine">The machine's UART input.</param>
-    /// <param name="fromMachine">The machine's UART output.</param>
+    /// <param name="toMachine">The machine's input: its serial port, or its UART.</param>
+    /// <param name="fromMachine">The machine's output.</param>
     /// <param name="explainEnd">Says why the output has ended, when it does.</param>
     public MonitorClient(Stream toMachine, Stream fromMachine, Func<Task<CliException>> explainEnd)
     {
@@ -250,6 +250,18 @@ internal sealed class MonitorClient : IAsyncDisposable
             Noise());
     }
 
+    /// <summary>Text of the machine's that is no frame, for an error report.</summary>
+    public void NoteText(string text)
+    {
+        lock (_noise)
+        {
+            if (_noise.Length < MostNoise)
+            {
+                _noise.Append(text);
+            }
+        }
+    }
+
     private string? Noise()
     {
         lock (_noise)
@@ -335,14 +347,7 @@ internal sealed class MonitorClient : IAsyncDisposable
                     Dispatch(_decoder.Channel, _decoder.Payload(body));
                     break;
                 case DecodeStep.Noise:
-                    lock (_noise)
-                    {
-                        if (_noise.Length < MostNoise)
-                        {
-                            _noise.Append((char)value);
-                        }
-                    }
-
+                    NoteText(((char)value).ToString());
                     break;
                 default:
                     break;

@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
 using Quietus.Cli.CommandLine;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Probe;
 
@@ -36,15 +37,17 @@ internal sealed record ProbeAdvice(string Text, string Evidence)
     /// <summary>Giving memory back by hand, or closing the VM, before the process ends: against its mere end.</summary>
     private static void OrderBeforeExit(List<ProbeAdvice> advice, ProbeResult result, string pages, long memory)
     {
-        if (result.Row(pages, memory, "kill") is not { } kill)
+        if (result.Row(pages, memory, ProbeWay.Kill) is not { } kill)
         {
             return;
         }
 
-        foreach ((string way, string what) in new[]
+        foreach ((ProbeWay way, string what) in new[]
         {
-            ("munmap", "munmap of the guest's memory before the end"), ("dontneed", "MADV_DONTNEED before the end"),
-            ("slot", "removing the memory slot before the end"), ("close", "closing the VM before its memory goes"),
+            (ProbeWay.Munmap, "munmap of the guest's memory before the end"),
+            (ProbeWay.DontNeed, "MADV_DONTNEED before the end"),
+            (ProbeWay.Slot, "removing the memory slot before the end"),
+            (ProbeWay.Close, "closing the VM before its memory goes"),
         })
         {
             if (result.Row(pages, memory, way) is { } row && row.IsAbove("total_ns", kill, Telling))
@@ -60,8 +63,8 @@ internal sealed record ProbeAdvice(string Text, string Evidence)
     /// <summary>What of a munmap is the VM's, and what would stay without any VM.</summary>
     private static void ShareOfTheVm(List<ProbeAdvice> advice, ProbeResult result, string pages, long memory)
     {
-        if (result.Row(pages, memory, "munmap") is { } munmap
-            && result.Row(pages, memory, "munmap-no-vm") is { } noVm
+        if (result.Row(pages, memory, ProbeWay.Munmap) is { } munmap
+            && result.Row(pages, memory, ProbeWay.MunmapNoVm) is { } noVm
             && munmap.IsAbove("order_ns", noVm, Telling))
         {
             double share = 1 - (noVm["order_ns"] / munmap["order_ns"]);
@@ -78,15 +81,15 @@ internal sealed record ProbeAdvice(string Text, string Evidence)
         foreach (string larger in new[] { "thp", "hugetlb-2m", "hugetlb-1g" })
         {
             ProbeRow? best = result.Rows
-                .Where(row => row.Pages == larger && row.Way == "kill")
-                .Where(row => result.Row("4k", row.MemoryBytes, "kill") is not null)
+                .Where(row => row.Pages == larger && row.Is(ProbeWay.Kill))
+                .Where(row => result.Row("4k", row.MemoryBytes, ProbeWay.Kill) is not null)
                 .MaxBy(row => row.MemoryBytes);
             if (best is null)
             {
                 continue;
             }
 
-            ProbeRow small = result.Row("4k", best.MemoryBytes, "kill")!;
+            ProbeRow small = result.Row("4k", best.MemoryBytes, ProbeWay.Kill)!;
             if (small.IsAbove("total_ns", best, Telling))
             {
                 advice.Add(new ProbeAdvice(
@@ -104,7 +107,7 @@ internal sealed record ProbeAdvice(string Text, string Evidence)
     /// <summary>What closing a VM costs whatever its size: KVM waits for grace periods of RCU and SRCU.</summary>
     private static void WaitOfClose(List<ProbeAdvice> advice, ProbeResult result)
     {
-        ProbeRow[] rows = [.. result.Rows.Where(row => row.Way == "close" && row["order_ns"] > 0)
+        ProbeRow[] rows = [.. result.Rows.Where(row => row.Is(ProbeWay.Close) && row["order_ns"] > 0)
             .OrderBy(row => row.MemoryBytes)];
         if (rows.Length > 1 && rows[0]["order_ns"] > LongWait && rows[^1].MemoryBytes > rows[0].MemoryBytes
             && rows[^1]["order_ns"] / rows[0]["order_ns"] < 0.5 * rows[^1].MemoryBytes / rows[0].MemoryBytes)

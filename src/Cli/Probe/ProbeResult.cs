@@ -6,7 +6,9 @@ using System.Linq;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
 using Quietus.Cli.Reports;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Probe;
 
@@ -17,6 +19,8 @@ internal sealed record ProbeRow(
 {
     /// <summary>A figure; 0 where it was not measured, or there was nothing to do.</summary>
     public double this[string key] => Figures.GetValueOrDefault(key);
+
+    public bool Is(ProbeWay way) => Way == way.Name();
 
     /// <summary>Pages of the size that the memory is asked for in.</summary>
     public double Entries => (double)MemoryBytes / PageBytes;
@@ -84,8 +88,8 @@ internal sealed record ProbeResult
 
     public bool IsArm64 => HostValue("architecture") == "aarch64";
 
-    public ProbeRow? Row(string pages, long memory, string way) => Rows.FirstOrDefault(
-        row => row.Pages == pages && row.MemoryBytes == memory && row.Way == way);
+    public ProbeRow? Row(string pages, long memory, ProbeWay way) => Rows.FirstOrDefault(
+        row => row.Pages == pages && row.MemoryBytes == memory && row.Is(way));
 
     public static ProbeResult Read(string file) => Of(file, JsonInput.Read(file, Next));
 

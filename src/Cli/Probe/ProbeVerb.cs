@@ -11,8 +11,10 @@ using System.Text.Json.Nodes;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
 using Quietus.Cli.Reports;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Probe;
 
@@ -39,9 +41,12 @@ internal static class ProbeVerb
         "--pages", "kinds", "4k, thp, hugetlb-2m, hugetlb-1g [default: what the host has]",
         text => OneOf(text, "--pages", ["4k", "thp", "hugetlb-2m", "hugetlb-1g"]));
 
+    private static readonly string[] _wayNames =
+        [.. Enum.GetValues<ProbeWay>().Where(ProbeWays.HasVm).Select(way => way.Name())];
+
     private static readonly Value<IReadOnlyList<string>> _ways = Values.List(
         "--ways", "ways", "close, kill, munmap, dontneed, slot, punch [default: all]",
-        text => OneOf(text, "--ways", ["close", "kill", "munmap", "dontneed", "slot", "punch"]));
+        text => OneOf(text, "--ways", _wayNames));
 
     private static readonly Value<int?> _repeat = Values.Number(
         "--repeat", "Runs of each, after one that is not told", "number of runs", 1, 100, "5");

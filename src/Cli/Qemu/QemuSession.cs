@@ -14,6 +14,7 @@ namespace Quietus.Cli.Qemu;
 internal sealed class QemuSession : IAsyncDisposable
 {
     private const int MostErrorLines = 200;
+    private const string Prompt = "quietus> ";
     private static readonly TimeSpan _powerOffLimit = TimeSpan.FromSeconds(5);
 
     private readonly Process _process;
@@ -23,10 +24,10 @@ internal sealed class QemuSession : IAsyncDisposable
     private QemuSession(Process process)
     {
         _process = process;
-        process.ErrorDataReceived += (_, line) => KeepError(line.Data);
-        process.BeginErrorReadLine();
         Monitor = new MonitorClient(
             process.StandardInput.BaseStream, process.StandardOutput.BaseStream, ExplainEndAsync);
+        process.ErrorDataReceived += (_, line) => KeepError(line.Data);
+        process.BeginErrorReadLine();
     }
 
     /// <summary>The monitor, connected.</summary>
@@ -49,6 +50,7 @@ internal sealed class QemuSession : IAsyncDisposable
         try
         {
             await session.Monitor.ConnectAsync(limit, cancellation).ConfigureAwait(false);
+            session.ForgetErrors();
             return session;
         }
         catch
@@ -102,6 +104,14 @@ internal sealed class QemuSession : IAsyncDisposable
             return;
         }
 
+        if (line == Prompt)
+        {
+            return;
+        }
+
+        // What the UART says comes here, too: a prompt for a person stands before what QEMU has to say.
+        line = line.StartsWith(Prompt, StringComparison.Ordinal) ? line[Prompt.Length..] : line;
+        Monitor.NoteText(line + "\n");
         lock (_errors)
         {
             _errors.Enqueue(line);
@@ -112,7 +122,16 @@ internal sealed class QemuSession : IAsyncDisposable
         }
     }
 
-    /// <summary>The UART is closed: QEMU has ended, or is about to.</summary>
+    /// <summary>The machine is up: what was said until then explains nothing that comes later.</summary>
+    private void ForgetErrors()
+    {
+        lock (_errors)
+        {
+            _errors.Clear();
+        }
+    }
+
+    /// <summary>The link is closed: QEMU has ended, or is about to.</summary>
     private async Task<CliException> ExplainEndAsync()
     {
         using var limit = new CancellationTokenSource(2000);

@@ -22,9 +22,6 @@ namespace Quietus.Hypervisor.Cores;
 /// </remarks>
 internal static unsafe class GuestConsole
 {
-    /// <summary>The longest piece that is sent at once: what an order may have to wait for.</summary>
-    private const int PieceBytes = 256;
-
     private static uint _isWaiting;
     private static uint _isUrgent;
     private static bool _hasFlow;
@@ -73,6 +70,7 @@ internal static unsafe class GuestConsole
         Volatile.Write(ref _isWaiting, 0u);
         Volatile.Write(ref _isUrgent, 0u);
         bool any = false;
+        bool isHeldUp = false;
         for (int slot = 0; slot < VmTable.SlotCount; slot++)
         {
             Vm* vm = VmTable.At(slot);
@@ -81,9 +79,16 @@ internal static unsafe class GuestConsole
                 uint room = _hasFlow && MachineConsole.IsFramed
                     ? FlowMessage.Room(_sent[slot], _hostTook[slot], FlowMessage.OutputWindow)
                     : uint.MaxValue;
-                any |= SendPiece(vm, room);
+                bool isTaken = MachineConsole.TakesConsole();
+                any |= isTaken && SendPiece(vm, room);
+                isHeldUp |= !isTaken;
                 ReportInput(slot, vm->Uart.InputCount);
             }
+        }
+
+        if (isHeldUp)
+        {
+            GoOn(); // at the next tick: the host reads nothing now
         }
 
         return any;
@@ -165,9 +170,9 @@ internal static unsafe class GuestConsole
 
     private static bool SendPiece(Vm* vm, uint room)
     {
-        Span<byte> buffer = stackalloc byte[PieceBytes];
+        Span<byte> buffer = stackalloc byte[FrameFormat.MaximumPayload];
         vm->DeviceLock.Enter();
-        int length = vm->Uart.TakeOutput(buffer.Slice(0, (int)Math.Min(room, PieceBytes)));
+        int length = vm->Uart.TakeOutput(buffer.Slice(0, (int)Math.Min(room, (uint)MachineConsole.PieceBytes)));
         if (length != 0)
         {
             UpdateLine(vm);

@@ -40,6 +40,9 @@ public struct MachineDescription
 
     private const ulong AffinityMask = 0xFF_00FF_FFFF;
 
+    /// <summary>The first shared peripheral interrupt's INTID.</summary>
+    private const uint FirstShared = 32;
+
     private MemoryBanks memory;
     private ReservedRegions reserved;
     private Affinities cpus;
@@ -134,6 +137,23 @@ public struct MachineDescription
 
     /// <summary>A redistributor region; the index is below <see cref="RedistributorRegionCount"/>.</summary>
     public readonly AddressRange RedistributorRegionAt(int index) => redistributors[index];
+
+    /// <summary>
+    /// Reads a node if it is a virtio-mmio place that can be used: coherent with the cores' caches, with a shared
+    /// interrupt. Whether a device is there, its registers say.
+    /// </summary>
+    public static bool TryReadVirtio(
+        ref FlatDeviceTree tree, DeviceTreeNode node, out AddressRange registers, out uint interrupt)
+    {
+        registers = default;
+        interrupt = 0;
+        return tree.IsCompatible(node, "virtio,mmio"u8)
+            && tree.IsAvailable(node)
+            && tree.TryGetProperty(node, "dma-coherent"u8, out _)
+            && tree.TryReadRegister(node, 0, out registers) == DeviceTreeError.None
+            && TryReadInterrupt(ref tree, node, 0, out interrupt)
+            && interrupt >= FirstShared;
+    }
 
     private MachineError ReadUart(ref FlatDeviceTree tree)
     {
@@ -510,7 +530,7 @@ public struct MachineDescription
 
         uint kind = BinaryPrimitives.ReadUInt32BigEndian(value.Slice(index * entry));
         uint number = BinaryPrimitives.ReadUInt32BigEndian(value.Slice((index * entry) + 4));
-        interrupt = kind == 0 ? number + 32 : number + 16;
+        interrupt = kind == 0 ? number + FirstShared : number + 16;
         return (kind == 0 && number < 988) || (kind == 1 && number < 16);
     }
 

@@ -258,6 +258,15 @@ internal static unsafe class Platform
         return false;
     }
 
+    /// <summary>Maps a device's registers while EL2's tables are in use and the boot core is alone.</summary>
+    internal static bool TryMapDevice(AddressRange range)
+    {
+        bool isMapped = MapDevice(range);
+        Instructions.DataSynchronizationSy(); // what was invalid is in no TLB
+        Instructions.InstructionSynchronization();
+        return isMapped;
+    }
+
     private static bool MapDevice(AddressRange range) =>
         _tables.Map(ref _memory, range.Start, range.End, El2Access.Device);
 

@@ -6,12 +6,19 @@ using Quietus.Wire;
 namespace Quietus.Hypervisor.Monitor;
 
 /// <summary>
-/// The machine's one UART, shared by log, monitor, events and every guest's console. Text mode for a person, framed
-/// mode for a program (docs/protocol.md); each message goes out whole, whichever core sends it.
+/// The machine's link to its host, shared by log, monitor, events and every guest's console: the UART, and a virtio
+/// serial port where the machine has one. Text mode for a person is the UART's; framed mode for a program
+/// (docs/protocol.md) belongs to the one of the two that a zero byte came from. Each message goes out whole, whichever
+/// core sends it.
 /// </summary>
 internal static class MachineConsole
 {
+    /// <summary>Messages that the port keeps room for: a console waits, so that an answer need not.</summary>
+    private const int PortReserve = 2;
+
     private static PhysicalUart _uart;
+    private static SerialPort _port;
+    private static bool _isOnPort;
     private static SpinLock _lock;
     private static byte _sequence;
 
@@ -25,8 +32,20 @@ internal static class MachineConsole
     /// <summary>Whether there is a UART yet.</summary>
     internal static bool Exists => _uart.Exists;
 
-    /// <summary>Sets the UART; until then everything is dropped.</summary>
-    internal static void Initialize(PhysicalUart uart) => _uart = uart;
+    /// <summary>The port's interrupt; 0 when there is no port.</summary>
+    internal static uint PortInterrupt => _port.Interrupt;
+
+    /// <summary>
+    /// Bytes of a guest's console that are sent at once: what an order may have to wait for on the UART.
+    /// </summary>
+    internal static int PieceBytes => _isOnPort ? FrameFormat.MaximumPayload : 256;
+
+    /// <summary>Sets UART and port; until then everything is dropped.</summary>
+    internal static void Initialize(PhysicalUart uart, SerialPort port)
+    {
+        _uart = uart;
+        _port = port;
+    }
 
     /// <summary>Switches to frames. The delimiter first: whatever came before is no frame.</summary>
     internal static void UseFrames()
@@ -34,11 +53,33 @@ internal static class MachineConsole
         Acquire();
         _sequence = 0;
         IsFramed = true;
-        _uart.Write(FrameFormat.Delimiter);
+        SendDelimiter();
         Release();
     }
 
-    internal static void UseText() => IsFramed = false;
+    /// <summary>Back to the UART and its lines.</summary>
+    internal static void UseText()
+    {
+        IsFramed = false;
+        _isOnPort = false;
+    }
+
+    /// <summary>
+    /// Whether a piece of a guest's console can be sent without waiting for the host. A UART takes bytes, if slowly; a
+    /// port takes nothing while its host reads nothing.
+    /// </summary>
+    internal static bool TakesConsole()
+    {
+        if (!_isOnPort)
+        {
+            return true;
+        }
+
+        Acquire();
+        bool hasRoom = _port.CountRoom() > PortReserve || !_port.Exists;
+        Release();
+        return hasRoom;
+    }
 
     /// <summary>A line of diagnostics for people.</summary>
     internal static void Log(ReadOnlySpan<byte> line) => Send(Channel.Log, line);
@@ -68,8 +109,16 @@ internal static class MachineConsole
         Acquire();
         if (IsFramed)
         {
-            WireSink sink = default;
-            new FrameEncoder(channel, _sequence++, message).WriteTo(ref sink);
+            FrameEncoder frame = new(channel, _sequence++, message);
+            if (IsPortReady())
+            {
+                _port.Send(frame.WriteTo(_port.NextMessage()));
+            }
+            else
+            {
+                WireSink sink = default;
+                frame.WriteTo(ref sink);
+            }
         }
         else
         {
@@ -111,19 +160,67 @@ internal static class MachineConsole
     /// </summary>
     internal static void Panic(ReadOnlySpan<byte> line)
     {
-        _panicking = true;
+        if (!_panicking)
+        {
+            _panicking = true;
+            _isOnPort = _isOnPort && _port.TryStart(); // another core may have been in the middle of something
+        }
+
         _uart.ForgetRoom();
         if (IsFramed)
         {
-            _uart.Write(FrameFormat.Delimiter); // ends whatever frame was cut in two
+            SendDelimiter(); // ends whatever frame was cut in two
         }
 
         Send(Channel.Panic, line);
     }
 
-    internal static void Drain() => _uart.Drain();
+    /// <summary>
+    /// Waits until all is out, so that a power-off does not swallow it; no longer than a second for a port whose host
+    /// does not read.
+    /// </summary>
+    internal static void Drain()
+    {
+        _uart.Drain();
+        ulong patience = Instructions.ReadCounter() + Instructions.ReadCounterFrequency();
+        while (_isOnPort && _port.Exists && _port.CountRoom() < DriverQueue.Entries
+            && Instructions.ReadCounter() < patience)
+        {
+        }
+    }
 
-    internal static bool TryRead(out byte value) => _uart.TryRead(out value);
+    /// <summary>
+    /// The next byte for the monitor. In text mode that is what a person types at the UART, until a zero byte comes to
+    /// the port: from then on it is what comes there, and the UART goes unheard.
+    /// </summary>
+    internal static bool TryRead(out byte value)
+    {
+        if (_isOnPort ? _port.TryRead(out value) : _uart.TryRead(out value))
+        {
+            return true;
+        }
+
+        while (!IsFramed && !_isOnPort && _port.Exists && _port.TryRead(out value))
+        {
+            if (value == FrameFormat.Delimiter)
+            {
+                _isOnPort = true;
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>The UART has something: dropped, when the port is heard.</summary>
+    internal static void DropUnheard()
+    {
+        while (_isOnPort && _uart.TryRead(out _))
+        {
+        }
+    }
+
+    internal static void AcknowledgePort() => _port.AcknowledgeInterrupt();
 
     internal static void EnableReceive() => _uart.EnableReceive();
 
@@ -161,6 +258,31 @@ internal static class MachineConsole
                 _uart.Write(value == '\t' || SafeText.IsSafeByte(value) ? value : SafeText.Replacement);
             }
         }
+    }
+
+    private static void SendDelimiter()
+    {
+        if (IsPortReady())
+        {
+            _port.NextMessage()[0] = FrameFormat.Delimiter;
+            _port.Send(1);
+        }
+        else
+        {
+            _uart.Write(FrameFormat.Delimiter);
+        }
+    }
+
+    /// <summary>Whether what is sent goes to the port; waits until that has room. One that fails is left.</summary>
+    private static bool IsPortReady()
+    {
+        while (_isOnPort && _port.CountRoom() == 0)
+        {
+            _isOnPort = _port.Exists;
+        }
+
+        _isOnPort = _isOnPort && _port.Exists;
+        return _isOnPort;
     }
 
     private static void Acquire()

@@ -8,7 +8,7 @@ using Quietus.Wire;
 namespace Quietus.Hypervisor.Monitor;
 
 /// <summary>
-/// What the boot core does: wait for bytes from the UART and for cores that want something, carry out commands, reap
+/// What the boot core does: wait for bytes from the host and for cores that want something, carry out commands, reap
 /// VMs that ended by themselves. It runs no vCPU, so a kill order is always heard.
 /// </summary>
 /// <remarks>Invariant: Core.Current is the boot core's record, which is static.</remarks>
@@ -21,6 +21,7 @@ internal static unsafe class MonitorLoop
     private static Ring _ring;
     private static uint _head;
     private static uint _tail;
+    private static bool _hasLeft;
     private static bool _timerRuns;
     private static bool _isTime;
 
@@ -30,6 +31,11 @@ internal static unsafe class MonitorLoop
         PhysicalGic.EnablePrivate(
             Core.Current->Redistributor,
             1u << (int)Platform.Description.HypervisorTimerInterrupt);
+        if (MachineConsole.PortInterrupt != 0)
+        {
+            Platform.Gic.EnableShared(MachineConsole.PortInterrupt, Core.Current->Affinity);
+        }
+
         MachineConsole.EnableReceive();
         TextConsole.Greet();
         while (true)
@@ -77,7 +83,13 @@ internal static unsafe class MonitorLoop
 
             if (interrupt == Platform.Description.UartInterrupt)
             {
-                DrainUart();
+                MachineConsole.DropUnheard();
+                Drain();
+            }
+            else if (interrupt == MachineConsole.PortInterrupt)
+            {
+                MachineConsole.AcknowledgePort();
+                Drain();
             }
             else if (interrupt == Platform.Description.HypervisorTimerInterrupt)
             {
@@ -131,9 +143,10 @@ internal static unsafe class MonitorLoop
     }
 
     /// <summary>
-    /// What does not fit into the ring stays in the UART, which asserts flow control or drops it, as UARTs do.
+    /// Takes in what has come: after an interrupt, and when the ring, which was full then, is empty. What does not fit
+    /// stays in the port, or in the UART, which asserts flow control or drops it, as UARTs do.
     /// </summary>
-    private static void DrainUart()
+    private static void Drain()
     {
         Span<byte> ring = _ring;
         while (_head - _tail < RingBytes && MachineConsole.TryRead(out byte value))
@@ -141,13 +154,15 @@ internal static unsafe class MonitorLoop
             ring[(int)(_head % RingBytes)] = value;
             _head++;
         }
+
+        _hasLeft = _head - _tail == RingBytes;
     }
 
     private static bool TryTake(out byte value)
     {
-        if (_head == _tail)
+        if (_head == _tail && _hasLeft)
         {
-            DrainUart();
+            Drain();
         }
 
         if (_head == _tail)

@@ -60,7 +60,8 @@ public sealed class BirthsProcessTests
         lines[1].ShouldContain("-- memory=67108864 fill=33554432 pages=4k writes=4096");
 
         static string Machine(string line) => line[..line.IndexOf("-kernel", System.StringComparison.Ordinal)]
-            + line[line.IndexOf("-icount", System.StringComparison.Ordinal)..];
+            + line[line.IndexOf("-icount", System.StringComparison.Ordinal)
+                ..line.IndexOf("-chardev", System.StringComparison.Ordinal)];
     }
 
     [Theory]

@@ -5,6 +5,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Probe;
+using Quietus.Wire;
 using Shouldly;
 using Xunit;
 
@@ -20,8 +21,8 @@ public sealed class ProbeTests
     {
         ProbeResult result = ProbeResult.Parse("p.json", Sample().ToJsonString());
         result.Rows.Count.ShouldBe(5);
-        result.Row("4k", 64 << 20, "kill")!["total_ns"].ShouldBe(10e6);
-        result.Row("4k", 64 << 20, "kill")!.Entries.ShouldBe(16384);
+        result.Row("4k", 64 << 20, ProbeWay.Kill)!["total_ns"].ShouldBe(10e6);
+        result.Row("4k", 64 << 20, ProbeWay.Kill)!.Entries.ShouldBe(16384);
         string[] advice = [.. ProbeAdvice.Of(result).Select(one => $"{one.Text} ({one.Evidence})")];
         advice.ShouldContain(text => text.Contains("munmap of the guest's memory before the end costs 3.0 times")
             && text.Contains("30.0 ms against 10.0 ms"));

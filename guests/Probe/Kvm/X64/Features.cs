@@ -10,7 +10,7 @@ internal static class Features
     internal static ReadOnlySpan<byte> Processor(ReadOnlySpan<byte> cpuinfo)
     {
         ReadOnlySpan<byte> name = TextFile.Field(cpuinfo, "model name"u8);
-        return name.Length == 0 ? "unknown"u8 : name;
+        return name.Length == 0 ? "an unknown CPU"u8 : name;
     }
 
     /// <summary>What translates a guest's addresses.</summary>
@@ -26,7 +26,7 @@ internal static class Features
             return Modules.IsOn("/sys/module/kvm_intel/parameters/ept"u8) ? "EPT"u8 : "shadow paging (kvm_intel)"u8;
         }
 
-        return !Modules.Exists("/sys/module/kvm_amd"u8) ? "unknown"u8
+        return !Modules.Exists("/sys/module/kvm_amd"u8) ? "a KVM of no known module"u8
             : Modules.IsOn("/sys/module/kvm_amd/parameters/npt"u8) ? "NPT"u8 : "shadow paging (kvm_amd)"u8;
     }
 

@@ -71,5 +71,6 @@ internal sealed class KvmRunner(BenchPlan plan, QemuBinary qemu, KvmPeer peer)
         Bundle = initrd,
         Append = what.Append,
         CountsInstructions = true,
+        HasPort = false,
     };
 }

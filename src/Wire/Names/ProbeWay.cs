@@ -1,9 +1,9 @@
 using System;
 
-namespace Quietus.Probe.Runs;
+namespace Quietus.Wire;
 
-/// <summary>How a VM's memory goes. docs/probe.md says what each order is.</summary>
-internal enum Way : byte
+/// <summary>How a VM's memory goes under the probe: docs/probe.md says what each order is.</summary>
+public enum ProbeWay : byte
 {
     /// <summary>
     /// The VM's descriptors are closed; its memory stays with the process, and is unmapped afterwards.
@@ -33,23 +33,23 @@ internal enum Way : byte
 }
 
 /// <summary>The ways by the names that people give them.</summary>
-internal static class Ways
+public static class ProbeWays
 {
-    internal const int Count = 8;
+    public const int Count = 8;
 
-    internal static ReadOnlySpan<byte> NameOf(Way way) => way switch
+    public static ReadOnlySpan<byte> NameOf(ProbeWay way) => way switch
     {
-        Way.Close => "close"u8,
-        Way.Kill => "kill"u8,
-        Way.Munmap => "munmap"u8,
-        Way.DontNeed => "dontneed"u8,
-        Way.Slot => "slot"u8,
-        Way.Punch => "punch"u8,
-        Way.MunmapNoVm => "munmap-no-vm"u8,
+        ProbeWay.Close => "close"u8,
+        ProbeWay.Kill => "kill"u8,
+        ProbeWay.Munmap => "munmap"u8,
+        ProbeWay.DontNeed => "dontneed"u8,
+        ProbeWay.Slot => "slot"u8,
+        ProbeWay.Punch => "punch"u8,
+        ProbeWay.MunmapNoVm => "munmap-no-vm"u8,
         _ => "kill-no-vm"u8,
     };
 
-    internal static bool HasVm(Way way) => way is not (Way.MunmapNoVm or Way.KillNoVm);
+    public static bool HasVm(ProbeWay way) => way is not (ProbeWay.MunmapNoVm or ProbeWay.KillNoVm);
 
-    internal static bool IsKill(Way way) => way is Way.Kill or Way.KillNoVm;
+    public static bool IsKill(ProbeWay way) => way is ProbeWay.Kill or ProbeWay.KillNoVm;
 }

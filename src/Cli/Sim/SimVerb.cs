@@ -66,7 +66,7 @@ internal static partial class SimVerb
         var command = new Command("sim", "Simulate a VM's death on an Arm server, under each policy")
         {
             _machine, _memory, _pages, _die, _policies, _ablate, _sweep, _set, _vcpus, _seed, _jobs, _calibration,
-            _check, _hooks, _births, _shard,
+            _check, _hooks, _births, _shard, _calibrate,
         };
         _outputs.AddTo(command);
         command.SetAction((result, _) => Task.FromResult(Run(result, cancellation)));
@@ -84,6 +84,11 @@ internal static partial class SimVerb
                 "with --calibration", "it takes no other option");
             Console.Out.WriteLine(Calibration.ToMarkdown(Calibration.Run(Machines.Folder)).TrimEnd());
             return ExitCode.Ok;
+        }
+
+        if (_calibrate.IsGiven(result))
+        {
+            return Calibrate(result, cancellation);
         }
 
         if (result.GetValue(_births))

@@ -90,7 +90,7 @@ internal sealed partial class FakeMachine
     private void ForkWithAgent()
     {
         long vm = _nextVm++;
-        int slot = Enumerable.Range(1, FrameFormat.ConsoleSlots - 1).First(free => !_agentVms.ContainsValue(free));
+        int slot = Enumerable.Range(1, 15).First(free => !_agentVms.ContainsValue(free));
         _agentVms[vm] = slot;
         Reply($"- vm={vm} slot={slot}\nok template=1 count=1 instructions=3104");
     }

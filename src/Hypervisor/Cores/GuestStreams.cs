@@ -41,7 +41,13 @@ internal static unsafe class GuestStreams
     /// <summary>The guest has something for the host, if it has. The device lock is held.</summary>
     internal static void Notice(Vm* vm)
     {
-        if (vm->Vsock.HasForHost && !IsWaiting)
+        if (!vm->Vsock.HasForHost)
+        {
+            return;
+        }
+
+        vm->PrintedCount = Instructions.ReadCounter();
+        if (!IsWaiting)
         {
             Volatile.Write(ref _isWaiting, 1u);
             Platform.CoreAt(0)->Kick();

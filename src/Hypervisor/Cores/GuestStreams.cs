@@ -73,7 +73,13 @@ internal static unsafe class GuestStreams
     /// <summary>The guest has something for the host, if it has. The device lock is held.</summary>
     internal static void Notice(Vm* vm)
     {
-        if (vm->Vsock.HasForHost && _waiting.TryAdd(vm->Slot))
+        if (!vm->Vsock.HasForHost)
+        {
+            return;
+        }
+
+        vm->PrintedCount = Instructions.ReadCounter();
+        if (_waiting.TryAdd(vm->Slot))
         {
             Platform.CoreAt(0)->Kick();
         }

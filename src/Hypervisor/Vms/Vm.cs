@@ -111,7 +111,7 @@ internal unsafe struct Vm
 
     internal ulong FilledAt;
 
-    /// <summary>CNTPCT_EL0 when the guest last wrote to its UART; 0 before.</summary>
+    /// <summary>CNTPCT_EL0 when the guest last wrote to its UART, or had something for a stream; 0 before.</summary>
     internal ulong PrintedCount;
 
     /// <summary>CNTVOFF_EL2: the guest's time begins when it is made, a child's goes on from the freeze.</summary>

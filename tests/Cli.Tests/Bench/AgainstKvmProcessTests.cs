@@ -27,9 +27,12 @@ public sealed class AgainstKvmProcessTests
         lines[1].ShouldContain("-- memory=67108864 fill=50331648 pages=4k");
 
         // Everything but what is booted, the link to the host, and the counting that both have.
-        static string Machine(string line) => line[..line.IndexOf("-kernel", System.StringComparison.Ordinal)]
-            + line[line.IndexOf("-icount", System.StringComparison.Ordinal)
-                ..line.IndexOf("-chardev", System.StringComparison.Ordinal)];
+        static string Machine(string line)
+        {
+            int counting = line.IndexOf("-icount", System.StringComparison.Ordinal);
+            int link = line.IndexOf("-chardev", System.StringComparison.Ordinal);
+            return line[..line.IndexOf("-kernel", System.StringComparison.Ordinal)] + line[counting..link];
+        }
     }
 
     [Theory]

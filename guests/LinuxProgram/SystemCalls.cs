@@ -13,7 +13,7 @@ namespace Quietus.LinuxProgram;
 /// Invariant: a pointer that is handed over leads to as much memory of this process as the call reads or writes, for as
 /// long as the call lasts; a path ends in 0, which the compiler sees to in u8 literals.
 /// </remarks>
-internal static unsafe class SystemCalls
+internal static unsafe partial class SystemCalls
 {
     internal const long Interrupted = -4; // EINTR
 

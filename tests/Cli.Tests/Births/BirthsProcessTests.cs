@@ -63,12 +63,10 @@ public sealed class BirthsProcessTests
         Machine(lines[1]).ShouldBe(Machine(lines[0]));
         lines[1].ShouldContain("-- memory=67108864 fill=33554432 pages=4k writes=4096");
 
-        static string Machine(string line)
-        {
-            int counting = line.IndexOf("-icount", System.StringComparison.Ordinal);
-            int link = line.IndexOf("-chardev", System.StringComparison.Ordinal);
-            return line[..line.IndexOf("-kernel", System.StringComparison.Ordinal)] + line[counting..link];
-        }
+        static string Machine(string line) =>
+            line[..At(line, "-kernel")] + line[At(line, "-icount")..At(line, "-chardev")];
+
+        static int At(string line, string what) => line.IndexOf(what, System.StringComparison.Ordinal);
     }
 
     [Theory]

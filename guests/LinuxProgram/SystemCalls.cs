@@ -37,7 +37,7 @@ internal static unsafe partial class SystemCalls
         Call(Number.OpenAt, HereFolder, Address(path), flags | CloseOnExec, rights);
 
     /// <summary>Makes another number lead to what a descriptor leads to.</summary>
-    internal static long Duplicate(int descriptor, int number) =>
+    internal static long DuplicateTo(int descriptor, int number) =>
         Call(Number.Duplicate, (ulong)descriptor, (ulong)number, 0);
 
     internal static long Close(int descriptor) => Call(Number.Close, (ulong)descriptor);
@@ -87,7 +87,7 @@ internal static unsafe partial class SystemCalls
     internal static long ForkSharingFiles() => Call(Number.Clone, 0x400 | 17);
 
     /// <summary>A file from which faults on memory that this process registers with it can be read.</summary>
-    internal static long OpenUserFaults() => Call(Number.OpenUserFaults, CloseOnExec);
+    internal static long OpenUserFaults() => Call(Number.UserFaults, CloseOnExec);
 
     internal static long Kill(int process) => Call(Number.Kill, (ulong)process, 9);
 

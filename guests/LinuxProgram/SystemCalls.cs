@@ -13,7 +13,7 @@ namespace Quietus.LinuxProgram;
 /// Invariant: a pointer that is handed over leads to as much memory of this process as the call reads or writes, for as
 /// long as the call lasts; a path ends in 0, which the compiler sees to in u8 literals.
 /// </remarks>
-internal static unsafe class SystemCalls
+internal static unsafe partial class SystemCalls
 {
     internal const long Interrupted = -4; // EINTR
 
@@ -67,6 +67,12 @@ internal static unsafe class SystemCalls
 
     /// <summary>A copy of this process, whose end is told by SIGCHLD; 0 in the copy.</summary>
     internal static long Fork() => Call(220, 17);
+
+    /// <summary>As <see cref="Fork"/>, but what one of them opens the other has open as well (CLONE_FILES).</summary>
+    internal static long ForkSharingFiles() => Call(220, 0x400 | 17);
+
+    /// <summary>A file from which faults on memory that this process registers with it can be read.</summary>
+    internal static long OpenUserFaults() => Call(282, CloseOnExec);
 
     internal static long Kill(int process) => Call(129, (ulong)process, 9);
 

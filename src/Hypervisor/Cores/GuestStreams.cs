@@ -73,7 +73,13 @@ internal static unsafe class GuestStreams
     /// <summary>The guest has something for the host, if it has. The device lock is held.</summary>
     internal static void Notice(Vm* vm)
     {
-        if (vm->Vsock.HasForHost && _waiting.TryAdd(vm->Slot))
+        if (!vm->Vsock.HasForHost)
+        {
+            return;
+        }
+
+        vm->PrintedCount = Instructions.ReadCounter();
+        if (_waiting.TryAdd(vm->Slot))
         {
             Platform.CoreAt(0)->Kick();
         }
@@ -89,7 +95,7 @@ internal static unsafe class GuestStreams
             {
                 vm->DeviceLock.Enter();
                 vm->Vsock.Abandon();
-                GoOn(vm);
+                VirtioDevices.GoOn(vm, VirtioPlace.Vsock);
                 vm->DeviceLock.Leave();
             }
         }
@@ -147,7 +153,7 @@ internal static unsafe class GuestStreams
                 vm->Vsock.TakeFromHost(ref BuffersOf(vm), in message);
             }
 
-            GoOn(vm);
+            VirtioDevices.GoOn(vm, VirtioPlace.Vsock);
             vm->DeviceLock.Leave();
         }
 
@@ -164,7 +170,7 @@ internal static unsafe class GuestStreams
         Span<byte> message = stackalloc byte[FrameFormat.MaximumPayload];
         vm->DeviceLock.Enter();
         bool isThere = vm->Vsock.TryGiveHost(ref BuffersOf(vm), vm->Slot, message, out int length);
-        GoOn(vm);
+        VirtioDevices.GoOn(vm, VirtioPlace.Vsock);
         vm->DeviceLock.Leave();
         if (isThere)
         {
@@ -172,19 +178,5 @@ internal static unsafe class GuestStreams
         }
 
         return isThere;
-    }
-
-    /// <summary>Lets one of the vCPUs do what there is to do at the device. The device lock is held.</summary>
-    private static void GoOn(Vm* vm)
-    {
-        vm->KickVcpus(VirtioDevices.Update(vm, VirtioPlace.Vsock));
-        for (int i = 0; i < vm->Options.VcpuCount && VirtioDevices.HasWork(vm); i++)
-        {
-            if (vm->Power.StateOf(i) == VcpuPowerState.On)
-            {
-                vm->VcpuAt(i)->Kick();
-                return;
-            }
-        }
     }
 }

@@ -83,7 +83,7 @@ internal static unsafe class VcpuLoop
         bool isOff = vm->Power.StateOf(vcpu->Index) == VcpuPowerState.Off;
         bool blocks = !vm->MustLeave && (isOff || vcpu->Waits switch
         {
-            VcpuWait.Interrupt => !vm->Gic.HasPending(vcpu->Index),
+            VcpuWait.Interrupt => !vm->Gic.HasPending(vcpu->Index) && !VirtioDevices.HasWork(vm),
             VcpuWait.Kick => Aborts.IsInvalidating(vm),
             _ => false,
         });

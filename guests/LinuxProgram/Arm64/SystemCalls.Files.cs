@@ -46,6 +46,9 @@ internal static unsafe partial class SystemCalls
     /// <summary>Lets reads and writes at a descriptor wait, or not.</summary>
     internal static long SetFlags(int descriptor, ulong flags) => Call(25, (ulong)descriptor, 4, flags);
 
+    /// <summary>Makes a descriptor another one's copy, which stays open in a program.</summary>
+    internal static long Duplicate(int from, int to) => Call(24, (ulong)from, (ulong)to, 0);
+
     internal static long Enter(byte* folder) => Call(49, (ulong)folder);
 
     internal static long Link(ReadOnlySpan<byte> target, ReadOnlySpan<byte> path) =>

@@ -107,6 +107,61 @@ public sealed class AgentTests
         await machine.ShouldBeUnharmedAsync();
     }
 
+    /// <summary>10 MB are for <c>./test --long</c>.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(10, Explicit = true)]
+    public async Task Bytes_come_back_as_they_went_in_and_neither_a_stop_nor_a_kill_harms_the_machine(int megabytes)
+    {
+        await using TestMachine machine = await BootAsync();
+        TestVm template = await ServeAsync(machine);
+        await using (JobClient warm = await ConnectAsync(machine, template))
+        {
+            await warm.FreezeAsync(TestMachine.Cancellation);
+        }
+
+        IReadOnlyList<TestVm> children = await machine.ForkAsync(template, 3);
+        byte[] bytes = new byte[megabytes << 20];
+        new Random(14).NextBytes(bytes);
+        await using (JobClient client = await ConnectAsync(machine, children[0]))
+        {
+            var back = new MemoryStream();
+            JobExit exit = await client.RunAsync(
+                new JobOrder { Arguments = ["cat"] }, new MemoryStream(bytes), back, Stream.Null, null,
+                TestMachine.Cancellation);
+            ((int)exit.Value).ShouldBe(0);
+            back.ToArray().AsSpan().SequenceEqual(bytes).ShouldBeTrue();
+        }
+
+        // A reader that stops stops the program, and nothing else: the VM's other programs go on.
+        var stopped = new StoppingStream(200_000);
+        await using JobClient endless = await ConnectAsync(machine, children[0]);
+        Task<JobExit> running = endless.RunAsync(
+            new JobOrder { Arguments = ["yes"] }, null, stopped, Stream.Null, null, TestMachine.Cancellation);
+        await stopped.Stopped.WaitAsync(TestMachine.Patience, TestMachine.Cancellation);
+        await using (JobClient other = await ConnectAsync(machine, children[0]))
+        {
+            (await RunAsync(other, "grep -l yes /proc/[0-9]*/comm | wc -l")).Output.ShouldBe("1\n");
+        }
+
+        // Killed in the middle.
+        await children[0].KillAsync();
+        stopped.GoOn();
+        (await Should.ThrowAsync<GuestStreamException>(() => running)).End.ShouldBe(StreamEnd.Ended);
+
+        // A program that kills the agent ends its VM, and the host is told.
+        foreach ((TestVm child, string kill) in
+            new[] { (children[1], "kill -9 $PPID"), (children[2], "kill -9 -1; echo alive") })
+        {
+            await using JobClient client = await ConnectAsync(machine, child);
+            await Should.ThrowAsync<IOException>(() => RunAsync(client, kill));
+            (await child.StoppedAsync()).ShouldContain("agent was killed");
+        }
+
+        await template.KillAsync();
+        await machine.ShouldBeUnharmedAsync();
+    }
+
     private static Task<TestMachine> BootAsync(string cpu = "max", bool counts = false)
     {
         Assert.SkipWhen(
@@ -146,5 +201,27 @@ public sealed class AgentTests
     {
         JobException error = await Should.ThrowAsync<JobException>(() => RunAsync(client, order));
         (error.What, error.Errno).ShouldBe((what, errno), error.Message);
+    }
+
+    /// <summary>A reader that stops after so many bytes.</summary>
+    private sealed class StoppingStream(long bytes) : MemoryStream
+    {
+        private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly TaskCompletionSource _goesOn = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private long _taken;
+
+        internal Task Stopped => _stopped.Task;
+
+        internal void GoOn() => _goesOn.SetResult();
+
+        public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
+        {
+            _taken += buffer.Length;
+            if (_taken >= bytes)
+            {
+                _stopped.TrySetResult();
+                await _goesOn.Task;
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@ using System;
 using System.Runtime.CompilerServices;
 using System.Threading;
 using Quietus.Hypervisor.Devices;
+using Quietus.Hypervisor.Devices.Virtio;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Monitor;
@@ -11,8 +12,9 @@ using Quietus.Wire;
 namespace Quietus.Hypervisor.Cores;
 
 /// <summary>
-/// Between a guest's emulated PL011 and the machine's one UART: each VM's bytes on a channel of its own, in both
-/// directions no faster than the other end takes them (<see cref="FlowMessage"/>).
+/// Between a guest's consoles (its PL011, and its virtio console if it has one) and the link to the host: each VM's
+/// bytes on a channel of its own, in both directions no faster than the other end takes them
+/// (<see cref="FlowMessage"/>).
 /// </summary>
 /// <remarks>
 /// A vCPU's core only puts bytes into its UART's ring, and wakes the monitor's core when there is something new: that
@@ -82,7 +84,7 @@ internal static unsafe class GuestConsole
                 bool isTaken = MachineConsole.TakesConsole();
                 any |= isTaken && SendPiece(vm, room);
                 isHeldUp |= !isTaken;
-                ReportInput(slot, vm->Uart.InputCount);
+                ReportInput(slot, InputCount(vm));
             }
         }
 
@@ -129,8 +131,7 @@ internal static unsafe class GuestConsole
         }
 
         vm->DeviceLock.Enter();
-        vm->Uart.PushInput(input);
-        UpdateLine(vm);
+        PushInput(vm, input);
         vm->DeviceLock.Leave();
     }
 
@@ -138,9 +139,8 @@ internal static unsafe class GuestConsole
     internal static void Type(Vm* vm, ReadOnlySpan<byte> line)
     {
         vm->DeviceLock.Enter();
-        vm->Uart.PushInput(line);
-        vm->Uart.PushInput("\r"u8);
-        UpdateLine(vm);
+        PushInput(vm, line);
+        PushInput(vm, "\r"u8);
         vm->DeviceLock.Leave();
     }
 
@@ -164,6 +164,53 @@ internal static unsafe class GuestConsole
     internal static bool HasRoomAgain(Vm* vm) =>
         vm->Uart.InputCount is 0 or VirtualPl011.InputCapacity / 4 or VirtualPl011.InputCapacity / 2;
 
+    /// <summary>One step of the virtio console, under both locks. False: a page is missing.</summary>
+    internal static bool Step(Vm* vm, ref GuestPages memory)
+    {
+        int printed = vm->Uart.OutputCount;
+        int waited = vm->Console.InputCount;
+        bool isDone = vm->Console.TryStep(ref memory, ref vm->Uart);
+        if (vm->Uart.OutputCount != printed)
+        {
+            vm->PrintedCount = Instructions.ReadCounter();
+        }
+
+        bool isMuch = vm->Uart.OutputCount >= VirtualPl011.OutputCapacity / 2 && !IsUrgent;
+        bool isNews = vm->Uart.OutputCount != printed || vm->Console.InputCount != waited;
+        if (isNews && (isMuch || !IsWaiting))
+        {
+            Notice(vm);
+        }
+
+        return isDone;
+    }
+
+    /// <summary>The terminal of a VM that has a virtio console has another size.</summary>
+    internal static void Resize(Vm* vm, ushort columns, ushort rows)
+    {
+        vm->DeviceLock.Enter();
+        vm->Console.Resize(columns, rows);
+        VirtioDevices.GoOn(vm, VirtioPlace.Console);
+        vm->DeviceLock.Leave();
+    }
+
+    private static int InputCount(Vm* vm) =>
+        vm->Console.Transport.Exists ? vm->Console.InputCount : vm->Uart.InputCount;
+
+    private static void PushInput(Vm* vm, ReadOnlySpan<byte> input)
+    {
+        if (vm->Console.Transport.Exists)
+        {
+            vm->Console.PushInput(input);
+            VirtioDevices.GoOn(vm, VirtioPlace.Console);
+        }
+        else
+        {
+            vm->Uart.PushInput(input);
+            UpdateLine(vm);
+        }
+    }
+
     /// <summary>Takes the UART's interrupt line to the GIC. The device lock is held.</summary>
     private static void UpdateLine(Vm* vm) =>
         vm->KickVcpus(vm->Gic.SetSharedLine(GuestMemoryMap.UartInterrupt, vm->Uart.InterruptLine));
@@ -176,6 +223,10 @@ internal static unsafe class GuestConsole
         if (length != 0)
         {
             UpdateLine(vm);
+            if (vm->Console.TryMakeRoom())
+            {
+                VirtioDevices.GoOn(vm, VirtioPlace.Console);
+            }
         }
 
         vm->DeviceLock.Leave();

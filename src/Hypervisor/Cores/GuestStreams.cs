@@ -41,7 +41,13 @@ internal static unsafe class GuestStreams
     /// <summary>The guest has something for the host, if it has. The device lock is held.</summary>
     internal static void Notice(Vm* vm)
     {
-        if (vm->Vsock.HasForHost && !IsWaiting)
+        if (!vm->Vsock.HasForHost)
+        {
+            return;
+        }
+
+        vm->PrintedCount = Instructions.ReadCounter();
+        if (!IsWaiting)
         {
             Volatile.Write(ref _isWaiting, 1u);
             Platform.CoreAt(0)->Kick();
@@ -58,7 +64,7 @@ internal static unsafe class GuestStreams
             {
                 vm->DeviceLock.Enter();
                 vm->Vsock.Abandon();
-                GoOn(vm);
+                VirtioDevices.GoOn(vm, VirtioPlace.Vsock);
                 vm->DeviceLock.Leave();
             }
         }
@@ -117,7 +123,7 @@ internal static unsafe class GuestStreams
                 vm->Vsock.TakeFromHost(ref BuffersOf(vm), in message);
             }
 
-            GoOn(vm);
+            VirtioDevices.GoOn(vm, VirtioPlace.Vsock);
             vm->DeviceLock.Leave();
         }
 
@@ -134,7 +140,7 @@ internal static unsafe class GuestStreams
         Span<byte> message = stackalloc byte[FrameFormat.MaximumPayload];
         vm->DeviceLock.Enter();
         bool isThere = vm->Vsock.TryGiveHost(ref BuffersOf(vm), vm->Slot, message, out int length);
-        GoOn(vm);
+        VirtioDevices.GoOn(vm, VirtioPlace.Vsock);
         vm->DeviceLock.Leave();
         if (isThere)
         {
@@ -142,19 +148,5 @@ internal static unsafe class GuestStreams
         }
 
         return isThere;
-    }
-
-    /// <summary>Lets one of the vCPUs do what there is to do at the device. The device lock is held.</summary>
-    private static void GoOn(Vm* vm)
-    {
-        vm->KickVcpus(VirtioDevices.Update(vm, VirtioPlace.Vsock));
-        for (int i = 0; i < vm->Options.VcpuCount && VirtioDevices.HasWork(vm); i++)
-        {
-            if (vm->Power.StateOf(i) == VcpuPowerState.On)
-            {
-                vm->VcpuAt(i)->Kick();
-                return;
-            }
-        }
     }
 }

@@ -2,6 +2,7 @@ using System;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Threading;
+using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Devices.Virtio;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Vms;
@@ -34,6 +35,11 @@ internal static unsafe class VirtioDevices
             vm->Disk.Install(vm->Options.DiskBytes, isReadOnly: false);
         }
 
+        if (vm->Options.HasConsole)
+        {
+            vm->Console.Install(0, 0);
+        }
+
         if (vm->Options.HasVsock)
         {
             vm->Vsock.Install(vm->Id);
@@ -46,6 +52,11 @@ internal static unsafe class VirtioDevices
         vm->Rng = template->Rng;
         vm->Disk = template->Disk;
         vm->VirtioWork = template->VirtioWork;
+        if (template->Options.HasConsole)
+        {
+            vm->Console = template->Console;
+        }
+
         if (template->Options.HasVsock)
         {
             vm->Vsock = template->Vsock;
@@ -136,6 +147,22 @@ internal static unsafe class VirtioDevices
         return vm->Gic.SetSharedLine(GuestMemoryMap.VirtioInterruptOf(place), transport.InterruptLine);
     }
 
+    /// <summary>
+    /// A device has something to do that its driver did not ask for: one of the vCPUs does it. The device lock is held.
+    /// </summary>
+    internal static void GoOn(Vm* vm, VirtioPlace place)
+    {
+        vm->KickVcpus(Update(vm, place));
+        for (int i = 0; i < vm->Options.VcpuCount && HasWork(vm); i++)
+        {
+            if (vm->Power.StateOf(i) == VcpuPowerState.On)
+            {
+                vm->VcpuAt(i)->Kick();
+                return;
+            }
+        }
+    }
+
     private static void WorkAt(Vcpu* vcpu, VirtioPlace place)
     {
         Vm* vm = vcpu->Vm;
@@ -171,6 +198,8 @@ internal static unsafe class VirtioDevices
         {
             case VirtioPlace.Disk:
                 return ref vm->Disk.Transport;
+            case VirtioPlace.Console:
+                return ref vm->Console.Transport;
             case VirtioPlace.Vsock:
                 return ref vm->Vsock.Transport;
             default:
@@ -181,6 +210,7 @@ internal static unsafe class VirtioDevices
     private static ulong ReadConfiguration(Vm* vm, VirtioPlace place, ulong offset, int size) => place switch
     {
         VirtioPlace.Disk => vm->Disk.ReadConfiguration(offset, size),
+        VirtioPlace.Console => vm->Console.ReadConfiguration(offset, size),
         VirtioPlace.Vsock => vm->Vsock.ReadConfiguration(offset, size),
         _ => 0,
     };
@@ -192,6 +222,8 @@ internal static unsafe class VirtioDevices
         {
             case VirtioPlace.Disk:
                 return vm->Disk.TryStep(ref memory, ref disk);
+            case VirtioPlace.Console:
+                return GuestConsole.Step(vm, ref memory);
             case VirtioPlace.Vsock:
                 return vm->Vsock.TryStep(ref memory, ref GuestStreams.BuffersOf(vm));
             default:

@@ -114,6 +114,10 @@ internal static unsafe class Commands
         {
             Send(in command, ref reply);
         }
+        else if (command.VerbIs("size"u8))
+        {
+            Resize(in command, ref reply);
+        }
         else if (command.VerbIs("help"u8))
         {
             Help();
@@ -134,13 +138,14 @@ internal static unsafe class Commands
     /// </summary>
     private static bool TryFindKeys(in CommandLine command, out ReadOnlySpan<byte> keys)
     {
-        keys = command.VerbIs("create"u8) ? "guest memory cpus pages policy overcommit append random vsock"u8
+        keys = command.VerbIs("create"u8) ? "guest memory cpus pages policy overcommit append random vsock console"u8
             : command.VerbIs("start"u8) ? "vm for"u8
             : command.VerbIs(DeathWays.NameOf(DeathWay.Unmap)) ? "vm fate"u8
             : command.VerbIs("fork"u8) ? "vm count own text"u8
             : command.VerbIs(DeathWays.NameOf(DeathWay.Kill)) || command.VerbIs("measure"u8)
                 || command.VerbIs("freeze"u8) || command.VerbIs("reset"u8) ? "vm"u8
             : command.VerbIs("send"u8) ? "vm text"u8
+            : command.VerbIs("size"u8) ? "vm columns rows"u8
             : command.VerbIs("scrub"u8) ? "when"u8
             : default;
         return keys.Length != 0 || command.VerbIs("version"u8) || command.VerbIs("machine"u8)
@@ -167,6 +172,23 @@ internal static unsafe class Commands
         {
             reply.QuotedField("bundle_problem"u8, GuestLoader.BundleProblem);
         }
+    }
+
+    /// <summary>Reads an argument of two values; left out it is as it was. False: it has another.</summary>
+    private static bool TryChoose(
+        in CommandLine command,
+        ReadOnlySpan<byte> key,
+        ReadOnlySpan<byte> no,
+        ReadOnlySpan<byte> yes,
+        ref bool choice)
+    {
+        if (!command.TryGet(key, out ReadOnlySpan<byte> value))
+        {
+            return true;
+        }
+
+        choice = value.SequenceEqual(yes);
+        return choice || value.SequenceEqual(no);
     }
 
     private static void Create(in CommandLine command, ref LineBuilder reply)
@@ -209,34 +231,13 @@ internal static unsafe class Commands
             return;
         }
 
-        if (command.TryGet("random"u8, out ReadOnlySpan<byte> random))
+        if (!TryChoose(in command, "random"u8, "on"u8, "off"u8, ref options.IsRepeatable)
+            || !TryChoose(in command, "vsock"u8, "off"u8, "on"u8, ref options.HasVsock)
+            || !TryChoose(in command, "console"u8, "uart"u8, "virtio"u8, ref options.HasConsole)
+            || !TryChoose(in command, "overcommit"u8, "no"u8, "yes"u8, ref options.Overcommits))
         {
-            options.IsRepeatable = random.SequenceEqual("off"u8);
-            if (!options.IsRepeatable && !random.SequenceEqual("on"u8))
-            {
-                Fail(ref reply, "bad-argument"u8, "random=on or random=off: seeds in the guest's device tree"u8);
-                return;
-            }
-        }
-
-        if (command.TryGet("vsock"u8, out ReadOnlySpan<byte> vsock))
-        {
-            options.HasVsock = vsock.SequenceEqual("on"u8);
-            if (!options.HasVsock && !vsock.SequenceEqual("off"u8))
-            {
-                Fail(ref reply, "bad-argument"u8, "vsock=off or vsock=on: streams to the guest's ports"u8);
-                return;
-            }
-        }
-
-        if (command.TryGet("overcommit"u8, out ReadOnlySpan<byte> overcommit))
-        {
-            options.Overcommits = overcommit.SequenceEqual("yes"u8);
-            if (!options.Overcommits && !overcommit.SequenceEqual("no"u8))
-            {
-                Fail(ref reply, "bad-argument"u8, "overcommit=no or overcommit=yes"u8);
-                return;
-            }
+            Fail(ref reply, "bad-argument"u8, "random=on|off, vsock=off|on, console=uart|virtio, overcommit=no|yes"u8);
+            return;
         }
 
         options.DiskBytes = options.Guest == GuestKind.Linux ? GuestLoader.DiskBytes : 0;
@@ -513,18 +514,42 @@ internal static unsafe class Commands
         }
     }
 
+    private static void Resize(in CommandLine command, ref LineBuilder reply)
+    {
+        if (!TryFindVm(in command, ref reply, out Vm* vm))
+        {
+            return;
+        }
+
+        ulong columns = 0;
+        ulong rows = 0;
+        bool isSize = command.TryGet("columns"u8, out ReadOnlySpan<byte> text)
+            && Numbers.TryParse(text, out columns) == NumberError.None
+            && command.TryGet("rows"u8, out text)
+            && Numbers.TryParse(text, out rows) == NumberError.None
+            && columns <= ushort.MaxValue && rows <= ushort.MaxValue;
+        if (!isSize || !vm->Options.HasConsole)
+        {
+            Fail(ref reply, "bad-argument"u8, "columns=N rows=N, up to 65535, of a VM with console=virtio"u8);
+            return;
+        }
+
+        GuestConsole.Resize(vm, (ushort)columns, (ushort)rows);
+    }
+
     private static void Help()
     {
         Line("- version | machine | memory | list | help | text | off | panic"u8);
         Line("- scrub [when=idle|asked]"u8);
         Line("- create guest=filler|linux memory=64M [cpus=1] pages=4k|2m|auto policy=NAME [append=\"...\"]"u8);
-        Line("-   [overcommit=no|yes] [random=on|off] [vsock=off|on]"u8);
+        Line("-   [overcommit=no|yes] [random=on|off] [vsock=off|on] [console=uart|virtio]"u8);
         Span<byte> buffer = stackalloc byte[LineBytes];
         LineBuilder policies = new(buffer);
         policies.Text("-   policies:"u8);
         ListPolicies(ref policies);
         Line(policies.Written);
         Line("- start vm=N [for=NANOSECONDS] | kill vm=N | measure vm=N | send vm=N text=\"...\""u8);
+        Line("- size vm=N columns=N rows=N"u8);
         Line("- unmap vm=N [fate=freed|unknown]"u8);
         Line("- freeze vm=N | fork vm=N [count=K] [own=2M] [text=\"...\"] | reset vm=N"u8);
     }

@@ -45,6 +45,9 @@ internal struct VmOptions
     /// <summary>The guest gets no random seeds, so that it does the same each time.</summary>
     internal bool IsRepeatable;
 
+    /// <summary>It has a virtio console, to which all input goes; its UART only prints.</summary>
+    internal bool HasConsole;
+
     /// <summary>It has a vsock: programs at the link can connect to its ports.</summary>
     internal bool HasVsock;
 
@@ -87,6 +90,7 @@ internal unsafe struct Vm
     internal VcpuPower Power;
     internal VirtioRng Rng;
     internal VirtioBlock Disk;
+    internal VirtioConsole Console;
     internal VirtioVsock Vsock;
 
     /// <summary>Which virtio devices have something to do, a bit for each <see cref="VirtioPlace"/>.</summary>
@@ -107,7 +111,7 @@ internal unsafe struct Vm
 
     internal ulong FilledAt;
 
-    /// <summary>CNTPCT_EL0 when the guest last wrote to its UART; 0 before.</summary>
+    /// <summary>CNTPCT_EL0 when the guest last wrote to its UART, or had something for a stream; 0 before.</summary>
     internal ulong PrintedCount;
 
     /// <summary>CNTVOFF_EL2: the guest's time begins when it is made, a child's goes on from the freeze.</summary>

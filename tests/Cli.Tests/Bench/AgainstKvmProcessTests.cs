@@ -27,9 +27,10 @@ public sealed class AgainstKvmProcessTests
         lines[1].ShouldContain("-- memory=67108864 fill=50331648 pages=4k");
 
         // Everything but what is booted, the link to the host, and the counting that both have.
-        static string Machine(string line) => line[..line.IndexOf("-kernel", System.StringComparison.Ordinal)]
-            + line[line.IndexOf("-icount", System.StringComparison.Ordinal)
-                ..line.IndexOf("-chardev", System.StringComparison.Ordinal)];
+        static string Machine(string line) =>
+            line[..At(line, "-kernel")] + line[At(line, "-icount")..At(line, "-chardev")];
+
+        static int At(string line, string what) => line.IndexOf(what, System.StringComparison.Ordinal);
     }
 
     [Theory]

@@ -63,9 +63,10 @@ public sealed class BirthsProcessTests
         Machine(lines[1]).ShouldBe(Machine(lines[0]));
         lines[1].ShouldContain("-- memory=67108864 fill=33554432 pages=4k writes=4096");
 
-        static string Machine(string line) => line[..line.IndexOf("-kernel", System.StringComparison.Ordinal)]
-            + line[line.IndexOf("-icount", System.StringComparison.Ordinal)
-                ..line.IndexOf("-chardev", System.StringComparison.Ordinal)];
+        static string Machine(string line) =>
+            line[..At(line, "-kernel")] + line[At(line, "-icount")..At(line, "-chardev")];
+
+        static int At(string line, string what) => line.IndexOf(what, System.StringComparison.Ordinal);
     }
 
     [Theory]

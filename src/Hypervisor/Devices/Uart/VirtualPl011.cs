@@ -282,6 +282,24 @@ public struct VirtualPl011
         return taken;
     }
 
+    /// <summary>
+    /// What another device of the guest's has to say, after what the UART has sent. There is room for it.
+    /// </summary>
+    public void PushOutput(scoped ReadOnlySpan<byte> bytes)
+    {
+        for (int i = 0; i < bytes.Length && outputCount < OutputCapacity; i++)
+        {
+            Append(bytes[i]);
+        }
+    }
+
+    private void Append(byte value)
+    {
+        output[(outputStart + outputCount) % OutputCapacity] = value;
+        outputCount++;
+        interrupts &= outputCount > TransmitTrigger ? ~InterruptTransmit : uint.MaxValue;
+    }
+
     private uint ReadFlags()
     {
         bool isEmpty = inputCount == 0 || looksEmpty;
@@ -339,11 +357,10 @@ public struct VirtualPl011
             return true;
         }
 
-        output[(outputStart + outputCount) % OutputCapacity] = value;
-        outputCount++;
+        Append(value);
 
         // Below the trigger level the FIFO has passed it at once, as what is in it counts as sent.
-        interrupts = outputCount <= TransmitTrigger ? interrupts | InterruptTransmit : interrupts & ~InterruptTransmit;
+        interrupts |= outputCount <= TransmitTrigger ? InterruptTransmit : 0;
         return outputCount is 1 or OutputCapacity / 2 or OutputCapacity;
     }
 

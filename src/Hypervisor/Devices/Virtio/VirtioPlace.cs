@@ -12,8 +12,11 @@ public enum VirtioPlace
     /// <summary>A disk.</summary>
     Disk,
 
+    /// <summary>A console.</summary>
+    Console,
+
     /// <summary>Sockets.</summary>
-    Vsock = 3,
+    Vsock,
 
     /// <summary>How many places may have a device; the others are absent.</summary>
     Count,

@@ -156,17 +156,24 @@ public struct VirtioTransport
         return result != VirtqueueResult.NoMemory;
     }
 
+    /// <summary>The device's configuration has changed: a driver that is ready is told.</summary>
+    public void ChangeConfiguration()
+    {
+        if ((_status & StatusDriverOk) != 0)
+        {
+            _interrupts |= InterruptConfig;
+        }
+
+        _generation++;
+    }
+
     /// <summary>The driver did what it must not: nothing goes on before its reset (2.1.1).</summary>
     public void Break(VirtqueueResult problem)
     {
         Problem = problem;
         _notified = 0;
         _status |= StatusNeedsReset;
-        if ((_status & StatusDriverOk) != 0)
-        {
-            _interrupts |= InterruptConfig;
-            _generation++;
-        }
+        ChangeConfiguration();
     }
 
     /// <summary>A read. Registers are 4 bytes and aligned; anything else reads as 0.</summary>

@@ -37,9 +37,11 @@ hold() {
 
 release() { exec 9>&-; }
 
-# missing_packages: Debian's names of those packages whose programs are not there.
+# missing_packages: Debian's names of those packages whose programs are not there. $without_qemu and $with_x64 say whether
+# a machine is to be run, and whether something for x86-64 Linux is to be built.
 missing_packages() {
-    command -v qemu-system-aarch64 >/dev/null || echo qemu-system-arm
+    [[ -n ${without_qemu:-} ]] || command -v qemu-system-aarch64 >/dev/null || echo qemu-system-arm
+    [[ -z ${with_x64:-} ]] || command -v x86_64-linux-gnu-as >/dev/null || echo binutils-x86-64-linux-gnu
     command -v ld.lld >/dev/null || echo lld
     command -v aarch64-linux-gnu-as >/dev/null || echo binutils-aarch64-linux-gnu
 }

@@ -17,7 +17,7 @@ public class NamesTests
     private static readonly string[] _homes =
     [
         "src/Memory/Policy/PolicyNames.cs", "src/Memory/Policy/FateNames.cs", "src/Wire/Names/DeathWay.cs",
-        "src/Wire/Names/KvmWay.cs",
+        "src/Wire/Names/KvmWay.cs", "src/Wire/Names/ProbeWay.cs",
     ];
 
     /// <summary>The same word in another sense, and where.</summary>
@@ -33,7 +33,21 @@ public class NamesTests
         ("unknown", "src/Cli/Bench/Kvm/KvmProbeLines.cs"),
         ("unknown", "src/Cli/Doctor/Examination.cs"),
         ("unknown", "src/Cli/Replay/ReplayVerb.cs"),
+        ("close", "src/Cli/Probe/ProbeReport.cs"), // a part of a death
+        ("unmap", "src/Cli/Probe/ProbeReport.cs"),
+        ("close", "src/Cli/Probe/ProbeTable.cs"),
+        ("unmap", "src/Cli/Probe/ProbeTable.cs"),
+        ("close", "guests/Probe/Output/Table.cs"),
+        ("unmap", "guests/Probe/Output/Table.cs"),
         ("unmap", "src/Cli/Replay/ReplaySetDocument.cs"), // the key of a phase
+        ("slot", "src/Cli/Bench/BenchBoot.cs"), // a memory slot
+        ("slot", "src/Cli/Births/BirthsBoot.cs"),
+        ("slot", "src/Cli/Probe/ProbeTable.cs"),
+        ("slot", "src/Cli/Run/RunSession.cs"),
+        ("slot", "src/Cli/Sim/HooksTable.cs"),
+        ("slot", "src/Cli/Sim/SimulationNames.cs"),
+        ("slot", "src/Hypervisor/Monitor/BirthCommands.cs"),
+        ("slot", "src/Hypervisor/Monitor/Commands.cs"),
         ("freed", "src/Oracle/Programs/Licence.cs"), // the end of a sentence
     ];
 
@@ -42,6 +56,7 @@ public class NamesTests
     [InlineData("src/Memory/Policy/FateNames.cs", 2)]
     [InlineData("src/Wire/Names/DeathWay.cs", 3)]
     [InlineData("src/Wire/Names/KvmWay.cs", 6)]
+    [InlineData("src/Wire/Names/ProbeWay.cs", 8)]
     public void A_home_has_its_names(string home, int count) => NamesIn(home).Count().ShouldBe(count);
 
     [Fact]

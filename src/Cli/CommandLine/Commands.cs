@@ -13,6 +13,7 @@ using Quietus.Cli.Check;
 using Quietus.Cli.Compare;
 using Quietus.Cli.Doctor;
 using Quietus.Cli.Exec;
+using Quietus.Cli.Probe;
 using Quietus.Cli.Replay;
 using Quietus.Cli.Run;
 using Quietus.Cli.Sim;
@@ -92,6 +93,7 @@ internal static class Commands
         Add(BenchVerb.Make(cancellation), "./quietus bench --guest filler --memory 64M,256M --json bench.json");
         Add(SimVerb.Make(cancellation), "./quietus sim --machine d05 --memory 64G --pages 2m --ablate");
         Add(ReplayVerb.Make(cancellation), "./quietus replay tests/Traces.Tests/Data/munmap-2M-4k.txt.gz");
+        Add(ProbeVerb.Make(cancellation), "./quietus probe --memory 64M --pages 4k --json probe.json");
         Add(CompareVerb.Make(), "./quietus compare before.json after.json --fail-above 5% --markdown summary.md");
         Add(CheckVerb.Make(cancellation), "./quietus check --steps 100000");
         Add(CampaignVerb.Make(cancellation), "./quietus campaign check --steps 1000000 --shards 8");

@@ -4,6 +4,7 @@ using System.Linq;
 using Quietus.Cli.Bench;
 using Quietus.Cli.Births;
 using Quietus.Cli.Churn;
+using Quietus.Cli.Probe;
 using Quietus.Cli.Replay;
 using Quietus.Cli.Sim;
 
@@ -53,6 +54,12 @@ internal sealed record ComparedArray(string Name, IReadOnlyList<string> Keys, IR
             new("rows", ["machine", "architecture", "memory_bytes", "page_size", "die", "policy"], ["table_pages"]),
         ],
         [HooksDocument.Name] = [new("rows", ["machine", "architecture", "event"], [])],
+        [ProbeResult.Schema] =
+        [
+            new("rows", ["page_size", "memory_bytes", "way"], ["transparent_bytes"]),
+            new("neighbours", ["page_size", "memory_bytes", "way"], []),
+            new("together", ["page_size", "memory_bytes", "vms"], []),
+        ],
         [ReplayDocument.Name] = [new("rows", ["machine", "policy"], _replayed)],
         [ReplaySetDocument.Name] = [new("rows", ["trace", "machine", "policy"], _replayed)],
     };

@@ -11,6 +11,8 @@ internal static class Names
 
     public static string Name(this KvmWay way) => Encoding.ASCII.GetString(KvmWays.NameOf(way));
 
+    public static string Name(this ProbeWay way) => Encoding.ASCII.GetString(ProbeWays.NameOf(way));
+
     public static string Name(this KvmBirthWay way) => Encoding.ASCII.GetString(KvmBirthWays.NameOf(way));
 
     /// <summary>Of the two fates that an order can claim.</summary>

@@ -302,7 +302,7 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
                 Send(Channel.Event, $"event=report {Vm} kind={ulong.MaxValue} value={ulong.MaxValue}");
             }
 
-            Send(Channel.Event, $"event=report {Vm} kind=4 value=147000");
+            Send(Channel.Event, $"event=report {Vm} kind=4 value=122000");
             Send(Channel.Event, $"event=report {Vm} kind=5 value=312500");
             Send(Channel.Event, string.Create(
                 CultureInfo.InvariantCulture, $"event=report {Vm} kind=1 value={_pages * 4096}"));

@@ -92,7 +92,7 @@ internal static class Targets
             if (row.Case.Way == DeathWay.Kill)
             {
                 Add(name + "TLBIs of the VMID", "= 1", Whole(row.Death.TlbiVmid), row.Death.TlbiVmid == 1);
-                AtMost(name + "instructions", 3000, row.Death.Instructions);
+                AtMost(name + "instructions", 2000, row.Death.Instructions);
             }
             else
             {
@@ -101,8 +101,8 @@ internal static class Targets
         }
 
         AtMost("map: instructions per page", 100, result.Primitives.MapPage);
-        AtMost("HVC round trip: instructions", 200, result.Primitives.HvcRoundTrip);
-        AtMost("demand fault: instructions", 400, result.Primitives.DemandFault);
+        AtMost("HVC round trip: instructions", 130, result.Primitives.HvcRoundTrip);
+        AtMost("demand fault: instructions", 320, result.Primitives.DemandFault);
         return targets;
 
         void Add(string name, string bound, string measured, bool met) =>

@@ -43,7 +43,7 @@ public sealed class BenchProcessTests
         rows.Select(row => row.GetProperty("memory_bytes").GetInt64()).ShouldBeInOrder();
         rows.Take(4).Select(row => row.GetProperty("policy").GetString() + "/" + row.GetProperty("way").GetString())
             .ShouldBe(["before-series/kill", "before-series/unmap", "patch5/kill", "patch5/unmap"]);
-        root.GetProperty("primitives").GetProperty("hvc_round_trip_instructions").GetDouble().ShouldBe(147);
+        root.GetProperty("primitives").GetProperty("hvc_round_trip_instructions").GetDouble().ShouldBe(122);
     }
 
     [Fact]

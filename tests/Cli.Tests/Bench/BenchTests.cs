@@ -92,8 +92,8 @@ public sealed class BenchTests
     }
 
     [Theory]
-    [InlineData(2_159, 960, 0, 1, new[] { true, true, true, true, true })]
-    [InlineData(3_001, 1_501, 1, 2, new[] { false, false, false, false, false })]
+    [InlineData(1_116, 960, 0, 1, new[] { true, true, true, true, true })]
+    [InlineData(2_001, 1_501, 1, 2, new[] { false, false, false, false, false })]
     public void Deaths_by_fate_are_judged(long kill, long unmap, long lines, long invalidations, bool[] met)
     {
         BenchResult result = Samples.Result(Samples.Plan(Samples.Fate), what =>
@@ -113,7 +113,7 @@ public sealed class BenchTests
     {
         BenchPlan plan = Samples.Plan(Samples.Fate) with { Fate = PageFate.Unknown };
         BenchResult result = Samples.Result(plan, what => what.Way == DeathWay.Kill
-            ? Samples.Death(100, 0, 2_150)
+            ? Samples.Death(100, 0, 1_116)
             : Samples.Death(100, 0, unmap) with { DcLines = lines });
         Target[] targets = [.. Targets.Judge(result)];
         targets.Where(target => target.Name.StartsWith("fate, unmap", StringComparison.Ordinal))
@@ -170,7 +170,7 @@ public sealed class BenchTests
             Primitives, in instructions (filler, 4K pages)
             primitive                      instructions
             ---------------------------- --------------
-            HVC round trip                        147.2
+            HVC round trip                        122.2
             demand fault, exit to entry           312.5
             map, per page                  not measured
 

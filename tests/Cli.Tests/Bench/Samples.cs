@@ -64,7 +64,7 @@ internal static class Samples
                 WallNanoseconds = 1_000_000,
             }),
         ],
-        Primitives = new Primitives { HvcRoundTrip = 147.2, DemandFault = 312.5 },
+        Primitives = new Primitives { HvcRoundTrip = 122.2, DemandFault = 312.5 },
         Notes = [],
         FramesReceived = 100,
         FramesDamaged = 0,

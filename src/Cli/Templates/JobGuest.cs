@@ -21,6 +21,13 @@ internal static class JobGuest
     public const string Init = "/.quietus/init";
 
     private const string Folder = ".quietus";
+
+    /// <summary>
+    /// The archive is in memory while it is unpacked, and what is unpacked may take half of the memory that is left:
+    /// the image four times, and this much for the kernel.
+    /// </summary>
+    private const long BesideImage = 64 * ByteSize.Megabyte;
+
     private const int Program = 0x1ED;
     private const int ReadOnly = 0x124;
     private const int Anyone = 0x3FF; // 01777
@@ -87,7 +94,11 @@ internal static class JobGuest
             throw Full(folder, error);
         }
 
-        return GuestPayload.MakeLinux(cached.Kernel, path, image.Disk);
+        GuestPayload guest = GuestPayload.MakeLinux(cached.Kernel, path, image.Disk);
+        return guest with
+        {
+            LeastMemory = Math.Max(guest.LeastMemory, (4 * new FileInfo(path).Length) + BesideImage),
+        };
     }
 
     private static void AddFolders(ImageTree tree)

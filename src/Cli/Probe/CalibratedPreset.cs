@@ -48,7 +48,7 @@ internal static class CalibratedPreset
                 CultureInfo.InvariantCulture,
                 $"{Plain(probed.HostValue("cpu"))}, Linux {Plain(probed.HostValue("kernel"))}, calibrated by a probe; "
                     + $"rows held out are missed by {fit.Worst * 100:0} % at most"
-                    + (fit.IsGood ? string.Empty : ": a bad fit")),
+                    + $"{(fit.IsGood ? string.Empty : ": a bad fit")}"),
         };
         if (!fit.Machine.IsArm64)
         {

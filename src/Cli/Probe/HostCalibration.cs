@@ -5,8 +5,10 @@ using System.Linq;
 using System.Threading;
 using Quietus.Architectures;
 using Quietus.Cli.CommandLine;
-using Quietus.Memory;
+using Quietus.Cli.Guests;
 using Quietus.Simulator;
+using Quietus.Wire;
+using MaintenancePolicy = Quietus.Memory.MaintenancePolicy;
 
 namespace Quietus.Cli.Probe;
 
@@ -77,8 +79,9 @@ internal sealed record HostCalibration
 
     private static readonly Dictionary<string, DeathKind> _deaths = new()
     {
-        ["close"] = DeathKind.Exit, ["kill"] = DeathKind.Kill, ["munmap"] = DeathKind.Munmap,
-        ["dontneed"] = DeathKind.Madvise, ["slot"] = DeathKind.Slot,
+        [ProbeWay.Close.Name()] = DeathKind.Exit, [ProbeWay.Kill.Name()] = DeathKind.Kill,
+        [ProbeWay.Munmap.Name()] = DeathKind.Munmap, [ProbeWay.DontNeed.Name()] = DeathKind.Madvise,
+        [ProbeWay.Slot.Name()] = DeathKind.Slot,
     };
 
     /// <summary>The fitted machine.</summary>
@@ -200,7 +203,7 @@ internal sealed record HostCalibration
         bool isHeldOut = Array.IndexOf(sizes, row.MemoryBytes) % 2 == 1;
         if (!_deaths.ContainsKey(row.Way))
         {
-            left.Add(row.Way + (row.Way == "punch"
+            left.Add(row.Way + (row.Is(ProbeWay.Punch)
                 ? " (the model's host has no holes in files)"
                 : " (a VM's host alone)"));
             yield break;
@@ -217,13 +220,13 @@ internal sealed record HostCalibration
             yield return new CalibratedPoint(row, CalibratedPart.Whole, row["total_ns"], isHeldOut);
         }
 
-        if (row.Way == "close" && row["order_ns"] > 0)
+        if (row.Is(ProbeWay.Close) && row["order_ns"] > 0)
         {
             yield return new CalibratedPoint(row, CalibratedPart.Tables, row["order_ns"], isHeldOut);
         }
 
         double touched = row["touch_ns"] - row["touch_again_ns"];
-        if (start.IsArm64 && row.Way == "close" && touched > 0)
+        if (start.IsArm64 && row.Is(ProbeWay.Close) && touched > 0)
         {
             yield return new CalibratedPoint(row, CalibratedPart.Touch, touched, isHeldOut);
         }
@@ -245,7 +248,7 @@ internal sealed record HostCalibration
             _ => GuestPages.Blocks2M,
         },
         Death = _deaths[row.Way],
-        Policy = machine.IsArm64 && row.Way is "close" or "kill"
+        Policy = machine.IsArm64 && (row.Is(ProbeWay.Close) || row.Is(ProbeWay.Kill))
             ? MaintenancePolicy.Series
             : MaintenancePolicy.BeforeSeries,
         Vcpus = 1,
@@ -296,8 +299,7 @@ internal sealed record HostCalibration
         {
             yield return string.Create(
                 CultureInfo.InvariantCulture,
-                $"the measurements themselves spread by up to {spread * 100:0} %: probe an idle host, or with "
-                    + "more --repeat");
+                $"the runs spread by up to {spread * 100:0} %: probe an idle host, or with more --repeat");
         }
 
         if (probed.HostFlag("is_virtual"))

@@ -14,7 +14,7 @@ namespace Quietus.LinuxProgram;
 /// Invariant: a pointer that is handed over leads to as much memory of this process as the call reads or writes, for as
 /// long as the call lasts; a path ends in 0, which the compiler sees to in u8 literals.
 /// </remarks>
-internal static unsafe class SystemCalls
+internal static unsafe partial class SystemCalls
 {
     internal const long Interrupted = -4; // EINTR
 
@@ -37,7 +37,7 @@ internal static unsafe class SystemCalls
         Call(Number.OpenAt, HereFolder, Address(path), flags | CloseOnExec, rights);
 
     /// <summary>Makes another number lead to what a descriptor leads to.</summary>
-    internal static long Duplicate(int descriptor, int number) =>
+    internal static long DuplicateTo(int descriptor, int number) =>
         Call(Number.Duplicate, (ulong)descriptor, (ulong)number, 0);
 
     internal static long Close(int descriptor) => Call(Number.Close, (ulong)descriptor);
@@ -82,6 +82,12 @@ internal static unsafe class SystemCalls
 
     /// <summary>A copy of this process, whose end is told by SIGCHLD; 0 in the copy.</summary>
     internal static long Fork() => Call(Number.Clone, 17);
+
+    /// <summary>As <see cref="Fork"/>, but what one of them opens the other has open as well (CLONE_FILES).</summary>
+    internal static long ForkSharingFiles() => Call(Number.Clone, 0x400 | 17);
+
+    /// <summary>A file from which faults on memory that this process registers with it can be read.</summary>
+    internal static long OpenUserFaults() => Call(Number.UserFaults, CloseOnExec);
 
     internal static long Kill(int process) => Call(Number.Kill, (ulong)process, 9);
 

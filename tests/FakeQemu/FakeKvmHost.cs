@@ -18,6 +18,8 @@ internal static class FakeKvmHost
     [
         ("birth", 0, 258_424), ("read", 100, 690_000), ("read-again", 100, 1_000), ("write-after-read", 50, 750_500),
         ("write-again", 50, 500), ("end", 50, 37_000), ("birth-whole", 0, 806_367), ("write", 50, 440_500),
+        ("birth-uffd", 0, 300_000), ("read-uffd", 100, 1_201_000), ("write-uffd", 50, 600_500),
+        ("write-after-read-uffd", 50, 1_000), ("end-uffd", 50, 40_000),
     ];
 
     /// <summary>Prints and ends as the mode says; returns QEMU's exit code.</summary>

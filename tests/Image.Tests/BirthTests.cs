@@ -111,7 +111,6 @@ public sealed class BirthTests
         await machine.ShouldRefuseAsync($"fork {name} count=0", "bad-count");
         await machine.ShouldRefuseAsync($"fork {name} count=17", "bad-count");
         await machine.ShouldRefuseAsync($"fork {name} count=16", "too-many-vms");
-        await machine.ShouldRefuseAsync($"fork {name} count=3", "no-cores");
         await machine.ShouldRefuseAsync($"fork {name} own=1M", "bad-own");
         (await machine.AskAsync("list")).Number("count").ShouldBe(1);
         TestVm child = (await machine.ForkAsync(vm))[0];

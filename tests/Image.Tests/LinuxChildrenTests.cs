@@ -66,6 +66,63 @@ public sealed partial class LinuxChildrenTests(ITestOutputHelper output)
         await machine.ShouldBeUnharmedAsync();
     }
 
+    /// <summary>
+    /// Cortex-A72 has 8 bits of VMID. A child gives its number back at its death, so a VM under before-series is made
+    /// and killed beside each: that number lies until all are used up. Two children run all the while, and look at
+    /// their memory.
+    /// </summary>
+    [Fact(Explicit = true)]
+    public async Task When_VMIDs_are_used_up_Linux_children_that_run_keep_theirs_and_their_memory()
+    {
+        const int Lives = 300;
+        const long Memory = 64 * ByteSize.Megabyte;
+        Assert.SkipWhen(
+            LinuxGuest.Cached() is null, $"no Linux kernel is cached in {Folders.Cache}: ./quietus fetches one");
+        await using TestMachine machine = await TestMachine.BootAsync(
+            "cortex-a72", cores: 4, linux: GuestPayload.MakeLinux(null, null));
+        (await machine.AskAsync("machine")).Number("vmid_bits").ShouldBe(8);
+        TestVm template = await machine.RunAsync(
+            "console=ttyAMA0 quiet", Memory, 1, "4k", "fate", GuestPayload.Linux);
+        await template.PrintedAsync("quietus-guest: shell ready");
+        await template.TypeAsync(
+            "agent freeze && read -r u </proc/sys/kernel/random/uuid; echo $u >/tmp/mine; read -r is </tmp/mine; "
+            + "echo is=$is uuid=$u.\n");
+        await template.FrozenAsync();
+        TestVm[] others = [.. await machine.ForkAsync(template, 2)];
+        foreach (TestVm other in others)
+        {
+            await other.PrintedAsync(".\r\n");
+            await other.TypeAsync("while read -r is </tmp/mine && [ $is = $u ]; do :; done; echo lost-$((6*7))\n");
+        }
+
+        (await machine.AskAsync("memory")).Number("vmid_rollovers").ShouldBe(0);
+        for (int life = 0; life < Lives; life++)
+        {
+            TestVm used = await machine.CreateAsync("fill=0", 16 * ByteSize.Megabyte, policy: "before-series");
+            TestVm child = (await machine.ForkAsync(template))[0];
+            await child.PrintedAsync(".\r\n");
+            Match told = Owns().Match(child.Console);
+            told.Success.ShouldBeTrue(child.Console);
+            told.Groups["is"].Value.ShouldBe(told.Groups["uuid"].Value);
+            await child.KillAsync();
+            await used.KillAsync();
+        }
+
+        (await machine.AskAsync("memory")).Number("vmid_rollovers").ShouldBe(1);
+        foreach (TestVm other in others)
+        {
+            // A Ctrl-C ends its loop, and the shell is still there.
+            other.Console.ShouldNotContain("lost-42");
+            await other.TypeAsync("\u0003");
+            await other.TypeAsync("read -r is </tmp/mine; [ $is = $u ] && echo kept-$((6*7))\n");
+            await other.PrintedAsync("kept-42");
+            await other.KillAsync();
+        }
+
+        await template.KillAsync();
+        await machine.ShouldBeUnharmedAsync();
+    }
+
     private void ShouldNotDrift(string what, List<long> costs)
     {
         int sample = Math.Min(MostSample, costs.Count / 2);
@@ -80,4 +137,7 @@ public sealed partial class LinuxChildrenTests(ITestOutputHelper output)
     [GeneratedRegex(
         @"was=template is=(?<is>\S+) uuid=(?<uuid>[0-9a-f-]{36}) bytes= ?(?<bytes>([0-9a-f]{2} ){15}[0-9a-f]{2})\.")]
     private static partial Regex Told();
+
+    [GeneratedRegex(@"is=(?<is>\S+) uuid=(?<uuid>[0-9a-f-]{36})\.")]
+    private static partial Regex Owns();
 }

@@ -81,23 +81,6 @@ public sealed class SeveralVmsTests
         await machine.ShouldBeUnharmedAsync();
     }
 
-    [Fact]
-    public async Task A_VM_is_started_only_when_there_is_a_core_for_each_of_its_vCPUs()
-    {
-        await using TestMachine machine = await TestMachine.BootAsync(cores: 3);
-        TestVm first = await machine.RunAsync("fill=1M then=spin");
-        TestVm second = await machine.CreateAsync("fill=1M cpus=all then=spin", cpus: 2);
-        await machine.ShouldRefuseAsync($"start vm={second.Number}", "no-cores");
-        await machine.ShouldRefuseAsync($"start vm={first.Number}", "not-created");
-        await first.KillAsync();
-        await second.StartAsync();
-        await second.DirtiedAsync();
-        MonitorReply list = await machine.RequestAsync("list");
-        list.Items.ShouldHaveSingleItem().Number("vm").ShouldBe(second.Number);
-        await second.KillAsync();
-        await machine.ShouldBeUnharmedAsync();
-    }
-
     /// <summary>Pages and blocks that the only VM has.</summary>
     private static async Task<long> MappedAsync(TestMachine machine)
     {

@@ -1,5 +1,6 @@
 using System;
 using System.Runtime;
+using Quietus.Agent.Serving;
 using Quietus.LinuxProgram;
 
 namespace Quietus.Agent.Boot;
@@ -24,9 +25,24 @@ internal static unsafe class Entry
         {
             code = Identity.TryOpen(out Identity identity) && identity.Renew() ? 0 : Failed;
         }
+        else if (command.SequenceEqual("serve"u8) || SystemCalls.ProcessId() == 1)
+        {
+            if (SystemCalls.ProcessId() == 1)
+            {
+                FirstProcess.Prepare();
+            }
+            else
+            {
+                Modules.Load();
+            }
+
+            code = Server.Run() ? 0 : Failed;
+        }
         else
         {
-            Message.Say("agent freeze|reseed: make this VM a template; make its random numbers its own"u8);
+            Message.Say("agent freeze: make this VM a template"u8);
+            Message.Say("agent reseed: make its random numbers its own"u8);
+            Message.Say("agent serve: run programs for the host (docs/agent.md); as process 1 it does that unasked"u8);
         }
 
         Exit(code);

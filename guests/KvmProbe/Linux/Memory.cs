@@ -53,6 +53,14 @@ internal unsafe struct Memory
         Bytes = bytes,
     };
 
+    /// <summary>Maps memory of no file, in the plainest way. No page of it exists yet.</summary>
+    internal static Memory MapEmpty(ulong bytes) => new()
+    {
+        Start = Failure.Checked(
+            SystemCalls.MapMemory(bytes, ReadWrite, PrivateAnonymous, -1), "mapping memory"u8),
+        Bytes = bytes,
+    };
+
     internal readonly void Unmap() => Failure.Checked(SystemCalls.UnmapMemory(Start, Bytes), "unmapping memory"u8);
 
     /// <summary>How much of this process is in blocks: AnonHugePages of /proc/self/smaps_rollup.</summary>

@@ -38,4 +38,5 @@ internal static class SystemCallNumber
     internal const long OpenCounter = 241;
     internal const long Wait = 260;
     internal const long MakeFile = 279;
+    internal const long UserFaults = 282;
 }

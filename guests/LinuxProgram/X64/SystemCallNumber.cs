@@ -38,4 +38,5 @@ internal static class SystemCallNumber
     internal const long Pipe = 293;
     internal const long OpenCounter = 298;
     internal const long MakeFile = 319;
+    internal const long UserFaults = 323;
 }

@@ -14,7 +14,7 @@ internal static unsafe class OwnMachine
         long console = SystemCalls.Open("/dev/console"u8, SystemCalls.ReadWrite);
         for (int i = 0; i < 3; i++)
         {
-            SystemCalls.Duplicate((int)console, i);
+            SystemCalls.DuplicateTo((int)console, i);
         }
 
         SeedRandom();

@@ -50,6 +50,9 @@ internal sealed record KvmBirthsResult
     public required IReadOnlyList<KvmBirthsRow> Rows { get; init; }
 }
 
+/// <summary>The figures of <see cref="KvmBirthsComparison"/> of a child whose faults a process answers.</summary>
+internal sealed record KvmServedChild(long Birth, long ReadAll, double Write, double WriteAfterRead, long End);
+
 /// <summary>
 /// Children of one size on both sides, in instructions. What the guest itself takes to touch its pages is left out of
 /// KVM's reads and writes: the same loop over pages that are there.
@@ -62,9 +65,10 @@ internal sealed record KvmBirthsResult
 /// <param name="Write">KVM: the first write to a page, per page.</param>
 /// <param name="WriteAfterRead">KVM: the same when it was read before.</param>
 /// <param name="End">KVM: closing the child and unmapping its memory.</param>
+/// <param name="Served">KVM: a child whose pages another process gives.</param>
 internal sealed record KvmBirthsComparison(
     BirthsRow Ours, long Birth, long BirthWhole, long ReadAll, long ReadPages, double Write, double WriteAfterRead,
-    long End)
+    long End, KvmServedChild Served)
 {
     public double BirthRatio => (double)Birth / Ours.Birth;
 
@@ -75,6 +79,12 @@ internal sealed record KvmBirthsComparison(
     public double WriteAfterReadRatio => WriteAfterRead / Ours.WriteFault!.Value;
 
     public double EndRatio => (double)End / Ours.Kill;
+
+    public double ServedBirthRatio => (double)Served.Birth / Ours.Birth;
+
+    public double ServedWriteRatio => Served.Write / Ours.WriteFault!.Value;
+
+    public double ServedEndRatio => (double)Served.End / Ours.Kill;
 
     /// <summary>Every size that was measured on both sides.</summary>
     public static IReadOnlyList<KvmBirthsComparison> Make(BirthsResult result, KvmBirthsResult kvm) =>
@@ -130,7 +140,13 @@ internal sealed record KvmBirthsComparison(
             theirs[KvmBirthWay.Read].Pages,
             PerPage(theirs[KvmBirthWay.Write]),
             PerPage(theirs[KvmBirthWay.WriteAfterRead]),
-            theirs[KvmBirthWay.End].Instructions);
+            theirs[KvmBirthWay.End].Instructions,
+            new KvmServedChild(
+                theirs[KvmBirthWay.ServedBirth].Instructions,
+                theirs[KvmBirthWay.ServedRead].Instructions - theirs[KvmBirthWay.ReadAgain].Instructions,
+                PerPage(theirs[KvmBirthWay.ServedWrite]),
+                PerPage(theirs[KvmBirthWay.ServedWriteAfterRead]),
+                theirs[KvmBirthWay.ServedEnd].Instructions));
 
         double PerPage(KvmBirthsRow row) => (double)(row.Instructions - again) / row.Pages;
     }

@@ -46,7 +46,14 @@ internal sealed record KvmBirthsComparisonEntry(
     double WriteAfterReadRatio,
     long QuietusKillInstructions,
     long KvmEndInstructions,
-    double EndRatio)
+    double EndRatio,
+    long KvmUffdBirthInstructions,
+    double UffdBirthRatio,
+    long KvmUffdReadInstructions,
+    double KvmUffdWriteInstructions,
+    double KvmUffdWriteAfterReadInstructions,
+    double UffdWriteRatio,
+    long KvmUffdEndInstructions)
 {
     public static KvmBirthsComparisonEntry Of(KvmBirthsComparison pair) => new(
         pair.Ours.MemoryBytes,
@@ -65,5 +72,12 @@ internal sealed record KvmBirthsComparisonEntry(
         Document.Rounded(pair.WriteAfterReadRatio),
         pair.Ours.Kill,
         pair.End,
-        Document.Rounded(pair.EndRatio));
+        Document.Rounded(pair.EndRatio),
+        pair.Served.Birth,
+        Document.Rounded(pair.ServedBirthRatio),
+        pair.Served.ReadAll,
+        Document.Rounded(pair.Served.Write),
+        Document.Rounded(pair.Served.WriteAfterRead),
+        Document.Rounded(pair.ServedWriteRatio),
+        pair.Served.End);
 }

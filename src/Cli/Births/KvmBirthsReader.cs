@@ -32,7 +32,7 @@ internal sealed class KvmBirthsReader(KvmBirthsCase what, Action<KvmBirthsRow>? 
         string? name = line.Value(DeathFields.Way);
         KvmBirthWay way = Array.Find(Ways, known => known.Name() == name);
         long pages = Number(line, "pages"u8);
-        bool touches = way is not (KvmBirthWay.Birth or KvmBirthWay.BirthWhole);
+        bool touches = way is not (KvmBirthWay.Birth or KvmBirthWay.BirthWhole or KvmBirthWay.ServedBirth);
         var row = new KvmBirthsRow(
             what, way, pages, Number(line, DeathFields.Instructions), Number(line, DeathFields.VirtualNanoseconds));
         if (way.Name() != name || _rows.Exists(known => known.Way == way) || row.Instructions == 0

@@ -54,7 +54,9 @@ internal static unsafe class Entry
         Require(Platform.InitializePool(taken.Slice(0, count)), "the frame pool could not be set up"u8);
         MachineRandom.Initialize(blob);
         Require(Platform.InitializeVmids(), "the VMID allocator could not be set up"u8);
+        Require(VmTable.Initialize(), "there is no memory for VM slots"u8);
         CoreSetup.Initialize(Core.Current);
+        Require(Dispatcher.Initialize(), "there is no memory for the run queues"u8);
         Stopwatch.Rehearse();
         TimerSums.Detect();
         StartOtherCores();
@@ -64,7 +66,6 @@ internal static unsafe class Entry
             "the EL1 timers' interrupts are not PPI 27 and PPI 30, which guests are told"u8);
         GuestLoader.UseBundle(Platform.Description.Initrd);
         Require(GuestStreams.Initialize(), "there is no memory for streams"u8);
-        Require(VmTable.Initialize(), "there is no memory for VM slots"u8);
         SystemRegisters.Initialize(VmTable.Geometry.IpaBits);
         MonitorLoop.Run();
     }

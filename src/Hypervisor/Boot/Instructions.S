@@ -30,13 +30,13 @@
     write_register vttbr, vttbr_el2
     read_register vttbr, vttbr_el2
     write_register vpidr, vpidr_el2
-    write_register vmpidr, vmpidr_el2
     write_register cnthctl, cnthctl_el2
     write_register cntvoff, cntvoff_el2
     read_register counter, cntpct_el0
     read_register counter_frequency, cntfrq_el0
     write_register virtual_timer_control, cntv_ctl_el0
     read_register virtual_timer_control, cntv_ctl_el0
+    read_register virtual_timer_compare, cntv_cval_el0
     write_register virtual_timer_compare, cntv_cval_el0
     write_register physical_timer_control, cntp_ctl_el0
     read_register physical_timer_control, cntp_ctl_el0
@@ -57,6 +57,14 @@ function read_random
 // void start_hypervisor_timer(ulong ticks), void stop_hypervisor_timer()
 function start_hypervisor_timer
     msr     cnthp_tval_el2, x0
+    mov     x0, #1
+    msr     cnthp_ctl_el2, x0
+    isb
+    ret
+
+// void set_hypervisor_timer(ulong count)
+function set_hypervisor_timer
+    msr     cnthp_cval_el2, x0
     mov     x0, #1
     msr     cnthp_ctl_el2, x0
     isb
@@ -222,14 +230,6 @@ function tlbi_vmalls12e1is
 
 function tlbi_alle1is
     tlbi    alle1is
-    ret
-
-// The local core's stage 1+2 of the current VMID, and its instruction cache: before a vCPU first runs on this core.
-function invalidate_local_guest_context
-    tlbi    vmalls12e1
-    ic      iallu
-    dsb     nsh
-    isb
     ret
 
 // ---- cache maintenance ----
@@ -489,13 +489,35 @@ function reset_guest_registers
     isb
     ret
 
-// void park_guest_registers(ulong sctlr, ulong tcr): no walk of stage 1 can begin (TCR_EL1.EPD0, EPD1, with the MMU on),
-// in the order of reset_guest_registers, and nothing is debugged. The rest waits for the next guest's load.
-function park_guest_registers
+// void leave_vm(ulong sctlr, ulong tcr, ulong hcr): the core runs no guest. Its timers are off, no virtual
+// interrupt is shown, no walk of stage 1 can begin (TCR_EL1.EPD0, EPD1, with the MMU on), in the order of
+// reset_guest_registers, nothing is debugged. Only then Stage-2 goes: a walk of the guest's stage 1 without it would take
+// what the guest wrote for physical addresses. The other registers wait for the next guest's load.
+function leave_vm
+    msr     cntv_ctl_el0, xzr
+    msr     cntp_ctl_el0, xzr
+    msr     s3_4_c12_c11_0, xzr     // ICH_HCR_EL2
     msr     tcr_el1, x1
     isb
     msr     sctlr_el1, x0
     msr     mdscr_el1, xzr
+    isb
+    msr     hcr_el2, x2
+    msr     vttbr_el2, xzr
+    isb
+    ret
+
+// void enter_vm(ulong vttbr, ulong hcr, ulong vmpidr, ulong cntvoff): on a core that leave_vm has left. The TLBI: what
+// this core's TLBs hold of the VMID's stage 1 may be another vCPU's, and its instruction cache another VM's.
+function enter_vm
+    msr     vttbr_el2, x0
+    msr     hcr_el2, x1
+    msr     vmpidr_el2, x2
+    msr     cntvoff_el2, x3
+    isb
+    tlbi    vmalls12e1
+    ic      iallu
+    dsb     nsh
     isb
     ret
 

@@ -124,7 +124,12 @@ internal static unsafe class Aborts
         switch (result)
         {
             case FaultResult.Retry:
-                WaitForInvalidation(vcpu);
+                // The page's range is being taken away; the core that ends that kicks, and the access is repeated.
+                if (IsInvalidating(vcpu->Vm))
+                {
+                    vcpu->Wait(VcpuWait.Kick);
+                }
+
                 break;
 
             case FaultResult.NoSlot or FaultResult.ReadOnly or FaultResult.NotExecutable:
@@ -211,17 +216,8 @@ internal static unsafe class Aborts
         return (answer & 1) == 0;
     }
 
-    /// <summary>Waits while the page's range is being taken away; the core that ends that kicks.</summary>
-    private static void WaitForInvalidation(Vcpu* vcpu)
-    {
-        Vm* vm = vcpu->Vm;
-        while (!vm->MustLeave && IsInvalidating(vm))
-        {
-            VcpuLoop.WaitForKick(vcpu);
-        }
-    }
-
-    private static bool IsInvalidating(Vm* vm)
+    /// <summary>Whether a range of the VM's memory is being taken away.</summary>
+    internal static bool IsInvalidating(Vm* vm)
     {
         vm->MemoryLock.Enter();
         bool busy = vm->Memory.InvalidationsInProgress != 0;

@@ -6,8 +6,8 @@ using Quietus.Hypervisor.Machine;
 namespace Quietus.Hypervisor.Cores;
 
 /// <summary>
-/// One physical core. TPIDR_EL2 points at it; the assembly knows the first fields by their offsets. A core runs at most
-/// one vCPU, from the VM's start to its end; core 0 runs none: it is the monitor's.
+/// One physical core. TPIDR_EL2 points at it; the assembly knows the first fields by their offsets. A core runs the
+/// vCPUs that <see cref="Dispatcher"/> gives it; core 0 runs none: it is the monitor's.
 /// </summary>
 /// <remarks>Invariant: TPIDR_EL2 holds the address of this core's record from its first instruction in C# on.</remarks>
 [StructLayout(LayoutKind.Explicit, Size = 256)]
@@ -46,7 +46,7 @@ internal unsafe struct Core
     [FieldOffset(56)]
     internal ulong Redistributor;
 
-    /// <summary>The vCPU that this core runs, or shall run; null when it is idle.</summary>
+    /// <summary>The vCPU that this core runs; null when it is idle.</summary>
     [FieldOffset(64)]
     private nuint _vcpu;
 
@@ -64,6 +64,14 @@ internal unsafe struct Core
     [FieldOffset(88)]
     private ulong _kick;
 
+    /// <summary>What its EL2 timer is set to; the greatest value when it is off.</summary>
+    [FieldOffset(96)]
+    internal ulong TimerAt;
+
+    /// <summary>1 when the core has to look at its queue.</summary>
+    [FieldOffset(104)]
+    private uint _mustSchedule;
+
     /// <summary>The core that this code runs on.</summary>
     internal static Core* Current
     {
@@ -77,18 +85,35 @@ internal unsafe struct Core
         set => Volatile.Write(ref _online, value ? 1u : 0u);
     }
 
-    /// <summary>
-    /// The monitor's order: which vCPU to run. The monitor sets it on an idle core, the core clears it when the vCPU
-    /// has stopped and nothing of it is left in the core.
-    /// </summary>
+    /// <summary>The vCPU that it runs, from the scheduler's choice until nothing of it is left in the core.</summary>
     internal Vcpu* Vcpu
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => (Vcpu*)Volatile.Read(ref Unsafe.As<nuint, ulong>(ref _vcpu));
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         set => Volatile.Write(ref Unsafe.As<nuint, ulong>(ref _vcpu), (ulong)value);
     }
 
-    /// <summary>It has come up, and has no vCPU.</summary>
-    internal bool IsIdle => IsOnline && Vcpu == null;
+    /// <summary>
+    /// Its queue has changed, or its timer has fired. Set by any core before its kick, cleared by this one before it
+    /// looks.
+    /// </summary>
+    internal bool MustSchedule
+    {
+        get => Volatile.Read(ref _mustSchedule) != 0;
+        set => Volatile.Write(ref _mustSchedule, value ? 1u : 0u);
+    }
+
+    /// <summary>It has something better to do than to scrub. It takes no interrupt to find that out.</summary>
+    internal bool IsWanted => MustSchedule || Instructions.ReadCounter() >= TimerAt;
+
+    /// <summary>Its EL2 timer's interrupt has been taken: it is off, and there is something to look at.</summary>
+    internal void NoteTimer()
+    {
+        Instructions.StopHypervisorTimer();
+        TimerAt = ulong.MaxValue;
+        MustSchedule = true;
+    }
 
     /// <summary>Makes the core look at its orders.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

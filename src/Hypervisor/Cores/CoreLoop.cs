@@ -2,7 +2,9 @@ using Quietus.Hypervisor.Machine;
 
 namespace Quietus.Hypervisor.Cores;
 
-/// <summary>What every core but the monitor's does: wait for a vCPU, run it to its end, report, wait again.</summary>
+/// <summary>
+/// What every core but the monitor's does: run the vCPU whose turn it is, and scrub or wait when there is none.
+/// </summary>
 /// <remarks>
 /// Invariant: a core's record lasts as long as the machine runs, and a vCPU in it until this loop takes it out.
 /// </remarks>
@@ -10,27 +12,30 @@ internal static unsafe class CoreLoop
 {
     internal static void Run(Core* core)
     {
+        core->TimerAt = ulong.MaxValue;
+        Dispatcher.AddCore(core);
         while (true)
         {
             VcpuLoop.HaltAfterReport();
-            Vcpu* vcpu = core->Vcpu;
-            if (vcpu != null)
+            if (core->Vcpu != null)
             {
-                VcpuLoop.Run(core, vcpu);
-                core->Vcpu = null;
-                Platform.CoreAt(0)->Kick();
+                VcpuLoop.Run(core, core->Vcpu);
+            }
+            else if (core->MustSchedule)
+            {
+                Dispatcher.Look(core);
             }
             else if (!Scrubber.TryOne(core))
             {
                 // An order is set before its kick, which stays pending until it is acknowledged here: none is missed.
                 Instructions.WaitForInterrupt();
-                DiscardInterrupts();
+                DiscardInterrupts(core);
             }
         }
     }
 
     /// <summary>Acknowledges and ends whatever is pending. A kick says only: look again.</summary>
-    internal static void DiscardInterrupts()
+    private static void DiscardInterrupts(Core* core)
     {
         while (true)
         {
@@ -38,6 +43,11 @@ internal static unsafe class CoreLoop
             if (interrupt >= PhysicalGic.FirstSpecial)
             {
                 return;
+            }
+
+            if (interrupt == Platform.Description.HypervisorTimerInterrupt)
+            {
+                core->NoteTimer();
             }
 
             Instructions.DropPriority(interrupt);

@@ -1,5 +1,8 @@
+using System.Runtime.CompilerServices;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Machine;
+using Quietus.Hypervisor.Vms;
+using Quietus.Stage2;
 
 namespace Quietus.Hypervisor.Cores;
 
@@ -11,10 +14,11 @@ internal static unsafe class CoreSetup
     internal const ulong HostHcr = 1UL << 31;
 
     /// <summary>
-    /// CPTR_EL2's RES1 bits with TFP clear, and traps for what guests must not have and EL2 does not use: TZ is RES1
-    /// where there is no SVE and traps SVE where there is; TSM likewise for SME (DDI 0487 D24.2.34).
+    /// CPTR_EL2: its RES1 bits with TFP clear, and traps for what guests must not have and EL2 does not use: TZ is RES1
+    /// where there is no SVE and traps SVE where there is; TSM likewise for SME (DDI 0487 D24.2.34); trace (TTA) and
+    /// activity monitors (TAM).
     /// </summary>
-    internal const ulong HostCptr = 0x33FF;
+    private const ulong Cptr = 0x33FF | (1UL << 20) | (1UL << 30);
 
     /// <summary>SCTLR_EL1 on a core that runs no guest: its RES1 bits, and the MMU on.</summary>
     private const ulong ParkedSystemControl = 0x30D0_0801;
@@ -23,11 +27,12 @@ internal static unsafe class CoreSetup
     private const ulong ParkedTranslationControl = (1UL << 7) | (1UL << 23);
 
     /// <summary>
-    /// EL1 of a core that runs no guest: no walk that a core could speculate (errata 1319367, 1319537, 1165522:
+    /// A core that runs no guest: no walk that a core could speculate (errata 1319367, 1319537, 1165522:
     /// docs/errata.md), and no debugging.
     /// </summary>
-    internal static void ParkGuestRegisters() =>
-        Instructions.ParkGuestRegisters(ParkedSystemControl, ParkedTranslationControl);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void LeaveVm() =>
+        Instructions.LeaveVm(ParkedSystemControl, ParkedTranslationControl, HostHcr);
 
     /// <summary>Once per core, before it does anything else.</summary>
     internal static void Initialize(Core* core)
@@ -35,11 +40,16 @@ internal static unsafe class CoreSetup
         GuardBranches(core);
         Instructions.ResetGuestRegisters(ParkedSystemControl, ParkedTranslationControl);
         Instructions.WriteHcr(HostHcr);
-        Instructions.WriteCptr(HostCptr);
         Instructions.WriteHstr(0);
-        Instructions.WriteMdcr(Instructions.ReadMdcr() & GuestTraps.MdcrKept);
         Instructions.ResetEl2Controls();
         Instructions.WriteVttbr(0);
+
+        // What is the same for every guest, and nothing to EL2 itself.
+        Instructions.WriteVtcr(TranslationControl.Vtcr(VmTable.Geometry, CpuFeatures.VmidBits == 16));
+        Instructions.WriteMdcr(GuestTraps.Mdcr | (Instructions.ReadMdcr() & GuestTraps.MdcrKept));
+        Instructions.WriteCptr(Cptr);
+        Instructions.WriteVpidr(Instructions.ReadMidr());
+        Instructions.WriteCnthctl(VcpuTimers.Traps);
         Instructions.WriteVirtualTimerControl(0);
         Instructions.OpenDebugLocks();
         GuestDebug.ClearCore();
@@ -48,7 +58,9 @@ internal static unsafe class CoreSetup
             Instructions.EnableCycleCounter();
         }
 
-        uint enabled = (1u << (int)PhysicalGic.KickInterrupt) | (1u << (int)Platform.Description.MaintenanceInterrupt);
+        uint enabled = (1u << (int)PhysicalGic.KickInterrupt) | (1u << (int)Platform.Description.MaintenanceInterrupt)
+            | (1u << (int)Platform.Description.HypervisorTimerInterrupt)
+            | VcpuTimers.Interrupts; // whose lines are down while the core has no vCPU: its timers are off
         PhysicalGic.InitializeCore(core->Redistributor, enabled);
         Instructions.WriteIchHcr(0);
     }

@@ -68,6 +68,10 @@ internal static unsafe class DeviceAccess
             {
                 _ = Hypercalls.TryRequestFreeze(vcpu);
             }
+            else if (offset == RegisterBytes)
+            {
+                vcpu->Vm->RequestStop("its agent was killed, so no host can use it any more"u8);
+            }
 
             return true;
         }

@@ -11,6 +11,7 @@ namespace Quietus.Hypervisor.Cores;
 /// <remarks>Invariant: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.</remarks>
 internal static unsafe class ExitHandler
 {
+    private const uint Wait = 0x01;
     private const uint Hypercall = 0x16;
     private const uint SystemRegister = 0x18;
     private const uint InstructionAbort = 0x20;
@@ -46,6 +47,9 @@ internal static unsafe class ExitHandler
         Others(vcpu, exceptionClass);
     }
 
+    /// <summary>ISS.TI: WFI and WFIT have bit 0 clear.</summary>
+    private static bool IsWfe(ulong syndrome) => (syndrome & 1) != 0;
+
     private static void Others(Vcpu* vcpu, uint exceptionClass)
     {
         switch (exceptionClass)
@@ -53,6 +57,13 @@ internal static unsafe class ExitHandler
             case SystemRegister:
                 vcpu->Counters.SystemRegisterExits++;
                 SystemRegisters.Handle(vcpu);
+                break;
+
+            case Wait:
+                vcpu->Counters.WaitExits++;
+                vcpu->Context.StepOver();
+                VcpuInterrupts.TakeAllPhysical(vcpu);
+                vcpu->Wait(IsWfe(vcpu->Context.Syndrome) ? VcpuWait.Turn : VcpuWait.Interrupt);
                 break;
 
             // SMC: the guest's machine has no EL3, where it is undefined. Floating point of kinds that are hidden (SVE,

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Machine;
 
@@ -49,6 +50,7 @@ internal static unsafe class GuestDebug
     }
 
     /// <summary>The vCPU leaves its core, whose MDSCR_EL1 is reset with the rest of EL1: its points are gone.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Unload(Vcpu* vcpu)
     {
         for (ulong left = vcpu->Debug.PointsSet; left != 0; left &= left - 1)

@@ -1,3 +1,4 @@
+using System.Threading;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Vms;
 
@@ -13,6 +14,8 @@ internal static class GuestTraps
     private const ulong Amo = 1UL << 5;
     private const ulong Fb = 1UL << 9;      // the guest's local TLBIs are broadcast
     private const ulong BsuInner = 1UL << 10; // its barriers reach the Inner Shareable domain
+    private const ulong Twi = 1UL << 13;    // WFI
+    private const ulong Twe = 1UL << 14;    // WFE; QEMU ignores it
     private const ulong Tid1 = 1UL << 16;   // REVIDR_EL1, AIDR_EL1, SMIDR_EL1
     private const ulong Tid3 = 1UL << 18;   // ID registers
     private const ulong Tsc = 1UL << 19;    // SMC
@@ -24,13 +27,20 @@ internal static class GuestTraps
     private const ulong Fwb = 1UL << 46;    // FEAT_S2FWB: Stage-2 decides cacheability
     private const ulong Tid5 = 1UL << 58;   // MTE's ID register
 
+    private static ulong _hcr;
+
     /// <summary>
-    /// HCR_EL2 in a guest. Neither WFI nor WFE traps: a vCPU has its core to itself, and waits there. Nor does cache
-    /// maintenance by set and way: for a vCPU that never moves it means what it means without a hypervisor, and with
-    /// SWIO it never loses data. APK and API are clear, so pointer authentication traps; ATA is clear, so MTE
-    /// does.
+    /// HCR_EL2 in a guest. WFI and WFE trap when vCPUs take turns; one that has its core to itself waits there. Cache
+    /// maintenance by set and way does not trap: for a vCPU that does not move meanwhile it means what it means without
+    /// a hypervisor, and with SWIO it never loses data. APK and API are clear, so pointer authentication traps; ATA is
+    /// clear, so MTE does.
     /// </summary>
-    internal static ulong Hcr =>
+    internal static ulong Hcr => Volatile.Read(ref _hcr);
+
+    /// <summary>WFI and WFE trap from now on, or do not; a core that runs a guest must be told.</summary>
+    internal static void SetWaits(bool trap) => Volatile.Write(ref _hcr, Always | (trap ? Twi | Twe : 0));
+
+    private static ulong Always =>
         Vm | Swio | Fmo | Imo | Amo | Fb | BsuInner | Tid1 | Tid3 | Tsc | Tidcp | Tacr | Rw | Tlor | Terr | Tid5
         | (CpuFeatures.ForcedWriteBack ? Fwb : 0);
 
@@ -47,7 +57,4 @@ internal static class GuestTraps
     /// PMCR_EL0 has is CONSTRAINED UNPREDICTABLE.
     /// </summary>
     internal const ulong MdcrKept = 0x1F;
-
-    /// <summary>CPTR_EL2 in a guest: EL2's own, and trace (TTA) and activity monitors (TAM) trap.</summary>
-    internal const ulong Cptr = CoreSetup.HostCptr | (1UL << 20) | (1UL << 30);
 }

@@ -59,7 +59,7 @@ internal static unsafe class Hypercalls
                 break;
 
             case GuestCallAction.Suspend:
-                VcpuInterrupts.Await(vcpu);
+                vcpu->Wait(VcpuWait.Interrupt);
                 break;
 
             case GuestCallAction.SystemOff:

@@ -87,7 +87,7 @@ internal static unsafe class Scrubber
 
         ScrubFigures figures = default;
         bool isDone = false;
-        while (!isDone && core->Vcpu == null && !OnlyWhenAsked && !Volatile.Read(ref _isPaused))
+        while (!isDone && !core->IsWanted && !OnlyWhenAsked && !Volatile.Read(ref _isPaused))
         {
             isDone = Step(ref machine, ref job, ref figures);
         }
@@ -144,13 +144,7 @@ internal static unsafe class Scrubber
             return;
         }
 
-        for (int i = 1; i < Platform.CoreCount; i++)
-        {
-            if (Platform.CoreAt(i)->IsIdle)
-            {
-                Platform.CoreAt(i)->Kick();
-            }
-        }
+        Dispatcher.KickIdle();
     }
 
     private static bool Step(ref El2Machine machine, ref ScrubJob job, ref ScrubFigures figures)

@@ -1,13 +1,29 @@
 using System.Runtime.CompilerServices;
 using System.Threading;
 using Quietus.Hypervisor.Devices;
+using Quietus.Hypervisor.Scheduling;
 using Quietus.Hypervisor.Vms;
 
 namespace Quietus.Hypervisor.Cores;
 
+/// <summary>What a vCPU waits for before its guest is entered again.</summary>
+internal enum VcpuWait : byte
+{
+    /// <summary>Nothing.</summary>
+    None,
+
+    /// <summary>An interrupt that it could take: WFI, PSCI CPU_SUSPEND.</summary>
+    Interrupt,
+
+    /// <summary>A kick: the end of an invalidation that its access has met.</summary>
+    Kick,
+
+    /// <summary>The others that wait for its core to have had a turn: WFE.</summary>
+    Turn,
+}
+
 /// <summary>
-/// A virtual CPU. While its VM runs it has a core of its own, whose EL1 state is its state; powered off by PSCI it
-/// keeps the core and waits there.
+/// A virtual CPU. On a core the core's EL1 state is its state; off it, that is in <see cref="Registers"/>.
 /// </summary>
 /// <remarks>
 /// Invariant: Vm is the slot that this vCPU lies in; a core's record lasts as long as the machine runs.
@@ -39,8 +55,17 @@ internal unsafe struct Vcpu
     /// <summary>What the core does not know of its EL1 physical timer.</summary>
     internal PhysicalTimer Timer;
 
-    /// <summary>What was in its core when its VM was frozen.</summary>
+    /// <summary>What was in its core when it left it.</summary>
     internal GuestRegisters Registers;
+
+    /// <summary>The scheduler's part of it.</summary>
+    internal SchedulerEntry Turn;
+
+    /// <summary>What it waits for.</summary>
+    internal VcpuWait Waits;
+
+    /// <summary><see cref="Registers"/> hold its state: it has been on a core, and is on none.</summary>
+    internal bool IsSaved;
 
     /// <summary>
     /// The vCPU whose state this one is to begin with on its core: its template's, or itself. Null for a reset one, and
@@ -54,7 +79,9 @@ internal unsafe struct Vcpu
     /// <summary>With this in X0.</summary>
     internal ulong BirthAnswer;
 
-    private uint _attention;
+    /// <summary>See <see cref="NeedsAttention"/>.</summary>
+    internal uint Attention;
+
     private nuint _core;
 
     /// <summary>
@@ -64,14 +91,16 @@ internal unsafe struct Vcpu
     internal bool NeedsAttention
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        readonly get => Volatile.Read(in _attention) != 0;
-        set => Volatile.Write(ref _attention, value ? 1u : 0u);
+        readonly get => Volatile.Read(in Attention) != 0;
+        set => Volatile.Write(ref Attention, value ? 1u : 0u);
     }
 
-    /// <summary>The core that runs it; null before the start and after the end.</summary>
+    /// <summary>The core that its state is in; null when it is in memory.</summary>
     internal Core* Core
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         readonly get => (Core*)Volatile.Read(in Unsafe.As<nuint, ulong>(ref Unsafe.AsRef(in _core)));
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         set => Volatile.Write(ref Unsafe.As<nuint, ulong>(ref _core), (ulong)value);
     }
 
@@ -85,10 +114,32 @@ internal unsafe struct Vcpu
         }
     }
 
+    /// <summary>Its guest is not entered before the event. On its own core.</summary>
+    internal void Wait(VcpuWait wait)
+    {
+        Waits = wait;
+        NeedsAttention = true;
+    }
+
     /// <summary>
-    /// Makes its core look around before it goes on, and leave the guest for that, if it is another core.
+    /// Makes it look around before it goes on: it leaves its guest for that, if another core runs it, and gets a core
+    /// if it is blocked.
     /// </summary>
     internal void Kick()
+    {
+        if (!TryInterrupt())
+        {
+            // Invariant: a vCPU lies in a VM's slot, which is never moved.
+            Dispatcher.Wake((Vcpu*)Unsafe.AsPointer(ref this));
+        }
+    }
+
+    /// <summary>
+    /// The same, for one that a core has. False: its state is in memory. It looks around once a core has it; one that
+    /// is just being saved says so (<see cref="Core"/>) before it looks for what kept it from blocking.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool TryInterrupt()
     {
         NeedsAttention = true;
         Core* core = Core;
@@ -96,5 +147,7 @@ internal unsafe struct Vcpu
         {
             core->Kick();
         }
+
+        return core != null;
     }
 }

@@ -6,7 +6,7 @@ namespace Quietus.Hypervisor.Cores;
 
 /// <summary>
 /// A vCPU's registers while EL2 runs, and why it left the guest. Boot/Vectors.S stores and loads it by these offsets.
-/// EL1's system registers stay in the core: a vCPU keeps its core for its whole life.
+/// EL1's system registers stay in the core until the vCPU leaves it (<see cref="GuestRegisters"/>).
 /// </summary>
 /// <remarks>
 /// Invariant: the fixed arrays are as long as the architecture's registers; an index is checked before it is used.

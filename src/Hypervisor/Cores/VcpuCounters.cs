@@ -14,6 +14,9 @@ internal struct VcpuCounters
     internal ulong MmioExits;
     internal ulong SystemRegisterExits;
 
+    /// <summary>WFI and WFE, which trap when vCPUs take turns.</summary>
+    internal ulong WaitExits;
+
     /// <summary>Faults that retry, exceptions that were injected: whatever is none of the above.</summary>
     internal ulong OtherExits;
 
@@ -24,6 +27,7 @@ internal struct VcpuCounters
         InterruptExits += other.InterruptExits;
         MmioExits += other.MmioExits;
         SystemRegisterExits += other.SystemRegisterExits;
+        WaitExits += other.WaitExits;
         OtherExits += other.OtherExits;
     }
 
@@ -31,11 +35,13 @@ internal struct VcpuCounters
     internal readonly void Write(ref LineBuilder line)
     {
         line.Field(
-            "exits"u8, HypercallExits + FaultExits + InterruptExits + MmioExits + SystemRegisterExits + OtherExits);
+            "exits"u8,
+            HypercallExits + FaultExits + InterruptExits + MmioExits + SystemRegisterExits + WaitExits + OtherExits);
         line.Field("hvc_exits"u8, HypercallExits);
         line.Field("fault_exits"u8, FaultExits);
         line.Field("irq_exits"u8, InterruptExits);
         line.Field("mmio_exits"u8, MmioExits);
         line.Field("sysreg_exits"u8, SystemRegisterExits);
+        line.Field("wait_exits"u8, WaitExits);
     }
 }

@@ -1,5 +1,6 @@
 using System;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Vms;
@@ -96,7 +97,11 @@ internal static unsafe class VcpuInterrupts
             return true;
         }
 
-        if (interrupt == Platform.Description.MaintenanceInterrupt)
+        if (interrupt == Platform.Description.HypervisorTimerInterrupt)
+        {
+            vcpu->Core->NoteTimer();
+        }
+        else if (interrupt == Platform.Description.MaintenanceInterrupt)
         {
             // Its line is up as long as list registers run short (ICH_HCR_EL2.UIE): that is switched off before the
             // deactivation, or it would be pending again at once. Load switches it on again where it is needed.
@@ -109,6 +114,14 @@ internal static unsafe class VcpuInterrupts
 
         Instructions.DeactivateInterrupt(interrupt);
         return true;
+    }
+
+    /// <summary>Acknowledges all that is pending: the guest waits, and what there is ends its wait.</summary>
+    internal static void TakeAllPhysical(Vcpu* vcpu)
+    {
+        while (TakePhysical(vcpu))
+        {
+        }
     }
 
     /// <summary>Takes the list registers back, before they are cleared.</summary>
@@ -145,15 +158,6 @@ internal static unsafe class VcpuInterrupts
         Deactivate(released);
         Load(vcpu, registers, used, more);
         return isPending;
-    }
-
-    /// <summary>Waits, as WFI does, until an interrupt could be taken: PSCI CPU_SUSPEND.</summary>
-    internal static void Await(Vcpu* vcpu)
-    {
-        while (!vcpu->Vm->MustLeave && !Reload(vcpu))
-        {
-            VcpuLoop.WaitForKick(vcpu);
-        }
     }
 
     /// <summary>
@@ -271,12 +275,9 @@ internal static unsafe class VcpuInterrupts
     /// The vCPU is gone: no virtual interrupt, no timer, and no physical interrupt of this core that was the guest's.
     /// All of these are timers', so the redistributor drops them without a look at which of them are active.
     /// </summary>
-    internal static void Forget(Core* core)
-    {
-        VcpuTimers.Stop();
-        Instructions.WriteIchHcr(0);
-        PhysicalGic.WithdrawPrivate(core->Redistributor, VcpuTimers.Interrupts);
-    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Forget(Core* core) =>
+        PhysicalGic.ClearPrivateActive(core->Redistributor, VcpuTimers.Interrupts);
 
     private static void Deactivate(uint interrupts)
     {

@@ -10,7 +10,7 @@ using Quietus.Stage2;
 namespace Quietus.Hypervisor.Cores;
 
 /// <summary>
-/// A vCPU's stay on its core: from the load of its state, through entries and exits, to the last trace of it.
+/// A vCPU's turn on a core: from the load of its state, through entries and exits, to the last trace of it.
 /// </summary>
 /// <remarks>Invariant: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped.</remarks>
 internal static unsafe class VcpuLoop
@@ -28,14 +28,13 @@ internal static unsafe class VcpuLoop
     /// <summary>MPIDR_EL1's RES1 bit.</summary>
     private const ulong MpidrResOne = 1UL << 31;
 
+    /// <summary>
+    /// A turn: the vCPU is loaded, runs, and goes back to the scheduler when it waits or must make room; or it ends
+    /// with its VM.
+    /// </summary>
     internal static void Run(Core* core, Vcpu* vcpu)
     {
         Load(core, vcpu);
-        if (vcpu->Vm->Power.StateOf(vcpu->Index) != VcpuPowerState.On)
-        {
-            vcpu->Arrive();
-        }
-
         if (TryAttend(vcpu))
         {
             if (vcpu->Vm->EnteredAt == 0)
@@ -45,10 +44,16 @@ internal static unsafe class VcpuLoop
 
             vcpu->Arrive();
             Instructions.RunGuest(&vcpu->Context);
-            if (vcpu->Vm->IsFreezeRequested)
+            if (!vcpu->Vm->IsStopRequested)
             {
                 Instructions.SaveVectors(&vcpu->Context);
             }
+        }
+
+        if (!vcpu->Vm->MustLeave)
+        {
+            GoBack(core, vcpu);
+            return;
         }
 
         if (vcpu->Vm->IsFreezeRequested)
@@ -57,6 +62,38 @@ internal static unsafe class VcpuLoop
         }
 
         Unload(core, vcpu);
+        Dispatcher.End(core);
+    }
+
+    /// <summary>
+    /// The vCPU waits, is off, or makes room. All of it is saved before another core can have it. What came meanwhile
+    /// is looked at after attention has been cleared, so that it does not block on it.
+    /// </summary>
+    private static void GoBack(Core* core, Vcpu* vcpu)
+    {
+        Vm* vm = vcpu->Vm;
+        vcpu->Arrive();
+        ulong until = vcpu->Waits == VcpuWait.Interrupt
+            ? VcpuTimers.NextExpiry(vcpu, vm->Gic.ActiveHardware(vcpu->Index) | vcpu->RaisedTimers)
+            : ulong.MaxValue;
+        VcpuState.Save(vcpu);
+        vcpu->IsSaved = true;
+        Unload(core, vcpu);
+        vcpu->NeedsAttention = false;
+        bool isOff = vm->Power.StateOf(vcpu->Index) == VcpuPowerState.Off;
+        bool blocks = !vm->MustLeave && (isOff || vcpu->Waits switch
+        {
+            VcpuWait.Interrupt => !vm->Gic.HasPending(vcpu->Index) && !VirtioDevices.HasWork(vm),
+            VcpuWait.Kick => Aborts.IsInvalidating(vm),
+            _ => false,
+        });
+        bool toBack = vcpu->Waits == VcpuWait.Turn;
+        vcpu->Waits = VcpuWait.None; // what wakes it ends the wait: its guest may be told too often, never too late
+        Dispatcher.Leave(core, vcpu, blocks, until, toBack);
+        if (vm->MustLeave)
+        {
+            Platform.CoreAt(0)->Kick(); // which may have found it running; a slot can be read at any time
+        }
     }
 
     /// <summary>
@@ -81,38 +118,38 @@ internal static unsafe class VcpuLoop
     }
 
     /// <summary>
-    /// Looks at everything that another core, or the last exit, may have left for this vCPU; a vCPU that is off keeps
-    /// its core and waits here until another one starts it. False: the VM ends, or is frozen.
+    /// Looks at everything that another core, or the last exit, may have left for this vCPU. False: it must not go on
+    /// here: it waits, or is off, or makes room, or the VM ends or is frozen.
     /// </summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool TryAttend(Vcpu* vcpu)
     {
         Vm* vm = vcpu->Vm;
-        while (true)
+        HaltAfterReport();
+        vcpu->NeedsAttention = false;
+        if (vm->MustLeave || (vcpu->Core->MustSchedule && Dispatcher.MustYield(vcpu->Core)))
         {
-            HaltAfterReport();
-            vcpu->NeedsAttention = false;
-            if (vm->MustLeave)
+            return false;
+        }
+
+        if (vm->Power.StateOf(vcpu->Index) != VcpuPowerState.On)
+        {
+            if (!vm->Power.TryTakeStart(vcpu->Index, out ulong entry, out ulong context))
             {
                 return false;
             }
 
-            if (vm->Power.StateOf(vcpu->Index) == VcpuPowerState.On)
-            {
-                VirtioDevices.Work(vcpu);
-                VcpuInterrupts.Reload(vcpu);
-                return true;
-            }
-
-            if (vm->Power.TryTakeStart(vcpu->Index, out ulong entry, out ulong context))
-            {
-                Reset(vcpu, entry, context);
-            }
-            else
-            {
-                WaitForKick(vcpu);
-            }
+            Reset(vcpu, entry, context);
         }
+
+        VirtioDevices.Work(vcpu);
+        bool isPending = VcpuInterrupts.Reload(vcpu);
+        if (vcpu->Waits == VcpuWait.Interrupt && isPending)
+        {
+            vcpu->Waits = VcpuWait.None;
+        }
+
+        return vcpu->Waits == VcpuWait.None;
     }
 
     /// <summary>When another core's EL2 has failed, nothing goes on here either.</summary>
@@ -140,22 +177,6 @@ internal static unsafe class VcpuLoop
     }
 
     /// <summary>
-    /// Waits until there is something for this vCPU. What comes is acknowledged; the caller looks at everything
-    /// again.
-    /// </summary>
-    internal static void WaitForKick(Vcpu* vcpu)
-    {
-        // QEMU ends a WFI at EL2 for a virtual interrupt, too, that only the guest could take: none is shown meanwhile.
-        ulong control = Instructions.ReadIchHcr();
-        Instructions.WriteIchHcr(control & ~VcpuInterrupts.Enable);
-        Instructions.WaitForInterrupt();
-        Instructions.WriteIchHcr(control);
-        while (VcpuInterrupts.TakePhysical(vcpu))
-        {
-        }
-    }
-
-    /// <summary>
     /// The vCPU's state after PSCI CPU_ON, or at the VM's start. What the redistributor holds is no part of it: an SGI
     /// that was sent to the vCPU while it was off is pending when it comes up. So list registers are taken back before
     /// the CPU interface is cleared, and filled afterwards, when the timers are off and their interrupts withdrawn.
@@ -169,6 +190,7 @@ internal static unsafe class VcpuLoop
         vcpu->Context.X[0] = context;
         Instructions.LoadVectors(&vcpu->Context);
         vcpu->Timer = default;
+        vcpu->Waits = VcpuWait.None;
         GuestDebug.Reset(vcpu);
         Instructions.ResetGuestRegisters(ResetSystemControl, 0);
         VcpuInterrupts.Reset(vcpu);
@@ -189,19 +211,12 @@ internal static unsafe class VcpuLoop
         ulong root = vm->Memory.Vttbr;
         vm->MemoryLock.Leave();
 
-        Instructions.WriteVtcr(TranslationControl.Vtcr(VmTable.Geometry, CpuFeatures.VmidBits == 16));
-        Instructions.WriteVttbr(root);
-        Instructions.WriteHcr(GuestTraps.Hcr);
-        Instructions.WriteMdcr(GuestTraps.Mdcr | (Instructions.ReadMdcr() & GuestTraps.MdcrKept));
-        Instructions.WriteCptr(GuestTraps.Cptr);
-        Instructions.WriteVpidr(Instructions.ReadMidr());
-        Instructions.WriteVmpidr(MpidrResOne | (uint)vcpu->Index);
-        Instructions.WriteCnthctl(VcpuTimers.Traps);
-        Instructions.WriteCntvoff(vm->CounterOffset);
-        Instructions.InvalidateLocalGuestContext();
-        if (vcpu->Origin != null)
+        Instructions.EnterVm(root, GuestTraps.Hcr, MpidrResOne | (uint)vcpu->Index, vm->CounterOffset);
+        vcpu->Core = core;
+        if (vcpu->Origin != null || vcpu->IsSaved)
         {
-            VcpuState.Load(core, vcpu, vcpu->Origin);
+            VcpuState.Load(vcpu, vcpu->Origin != null ? vcpu->Origin : vcpu);
+            vcpu->IsSaved = false;
         }
         else
         {
@@ -209,24 +224,24 @@ internal static unsafe class VcpuLoop
             VcpuInterrupts.Reset(vcpu);
         }
 
-        PhysicalGic.EnablePrivate(core->Redistributor, VcpuTimers.Interrupts);
+        // A timer's interrupt that the guest has not ended is active on its core, which is this one now.
+        uint active = vm->Gic.ActiveHardware(vcpu->Index);
+        if (active != 0)
+        {
+            PhysicalGic.SetPrivateActive(core->Redistributor, active);
+        }
     }
 
     /// <summary>
     /// Leaves no Stage-2, no VMID and no interrupt of the guest in the core. What its other registers hold stays,
     /// unread, until <see cref="Load"/> and RunGuest write each of them for the next guest.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Unload(Core* core, Vcpu* vcpu)
     {
-        VcpuInterrupts.Forget(core);
         GuestDebug.Unload(vcpu);
-
-        // Before Stage-2 goes: a walk of the guest's stage 1 without it would take what the guest wrote for physical
-        // addresses.
-        CoreSetup.ParkGuestRegisters();
-        Instructions.WriteHcr(CoreSetup.HostHcr);
-        Instructions.WriteVttbr(0);
-        Instructions.WriteCptr(CoreSetup.HostCptr);
+        CoreSetup.LeaveVm();
+        VcpuInterrupts.Forget(core); // whose timers' lines are down now
         Platform.Vmids.Leave((int)core->Index);
         vcpu->Core = null;
     }

@@ -4,7 +4,7 @@ using Quietus.Hypervisor.Vms;
 
 namespace Quietus.Hypervisor.Cores;
 
-/// <summary>A vCPU out of its core, when its VM is frozen, and into another, in a child.</summary>
+/// <summary>A vCPU out of its core, and into another: between two turns, and from a frozen VM into a child.</summary>
 /// <remarks>
 /// Invariant of the unsafe code: the vCPU is this core's, in a VM slot that lives until the vCPU has stopped; what it
 /// is loaded from is a frozen VM's, which lives as long as its children, or its own.
@@ -23,14 +23,17 @@ internal static unsafe class VcpuState
     }
 
     /// <summary>
-    /// Loads a vCPU from where <see cref="Save"/> left it, or the one that it is a copy of. Guest time has been set: it
-    /// goes on from the freeze.
+    /// Loads a vCPU from where <see cref="Save"/> left it, or the one that it is a copy of. Guest time has been set.
     /// </summary>
-    internal static void Load(Core* core, Vcpu* vcpu, Vcpu* from)
+    internal static void Load(Vcpu* vcpu, Vcpu* from)
     {
-        vcpu->Context = from->Context;
-        vcpu->Debug.Inherit(in from->Debug);
-        vcpu->Timer = from->Timer;
+        if (from != vcpu)
+        {
+            vcpu->Context = from->Context;
+            vcpu->Debug.Inherit(in from->Debug);
+            vcpu->Timer = from->Timer;
+        }
+
         if (from->AwaitsBirth)
         {
             vcpu->Context.X[0] = vcpu->BirthAnswer;
@@ -41,12 +44,5 @@ internal static unsafe class VcpuState
         Instructions.LoadGuestRegisters(from->Registers.System);
         VcpuTimers.Load(vcpu, from->Registers.PhysicalTimerControl);
         GuestDebug.LoadAll(vcpu);
-
-        // A timer's interrupt that the guest has not ended is active on its core, which is another now.
-        uint active = vcpu->Vm->Gic.ActiveHardware(vcpu->Index);
-        if (active != 0)
-        {
-            PhysicalGic.SetPrivateActive(core->Redistributor, active);
-        }
     }
 }

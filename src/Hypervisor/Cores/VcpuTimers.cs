@@ -49,11 +49,36 @@ internal static unsafe class VcpuTimers
             : asserted;
     }
 
-    /// <summary>Both timers off: at a vCPU's end. A reset of the guest's registers does it as well.</summary>
-    internal static void Stop()
+    /// <summary>
+    /// When the first of the timers fires that would interrupt; the greatest value for never. One that has fired, and
+    /// whose interrupt the core has taken, does not count.
+    /// </summary>
+    /// <param name="vcpu">This core's vCPU.</param>
+    /// <param name="taken">The timers whose interrupts have been taken, as bits.</param>
+    internal static ulong NextExpiry(Vcpu* vcpu, uint taken)
     {
-        Instructions.WriteVirtualTimerControl(0);
-        Instructions.WritePhysicalTimerControl(0);
+        const ulong EnabledMask = 3;
+        const ulong Enabled = 1;
+        ulong next = ulong.MaxValue;
+        if ((taken & (1u << (int)GuestMemoryMap.VirtualTimerInterrupt)) == 0
+            && (Instructions.ReadVirtualTimerControl() & EnabledMask) == Enabled)
+        {
+            ulong guest = Instructions.ReadCounter() - vcpu->Vm->CounterOffset;
+            ulong compare = Instructions.ReadVirtualTimerCompare();
+            ulong wait = compare > guest ? compare - guest : 0;
+            ulong machine = guest + vcpu->Vm->CounterOffset;
+            next = wait > ulong.MaxValue - machine ? ulong.MaxValue : machine + wait;
+        }
+
+        if ((taken & (1u << (int)GuestMemoryMap.PhysicalTimerInterrupt)) == 0
+            && (Instructions.ReadPhysicalTimerControl() & EnabledMask) == Enabled)
+        {
+            ulong machine = Instructions.ReadCounter();
+            ulong compare = vcpu->Timer.MachineCompare(machine - vcpu->Vm->CounterOffset, machine);
+            next = compare < next ? compare : next;
+        }
+
+        return next;
     }
 
     /// <summary>The physical timer goes on: its moment is the guest's, and its machine's count another.</summary>

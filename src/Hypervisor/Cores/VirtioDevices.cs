@@ -108,9 +108,9 @@ internal static unsafe class VirtioDevices
             uint places = Volatile.Read(in vm->VirtioWork);
             for (; places != 0; places &= places - 1)
             {
-                if (vm->MustLeave)
+                if (vm->MustLeave || vcpu->Waits == VcpuWait.Kick)
                 {
-                    return;
+                    return; // what is left stays, and is done when the vCPU goes on
                 }
 
                 WorkAt(vcpu, (VirtioPlace)BitOperations.TrailingZeroCount(places));

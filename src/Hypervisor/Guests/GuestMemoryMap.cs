@@ -74,7 +74,8 @@ public static class GuestMemoryMap
 
     /// <summary>
     /// The freeze register, 8 bytes in a page of its own, so that a guest's kernel can give it to a program, which
-    /// cannot make calls: a store asks for the freeze, as the HVC does; a load gives the VM's number.
+    /// cannot make calls: a store asks for the freeze, as the HVC does; a load gives the VM's number. A store to the
+    /// word behind it ends the VM: its agent has lost a part of itself.
     /// </summary>
     public const ulong FreezeRegisterStart = 0x0906_0000;
 

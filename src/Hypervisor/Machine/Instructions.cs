@@ -107,9 +107,6 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "write_vpidr"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteVpidr(ulong value);
 
-    [RuntimeImport("*", "write_vmpidr"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern void WriteVmpidr(ulong value);
-
     [RuntimeImport("*", "write_cnthctl"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteCnthctl(ulong value);
 
@@ -131,6 +128,9 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "write_virtual_timer_compare"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteVirtualTimerCompare(ulong value);
 
+    [RuntimeImport("*", "read_virtual_timer_compare"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern ulong ReadVirtualTimerCompare();
+
     [RuntimeImport("*", "write_physical_timer_control"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WritePhysicalTimerControl(ulong value);
 
@@ -146,6 +146,10 @@ internal static unsafe class Instructions
     /// <summary>The EL2 physical timer's interrupt after a number of the system counter's ticks.</summary>
     [RuntimeImport("*", "start_hypervisor_timer"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void StartHypervisorTimer(ulong ticks);
+
+    /// <summary>The EL2 physical timer's interrupt at a value of the system counter.</summary>
+    [RuntimeImport("*", "set_hypervisor_timer"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void SetHypervisorTimer(ulong count);
 
     [RuntimeImport("*", "stop_hypervisor_timer"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void StopHypervisorTimer();
@@ -212,9 +216,6 @@ internal static unsafe class Instructions
 
     [RuntimeImport("*", "tlbi_alle1is"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void InvalidateAllVmids();
-
-    [RuntimeImport("*", "invalidate_local_guest_context"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern void InvalidateLocalGuestContext();
 
     /// <summary>
     /// From now on DSB ISH is followed by another broadcast TLBI and DSB. The boot core, before EL2's final tables.
@@ -345,9 +346,24 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "load_vectors"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void LoadVectors(void* context);
 
-    /// <summary>SCTLR_EL1 and TCR_EL1 for a core that runs no guest: TCR_EL1 first, which keeps walks off.</summary>
-    [RuntimeImport("*", "park_guest_registers"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern void ParkGuestRegisters(ulong systemControl, ulong translationControl);
+    /// <summary>
+    /// This core runs no guest from now on: no timer, no virtual interrupt, no walk of EL1's stage 1, no Stage-2.
+    /// </summary>
+    /// <param name="systemControl">SCTLR_EL1.</param>
+    /// <param name="translationControl">TCR_EL1.</param>
+    /// <param name="hypervisorControl">HCR_EL2.</param>
+    [RuntimeImport("*", "leave_vm"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void LeaveVm(ulong systemControl, ulong translationControl, ulong hypervisorControl);
+
+    /// <summary>
+    /// This core runs a guest of a VM from now on. What its TLBs hold of the VMID, and its instruction cache, goes.
+    /// </summary>
+    /// <param name="table">VTTBR_EL2.</param>
+    /// <param name="hypervisorControl">HCR_EL2.</param>
+    /// <param name="affinity">VMPIDR_EL2.</param>
+    /// <param name="counterOffset">CNTVOFF_EL2.</param>
+    [RuntimeImport("*", "enter_vm"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void EnterVm(ulong table, ulong hypervisorControl, ulong affinity, ulong counterOffset);
 
     /// <summary>
     /// Every EL1 register that a guest can reach, to its reset value; SCTLR_EL1 and TCR_EL1 to these, last.

@@ -122,13 +122,6 @@ internal struct PhysicalGic
         Instructions.WriteIccIgrpen1(1);
     }
 
-    /// <summary>Enables private interrupts of this core.</summary>
-    internal static void EnablePrivate(ulong redistributor, uint interrupts)
-    {
-        Mmio.Write32(redistributor + SgiFrame + SetEnable, interrupts);
-        WaitForWrite(redistributor, RedistributorWritePending);
-    }
-
     /// <summary>Makes private interrupts of this core active: a guest that comes to it has them to end.</summary>
     internal static void SetPrivateActive(ulong redistributor, uint interrupts)
     {
@@ -138,16 +131,11 @@ internal struct PhysicalGic
     }
 
     /// <summary>
-    /// Disables private interrupts of this core and drops what is pending or active of them: a vCPU's leftovers when it
-    /// is gone.
+    /// Makes private interrupts of this core inactive: a vCPU's leftovers when it is gone. A write that comes after it
+    /// takes effect after it.
     /// </summary>
-    internal static void WithdrawPrivate(ulong redistributor, uint interrupts)
-    {
-        Mmio.Write32(redistributor + SgiFrame + ClearEnable, interrupts);
-        Mmio.Write32(redistributor + SgiFrame + ClearPending, interrupts);
+    internal static void ClearPrivateActive(ulong redistributor, uint interrupts) =>
         Mmio.Write32(redistributor + SgiFrame + ClearActive, interrupts);
-        WaitForWrite(redistributor, RedistributorWritePending);
-    }
 
     /// <summary>What sends <see cref="KickInterrupt"/> to the core of this affinity.</summary>
     internal static ulong KickOf(ulong affinity) =>

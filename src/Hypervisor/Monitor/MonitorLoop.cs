@@ -28,9 +28,6 @@ internal static unsafe class MonitorLoop
     internal static void Run()
     {
         Platform.Gic.EnableShared(Platform.Description.UartInterrupt, Core.Current->Affinity);
-        PhysicalGic.EnablePrivate(
-            Core.Current->Redistributor,
-            1u << (int)Platform.Description.HypervisorTimerInterrupt);
         if (MachineConsole.PortInterrupt != 0)
         {
             Platform.Gic.EnableShared(MachineConsole.PortInterrupt, Core.Current->Affinity);

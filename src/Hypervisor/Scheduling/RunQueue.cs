@@ -34,9 +34,6 @@ public unsafe struct RunQueue
     internal int Waiting;
     internal int Movable;
 
-    /// <summary>The core takes part. It sets this once, when it begins to pick.</summary>
-    internal bool IsOnline;
-
     /// <summary>Ticks in which it ran some vCPU.</summary>
     internal ulong BusyTicks;
 

@@ -3,7 +3,7 @@ namespace Quietus.Hypervisor.Scheduling;
 /// <summary>What a vCPU is to the scheduler.</summary>
 public enum RunState : byte
 {
-    /// <summary>It waits for an event, is off, or has not been started: on no queue.</summary>
+    /// <summary>It waits for an event, or is off: on no queue.</summary>
     Blocked,
 
     /// <summary>It could run and waits for a core: on one queue of one core.</summary>
@@ -11,4 +11,7 @@ public enum RunState : byte
 
     /// <summary>It is the current one of one core.</summary>
     Running,
+
+    /// <summary>It has been removed: no queue knows it, and nothing wakes it, until it is added again.</summary>
+    Ended,
 }

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Threading;
 
 namespace Quietus.Hypervisor.Scheduling;
@@ -50,6 +51,9 @@ public unsafe struct Scheduler
     /// <summary>Cores that have nothing to run, as bits.</summary>
     private ulong _idle;
 
+    /// <summary>Cores that take part, as bits.</summary>
+    private ulong _online;
+
     /// <summary>Runnable vCPUs of all cores.</summary>
     private int _waiting;
 
@@ -85,8 +89,8 @@ public unsafe struct Scheduler
     /// <summary>The core takes part from now on: it is idle.</summary>
     public void AddCore(int core)
     {
-        _queues[core].IsOnline = true;
         _queues[core].Round = _highest;
+        _online |= 1UL << core;
         _idle |= 1UL << core;
     }
 
@@ -103,8 +107,7 @@ public unsafe struct Scheduler
         entry->WeightSet = weight < SchedulerEntry.LeastWeight ? SchedulerEntry.LeastWeight
             : weight > SchedulerEntry.GreatestWeight ? SchedulerEntry.GreatestWeight
             : weight;
-        ulong online = OnlineCores();
-        entry->Cores = (cores & online) == 0 ? online : cores & online;
+        entry->Cores = (cores & _online) == 0 ? _online : cores & _online;
         entry->CoreIndex = BitOperations.TrailingZeroCount(entry->Cores);
         entry->Round = _highest;
         entry->Left = Budget(entry);
@@ -123,7 +126,7 @@ public unsafe struct Scheduler
     {
         if (entry->StateSet != RunState.Blocked)
         {
-            return entry->StateSet == RunState.Running ? entry->CoreIndex : None;
+            return entry->StateSet == RunState.Running ? entry->CoreIndex : None; // one that has ended stays ended
         }
 
         if (entry->Expiry.IsLinked)
@@ -167,15 +170,18 @@ public unsafe struct Scheduler
     /// <summary>
     /// The current vCPU stops running and stays runnable. The caller picks the next one.
     /// </summary>
+    /// <param name="core">Its core.</param>
+    /// <param name="now">The system counter.</param>
+    /// <param name="toBack">It lets the others of its round go first.</param>
     /// <returns>An idle core that can take it over, to be kicked; or <see cref="None"/>.</returns>
-    public int Yield(int core, ulong now)
+    public int Yield(int core, ulong now, bool toBack)
     {
         RunQueue* queue = _queues + core;
         SchedulerEntry* entry = Stop(queue, now);
         SetState(entry, RunState.Runnable, now);
         if (entry->Left > 0)
         {
-            Enqueue(queue, entry, RunQueue.Active(queue), atFront: true);
+            Enqueue(queue, entry, RunQueue.Active(queue), atFront: !toBack);
         }
         else
         {
@@ -213,6 +219,19 @@ public unsafe struct Scheduler
             queue->Expiries.Add(&entry->Expiry);
         }
 
+        return true;
+    }
+
+    /// <summary>Whether no vCPU waits, so that a core that has none is idle.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool TryIdle(int core)
+    {
+        if (_waiting != 0)
+        {
+            return false;
+        }
+
+        _idle |= 1UL << core;
         return true;
     }
 
@@ -256,13 +275,15 @@ public unsafe struct Scheduler
     }
 
     /// <summary>
-    /// When the core has to look again: its current vCPU's time is over, or a blocked one is to be woken.
+    /// When the core has to look again: its current vCPU's time is over, where it has a limit, or a blocked one is to
+    /// be woken; the greatest value for never.
     /// </summary>
-    public readonly ulong NextEvent(int core)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly ulong NextEvent(int core, bool isLimited)
     {
         RunQueue* queue = _queues + core;
         ulong expiry = queue->Expiries.NextWhen;
-        if (queue->Current == null)
+        if (queue->Current == null || !isLimited)
         {
             return expiry;
         }
@@ -272,9 +293,10 @@ public unsafe struct Scheduler
     }
 
     /// <summary>
-    /// Takes a vCPU off whatever it hangs on: its VM ends. False: a core runs it, which must let go of it first.
+    /// Takes a vCPU off whatever it hangs on: its VM ends, or is frozen. False: a core runs it, which must let go of it
+    /// first. It must be added again before it can be woken.
     /// </summary>
-    public bool Remove(SchedulerEntry* entry, ulong now)
+    public bool Remove(SchedulerEntry* entry)
     {
         if (entry->StateSet == RunState.Running)
         {
@@ -291,26 +313,22 @@ public unsafe struct Scheduler
             _queues[entry->CoreIndex].Expiries.Remove(&entry->Expiry);
         }
 
-        SetState(entry, RunState.Blocked, now);
+        entry->StateSet = RunState.Ended;
         return true;
     }
 
-    /// <summary>The current vCPU has ended: its core has none, and nothing hangs anywhere.</summary>
-    public void End(int core, ulong now)
+    /// <summary>
+    /// The current vCPU is removed: its core has none. Nothing is written to it afterwards, so that its memory may be
+    /// another's once it <see cref="SchedulerEntry.HasEnded"/>.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void End(int core, ulong now)
     {
-        SchedulerEntry* entry = Stop(_queues + core, now);
-        SetState(entry, RunState.Blocked, now);
-    }
-
-    private readonly ulong OnlineCores()
-    {
-        ulong online = 0;
-        for (int core = 0; core < _count; core++)
-        {
-            online |= _queues[core].IsOnline ? 1UL << core : 0;
-        }
-
-        return online;
+        RunQueue* queue = _queues + core;
+        SchedulerEntry* entry = queue->Current;
+        queue->BusyTicks += now - queue->ChargedAt;
+        queue->Current = null;
+        Volatile.Write(ref Unsafe.As<RunState, byte>(ref entry->StateSet), (byte)RunState.Ended);
     }
 
     private readonly long Budget(SchedulerEntry* entry) => (long)(_ticksPerWeight * entry->WeightSet);
@@ -372,6 +390,7 @@ public unsafe struct Scheduler
     private static bool IsBetterPlaced(SchedulerEntry* entry, RunQueue* queue, ulong now) =>
         entry->Left * queue->Current->WeightSet > LeftNow(queue, now) * entry->WeightSet;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void SetState(SchedulerEntry* entry, RunState state, ulong now)
     {
         if (entry->StateSet == RunState.Runnable)
@@ -383,6 +402,7 @@ public unsafe struct Scheduler
         entry->Since = now;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static SchedulerEntry* Stop(RunQueue* queue, ulong now)
     {
         SchedulerEntry* entry = queue->Current;
@@ -411,6 +431,7 @@ public unsafe struct Scheduler
         queue->Movable += entry->CanMove ? 1 : 0;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Dequeue(RunQueue* queue, SchedulerEntry* entry)
     {
         RunList.Unlink(entry);

@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Threading;
+
 namespace Quietus.Hypervisor.Scheduling;
 
 /// <summary>
@@ -60,6 +63,12 @@ public unsafe struct SchedulerEntry
 
     /// <summary>Its state.</summary>
     public readonly RunState State => StateSet;
+
+    /// <summary>
+    /// It has been removed, and no core writes it any more. Can be asked without the scheduler's lock.
+    /// </summary>
+    public readonly bool HasEnded =>
+        (RunState)Volatile.Read(in Unsafe.As<RunState, byte>(ref Unsafe.AsRef(in StateSet))) == RunState.Ended;
 
     /// <summary>The core that runs it or queues it, or, of a blocked one, did so last.</summary>
     public readonly int Core => CoreIndex;

@@ -20,10 +20,10 @@ internal enum VmState : uint
     /// <summary>The slot is free.</summary>
     None,
 
-    /// <summary>It has memory and a loaded guest; no vCPU has a core yet.</summary>
+    /// <summary>It has memory and a loaded guest; the scheduler does not know its vCPUs yet.</summary>
     Created,
 
-    /// <summary>Its vCPUs are on cores.</summary>
+    /// <summary>Its vCPUs are the scheduler's.</summary>
     Running,
 
     /// <summary>It is a template: its vCPUs are saved, and nothing of it changes any more.</summary>
@@ -125,6 +125,9 @@ internal unsafe struct Vm
     /// <summary>CNTPCT_EL0 when the last vCPU of a child was about to enter its guest.</summary>
     internal ulong ArrivedCount;
 
+    /// <summary>The scheduler counts its vCPUs.</summary>
+    internal bool IsAdmitted;
+
     /// <summary>What the guest printed last did not end a line.</summary>
     internal bool IsMidLine;
 
@@ -146,6 +149,9 @@ internal unsafe struct Vm
     /// <summary>The vCPU at an index below <see cref="VmOptions.VcpuCount"/>. A VM's slot is never moved.</summary>
     internal Vcpu* VcpuAt(int index) => (Vcpu*)Unsafe.AsPointer(ref _vcpus[index]);
 
+    /// <summary>vCPU 0; the others follow it.</summary>
+    internal Vcpu* FirstVcpu => (Vcpu*)Unsafe.AsPointer(ref Unsafe.As<VcpuArray, Vcpu>(ref _vcpus));
+
     /// <summary>This VM's hardware boundary.</summary>
     internal El2Machine Machine => new((El2MachineState*)Unsafe.AsPointer(ref MachineState));
 
@@ -163,7 +169,7 @@ internal unsafe struct Vm
     internal readonly ReadOnlySpan<byte> StopReason => new(_reason, _reasonLength);
 
     /// <summary>
-    /// Ends the VM. The first request's reason stays. Kicks every core that runs one of its vCPUs, and the monitor's.
+    /// Ends the VM. The first request's reason stays. Kicks each core that runs one of its vCPUs, and the monitor's.
     /// </summary>
     /// <param name="reason">Why, for people: a literal, which lies in the image.</param>
     internal void RequestStop(ReadOnlySpan<byte> reason)
@@ -175,7 +181,7 @@ internal unsafe struct Vm
             Volatile.Write(ref _stopRequested, Requested);
         }
 
-        KickVcpus(uint.MaxValue);
+        Interrupt();
         Platform.WakeMonitor();
     }
 
@@ -185,7 +191,7 @@ internal unsafe struct Vm
     internal void RequestFreeze()
     {
         Volatile.Write(ref _freezeRequested, 1u);
-        KickVcpus(uint.MaxValue);
+        Interrupt();
         Platform.WakeMonitor();
     }
 
@@ -193,7 +199,7 @@ internal unsafe struct Vm
     internal readonly bool HasArrived => Volatile.Read(in _onTheWay) == 0;
 
     /// <summary>So many vCPUs are told to.</summary>
-    internal void AwaitArrivals() => Volatile.Write(ref _onTheWay, Options.VcpuCount);
+    internal void AwaitArrivals(int count) => Volatile.Write(ref _onTheWay, count);
 
     /// <summary>One of them is there. The last one tells the monitor's core.</summary>
     internal void CountArrival()
@@ -207,6 +213,19 @@ internal unsafe struct Vm
 
     /// <summary>The vCPUs have stopped, and may go on.</summary>
     internal void EndFreezeRequest() => Volatile.Write(ref _freezeRequested, 0u);
+
+    /// <summary>
+    /// Makes those vCPUs leave their guests that are in one. The others see that they must leave before they enter, and
+    /// the monitor's core takes them off their queues.
+    /// </summary>
+    private void Interrupt()
+    {
+        Vcpu* end = FirstVcpu + Options.VcpuCount;
+        for (Vcpu* vcpu = FirstVcpu; vcpu < end; vcpu++)
+        {
+            vcpu->TryInterrupt();
+        }
+    }
 
     /// <summary>Makes vCPUs look at their orders, or at interrupts that another core gave them.</summary>
     /// <param name="vcpus">Bit n for vCPU n; bits of vCPUs that do not exist or have no core are ignored.</param>

@@ -67,7 +67,7 @@ internal static class VmErrors
         VmError.BadMemorySize =>
             "a VM's memory is a multiple of 2M, at least 16M, and ends below its address space's end"u8,
         VmError.NoSlot => "16 VMs are there already"u8,
-        VmError.NoCores => "not enough idle cores: each vCPU needs one, and core 0 is the monitor's"u8,
+        VmError.NoCores => "the machine has no core to run vCPUs: its only one is the monitor's"u8,
         VmError.OutOfMemory => "the machine has not that much memory free"u8,
         VmError.NoLinux => "no Linux kernel was handed to the hypervisor (QEMU: -initrd guests.cpio)"u8,
         VmError.BadBundle => "what the boot loader handed over as guests.cpio is no cpio archive, or is cut off"u8,

@@ -54,7 +54,6 @@ internal static unsafe partial class VmLife
             : template->Offspring.IsEnding ? VmError.TemplateEnded
             : count is < 1 or > VmTable.SlotCount ? VmError.BadCount
             : count != 1 && VmTable.FreeSlots < count ? VmError.NoSlot
-            : IdleCores() < count * template->Options.VcpuCount ? VmError.NoCores
             : VmError.None;
         int made = 0;
         while (error == VmError.None && made < count)
@@ -281,18 +280,26 @@ internal static unsafe partial class VmLife
         GenerationId.Announce(vm);
     }
 
-    /// <summary>Gives the vCPUs cores again, with the state of those of another VM, or their own.</summary>
+    /// <summary>
+    /// Lets the vCPUs run again, with the state of those of another VM, or their own. One that is off has none.
+    /// </summary>
     private static void Resume(Vm* vm, Vm* from)
     {
         vm->CounterOffset = Instructions.ReadCounter() - from->FrozenCount;
+        int on = 0;
         for (int i = 0; i < vm->Options.VcpuCount; i++)
         {
-            vm->VcpuAt(i)->Origin = from->VcpuAt(i);
-            vm->VcpuAt(i)->BirthAnswer = vm != from ? vm->Id : unchecked((ulong)Psci.Denied);
+            Vcpu* vcpu = vm->VcpuAt(i);
+            bool isOff = vm->Power.StateOf(i) == VcpuPowerState.Off;
+            vcpu->Origin = isOff ? null : from->VcpuAt(i);
+            vcpu->IsSaved = false;
+            vcpu->Waits = VcpuWait.None;
+            vcpu->BirthAnswer = vm != from ? vm->Id : unchecked((ulong)Psci.Denied);
+            on += isOff ? 0 : 1;
         }
 
-        vm->AwaitArrivals();
-        GiveCores(vm);
+        vm->AwaitArrivals(on);
+        Run(vm);
     }
 
     /// <summary>Waits until all vCPUs have begun, or the VM ends. A core leaves off scrubbing first.</summary>

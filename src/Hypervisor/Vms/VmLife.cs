@@ -71,7 +71,9 @@ internal static unsafe partial class VmLife
         : (options.DiskBytes >> 12) + MemoryBound.Tables<Arm<Granule4K>>(
             VmTable.Geometry, new Ipa(GuestMemoryMap.DiskMemoryStart), options.DiskBytes, PageSizing.Pages);
 
-    /// <summary>Gives each vCPU a core; vCPU 0 begins at the guest's entry, the others wait for PSCI CPU_ON.</summary>
+    /// <summary>
+    /// Hands the vCPUs to the scheduler; vCPU 0 begins at the guest's entry, the others wait for PSCI CPU_ON.
+    /// </summary>
     internal static VmError Start(Vm* vm)
     {
         if (vm->State != VmState.Created)
@@ -79,43 +81,21 @@ internal static unsafe partial class VmLife
             return vm->State == VmState.Frozen ? VmError.IsTemplate : VmError.NotCreated;
         }
 
-        if (IdleCores() < vm->Options.VcpuCount)
+        if (Dispatcher.Cores == 0)
         {
             return VmError.NoCores;
         }
 
         vm->StartedAt = Stopwatch.Now;
-        GiveCores(vm);
+        Run(vm);
         return VmError.None;
     }
 
-    private static int IdleCores()
-    {
-        int idle = 0;
-        for (int i = 1; i < Platform.CoreCount; i++)
-        {
-            idle += Platform.CoreAt(i)->IsIdle ? 1 : 0;
-        }
-
-        return idle;
-    }
-
-    /// <summary>From now on its vCPUs run. There are as many idle cores.</summary>
-    private static void GiveCores(Vm* vm)
+    /// <summary>From now on its vCPUs run.</summary>
+    private static void Run(Vm* vm)
     {
         vm->State = VmState.Running;
-        int next = 0;
-        for (int i = 1; i < Platform.CoreCount && next < vm->Options.VcpuCount; i++)
-        {
-            Core* core = Platform.CoreAt(i);
-            if (core->IsIdle)
-            {
-                Vcpu* vcpu = vm->VcpuAt(next++);
-                vcpu->Core = core;
-                core->Vcpu = vcpu;
-                core->Kick();
-            }
-        }
+        Dispatcher.Admit(vm);
     }
 
     /// <summary>
@@ -347,6 +327,8 @@ internal static unsafe partial class VmLife
             Instructions.WaitForInterrupt();
             MonitorLoop.PollInterrupts();
         }
+
+        Dispatcher.Withdraw(vm);
     }
 
     private static ReleaseReport ReleaseMemory(Vm* vm)
@@ -398,20 +380,19 @@ internal static unsafe partial class VmLife
     }
 
     /// <summary>
-    /// Asks the cores, not the vCPUs: a core lets go of its vCPU last of all, and only then may the slot, and the core,
-    /// be another VM's.
+    /// Takes those that wait or are blocked off their queues. A core lets go of the one that it runs last of all, and
+    /// only then may the slot be another VM's. While one runs it may be about to wake another, which does nothing to
+    /// one that has been taken off.
     /// </summary>
     private static bool AllStopped(Vm* vm)
     {
-        for (int i = 1; i < Platform.CoreCount; i++)
+        Vcpu* vcpu = vm->FirstVcpu;
+        Vcpu* end = vcpu + vm->Options.VcpuCount;
+        while (vcpu < end && Dispatcher.TryRemove(vcpu))
         {
-            Vcpu* vcpu = Platform.CoreAt(i)->Vcpu;
-            if (vcpu != null && vcpu->Vm == vm)
-            {
-                return false;
-            }
+            vcpu++;
         }
 
-        return true;
+        return vcpu >= end;
     }
 }

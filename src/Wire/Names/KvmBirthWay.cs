@@ -28,6 +28,21 @@ public enum KvmBirthWay : byte
 
     /// <summary>The child's descriptors are closed and its memory unmapped.</summary>
     End,
+
+    /// <summary>As <see cref="Birth"/>, with a process that gives pages as they are asked for (userfaultfd).</summary>
+    ServedBirth,
+
+    /// <summary>As <see cref="Read"/>, of such a child.</summary>
+    ServedRead,
+
+    /// <summary>As <see cref="Write"/>, of such a child.</summary>
+    ServedWrite,
+
+    /// <summary>As <see cref="WriteAfterRead"/>, of such a child.</summary>
+    ServedWriteAfterRead,
+
+    /// <summary>As <see cref="End"/>, of such a child.</summary>
+    ServedEnd,
 }
 
 /// <summary>The ways by the names that the probe has.</summary>
@@ -42,6 +57,11 @@ public static class KvmBirthWays
         KvmBirthWay.Write => "write"u8,
         KvmBirthWay.WriteAfterRead => "write-after-read"u8,
         KvmBirthWay.WriteAgain => "write-again"u8,
-        _ => "end"u8,
+        KvmBirthWay.End => "end"u8,
+        KvmBirthWay.ServedBirth => "birth-uffd"u8,
+        KvmBirthWay.ServedRead => "read-uffd"u8,
+        KvmBirthWay.ServedWrite => "write-uffd"u8,
+        KvmBirthWay.ServedWriteAfterRead => "write-after-read-uffd"u8,
+        _ => "end-uffd"u8,
     };
 }

@@ -42,9 +42,9 @@ public sealed class BirthsProcessTests
         outcome.Code.ShouldBe(0, outcome.Errors);
         outcome.Output.ShouldContain("against KVM of Linux 6.1.0-fake");
         outcome.Output.Split('\n').Max(line => line.Length).ShouldBeLessThanOrEqualTo(80);
-        outcome.Errors.ShouldContain("[8/8] kvm 64M write: 440,500 instructions");
+        outcome.Errors.ShouldContain("[8/13] kvm 64M write: 440,500 instructions");
         JsonElement kvm = Read(cli).GetProperty("kvm");
-        kvm.GetProperty("rows").GetArrayLength().ShouldBe(8);
+        kvm.GetProperty("rows").GetArrayLength().ShouldBe(13);
         JsonElement pair = kvm.GetProperty("comparisons").EnumerateArray().ShouldHaveSingleItem();
         pair.GetProperty("birth_ratio").GetDouble().ShouldBe(258_424.0 / 3104, 0.001);
 
@@ -52,6 +52,10 @@ public sealed class BirthsProcessTests
         pair.GetProperty("kvm_read_instructions").GetInt64().ShouldBe(689_000);
         pair.GetProperty("kvm_write_instructions").GetDouble().ShouldBe(8800);
         pair.GetProperty("kvm_write_after_read_instructions").GetDouble().ShouldBe(15_000);
+        pair.GetProperty("kvm_uffd_birth_instructions").GetInt64().ShouldBe(300_000);
+        pair.GetProperty("kvm_uffd_read_instructions").GetInt64().ShouldBe(1_200_000);
+        pair.GetProperty("kvm_uffd_write_instructions").GetDouble().ShouldBe(12_000);
+        pair.GetProperty("kvm_uffd_write_after_read_instructions").GetDouble().ShouldBe(10);
         File.ReadAllText(cli.PathOf("r.html")).ShouldContain("Against KVM: 64 MB");
 
         string[] lines = cli.MachineArguments();
@@ -67,7 +71,7 @@ public sealed class BirthsProcessTests
     [Theory]
     [InlineData("kvm-absent", 77, "this kernel has no KVM")]
     [InlineData("kvm-garbage", 1, "makes no sense")]
-    [InlineData("kvm-dies-midway", 1, "kvm 64M: the machine ended (exit code 1) after 2 of 8 measurements")]
+    [InlineData("kvm-dies-midway", 1, "kvm 64M: the machine ended (exit code 1) after 2 of 13 measurements")]
     [InlineData("refuses-births", 1, "filler 64M 4k: the hypervisor refused: there is no chunk for a child")]
     public void Whatever_happens_ends_as_one_error(string mode, int code, string message)
     {

@@ -46,7 +46,7 @@ internal static unsafe class SchedulerAudit
         for (int i = 0; i < rig.Count; i++)
         {
             SchedulerEntry* entry = rig.Entry(i);
-            places.ContainsKey((nint)entry).ShouldBe(entry->State != RunState.Blocked);
+            places.ContainsKey((nint)entry).ShouldBe(entry->State is RunState.Runnable or RunState.Running);
             if (entry->State != RunState.Blocked)
             {
                 entry->Expiry.IsLinked.ShouldBeFalse();

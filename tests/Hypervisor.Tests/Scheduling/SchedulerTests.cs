@@ -132,7 +132,7 @@ public unsafe class SchedulerTests
         rig.Scheduler.Wake(rig.Entry(0), 100);
         rig.Scheduler.Wake(rig.Entry(1), 100);
         rig.Scheduler.Pick(0, 100);
-        rig.Scheduler.Yield(0, 1100);
+        rig.Scheduler.Yield(0, 1100, toBack: false);
         rig.Scheduler.Pick(0, 1100);
         uint attention = 0;
         rig.Scheduler.TryBlock(0, 1500, 9000, ref attention).ShouldBeTrue();
@@ -141,7 +141,7 @@ public unsafe class SchedulerTests
         rig.Entry(1)->WaitedTicks.ShouldBe(1000UL);
         rig.Entry(1)->RanTicks.ShouldBe(400UL);
         rig.Scheduler.BusyTicks(0).ShouldBe(1400UL);
-        rig.Scheduler.NextEvent(0).ShouldBe(9000UL);
+        rig.Scheduler.NextEvent(0, isLimited: true).ShouldBe(9000UL);
     }
 
     [Fact]
@@ -150,17 +150,17 @@ public unsafe class SchedulerTests
         using var rig = new SchedulerRig(1, 2);
         rig.Add(0, weight: 200);
         rig.Add(1);
-        rig.Scheduler.NextEvent(0).ShouldBe(ulong.MaxValue);
+        rig.Scheduler.NextEvent(0, isLimited: true).ShouldBe(ulong.MaxValue);
         rig.Scheduler.Wake(rig.Entry(1), 0);
         rig.Scheduler.Pick(0, 0);
         uint attention = 0;
         rig.Scheduler.TryBlock(0, 0, 700, ref attention).ShouldBeTrue();
         rig.Scheduler.Wake(rig.Entry(0), 0);
         rig.Scheduler.Pick(0, 0);
-        rig.Scheduler.NextEvent(0).ShouldBe(700UL);
+        rig.Scheduler.NextEvent(0, isLimited: true).ShouldBe(700UL);
         rig.Scheduler.Tick(0, 699).ShouldBe(0UL);
         rig.Scheduler.Tick(0, 700).ShouldBe(1UL);
-        rig.Scheduler.NextEvent(0).ShouldBe(200 * SchedulerRig.TicksPerWeight);
+        rig.Scheduler.NextEvent(0, isLimited: true).ShouldBe(200 * SchedulerRig.TicksPerWeight);
     }
 
     private static void Carry(SchedulerRig rig, int operation, ref ulong now)
@@ -168,7 +168,13 @@ public unsafe class SchedulerTests
         ref Scheduler scheduler = ref rig.Scheduler;
         if (operation < Vcpus)
         {
-            scheduler.Wake(rig.Entry(operation), now);
+            bool hasEnded = rig.Entry(operation)->HasEnded;
+            scheduler.Wake(rig.Entry(operation), now).ShouldBeLessThan(hasEnded ? 0 : Cores);
+            if (hasEnded)
+            {
+                rig.Entry(operation)->State.ShouldBe(RunState.Ended);
+                rig.Add(operation);
+            }
         }
         else if ((operation -= Vcpus) < 2 * Cores)
         {
@@ -183,7 +189,7 @@ public unsafe class SchedulerTests
         {
             if (scheduler.CurrentOf(operation) != null)
             {
-                scheduler.Yield(operation, now);
+                scheduler.Yield(operation, now, toBack: false);
             }
         }
         else if ((operation -= Cores) < 1)
@@ -197,7 +203,7 @@ public unsafe class SchedulerTests
         else
         {
             SchedulerEntry* entry = rig.Entry(operation - 1);
-            if (!scheduler.Remove(entry, now))
+            if (!scheduler.Remove(entry))
             {
                 scheduler.End(entry->Core, now);
             }

@@ -125,7 +125,7 @@ internal sealed unsafe class SimulatedCores : IDisposable
 
     private ulong NextOf(int core)
     {
-        ulong when = Math.Min(Rig.Scheduler.NextEvent(core), _kicks[core]);
+        ulong when = Math.Min(Rig.Scheduler.NextEvent(core, isLimited: true), _kicks[core]);
         SchedulerEntry* current = Rig.Scheduler.CurrentOf(core);
         return current == null ? when : Math.Min(when, BurstEnd(core, Rig.IndexOf(current)));
     }
@@ -167,7 +167,7 @@ internal sealed unsafe class SimulatedCores : IDisposable
         else if (current != null && Rig.Scheduler.MustYield(core, Now))
         {
             _waitsSince[Rig.IndexOf(current)] = Now;
-            Kick(Rig.Scheduler.Yield(core, Now));
+            Kick(Rig.Scheduler.Yield(core, Now, toBack: false));
         }
 
         if (Rig.Scheduler.CurrentOf(core) == null)

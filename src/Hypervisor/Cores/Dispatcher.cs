@@ -1,0 +1,305 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Threading;
+using Quietus.Hypervisor.Machine;
+using Quietus.Hypervisor.Scheduling;
+using Quietus.Hypervisor.Vms;
+
+namespace Quietus.Hypervisor.Cores;
+
+/// <summary>
+/// The scheduler on this machine: its lock, the cores' timers, and the kicks that make a core look. docs/scheduler.md.
+/// </summary>
+/// <remarks>
+/// <para>As long as there are no more vCPUs than cores that run them, each finds an idle core and keeps it: no slice
+/// ends, WFI does not trap. Beyond that the machine is <see cref="IsCrowded"/>, and they take turns.
+/// </para>
+/// <para>A vCPU is saved before it goes back to the scheduler, so that whichever core picks it next finds all of it in
+/// memory. The lock comes after every lock of a VM; nothing else is taken under it.</para>
+/// Invariant of the pointers: the queues are boot memory; a vCPU lies in a slot that lives until it has been removed.
+/// </remarks>
+internal static unsafe class Dispatcher
+{
+    /// <summary>A weight of 1 is so many microseconds of each round.</summary>
+    private const ulong MicrosecondsPerWeight = 10;
+
+    private static SpinLock _lock;
+    private static Scheduler _scheduler;
+    private static int _cores;
+    private static int _vcpus;
+    private static uint _isCrowded;
+
+    /// <summary>There are more vCPUs than cores: they take turns.</summary>
+    internal static bool IsCrowded
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Volatile.Read(ref _isCrowded) != 0;
+    }
+
+    /// <summary>Cores that run vCPUs.</summary>
+    internal static int Cores => Volatile.Read(ref _cores);
+
+    /// <summary>Makes the queues. Before any other core comes up.</summary>
+    internal static bool Initialize()
+    {
+        int count = Platform.Description.CpuCount;
+        RunQueue* queues = (RunQueue*)Platform.Memory.Take((ulong)count * (ulong)sizeof(RunQueue), 64);
+        if (queues == null)
+        {
+            return false;
+        }
+
+        GuestTraps.SetWaits(trap: false);
+        ulong frequency = Instructions.ReadCounterFrequency();
+        _scheduler.Initialize(queues, count, frequency * MicrosecondsPerWeight / 1_000_000);
+        return true;
+    }
+
+    /// <summary>The calling core runs vCPUs from now on.</summary>
+    internal static void AddCore(Core* core)
+    {
+        _lock.Enter();
+        _scheduler.AddCore((int)core->Index);
+        Volatile.Write(ref _cores, _cores + 1);
+        _lock.Leave();
+    }
+
+    /// <summary>The VM's vCPUs take part: those that are on run, the others wait to be turned on.</summary>
+    internal static void Admit(Vm* vm)
+    {
+        _lock.Enter();
+        ulong now = Instructions.ReadCounter();
+        for (int i = 0; i < vm->Options.VcpuCount; i++)
+        {
+            Vcpu* vcpu = vm->VcpuAt(i);
+            _scheduler.Add(&vcpu->Turn, vcpu, SchedulerEntry.UsualWeight, Scheduler.AllCores, now);
+        }
+
+        _lock.Leave();
+        vm->IsAdmitted = true;
+        Count(vm->Options.VcpuCount);
+        for (int i = 0; i < vm->Options.VcpuCount; i++)
+        {
+            if (vm->Power.StateOf(i) != Devices.VcpuPowerState.Off)
+            {
+                Wake(vm->VcpuAt(i));
+            }
+        }
+    }
+
+    /// <summary>The VM's vCPUs have all been removed, if they took part.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Withdraw(Vm* vm)
+    {
+        if (vm->IsAdmitted)
+        {
+            vm->IsAdmitted = false;
+            Count(-vm->Options.VcpuCount);
+        }
+    }
+
+    /// <summary>
+    /// Takes a vCPU of a VM that must leave off whatever queue it is on. False: a core runs it, and will kick the
+    /// monitor's when it has let go.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static bool TryRemove(Vcpu* vcpu) =>
+        vcpu->Turn.HasEnded || (vcpu->Turn.State != RunState.Running && TryTakeOff(vcpu));
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool TryTakeOff(Vcpu* vcpu)
+    {
+        _lock.Enter();
+        bool isRemoved = _scheduler.Remove(&vcpu->Turn);
+        _lock.Leave();
+        return isRemoved;
+    }
+
+    /// <summary>
+    /// There is something for a vCPU to look at: its core is made to look, or it gets one.
+    /// </summary>
+    internal static void Wake(Vcpu* vcpu)
+    {
+        _lock.Enter();
+        int core = _scheduler.Wake(&vcpu->Turn, Instructions.ReadCounter());
+        _lock.Leave();
+        Kick(core);
+    }
+
+    /// <summary>
+    /// A core that has no vCPU has been made to look: wakes those whose moments have come, and chooses.
+    /// </summary>
+    internal static void Look(Core* core)
+    {
+        int index = (int)core->Index;
+        core->MustSchedule = false;
+        _lock.Enter();
+        ulong now = Instructions.ReadCounter();
+        ulong kicks = _scheduler.Tick(index, now);
+        Choose(core, index, now);
+        KickOthers(core, kicks);
+    }
+
+    /// <summary>
+    /// Whether the core's vCPU, which is loaded, has to make room. Wakes those whose moments have come.
+    /// </summary>
+    internal static bool MustYield(Core* core)
+    {
+        int index = (int)core->Index;
+        core->MustSchedule = false;
+        _lock.Enter();
+        ulong now = Instructions.ReadCounter();
+        ulong kicks = _scheduler.Tick(index, now);
+        bool must = IsCrowded && _scheduler.MustYield(index, now);
+        if (must && _scheduler.Waiting == 0)
+        {
+            // None waits: it begins its next round at once.
+            _scheduler.Yield(index, now, toBack: false);
+            _scheduler.Pick(index, now);
+            must = false;
+        }
+
+        SetTimer(core);
+        _lock.Leave();
+        Instructions.WriteHcr(GuestTraps.Hcr);
+        KickOthers(core, kicks);
+        return must;
+    }
+
+    /// <summary>
+    /// The core's vCPU has been saved, and goes back: blocked until an event or a moment, or runnable. The core gets
+    /// its next one.
+    /// </summary>
+    internal static void Leave(Core* core, Vcpu* vcpu, bool blocks, ulong until, bool toBack)
+    {
+        int index = (int)core->Index;
+        _lock.Enter();
+        ulong now = Instructions.ReadCounter();
+        int kicked = Scheduler.None;
+        if (!blocks || !_scheduler.TryBlock(index, now, until, ref vcpu->Attention))
+        {
+            kicked = _scheduler.Yield(index, now, toBack);
+        }
+
+        Choose(core, index, now);
+        Kick(kicked);
+    }
+
+    /// <summary>
+    /// The core's vCPU has been unloaded for good: its VM ends, or is frozen. The core gets its next one, and the
+    /// monitor's hears of it.
+    /// </summary>
+    internal static void End(Core* core)
+    {
+        int index = (int)core->Index;
+        _lock.Enter();
+        ulong now = Instructions.ReadCounter();
+        _scheduler.End(index, now);
+        Choose(core, index, now);
+        Platform.CoreAt(0)->Kick();
+    }
+
+    /// <summary>Gives a core its next vCPU, if there is one, sets its timer, and leaves the lock.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Choose(Core* core, int index, ulong now)
+    {
+        SchedulerEntry* next = null;
+        if (!_scheduler.TryIdle(index))
+        {
+            next = _scheduler.Pick(index, now);
+        }
+
+        SetTimer(core);
+        _lock.Leave();
+        core->Vcpu = next == null ? null : (Vcpu*)next->Owner;
+    }
+
+    /// <summary>Makes every core look that has nothing to run.</summary>
+    internal static void KickIdle()
+    {
+        _lock.Enter();
+        ulong idle = _scheduler.IdleCores;
+        _lock.Leave();
+        for (; idle != 0; idle &= idle - 1)
+        {
+            Platform.CoreAt(BitOperations.TrailingZeroCount(idle))->Kick();
+        }
+    }
+
+    /// <summary>On the monitor's core.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Count(int vcpus)
+    {
+        _vcpus += vcpus;
+        uint isCrowded = _vcpus > _cores ? 1u : 0u;
+        if (isCrowded != _isCrowded)
+        {
+            Turn(isCrowded);
+        }
+    }
+
+    /// <summary>Has vCPUs take turns, or leaves each its core.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Turn(uint isCrowded)
+    {
+        GuestTraps.SetWaits(trap: isCrowded != 0);
+        Volatile.Write(ref _isCrowded, isCrowded);
+        for (int i = 1; i < Platform.CoreCount; i++)
+        {
+            Kick(i);
+        }
+    }
+
+    /// <summary>The core's timer, for what it has to do next by itself. The lock is held.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void SetTimer(Core* core)
+    {
+        ulong when = _scheduler.NextEvent((int)core->Index, IsCrowded);
+        if (when != core->TimerAt)
+        {
+            WriteTimer(core, when);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void WriteTimer(Core* core, ulong when)
+    {
+        core->TimerAt = when;
+        if (when == ulong.MaxValue)
+        {
+            Instructions.StopHypervisorTimer();
+        }
+        else
+        {
+            Instructions.SetHypervisorTimer(when);
+        }
+    }
+
+    private static void KickOthers(Core* self, ulong cores)
+    {
+        for (ulong left = cores & ~(1UL << (int)self->Index); left != 0; left &= left - 1)
+        {
+            Kick(BitOperations.TrailingZeroCount(left));
+        }
+    }
+
+    /// <summary>Makes a core look at its queue, and at its vCPU's orders.</summary>
+    private static void Kick(int index)
+    {
+        if (index == Scheduler.None)
+        {
+            return;
+        }
+
+        Core* core = Platform.CoreAt(index);
+        core->MustSchedule = true;
+        if (core != Core.Current)
+        {
+            core->Kick();
+        }
+        else if (core->Vcpu != null)
+        {
+            core->Vcpu->NeedsAttention = true;
+        }
+    }
+}

@@ -89,7 +89,9 @@ internal static class CalibratedPreset
     private static JsonObject Describe(Figure figure, HostCalibration fit)
     {
         bool isFitted = fit.Fitted.TryGetValue(figure.Key, out string? rows);
-        bool isTold = figure.Source.StartsWith("probe", StringComparison.Ordinal);
+
+        // What is no cost, or one that the architecture has not, is what it was.
+        bool isTold = figure.Unit != FigureUnit.Nanoseconds || (figure.Value == 0 && figure.Low == figure.High);
         var json = new JsonObject
         {
             ["value"] = figure.Unit == FigureUnit.Flag ? JsonValue.Create(figure.Value != 0) : figure.Value,
@@ -104,9 +106,13 @@ internal static class CalibratedPreset
                 : isTold ? figure.Source
                 : $"assumption: as {fit.Base}",
         };
-        if (!isFitted && !isTold && figure.Low < figure.High)
+        bool hasRange = figure.Low < figure.High;
+        if (!isFitted && (hasRange || !isTold))
         {
-            json["range"] = new JsonArray(figure.Low, figure.High);
+            // A figure that was known of another machine is an assumption here, within twice as much and half of it.
+            json["range"] = hasRange
+                ? new JsonArray(figure.Low, figure.High)
+                : new JsonArray(figure.Value / 2, figure.Value * 2);
         }
 
         return json;
@@ -134,7 +140,7 @@ internal static class CalibratedPreset
         int pes = Math.Max(1, Whole(probed, "cpus", 1, 4096) / sockets) * sockets;
         double memory = Math.Max(
             1L << 30, Whole(probed, "memory_bytes", 1 << 28, 1L << 42) / (block * sockets) * (block * sockets));
-        return machine.With("pes_per_cluster", 1, "assumption").With("sockets", 1, "fit")
+        return machine.With("pes_per_cluster", 1, "probe: not told, each by itself").With("sockets", 1, "fit")
             .With("pes", pes, "probe: the CPUs that it may use").With("sockets", sockets, "probe: the host's own")
             .With("memory", memory, "probe: the host's own");
     }

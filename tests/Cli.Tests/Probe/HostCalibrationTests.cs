@@ -16,6 +16,8 @@ public sealed class HostCalibrationTests
 {
     private static readonly long[] _sizes = [32L << 20, 48L << 20, 64L << 20, 96L << 20];
 
+    private static System.Threading.CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
     [Fact]
     public void A_machine_that_is_one_is_found_again_and_predicts_what_was_held_out()
     {
@@ -23,8 +25,7 @@ public sealed class HostCalibrationTests
             .With("entry_unlink", 77, "test").With("page_free", 210, "test").With("tlbi_wait", 900, "test")
             .With("fault", 3100, "test");
         ProbeResult probed = ProbeResult.Parse("p.json", Probed(truth, 1).ToJsonString());
-        HostCalibration fit = HostCalibration.Fit(
-            probed, CalibratedPreset.StartFor(probed), TestContext.Current.CancellationToken);
+        HostCalibration fit = HostCalibration.Fit(probed, CalibratedPreset.StartFor(probed), Cancellation);
         fit.HeldOut.ShouldNotBeEmpty();
         fit.Points.Count(point => !point.IsHeldOut).ShouldBeGreaterThan(5);
         fit.Worst.ShouldBeLessThan(0.02);
@@ -36,8 +37,7 @@ public sealed class HostCalibrationTests
         written.Find("entry_unlink")!.Source.ShouldStartWith("fitted to a probe's");
         written.Find("tlbi_victim")!.IsAssumption.ShouldBeTrue();
         CalibratedPoint point = fit.HeldOut.First(point => point.Part == CalibratedPart.Tables);
-        double again = Simulation.Run(
-            Request(written, point.Row.MemoryBytes, DeathKind.Exit), cancellation: TestContext.Current.CancellationToken)
+        double again = Simulation.Run(Request(written, point.Row.MemoryBytes, DeathKind.Exit), null, Cancellation)
             .DeathNanoseconds;
         again.ShouldBe(point.Model, 0.01 * point.Model);
     }
@@ -66,7 +66,7 @@ public sealed class HostCalibrationTests
         }
 
         ProbeResult probed = ProbeResult.Parse("p.json", json.ToJsonString());
-        Should.Throw<CliException>(() => HostCalibration.Fit(probed, CalibratedPreset.StartFor(probed), TestContext.Current.CancellationToken))
+        Should.Throw<CliException>(() => HostCalibration.Fit(probed, CalibratedPreset.StartFor(probed), Cancellation))
             .ExitCode.ShouldBe(ExitCode.Usage);
     }
 
@@ -83,7 +83,7 @@ public sealed class HostCalibrationTests
                 ("punch", DeathKind.Exit),
             })
             {
-                SimulationResult result = Simulation.Run(Request(machine, memory, death));
+                SimulationResult result = Simulation.Run(Request(machine, memory, death), null, Cancellation);
                 double times = index % 2 == 1 ? bend : 1;
                 double total = (result.DeathNanoseconds + result.HostFreeNanoseconds) * times;
                 rows.Add(new JsonObject

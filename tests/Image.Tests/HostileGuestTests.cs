@@ -106,7 +106,7 @@ public sealed class HostileGuestTests
         {
             await vm.PrintedAsync(most + 4000);
             most = vm.ConsoleBytes;
-            (await machine.AskAsync("version")).Number("protocol").ShouldBe(1);
+            (await machine.AskAsync("version")).Number("protocol").ShouldBe(2);
             (await machine.AskAsync("list")).Number("count").ShouldBe(1);
         }
 

@@ -46,6 +46,7 @@ public class NamesTests
         ("slot", "src/Cli/Run/RunSession.cs"),
         ("slot", "src/Cli/Sim/HooksTable.cs"),
         ("slot", "src/Cli/Sim/SimulationNames.cs"),
+        ("slot", "src/Cli/Templates/TemplateMachine.cs"),
         ("slot", "src/Hypervisor/Monitor/BirthCommands.cs"),
         ("slot", "src/Hypervisor/Monitor/Commands.cs"),
         ("freed", "src/Oracle/Programs/Licence.cs"), // the end of a sentence

@@ -94,6 +94,7 @@ internal static class ProbeRunner
             Append = $"console=ttyAMA0 quiet panic=-1{pool} -- "
                 + string.Join(' ', [.. arguments, "--count-processor", "--json", "-"]),
             CountsInstructions = true,
+            HasPort = false,
         };
     }
 

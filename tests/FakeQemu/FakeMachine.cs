@@ -109,7 +109,8 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
         switch (text.Split(' ')[0])
         {
             case "version":
-                Reply("ok name=quietus version=0.1.0 protocol=" + (mode == "other-protocol" ? "9" : $"{FrameFormat.Protocol}"));
+                int protocol = mode == "other-protocol" ? 9 : FrameFormat.Protocol;
+                Reply($"ok name=quietus version=0.1.0 protocol={protocol}");
                 break;
             case "create":
                 Create(text);

@@ -182,7 +182,8 @@ internal sealed class BenchRunner(BenchPlan plan, QemuBinary qemu, string image,
             {
                 throw new CliException(
                     ExitCode.Failed,
-                    $"the image speaks protocol {Terminals.Printable.Line(protocol)}, this program speaks {FrameFormat.Protocol}",
+                    $"the image speaks protocol {Terminals.Printable.Line(protocol)}, this program speaks "
+                        + FrameFormat.Protocol.ToString(CultureInfo.InvariantCulture),
                     "build the image again: ./quietus does it");
             }
         }

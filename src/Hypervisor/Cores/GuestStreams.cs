@@ -16,8 +16,8 @@ namespace Quietus.Hypervisor.Cores;
 /// </summary>
 /// <remarks>
 /// Invariant: _buffers has a pointer for each slot, which is null until a VM with vsock is first made there, and _spare
-/// points at _spareCount buffers that no slot has yet. A VM's pointer is to a slot of VmTable. None of these is ever moved
-/// or given back.
+/// points at _spareCount buffers that no slot has yet. A VM's pointer is to a slot of VmTable. None of these is ever
+/// moved or given back.
 /// </remarks>
 internal static unsafe class GuestStreams
 {
@@ -41,8 +41,8 @@ internal static unsafe class GuestStreams
     }
 
     /// <summary>
-    /// Sees to it that a VM that is being made has buffers, if it is to have vsock. They stay the slot's. False: there is
-    /// no memory.
+    /// Sees to it that a VM that is being made has buffers, if it is to have vsock. They stay the slot's. False: there
+    /// is no memory.
     /// </summary>
     internal static bool TryPrepare(Vm* vm)
     {

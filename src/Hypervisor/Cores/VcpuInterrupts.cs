@@ -46,7 +46,9 @@ internal static unsafe class VcpuInterrupts
         Instructions.WriteIchVmcr(0);
     }
 
-    /// <summary>What the vCPU before it has left in its core's list registers goes, and it may take interrupts.</summary>
+    /// <summary>
+    /// What the vCPU before it has left in its core's list registers goes, and it may take interrupts.
+    /// </summary>
     private static void ClearListRegisters(Vcpu* vcpu)
     {
         int used = vcpu->Core->ListRegisters;

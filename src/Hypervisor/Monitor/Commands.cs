@@ -100,11 +100,11 @@ internal static unsafe class Commands
         }
         else if (command.VerbIs("memory"u8))
         {
-            DescribeMemory(ref reply);
+            MemoryCommands.Describe(ref reply);
         }
         else if (command.VerbIs("scrub"u8))
         {
-            Scrub(in command, ref reply);
+            MemoryCommands.Scrub(in command, ref reply);
         }
         else if (command.VerbIs("measure"u8))
         {
@@ -407,83 +407,6 @@ internal static unsafe class Commands
         VmState.Created => "created"u8,
         _ => vm->Offspring.IsEnding ? "ending"u8 : "frozen"u8,
     };
-
-    private static void DescribeMemory(ref LineBuilder reply)
-    {
-        PoolUsage usage = Platform.Pool.Usage;
-        int free = usage.FreeChunks;
-        int slots = VmTable.Frames.ChunkCount;
-        int used = usage.OwnedChunks - slots;
-        reply.Field("total_bytes"u8, (ulong)usage.TotalChunks << FramePool.ChunkShift);
-        reply.Field("free_bytes"u8, (ulong)free << FramePool.ChunkShift);
-        reply.Field("used_bytes"u8, (ulong)used << FramePool.ChunkShift);
-        reply.Field("available_bytes"u8, (ulong)usage.AvailableChunks << FramePool.ChunkShift);
-        reply.Field("slot_bytes"u8, (ulong)slots << FramePool.ChunkShift);
-        reply.Field("reserved_bytes"u8, (ulong)usage.ReservedChunks << FramePool.ChunkShift);
-        reply.Field("chunks"u8, (ulong)usage.TotalChunks);
-        reply.Field("chunks_free"u8, (ulong)free);
-        reply.Field("chunks_dirty"u8, (ulong)usage.DirtyChunks);
-        reply.Field("refused_frees"u8, Platform.Pool.RefusedFrees);
-        reply.Field("misplaced_chunks"u8, (ulong)MisplacedChunks());
-        reply.Field("vmid_rollovers"u8, Platform.Vmids.Rollovers);
-        Scrubber.Figures.Write(ref reply);
-    }
-
-    /// <summary>
-    /// Chunks that are on no list, or on two; all of them where a list is damaged. Idle cores stand still meanwhile.
-    /// </summary>
-    private static int MisplacedChunks()
-    {
-        Scrubber.Pause();
-        PoolUsage usage = Platform.Pool.Usage;
-        PoolAudit audit = Platform.Pool.Audit();
-        bool isSound = audit.IsSound;
-        int found = audit.Chunks + usage.ReservedChunks;
-        audit = Platform.Pool.Audit(in VmTable.Frames);
-        isSound &= audit.IsSound;
-        found += audit.Chunks;
-        for (int slot = 0; slot < VmTable.Made; slot++)
-        {
-            Vm* vm = VmTable.At(slot);
-            if (vm->Id != 0)
-            {
-                vm->MemoryLock.Enter();
-                audit = Platform.Pool.Audit(in vm->MachineState.Frames);
-                vm->MemoryLock.Leave();
-                isSound &= audit.IsSound;
-                found += audit.Chunks;
-            }
-        }
-
-        Scrubber.Resume();
-        int off = usage.TotalChunks - found;
-        return !isSound ? usage.TotalChunks : off < 0 ? -off : off;
-    }
-
-    /// <summary>When chunks are scrubbed; without that, all of them now.</summary>
-    private static void Scrub(in CommandLine command, ref LineBuilder reply)
-    {
-        if (!command.TryGet("when"u8, out ReadOnlySpan<byte> when))
-        {
-            Scrubber.Everything().Write(ref reply);
-            return;
-        }
-
-        bool isAsked = when.SequenceEqual("asked"u8);
-        if (!isAsked && !when.SequenceEqual("idle"u8))
-        {
-            Fail(ref reply, "bad-argument"u8, "when=idle or when=asked"u8);
-            return;
-        }
-
-        Scrubber.OnlyWhenAsked = isAsked;
-        if (isAsked)
-        {
-            Scrubber.Pause();
-        }
-
-        Scrubber.Resume();
-    }
 
     private static void Measure(in CommandLine command, ref LineBuilder reply)
     {

@@ -10,8 +10,8 @@ namespace Quietus.Hypervisor.Vms;
 /// how many slots there are: a bit for each slot, and a bit for each word that may have some.
 /// </summary>
 /// <remarks>
-/// A slot's bit is set before its word's. The taker clears the word's bit before it takes the word, so that a slot that is
-/// added meanwhile is in what it takes, or leaves the word's bit set.
+/// A slot's bit is set before its word's. The taker clears the word's bit before it takes the word, so that a slot that
+/// is added meanwhile is in what it takes, or leaves the word's bit set.
 /// </remarks>
 internal struct SlotSet
 {
@@ -28,7 +28,9 @@ internal struct SlotSet
     /// <summary>Adds a slot. On any core; what it wrote before is seen by the core that takes the slot.</summary>
     internal void Add(int slot) => TryAdd(slot);
 
-    /// <summary>Adds a slot. False: it was there, and the core that added it has told the taker, or is about to.</summary>
+    /// <summary>
+    /// Adds a slot. False: it was there, and the core that added it has told the taker, or is about to.
+    /// </summary>
     internal bool TryAdd(int slot)
     {
         bool isNew = Set(ref _slots[slot / WordBits], 1UL << (slot % WordBits));

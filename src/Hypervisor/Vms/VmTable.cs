@@ -13,8 +13,9 @@ namespace Quietus.Hypervisor.Vms;
 /// that. A VM that ended leaves an empty slot and nothing else. The monitor's core alone takes and gives.
 /// </summary>
 /// <remarks>
-/// Invariant: _slots has SlotCount pointers, the first Made of them to slots, which are never moved; _next has SlotCount
-/// links, _buckets as many as Buckets; all are boot memory, from Initialize on. A link is a slot's number plus 1, or 0.
+/// Invariant: _slots has SlotCount pointers, the first Made of them to slots, which are never moved; _next has
+/// SlotCount links, _buckets as many as Buckets; all are boot memory, from Initialize on. A link is a slot's number plus
+/// 1, or 0.
 /// </remarks>
 internal static unsafe class VmTable
 {

@@ -33,7 +33,9 @@ public static class FrameFormat
     /// <summary>What `version` answers: another number is another format of messages.</summary>
     public const int Protocol = 2;
 
-    /// <summary>How many VM slots there can be: messages name one by two bytes, and any other number is refused.</summary>
+    /// <summary>
+    /// How many VM slots there can be: messages name one by two bytes, and any other number is refused.
+    /// </summary>
     public const int Slots = 4096;
 
     /// <summary>The longest run of bytes between two COBS code bytes.</summary>

@@ -14,8 +14,8 @@ namespace Quietus.Hypervisor.Vms;
 /// </summary>
 /// <remarks>
 /// Invariant: _slots has SlotCount pointers, the first Made of them to slots, which are never moved; _next has
-/// SlotCount links, _buckets as many as Buckets; all are boot memory, from Initialize on. A link is a slot's number plus
-/// 1, or 0.
+/// SlotCount links, _buckets as many as Buckets; all are boot memory, from Initialize on.
+/// A link is a slot's number and 1 more, or 0.
 /// </remarks>
 internal static unsafe class VmTable
 {

@@ -181,7 +181,7 @@ public sealed class BenchProcessTests
     [InlineData("panics", 1, "the hypervisor has panicked", "FAR_EL2 0xdead0000")]
     [InlineData("guest-faults", 1, "the VM stopped by itself: stage 2 abort", "")]
     [InlineData("refuses", 1, "the hypervisor refused: not enough free \"chunks\"", "")]
-    [InlineData("other-protocol", 1, "speaks protocol 9, this program speaks 1", "build the image again")]
+    [InlineData("other-protocol", 1, "speaks protocol 9, this program speaks 2", "build the image again")]
     [InlineData("leaks", 1, "3 frames did not come back", "")]
     [InlineData("loses-frames", 1, "frames were lost on the way", "")]
     [InlineData("damage", 1, " damaged", "")]

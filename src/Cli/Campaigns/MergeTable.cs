@@ -48,14 +48,19 @@ internal static class MergeTable
         new("DC lines", 13, false, row => Whole(row["dc_lines"]!.GetValue<long>())),
     ];
 
+    private const int NameWidth = 24;
+
     private static readonly TextColumn<JsonObject>[] _replayed =
     [
-        new("trace", 24, true, row => Path.GetFileName(Word(row, "trace"))),
+        new("trace", NameWidth, true, row => End(Path.GetFileName(Word(row, "trace")))),
         new("machine", 10, true, row => Word(row, "machine")),
         new("policy", 13, true, row => Word(row, "policy")),
         .. ReplayPercentiles.Phases.Select(phase => new TextColumn<JsonObject>(
             phase, 9, false, row => Duration.Format(row[phase]!["total_ns"]!.GetValue<double>()))),
     ];
+
+    /// <summary>A name's end, which tells more than its beginning, where all of it is too long.</summary>
+    private static string End(string name) => name.Length <= NameWidth ? name : "…" + name[^(NameWidth - 1)..];
 
     /// <summary>The name of the array that CSV is made of.</summary>
     public static string Rows(Merge merge) => merge.Schema switch

@@ -177,6 +177,18 @@ public sealed class ReplayProcessTests
         File.ReadAllLines(cli.PathOf("all.csv"))[0].ShouldStartWith("trace,machine,policy,map_leaves,");
     }
 
+    [Fact]
+    public void The_merged_table_is_as_wide_as_ever_whatever_the_traces_are_called()
+    {
+        using var cli = new Cli();
+        string name = new string('n', 60) + "-kill.txt.gz";
+        string trace = cli.WriteFile(name, File.ReadAllBytes(Trace("kill-2M-4k")));
+        cli.Run("replay", trace, Trace("munmap-2M-4k"), "--shard", "0/1", "--json", "s.json").Code.ShouldBe(0);
+        string merged = cli.Run("merge", "s.json").Output;
+        merged.Split('\n').ShouldAllBe(line => line.Length <= 80);
+        merged.ShouldContain("nnn-kill.txt.gz ");
+    }
+
     [Theory]
     [InlineData("a b --list", "--list names the VMs of one trace")]
     [InlineData("a b --pid 5", "--pid means nothing with several traces")]

@@ -168,7 +168,8 @@ public static class BirthSimulation
         if (request.Vcpus < 1 || request.Vcpus > request.Machine.Pes)
         {
             throw new SimulationException(
-                $"{request.Vcpus} vCPUs on {request.Machine.Pes} PEs", "each vCPU has a PE of its own: give --vcpus that many at most");
+                $"{request.Vcpus} vCPUs on {request.Machine.Pes} PEs",
+                "each vCPU has a PE of its own: give --vcpus that many at most");
         }
     }
 

@@ -107,7 +107,8 @@ public static class Simulation
         if (request.Vcpus < 1 || request.Vcpus > request.Machine.Pes)
         {
             throw new SimulationException(
-                $"{request.Vcpus} vCPUs on {request.Machine.Pes} PEs", "each vCPU has a PE of its own: give --vcpus that many at most");
+                $"{request.Vcpus} vCPUs on {request.Machine.Pes} PEs",
+                "each vCPU has a PE of its own: give --vcpus that many at most");
         }
 
         if (request.Touched is not (>= 0 and <= 1) || request.HugePageShare is not (>= 0 and <= 1))

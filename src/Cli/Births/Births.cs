@@ -23,6 +23,11 @@ internal sealed record BirthsPlan
     /// <summary>KVM is measured beside Quietus.</summary>
     public bool IsAgainstKvm { get; init; }
 
+    /// <summary>
+    /// RAM of the machine for a template of this size. KVM's Linux has the snapshot and, by userfaultfd, a copy of it.
+    /// </summary>
+    public long MachineBytes(long memory) => (IsAgainstKvm ? 2 * memory : memory) + BirthsRunner.BesideMemory;
+
     public required TimeSpan Limit { get; init; }
 
     /// <summary>The command that repeats it.</summary>

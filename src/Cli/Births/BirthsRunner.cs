@@ -87,7 +87,7 @@ internal sealed class BirthsRunner(BirthsPlan plan, QemuBinary qemu, string imag
         {
             Cpu = plan.Cpu.QemuName,
             Processors = 1 + plan.Cpus,
-            MemoryBytes = memory + BesideMemory,
+            MemoryBytes = plan.MachineBytes(memory),
             Image = image,
             Bundle = guest.Pack(folder.Path),
             CountsInstructions = true,

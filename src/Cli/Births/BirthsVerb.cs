@@ -42,7 +42,7 @@ internal static class BirthsVerb
     {
         BirthsPlan plan = options.Against.Of(result) is null ? Read(result, options) : ReadAgainst(result, options);
         Outputs outputs = options.Outputs.Read(result);
-        CommonOptions.CheckHostMemory(plan.MemoryBytes.Max() + BirthsRunner.BesideMemory);
+        CommonOptions.CheckHostMemory(plan.MachineBytes(plan.MemoryBytes.Max()));
         if (Commands.OnlyValidates(result))
         {
             return ExitCode.Ok;

@@ -53,7 +53,7 @@ internal sealed class KvmBirthsRunner(BirthsPlan plan, QemuBinary qemu, KvmPeer 
     {
         Cpu = plan.Cpu.QemuName,
         Processors = 1 + plan.Cpus,
-        MemoryBytes = what.MemoryBytes + BirthsRunner.BesideMemory,
+        MemoryBytes = plan.MachineBytes(what.MemoryBytes),
         Image = peer.Kernel,
         Bundle = initrd,
         Append = what.Append,

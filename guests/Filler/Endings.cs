@@ -42,6 +42,15 @@ internal static class Endings
             case Ending.Witness:
                 Witness.Run(Board.CurrentCpu());
                 break;
+            case Ending.Share:
+                Turns.CountWork();
+                break;
+            case Ending.Turns:
+                Turns.Watch();
+                break;
+            case Ending.Naps:
+                Naps.Run();
+                break;
             case >= Ending.HvcStorm:
                 Storms.Run(ending);
                 break;
@@ -63,6 +72,9 @@ internal static class Endings
                 break;
             case Ending.Witness:
                 Witness.Run(cpu);
+                break;
+            case Ending.Naps:
+                Naps.Answer(cpu);
                 break;
             case >= Ending.HvcStorm:
                 Storms.Run(_ending);

@@ -30,6 +30,15 @@ internal enum Ending
     /// <summary>Reads its memory for ever, and reports each round.</summary>
     Witness,
 
+    /// <summary>Counts its work over a second, and reports it.</summary>
+    Share,
+
+    /// <summary>Tells its own turns from those of others, and reports both.</summary>
+    Turns,
+
+    /// <summary>Sleeps and is woken, and reports how late.</summary>
+    Naps,
+
     /// <summary>Calls the hypervisor for ever, by HVC; and so on, see <see cref="Storms"/>.</summary>
     HvcStorm,
     SgiStorm,
@@ -142,7 +151,7 @@ internal ref struct Options
                 return Tests.TestRunner.Has(value);
             case 6:
                 int ending = Texts.IndexIn(
-                    "wait spin off reset crash garbage timer witness hvc sgi uart gic psci"u8, value);
+                    "wait spin off reset crash garbage timer witness share turns naps hvc sgi uart gic psci"u8, value);
                 Ending = (Ending)ending;
                 return ending >= 0;
             case 7:

@@ -167,6 +167,12 @@ internal static unsafe class Commands
         reply.Field("vmid_bits"u8, (ulong)CpuFeatures.VmidBits);
         reply.Field("el2_counter"u8, Stopwatch.IsExact ? "pmu"u8 : "cntpct"u8);
         reply.Field("el2_counts"u8, Stopwatch.CountsInstructions ? DeathFields.Instructions : DeathFields.Ticks);
+        reply.Field("virtual_ns"u8, Stopwatch.Now);
+        if (OwnWork.IsCounted)
+        {
+            reply.Field("el2_instructions"u8, OwnWork.Total);
+        }
+
         reply.Field("guests"u8, GuestLoader.HasLinux ? "filler,linux"u8 : "filler"u8);
         if (GuestLoader.BundleProblem.Length != 0)
         {

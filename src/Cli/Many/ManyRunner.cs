@@ -1,0 +1,121 @@
+using System;
+using System.Collections.Generic;
+using System.Diagnostics;
+using System.Globalization;
+using System.IO;
+using System.Security.Cryptography;
+using System.Threading;
+using System.Threading.Tasks;
+using Quietus.Cli.Births;
+using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
+using Quietus.Cli.Monitoring;
+using Quietus.Cli.Processes;
+using Quietus.Cli.Qemu;
+using Quietus.Cli.Terminals;
+
+namespace Quietus.Cli.Many;
+
+/// <summary>Measures many VMs on few cores: a machine for each question. Ctrl-C keeps the figures that there are.</summary>
+internal sealed class ManyRunner(ManyPlan plan, QemuBinary qemu, string image, Action<string> progress)
+{
+    /// <summary>
+    /// Cores of the machine that shares are measured on go on in such turns: much shorter than a slice.
+    /// </summary>
+    private const int TurnMicroseconds = 20;
+
+    private const long SmallMachine = 512 * ByteSize.Megabyte;
+    private static readonly TimeSpan _bootLimit = TimeSpan.FromSeconds(120);
+
+    private readonly List<ManyFigure> _figures = [];
+    private string _command = string.Empty;
+    private int _vmidBits;
+    private long _rollovers;
+
+    public async Task<ManyResult> RunAsync(CancellationToken cancellation)
+    {
+        long begun = Stopwatch.GetTimestamp();
+        string sha256 = Convert.ToHexStringLower(
+            SHA256.HashData(await File.ReadAllBytesAsync(image, cancellation).ConfigureAwait(false)));
+        bool isInterrupted = false;
+        try
+        {
+            await OnMachineAsync(
+                2, SmallMachine, GuestPayload.MakeFiller(), null, async boot => _figures.AddRange(
+                    await new SwitchMeasurement(boot, progress).RunAsync().ConfigureAwait(false)), cancellation)
+                .ConfigureAwait(false);
+            await OnMachineAsync(
+                ManyPlan.Cores, SmallMachine, GuestPayload.MakeFiller(), TurnMicroseconds, async boot => _figures.AddRange(
+                    await new ShareMeasurement(boot, progress).RunAsync().ConfigureAwait(false)), cancellation)
+                .ConfigureAwait(false);
+            await OnMachineAsync(
+                ManyPlan.Cores, plan.MachineMemory, plan.Guest, null, async boot =>
+                {
+                    var crowd = new Crowd(plan, boot, progress);
+                    _figures.AddRange(await crowd.RunAsync().ConfigureAwait(false));
+                    _vmidBits = crowd.VmidBits;
+                    _rollovers = crowd.VmidRollovers;
+                },
+                cancellation).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            isInterrupted = true;
+        }
+
+        return new ManyResult
+        {
+            Plan = plan,
+            Figures = _figures,
+            VmidBits = _vmidBits,
+            VmidRollovers = _rollovers,
+            IsInterrupted = isInterrupted,
+            QemuCommand = _command,
+            QemuVersion = qemu.Version,
+            ImageSha256 = sha256,
+            WallNanoseconds = (long)Stopwatch.GetElapsedTime(begun).TotalNanoseconds,
+        };
+    }
+
+    private async Task OnMachineAsync(
+        int cores, long memory, GuestPayload guest, int? turn, Func<BirthsBoot, Task> measure,
+        CancellationToken cancellation)
+    {
+        using var folder = new RunFolder();
+        var machine = new QemuMachine
+        {
+            Cpu = plan.Cpu.QemuName,
+            Processors = cores,
+            MemoryBytes = memory,
+            Image = image,
+            Bundle = guest.Pack(folder.Path),
+            CountsInstructions = true,
+            TurnMicroseconds = turn,
+
+            // Children of one template are to draw numbers of their own.
+            HasSeed = true,
+        };
+        _command = machine.CommandLine(QemuBinary.Name);
+        QemuSession session = await QemuSession.StartAsync(qemu, machine, folder, _bootLimit, cancellation)
+            .ConfigureAwait(false);
+        await using (session.ConfigureAwait(false))
+        {
+            try
+            {
+                await measure(new BirthsBoot(session.Monitor, plan.Limit, cancellation)).ConfigureAwait(false);
+            }
+            catch (MonitorException error)
+            {
+                throw new CliException(
+                    ExitCode.Failed, "the hypervisor refused: " + Printable.Line(error.Message));
+            }
+
+            if (session.Monitor.FramesLost + session.Monitor.FramesDamaged > 0)
+            {
+                throw new CliException(ExitCode.Failed, string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{session.Monitor.FramesLost} frames of the link were lost, {session.Monitor.FramesDamaged} damaged"));
+            }
+        }
+    }
+}

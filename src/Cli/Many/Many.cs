@@ -58,6 +58,9 @@ internal sealed record ManyResult
 
     public required IReadOnlyList<ManyFigure> Figures { get; init; }
 
+    /// <summary>VMs that were alive at once, each of which gave its own answer.</summary>
+    public required int Answered { get; init; }
+
     /// <summary>Bits of a VMID; 0 when it did not come to that.</summary>
     public required int VmidBits { get; init; }
 

@@ -7,14 +7,14 @@ namespace Quietus.Cli.Many;
 
 /// <summary>Many VMs for programs: a row for each figure.</summary>
 internal sealed record ManyDocument(
-    ManyConfiguration Config, bool Interrupted, IEnumerable<ManyEntry> Rows, int VmidBits, long VmidRollovers,
-    long WallNs) : Document(Name)
+    ManyConfiguration Config, bool Interrupted, IEnumerable<ManyEntry> Rows, int AnsweredVms, int VmidBits,
+    long VmidRollovers, long WallNs) : Document(Name)
 {
     public const string Name = "quietus.many/1";
 
     public static ManyDocument Of(ManyResult result) => new(
-        ManyConfiguration.Of(result), result.IsInterrupted, result.Figures.Select(ManyEntry.Of), result.VmidBits,
-        result.VmidRollovers, result.WallNanoseconds);
+        ManyConfiguration.Of(result), result.IsInterrupted, result.Figures.Select(ManyEntry.Of), result.Answered,
+        result.VmidBits, result.VmidRollovers, result.WallNanoseconds);
 }
 
 /// <summary>All that it takes to repeat them.</summary>

@@ -25,10 +25,15 @@ internal sealed class ManyRunner(ManyPlan plan, QemuBinary qemu, string image, A
     private const int TurnMicroseconds = 20;
 
     private const long SmallMachine = 512 * ByteSize.Megabyte;
-    private static readonly TimeSpan _bootLimit = TimeSpan.FromSeconds(120);
+
+    /// <summary>
+    /// How long the hypervisor may take to come up, and again for each gigabyte, which idle cores scrub meanwhile.
+    /// </summary>
+    private static readonly TimeSpan _bootLimit = TimeSpan.FromSeconds(60);
 
     private readonly List<ManyFigure> _figures = [];
     private string _command = string.Empty;
+    private int _answered;
     private int _vmidBits;
     private long _rollovers;
 
@@ -53,10 +58,15 @@ internal sealed class ManyRunner(ManyPlan plan, QemuBinary qemu, string image, A
                 {
                     var crowd = new Crowd(plan, boot, progress);
                     _figures.AddRange(await crowd.RunAsync().ConfigureAwait(false));
+                    _answered = crowd.Answered;
                     _vmidBits = crowd.VmidBits;
                     _rollovers = crowd.VmidRollovers;
                 },
                 cancellation).ConfigureAwait(false);
+            await OnMachineAsync(
+                2, plan.MachineMemory, plan.Guest, null, async boot => _figures.AddRange(
+                    await new IdleMeasurement(plan, boot, progress).RunAsync().ConfigureAwait(false)), cancellation)
+                .ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
@@ -67,6 +77,7 @@ internal sealed class ManyRunner(ManyPlan plan, QemuBinary qemu, string image, A
         {
             Plan = plan,
             Figures = _figures,
+            Answered = _answered,
             VmidBits = _vmidBits,
             VmidRollovers = _rollovers,
             IsInterrupted = isInterrupted,
@@ -96,7 +107,8 @@ internal sealed class ManyRunner(ManyPlan plan, QemuBinary qemu, string image, A
             HasSeed = true,
         };
         _command = machine.CommandLine(QemuBinary.Name);
-        QemuSession session = await QemuSession.StartAsync(qemu, machine, folder, _bootLimit, cancellation)
+        TimeSpan limit = _bootLimit * (1 + (memory / (double)ByteSize.Gigabyte));
+        QemuSession session = await QemuSession.StartAsync(qemu, machine, folder, limit, cancellation)
             .ConfigureAwait(false);
         await using (session.ConfigureAwait(false))
         {

@@ -29,6 +29,13 @@ internal static class ManyTable
     {
         TextTable.WriteTitle(writer, Title(result));
         TextTable.Write(writer, _figures, result.Figures);
+        if (result.Answered > 0)
+        {
+            TextTable.WriteNote(writer, string.Create(
+                CultureInfo.InvariantCulture,
+                $"{result.Answered:N0} VMs were alive at once, and each gave an answer of its own."));
+        }
+
         TextTable.WriteNote(writer, Method);
         if (result.IsInterrupted)
         {

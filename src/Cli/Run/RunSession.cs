@@ -222,6 +222,9 @@ internal sealed partial class RunSession(RunPlan plan, QemuBinary qemu, string i
                         when state.Line.TryNumber("vm") == _vm && state.Line.Value("state") == "frozen":
                         _shell?.Frozen(state.Line);
                         break;
+                    case MachineEvent { Name: "device" } device when device.Line.TryNumber("vm") == _vm:
+                        Say(device.ToDeviceNews());
+                        break;
                     case MachineEvent { Name: "report" } report when report.Line.TryNumber("vm") == _vm:
                         Report(report.Line);
                         break;

@@ -103,6 +103,9 @@ internal unsafe struct Vm
     /// <summary>Which virtio devices have something to do, a bit for each <see cref="VirtioPlace"/>.</summary>
     internal uint VirtioWork;
 
+    /// <summary>Why each of them broke first, and whether the host was told: see <see cref="DeviceNews"/>.</summary>
+    internal ulong VirtioProblems;
+
     /// <summary>The VM's own random numbers, behind their lock: see <see cref="VmRandom"/>.</summary>
     internal RandomGenerator Random;
 

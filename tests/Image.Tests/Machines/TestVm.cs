@@ -24,6 +24,7 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
     private readonly StringBuilder _console = new();
     private readonly List<(long Kind, long Value)> _reports = [];
     private readonly List<long> _worked = [];
+    private readonly Dictionary<string, string> _broken = [];
     private KeyValueLine? _stopped;
     private KeyValueLine? _frozen;
     private long _witnessed;
@@ -43,6 +44,9 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
 
     /// <summary>What it has printed so far, up to a limit.</summary>
     internal string Console => _console.ToString();
+
+    /// <summary>Devices that it broke, with the reason that the hypervisor gave for each; once for each.</summary>
+    internal IReadOnlyDictionary<string, string> Broken => _broken;
 
     internal Task StartAsync() => OrderAsync("start");
 
@@ -208,6 +212,10 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
             }
 
             _reports.Add((kind, happened.Line.Number("value")));
+        }
+        else if (happened.Name == "device")
+        {
+            _broken.Add(happened.Line.Value("device")!, happened.Line.Value("reason")!);
         }
         else if (happened.Line.Value("state") == "frozen")
         {

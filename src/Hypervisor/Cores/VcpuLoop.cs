@@ -76,8 +76,8 @@ internal static unsafe class VcpuLoop
         vcpu->Arrive();
         VcpuState.Save(vcpu);
 
-        // Only now does the virtual GIC know which timers' interrupts the guest has ended: those count again. The timers
-        // themselves are in the core until it is unloaded.
+        // Only now does the virtual GIC know which timers' interrupts the guest has ended: those count again. The
+        // timers themselves are in the core until it is unloaded.
         ulong until = vcpu->Waits == VcpuWait.Interrupt
             ? VcpuTimers.NextExpiry(vcpu, vm->Gic.ActiveHardware(vcpu->Index))
             : ulong.MaxValue;

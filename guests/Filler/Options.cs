@@ -30,8 +30,8 @@ internal enum Ending
     /// <summary>Reads its memory for ever, and reports each round.</summary>
     Witness,
 
-    /// <summary>Counts its work over a second, and reports it.</summary>
-    Share,
+    /// <summary>Computes for ever, and reports how much is done.</summary>
+    Work,
 
     /// <summary>Tells its own turns from those of others, and reports both.</summary>
     Turns,
@@ -45,6 +45,8 @@ internal enum Ending
     UartStorm,
     GicStorm,
     PsciStorm,
+    AlarmStorm,
+    AbortStorm,
 }
 
 /// <summary>How the guest asks to be made a template; the order is that of the names.</summary>
@@ -151,7 +153,8 @@ internal ref struct Options
                 return Tests.TestRunner.Has(value);
             case 6:
                 int ending = Texts.IndexIn(
-                    "wait spin off reset crash garbage timer witness share turns naps hvc sgi uart gic psci"u8, value);
+                    "wait spin off reset crash garbage timer witness work turns naps hvc sgi uart gic psci"u8
+                    + " alarms aborts"u8, value);
                 Ending = (Ending)ending;
                 return ending >= 0;
             case 7:

@@ -53,29 +53,29 @@ internal static class Report
     /// <summary>So often the generation ID's interrupt came before a child's first instruction.</summary>
     internal static void GenerationNews(ulong times) => Send(14, times);
 
+    /// <summary>So many units of work are done. By HVC only.</summary>
+    internal static void Worked(ulong units) => Call(15, units);
+
     /// <summary>How late a timer's interrupt was, in nanoseconds: of 99 in 100 no later.</summary>
-    internal static void TimerLateness(ulong nanoseconds) => Send(15, nanoseconds);
+    internal static void TimerLateness(ulong nanoseconds) => Send(16, nanoseconds);
 
     /// <summary>The latest one.</summary>
-    internal static void TimerLatest(ulong nanoseconds) => Send(16, nanoseconds);
+    internal static void TimerLatest(ulong nanoseconds) => Send(17, nanoseconds);
 
     /// <summary>How long it was awake between two sleeps, in thousandths of a nanosecond, on average.</summary>
-    internal static void Awake(ulong thousandths) => Send(17, thousandths);
+    internal static void Awake(ulong thousandths) => Send(18, thousandths);
 
     /// <summary>From an interrupt that one vCPU sends until another, asleep, runs, in nanoseconds: 99 in 100.</summary>
-    internal static void WakeLateness(ulong nanoseconds) => Send(18, nanoseconds);
+    internal static void WakeLateness(ulong nanoseconds) => Send(19, nanoseconds);
 
     /// <summary>The longest one.</summary>
-    internal static void WakeLatest(ulong nanoseconds) => Send(19, nanoseconds);
+    internal static void WakeLatest(ulong nanoseconds) => Send(20, nanoseconds);
 
     /// <summary>How long others had its core between two of its turns, in thousandths of a nanosecond.</summary>
-    internal static void OthersTurn(ulong thousandths) => Send(20, thousandths);
+    internal static void OthersTurn(ulong thousandths) => Send(21, thousandths);
 
     /// <summary>How long a turn of its own was, in thousandths of a nanosecond.</summary>
-    internal static void OwnTurn(ulong thousandths) => Send(21, thousandths);
-
-    /// <summary>So many units of work were done in a second. By HVC only: the line would be work, too.</summary>
-    internal static void WorkDone(ulong units) => Call(22, units);
+    internal static void OwnTurn(ulong thousandths) => Send(22, thousandths);
 
     private static void Send(ulong kind, ulong value)
     {

@@ -5,30 +5,10 @@ namespace Quietus.Filler;
 /// <summary>What a guest that is always busy gets of a core that others use as well, by its own clock.</summary>
 internal static class Turns
 {
-    private const ulong WorkMilliseconds = 1000;
-
-    /// <summary>Rounds of an empty loop that are a unit of work.</summary>
-    private const ulong UnitRounds = 500;
-
     /// <summary>The first ones do not count: the others boot.</summary>
     private const ulong SkippedGaps = 100;
 
     private const ulong Gaps = 200;
-
-    /// <summary>
-    /// Works until something is typed, which is when all are there; does work for a second of its virtual time, and
-    /// tells how much; then works on.
-    /// </summary>
-    internal static void CountWork()
-    {
-        while (!Terminal.HasInput)
-        {
-            Work(Clock.Milliseconds(1));
-        }
-
-        Report.WorkDone(Work(Clock.Milliseconds(WorkMilliseconds)));
-        Work(ulong.MaxValue);
-    }
 
     /// <summary>
     /// Looks at the clock without end: where it jumps, others had the core. A look takes some instructions, half of
@@ -68,20 +48,9 @@ internal static class Turns
         ulong look = Clock.Nanoseconds(own) * 1000 / looks;
         Report.OthersTurn((Clock.Nanoseconds(others) * 1000 / Gaps) - look);
         Report.OwnTurn((Clock.Nanoseconds(own) * 1000 / Gaps) + look);
-        Work(ulong.MaxValue);
-    }
-
-    /// <summary>Units done in so many ticks.</summary>
-    private static ulong Work(ulong ticks)
-    {
-        ulong begin = Clock.Now;
-        ulong units = 0;
-        while (Clock.Now - begin < ticks)
+        while (true)
         {
-            Instructions.LoopEmpty(UnitRounds, 0, 0);
-            units++;
+            before = Clock.Now; // the other one goes on measuring
         }
-
-        return units;
     }
 }

@@ -1,3 +1,4 @@
+using System;
 using System.Globalization;
 using System.Linq;
 using System.Text;
@@ -16,25 +17,31 @@ internal sealed partial class FakeMachine
 
     private void ReportTurns()
     {
-        Report(15, 100_000);
-        Report(16, 900_000);
-        Report(17, 999_000_000);
-        Report(18, 50_000);
-        Report(19, 80_000);
-        Report(20, 1_001_000_000);
-        Report(21, 999_000_000);
-        Report(22, mode == "unfair" ? 500 * _nextVm : 500);
+        Report(16, 100_000);
+        Report(17, 900_000);
+        Report(18, 999_000_000);
+        Report(19, 50_000);
+        Report(20, 80_000);
+        Report(21, 1_001_000_000);
+        Report(22, 999_000_000);
+        long weight = long.Parse(WordOf(_append, "weight=") ?? "100", CultureInfo.InvariantCulture);
+        for (int report = 1; report <= 12; report++)
+        {
+            Report(15, report * (mode == "unfair" ? 500 * _nextVm : 5 * weight));
+        }
 
         void Report(int kind, long value) => Send(
             Channel.Event,
             string.Create(CultureInfo.InvariantCulture, $"event=report {Vm} kind={kind} value={value}"));
     }
 
+    private static string? WordOf(string order, string key) => order.Split(' ')
+        .FirstOrDefault(word => word.StartsWith(key, StringComparison.Ordinal))?[key.Length..];
+
     /// <summary>Children that draw random numbers; false for an order of one.</summary>
     private bool ForkMany(string order)
     {
-        string? count = order.Split(' ')
-            .FirstOrDefault(word => word.StartsWith("count=", System.StringComparison.Ordinal));
+        string? count = WordOf(order, "count=");
         if (count is null)
         {
             return false;
@@ -42,7 +49,7 @@ internal sealed partial class FakeMachine
 
         var reply = new StringBuilder();
         var reports = new StringBuilder();
-        for (int left = int.Parse(count["count=".Length..], CultureInfo.InvariantCulture); left > 0; left--)
+        for (int left = int.Parse(count, CultureInfo.InvariantCulture); left > 0; left--)
         {
             _nextVm++;
             reply.Append(CultureInfo.InvariantCulture, $"- {Vm} slot={_nextVm}\n");
@@ -52,7 +59,7 @@ internal sealed partial class FakeMachine
         }
 
         Reply(reply + "ok instructions=3104");
-        foreach (string report in reports.ToString().Split('\n', System.StringSplitOptions.RemoveEmptyEntries))
+        foreach (string report in reports.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries))
         {
             Send(Channel.Event, report);
         }

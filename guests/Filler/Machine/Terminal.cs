@@ -11,7 +11,6 @@ internal static class Terminal
     private const ulong ControlRegister = 0x30;
     private const ulong InterruptMaskRegister = 0x38;
 
-    private const ulong ReceiveEmpty = 1 << 4;
     private const ulong TransmitFull = 1 << 5;
     private const ulong EightBitsWithFifo = 0x70;
     private const ulong EnabledBothWays = 0x301;
@@ -23,9 +22,6 @@ internal static class Terminal
         Instructions.Store32(Board.Uart + LineControlRegister, EightBitsWithFifo);
         Instructions.Store32(Board.Uart + ControlRegister, EnabledBothWays);
     }
-
-    /// <summary>Whether something has been typed.</summary>
-    internal static bool HasInput => (Instructions.Load32(Board.Uart + FlagRegister) & ReceiveEmpty) == 0;
 
     internal static void Byte(byte value)
     {

@@ -91,6 +91,21 @@ internal sealed class BirthsBoot(MonitorClient monitor, TimeSpan limit, Cancella
         (await EventAsync(vm, line => line.Value("kind") is not null && line.GuestNumber("kind") == kind,
             string.Create(CultureInfo.InvariantCulture, $"report {kind}")).ConfigureAwait(false)).GuestNumber("value");
 
+    /// <summary>The values of a kind that a filler has reported since it was started, when there are so many.</summary>
+    public async Task<IReadOnlyList<ulong>> ReportsAsync(long vm, ulong kind, int count)
+    {
+        IReadOnlyList<ulong> Reported() =>
+        [
+            .. _events.Where(happened => happened.Line.TryNumber("vm") == vm
+                && happened.Line.Value("kind") is not null && happened.Line.GuestNumber("kind") == kind)
+                .Select(happened => happened.Line.GuestNumber("value")),
+        ];
+
+        await UntilAsync(() => Reported().Count >= count, vm, string.Create(
+            CultureInfo.InvariantCulture, $"its report {kind} for the {count}th time")).ConfigureAwait(false);
+        return Reported();
+    }
+
     /// <summary>Waits until a guest has made a template of itself; returns what that took.</summary>
     public Task<KeyValueLine> FrozenAsync(long vm) => EventAsync(vm, line => line.Value("state") == "frozen", "freeze");
 

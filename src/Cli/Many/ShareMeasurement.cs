@@ -13,26 +13,36 @@ namespace Quietus.Cli.Many;
 /// </summary>
 internal sealed class ShareMeasurement(BirthsBoot boot, Action<string> progress)
 {
-    private const int Busy = 8;
     private const double MostError = 3;
     private const double MostWake = 1_000_000;
     private const double MostTimer = 200_000;
 
     // The filler's reports (docs/filler.md).
-    private const ulong TimerLateness = 15;
-    private const ulong TimerLatest = 16;
-    private const ulong WakeLateness = 18;
-    private const ulong WakeLatest = 19;
-    private const ulong WorkDone = 22;
+    private const ulong TimerLateness = 16;
+    private const ulong TimerLatest = 17;
+    private const ulong WakeLateness = 19;
+    private const ulong WakeLatest = 20;
+    private const ulong Worked = 15;
+
+    /// <summary>A guest reports every 100 ms of its time what it has done since its start.</summary>
+    private const int ReportsOfASecond = 10;
+
+    private static readonly int[] _equal = [100, 100, 100, 100, 100, 100, 100, 100];
+    private static readonly int[] _weighted = [50, 50, 50, 100, 100, 100, 200, 200];
 
     public async Task<IReadOnlyList<ManyFigure>> RunAsync()
     {
-        progress("8 busy VMs of one weight on 3 cores");
+        progress("8 busy VMs on 3 cores, weights 1, 2 and 4");
         List<long> busy = [];
-        double equal = await ErrorAsync(busy).ConfigureAwait(false);
+        double weighted = await ErrorAsync(busy, _weighted).ConfigureAwait(false);
+        await EndAsync(busy).ConfigureAwait(false);
+
+        progress("8 busy VMs on 3 cores");
+        double equal = await ErrorAsync(busy, _equal).ConfigureAwait(false);
 
         progress("a VM that sleeps and is woken, beside them");
-        (long sleeper, _) = await boot.StartBesideAsync(Order(2, "fill=0 cpus=all then=naps")).ConfigureAwait(false);
+        (long sleeper, _) = await boot.StartBesideAsync(Order(2, 100, "fill=0 cpus=all then=naps"))
+            .ConfigureAwait(false);
         ulong timer = await boot.ReportAsync(sleeper, TimerLateness).ConfigureAwait(false);
         ulong timerLatest = await boot.ReportAsync(sleeper, TimerLatest).ConfigureAwait(false);
         ulong wake = await boot.ReportAsync(sleeper, WakeLateness).ConfigureAwait(false);
@@ -42,6 +52,7 @@ internal sealed class ShareMeasurement(BirthsBoot boot, Action<string> progress)
         return
         [
             new("share_error_percent", "8 busy vCPUs on 3 cores, farthest from its share: %", equal, "N2", MostError),
+            new("weighted_share_error_percent", "… of weights 1, 2 and 4: %", weighted, "N2", MostError),
             new("wake_p99_ns", "a blocked vCPU that is woken beside them, 99 %: ns", wake, "N0", MostWake),
             new("wake_max_ns", "… the slowest of 500: ns", wakeLatest, "N0"),
             new("timer_p99_ns", "a guest's timer beside them, late by, 99 %: ns", timer, "N0", MostTimer),
@@ -50,32 +61,33 @@ internal sealed class ShareMeasurement(BirthsBoot boot, Action<string> progress)
     }
 
     /// <summary>
-    /// Starts the busy ones, lets each count its work when all are there, and leaves them running: how far one's work
-    /// is from its share at most, in parts of a hundred of that.
+    /// Starts one VM of each weight, and leaves them running: how far the work of one, over a second of its time when
+    /// all are there, is from its share at most, in parts of a hundred of that.
     /// </summary>
-    private async Task<double> ErrorAsync(List<long> busy)
+    private async Task<double> ErrorAsync(List<long> busy, int[] weights)
     {
-        List<int> slots = [];
-        for (int i = 0; i < Busy; i++)
+        foreach (int weight in weights)
         {
-            (long vm, int slot) = await boot.StartBesideAsync(Order(1, "fill=0 then=share")).ConfigureAwait(false);
-            busy.Add(vm);
-            slots.Add(slot);
+            busy.Add((await boot.StartBesideAsync(Order(1, weight, "fill=0 then=work")).ConfigureAwait(false)).Vm);
         }
 
-        foreach (int slot in slots)
+        // Each has made a report since the last one was started, and another one that covers that time.
+        Dictionary<long, int> first = [];
+        foreach (long vm in busy)
         {
-            await boot.TypeAsync(slot, "\n").ConfigureAwait(false);
+            first[vm] = (await boot.ReportsAsync(vm, Worked, 1).ConfigureAwait(false)).Count;
         }
 
         List<double> work = [];
         foreach (long vm in busy)
         {
-            work.Add(await boot.ReportAsync(vm, WorkDone).ConfigureAwait(false));
+            int last = first[vm] + ReportsOfASecond;
+            IReadOnlyList<ulong> done = await boot.ReportsAsync(vm, Worked, last + 1).ConfigureAwait(false);
+            work.Add(done[last] - done[last - ReportsOfASecond]);
         }
 
-        double share = work.Sum() / Busy;
-        return work.Max(done => Math.Abs(done - share) / share) * 100;
+        double unit = work.Sum() / weights.Sum();
+        return work.Zip(weights).Max(pair => Math.Abs(pair.First - (pair.Second * unit)) / (pair.Second * unit)) * 100;
     }
 
     private async Task EndAsync(List<long> vms)
@@ -88,7 +100,7 @@ internal sealed class ShareMeasurement(BirthsBoot boot, Action<string> progress)
         vms.Clear();
     }
 
-    private static string Order(int cpus, string append) => string.Create(
+    private static string Order(int cpus, int weight, string append) => string.Create(
         CultureInfo.InvariantCulture,
-        $"create guest=filler memory=16M cpus={cpus} pages=4k policy=fate append=\"{append}\"");
+        $"create guest=filler memory=16M cpus={cpus} pages=4k policy=fate weight={weight} append=\"{append}\"");
 }

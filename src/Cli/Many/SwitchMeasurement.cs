@@ -13,9 +13,9 @@ namespace Quietus.Cli.Many;
 internal sealed class SwitchMeasurement(BirthsBoot boot, Action<string> progress)
 {
     private const double Most = 1200;
-    private const ulong Awake = 17;
-    private const ulong OthersTurn = 20;
-    private const ulong OwnTurn = 21;
+    private const ulong Awake = 18;
+    private const ulong OthersTurn = 21;
+    private const ulong OwnTurn = 22;
 
     public async Task<IReadOnlyList<ManyFigure>> RunAsync()
     {

@@ -26,10 +26,12 @@ internal static unsafe class GenerationId
         ipa.Value - GuestMemoryMap.GenerationIdStart < GuestMemoryMap.PrivateBytes;
 
     /// <summary>
-    /// To be called once, when the VM's memory is there. Without random numbers the generation ID is zero, and the
-    /// guest is not told that there is one.
+    /// To be called once, when the VM's memory is there. Without random numbers there is no generation ID, and the
+    /// pages come when the guest looks for stolen time.
     /// </summary>
-    internal static MemoryResult Add(Vm* vm)
+    internal static MemoryResult Add(Vm* vm) => VmRandom.IsThere(vm) ? AddSlot(vm) : MemoryResult.Ok;
+
+    private static MemoryResult AddSlot(Vm* vm)
     {
         SlotOptions options = SlotOptions.Ram(PageSizing.Pages) with { IsPrivate = true };
         return vm->Memory.AddSlot(
@@ -41,11 +43,16 @@ internal static unsafe class GenerationId
     {
         El2Machine machine = vm->Machine;
         vm->MemoryLock.Enter();
+        bool isStolenTime = ipa.Value >= GuestMemoryMap.StolenTimeStart;
         FaultResult result = vm->Memory.PrepareFault(ref machine, ipa, access, out FaultTicket ticket);
+        if (result == FaultResult.NoSlot && isStolenTime && AddSlot(vm) == MemoryResult.Ok)
+        {
+            result = vm->Memory.PrepareFault(ref machine, ipa, access, out ticket);
+        }
+
         if (result == FaultResult.Prepared)
         {
             vm->Memory.FillFault(ref machine, ref ticket);
-            bool isStolenTime = ipa.Value >= GuestMemoryMap.StolenTimeStart;
             if (isStolenTime)
             {
                 StolenTime.Fill(vm, ticket.Page);

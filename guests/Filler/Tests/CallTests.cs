@@ -86,7 +86,9 @@ internal static unsafe class CallTests
         tally.Check(changed == 0, "a call changes no register but X0 to X3"u8, function);
     }
 
-    /// <summary>Whether a hypervisor may answer: PSCI, general queries, the architecture's own, our report, time.</summary>
+    /// <summary>
+    /// Whether a hypervisor may answer: PSCI, general queries, the architecture's own, our report, stolen time.
+    /// </summary>
     private static bool IsKnown(uint function)
     {
         uint owner = (function >> 24) & 0x3F;

@@ -42,7 +42,9 @@ internal static unsafe class StolenTime
         }
     }
 
-    /// <summary>The vCPU begins where another one, or itself, was frozen: what was stolen until then stays so.</summary>
+    /// <summary>
+    /// The vCPU begins where another one, or itself, was frozen: what was stolen until then stays so.
+    /// </summary>
     internal static void Inherit(Vcpu* vcpu, Vcpu* from) =>
         vcpu->StolenBefore = from->StolenBefore + from->Turn.WaitedTicks;
 

@@ -17,6 +17,12 @@ internal sealed record GuestOrder(
     /// <summary>The guest gets sockets, by which programs of a host reach it.</summary>
     public bool HasSockets { get; init; }
 
+    /// <summary>Its vCPUs' shares of busy cores; null for the usual.</summary>
+    public int? Weight { get; init; }
+
+    /// <summary>The cores that its vCPUs may use, as the monitor reads them; null for all.</summary>
+    public string? Cores { get; init; }
+
     public string Command
     {
         get
@@ -33,6 +39,16 @@ internal sealed record GuestOrder(
             if (HasSockets)
             {
                 command.Append(" vsock=on");
+            }
+
+            if (Weight is int weight)
+            {
+                command.Append(CultureInfo.InvariantCulture, $" weight={weight}");
+            }
+
+            if (Cores is not null)
+            {
+                command.Append(" cores=").Append(Cores);
             }
 
             if (Append.Length > 0)

@@ -49,7 +49,7 @@ internal sealed partial class RunSession(RunPlan plan, QemuBinary qemu, string i
         var machine = new QemuMachine
         {
             Cpu = plan.Cpu.QemuName,
-            Processors = Math.Max(2, plan.Cpus + 1),
+            Processors = plan.MachineCores,
             MemoryBytes = plan.MachineMemory,
             Image = image,
             Bundle = plan.Guest.Pack(folder.Path),
@@ -152,7 +152,11 @@ internal sealed partial class RunSession(RunPlan plan, QemuBinary qemu, string i
     private async Task CreateAsync(MonitorClient monitor, CancellationToken cancellation)
     {
         var order = new GuestOrder(
-            plan.Guest.Name, plan.MemoryBytes, plan.Cpus, plan.Pages, plan.Policy, plan.Append);
+            plan.Guest.Name, plan.MemoryBytes, plan.Cpus, plan.Pages, plan.Policy, plan.Append)
+        {
+            Weight = plan.Weight,
+            Cores = plan.Cores,
+        };
         MonitorReply created = await monitor.RequestAsync(order.Command, _answerLimit, cancellation)
             .ConfigureAwait(false);
         Watch(created.Final);
@@ -217,6 +221,9 @@ internal sealed partial class RunSession(RunPlan plan, QemuBinary qemu, string i
                     case MachineEvent { Name: "state" } state
                         when state.Line.TryNumber("vm") == _vm && state.Line.Value("state") == "frozen":
                         _shell?.Frozen(state.Line);
+                        break;
+                    case MachineEvent { Name: "device" } device when device.Line.TryNumber("vm") == _vm:
+                        Say(device.ToDeviceNews());
                         break;
                     case MachineEvent { Name: "report" } report when report.Line.TryNumber("vm") == _vm:
                         Report(report.Line);
@@ -326,7 +333,7 @@ internal sealed partial class RunSession(RunPlan plan, QemuBinary qemu, string i
 
     private void StartInput(MonitorClient monitor, CancellationToken cancellation)
     {
-        var input = new ConsoleInput(_raw, plan.IsFromTemplate, Asked);
+        var input = new ConsoleInput(_raw, plan.IsFromTemplate, action => Asked(monitor, action, cancellation));
         input.Start(cancellation);
         if (plan.IsFromTemplate)
         {
@@ -339,7 +346,7 @@ internal sealed partial class RunSession(RunPlan plan, QemuBinary qemu, string i
     }
 
     /// <summary>A key was for us. Comes on the input's thread.</summary>
-    private void Asked(EscapeAction action)
+    private void Asked(MonitorClient monitor, EscapeAction action, CancellationToken cancellation)
     {
         switch (action)
         {
@@ -349,9 +356,13 @@ internal sealed partial class RunSession(RunPlan plan, QemuBinary qemu, string i
             case EscapeAction.Kill:
                 _child?.Cancel();
                 break;
+            case EscapeAction.Status:
+                _ = TellStatusAsync(monitor, cancellation);
+                break;
             default:
-                Say("Ctrl-A x ends the VM, " + (plan.IsFromTemplate ? "Ctrl-A k kills the child, " : string.Empty)
-                    + "Ctrl-A h shows this, Ctrl-A Ctrl-A types Ctrl-A");
+                Say("Ctrl-A x ends the VM, "
+                    + (plan.IsFromTemplate ? "Ctrl-A k kills the child, " : string.Empty)
+                    + "Ctrl-A s shows what runs, Ctrl-A h shows this, Ctrl-A Ctrl-A types Ctrl-A");
                 break;
         }
     }

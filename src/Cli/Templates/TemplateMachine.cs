@@ -2,6 +2,7 @@ using System;
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.IO;
+using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
@@ -294,6 +295,10 @@ internal sealed class TemplateMachine : IAsyncDisposable
                     vm.End(state.Line.Value("reason") ?? "no reason given");
                 }
 
+                break;
+            case MachineEvent { Name: "device" } device when device.Line.TryNumber("vm") is long number
+                && _vms.TryGetValue(number, out MachineVm? vm):
+                vm.Console.Take(Encoding.UTF8.GetBytes($"\n[quietus] {device.ToDeviceNews()}\n"));
                 break;
             case LogLine log:
                 Notice.Progress("[quietus] hypervisor: " + log.Text);

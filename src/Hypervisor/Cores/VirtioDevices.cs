@@ -52,6 +52,7 @@ internal static unsafe class VirtioDevices
         vm->Rng = template->Rng;
         vm->Disk = template->Disk;
         vm->VirtioWork = template->VirtioWork;
+        vm->VirtioProblems = 0;
         if (template->Options.HasConsole)
         {
             vm->Console = template->Console;
@@ -94,8 +95,8 @@ internal static unsafe class VirtioDevices
         ulong offset = address % GuestMemoryMap.VirtioBytes;
         if (!isWrite)
         {
-            value = offset >= VirtioTransport.ConfigurationStart
-                ? ReadConfiguration(vm, place, offset - VirtioTransport.ConfigurationStart, size)
+            value = offset >= VirtioRegisters.Configuration
+                ? ReadConfiguration(vm, place, offset - VirtioRegisters.Configuration, size)
                 : transport.Read(offset, size);
             return 0;
         }
@@ -143,6 +144,11 @@ internal static unsafe class VirtioDevices
 
         ref VirtioTransport transport = ref TransportAt(vm, place);
         uint bit = 1u << (int)place;
+        if (transport.Problem != VirtqueueResult.Ok)
+        {
+            DeviceNews.Note(vm, place, transport.Problem);
+        }
+
         Volatile.Write(ref vm->VirtioWork, transport.HasWork ? vm->VirtioWork | bit : vm->VirtioWork & ~bit);
         return vm->Gic.SetSharedLine(GuestMemoryMap.VirtioInterruptOf(place), transport.InterruptLine);
     }

@@ -1,3 +1,4 @@
+using Quietus.Hypervisor.Devices.Virtio;
 using Quietus.Hypervisor.Guests;
 
 namespace Quietus.Hypervisor.Devices;
@@ -8,12 +9,6 @@ namespace Quietus.Hypervisor.Devices;
 /// </summary>
 public static class AbsentDevices
 {
-    // Virtual I/O Device 1.2, 4.2.2: a transport whose DeviceID is 0 has no device, and a driver ignores it.
-    private const ulong MagicOffset = 0x000;
-    private const ulong VersionOffset = 0x004;
-    private const uint Magic = 0x7472_6976;
-    private const uint Version = 2;
-
     /// <summary>Whether such a place is at an address.</summary>
     public static bool Contains(ulong address) =>
         address < GuestMemoryMap.FlashEnd
@@ -28,10 +23,11 @@ public static class AbsentDevices
             return 0;
         }
 
+        // A transport whose DeviceID is 0 has no device, and a driver ignores it (Virtual I/O Device 1.2, 4.2.2).
         return (address % GuestMemoryMap.VirtioBytes) switch
         {
-            MagicOffset => Magic,
-            VersionOffset => Version,
+            VirtioRegisters.Magic => VirtioRegisters.MagicValue,
+            VirtioRegisters.Version => VirtioRegisters.ModernVersion,
             _ => 0,
         };
     }

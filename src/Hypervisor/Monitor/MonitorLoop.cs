@@ -52,6 +52,12 @@ internal static unsafe class MonitorLoop
                 worked = true;
             }
 
+            if (DeviceNews.IsWaiting)
+            {
+                DeviceNews.Collect();
+                worked = true;
+            }
+
             if (!_timerRuns | GuestConsole.IsUrgent && GuestConsole.IsWaiting)
             {
                 worked |= CollectOrWait();

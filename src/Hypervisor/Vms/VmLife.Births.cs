@@ -135,6 +135,7 @@ internal static unsafe partial class VmLife
 
         GuestConsole.Finish(vm);
         GuestStreams.Finish(vm, StreamEnd.WasReset);
+        DeviceNews.Finish(vm);
         CopyDevices(vm, template);
         vm->StartedAt = now;
         vm->EnteredAt = 0;
@@ -214,6 +215,7 @@ internal static unsafe partial class VmLife
         figures.Ticks = watch.Elapsed;
         GuestConsole.Finish(vm);
         GuestStreams.Finish(vm, StreamEnd.Frozen);
+        DeviceNews.Finish(vm);
         return VmError.None;
     }
 

@@ -318,6 +318,7 @@ internal static unsafe partial class VmLife
         Finish(vm, ref figures, watch, heldBefore);
         GuestConsole.Finish(vm);
         GuestStreams.Finish(vm, StreamEnd.Ended);
+        DeviceNews.Finish(vm);
         Vm* template = vm->Template;
         VmTable.Give(vm);
         LeaveTemplate(template);

@@ -23,7 +23,6 @@ public struct VirtioBlock
     /// <summary>Bytes of a sector, the unit of the capacity and of every request.</summary>
     public const int SectorBytes = 512;
 
-    private const uint DeviceId = 2;
     private const int RequestQueue = 0;
 
     private const ulong FeatureSegmentMax = 1 << 2;
@@ -63,7 +62,7 @@ public struct VirtioBlock
     {
         _bytes = bytes & ~(ulong)(SectorBytes - 1);
         _isReadOnly = isReadOnly;
-        Transport.Install(DeviceId, FeatureSegmentMax | (isReadOnly ? FeatureReadOnly : 0), queueCount: 1);
+        Transport.Install(VirtioKinds.Block, FeatureSegmentMax | (isReadOnly ? FeatureReadOnly : 0), queueCount: 1);
     }
 
     /// <summary>A read of 1, 2, 4 or 8 bytes of its configuration; what is not there reads as 0.</summary>

@@ -19,7 +19,6 @@ public struct VirtioConsole
     /// <summary>Bytes that wait for the guest at most.</summary>
     public const int InputCapacity = (int)FlowMessage.InputWindow;
 
-    private const uint DeviceId = 3;
     private const int ReceiveQueue = 0;
     private const int TransmitQueue = 1;
     private const ulong FeatureSize = 1 << 0;
@@ -47,7 +46,7 @@ public struct VirtioConsole
         this = default;
         _columns = columns;
         _rows = rows;
-        Transport.Install(DeviceId, FeatureSize, queueCount: 2);
+        Transport.Install(VirtioKinds.Console, FeatureSize, queueCount: 2);
     }
 
     /// <summary>The terminal has another size: its driver is told.</summary>

@@ -1,3 +1,5 @@
+using System;
+
 namespace Quietus.Hypervisor.Devices.Virtio;
 
 /// <summary>
@@ -20,4 +22,18 @@ public enum VirtioPlace
 
     /// <summary>How many places may have a device; the others are absent.</summary>
     Count,
+}
+
+/// <summary>What people call the places.</summary>
+public static class VirtioPlaceNames
+{
+    /// <summary>The name of the device that can be there.</summary>
+    public static ReadOnlySpan<byte> Name(this VirtioPlace place) => place switch
+    {
+        VirtioPlace.Rng => "rng"u8,
+        VirtioPlace.Disk => "disk"u8,
+        VirtioPlace.Console => "console"u8,
+        VirtioPlace.Vsock => "vsock"u8,
+        _ => "none"u8,
+    };
 }

@@ -18,14 +18,13 @@ public struct VirtioRng
     /// <summary>Bytes that a request gets at most; the driver asks again for more (5.4.6).</summary>
     public const int MostBytes = 64;
 
-    private const uint DeviceId = 4;
     private const int RequestQueue = 0;
 
     /// <summary>Its registers.</summary>
     public VirtioTransport Transport;
 
     /// <summary>Puts the device there.</summary>
-    public void Install() => Transport.Install(DeviceId, features: 0, queueCount: 1);
+    public void Install() => Transport.Install(VirtioKinds.Entropy, features: 0, queueCount: 1);
 
     /// <summary>
     /// Carries one request out, if there is one; <see cref="VirtioTransport.HasWork"/> says whether that was all.

@@ -1,6 +1,7 @@
 using System;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
+using static Quietus.Hypervisor.Devices.Virtio.VirtioRegisters;
 
 namespace Quietus.Hypervisor.Devices.Virtio;
 
@@ -17,48 +18,11 @@ public struct VirtioTransport
     /// <summary>Queues of a device at most.</summary>
     public const int MostQueues = 3;
 
-    /// <summary>Where the registers end and the device's configuration begins.</summary>
-    public const ulong ConfigurationStart = 0x100;
-
-    private const ulong MagicOffset = 0x000;
-    private const ulong VersionOffset = 0x004;
-    private const ulong DeviceIdOffset = 0x008;
-    private const ulong VendorIdOffset = 0x00C;
-    private const ulong DeviceFeatures = 0x010;
-    private const ulong DeviceFeaturesSelect = 0x014;
-    private const ulong DriverFeatures = 0x020;
-    private const ulong DriverFeaturesSelect = 0x024;
-    private const ulong QueueSelect = 0x030;
-    private const ulong QueueSizeMax = 0x034;
-    private const ulong QueueSize = 0x038;
-    private const ulong QueueReady = 0x044;
-    private const ulong QueueNotify = 0x050;
-    private const ulong InterruptStatus = 0x060;
-    private const ulong InterruptAcknowledge = 0x064;
-    private const ulong Status = 0x070;
-    private const ulong QueueDescriptors = 0x080;
-    private const ulong QueueAvailable = 0x090;
-    private const ulong QueueUsed = 0x0A0;
-    private const ulong SharedMemoryFirst = 0x0B0;
-    private const ulong SharedMemoryLast = 0x0BC;
-    private const ulong ConfigGeneration = 0x0FC;
-
-    private const uint Magic = 0x7472_6976;
-    private const uint Version = 2;
     private const uint Vendor = 0x5155_4945; // "QUIE"
 
-    private const uint StatusDriverOk = 4;
-    private const uint StatusFeaturesOk = 8;
-    private const uint StatusNeedsReset = 0x40;
-    private const uint StatusOfDriver = 0x8F;
+    private const uint StatusOfDriver =
+        StatusAcknowledge | StatusDriver | StatusDriverOk | StatusFeaturesOk | StatusFailed;
 
-    private const uint InterruptUsed = 1;
-    private const uint InterruptConfig = 2;
-
-    /// <summary>VIRTIO_F_INDIRECT_DESC, VIRTIO_F_EVENT_IDX, VIRTIO_F_VERSION_1.</summary>
-    private const ulong FeatureIndirect = 1UL << 28;
-    private const ulong FeatureEventIndex = 1UL << 29;
-    private const ulong FeatureVersion1 = 1UL << 32;
     private const ulong FeaturesOfAll = FeatureIndirect | FeatureEventIndex | FeatureVersion1;
 
     private QueueArray _queues;
@@ -180,10 +144,10 @@ public struct VirtioTransport
     public readonly ulong Read(ulong offset, int size) =>
         size != 4 || offset % 4 != 0 ? 0 : offset switch
         {
-            MagicOffset => Magic,
-            VersionOffset => Version,
-            DeviceIdOffset => _deviceId,
-            VendorIdOffset => Vendor,
+            Magic => MagicValue,
+            VirtioRegisters.Version => ModernVersion,
+            DeviceId => _deviceId,
+            VendorId => Vendor,
             DeviceFeatures => Half(_offered, _offeredSelect),
             QueueSizeMax => _queueSelect < _queueCount ? (uint)Virtqueue.MostEntries : 0,
             QueueReady => _queueSelect < _queueCount && _queues[(int)_queueSelect].IsReady ? 1U : 0,
@@ -239,7 +203,7 @@ public struct VirtioTransport
 
     /// <summary>A read of a device's configuration; what is not there reads as 0.</summary>
     /// <param name="configuration">The configuration.</param>
-    /// <param name="offset">Where, from <see cref="ConfigurationStart"/> on; any value.</param>
+    /// <param name="offset">Where, from <see cref="VirtioRegisters.Configuration"/> on; any value.</param>
     /// <param name="size">1, 2, 4 or 8 bytes.</param>
     public static ulong ReadConfiguration(scoped ReadOnlySpan<byte> configuration, ulong offset, int size)
     {

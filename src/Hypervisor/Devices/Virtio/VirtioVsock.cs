@@ -27,7 +27,6 @@ public partial struct VirtioVsock
     /// <summary>The host's CID.</summary>
     public const ulong HostCid = 2;
 
-    private const uint DeviceId = 19;
     private const int ReceiveQueue = 0;
     private const int TransmitQueue = 1;
     private const int EventQueue = 2;
@@ -66,7 +65,7 @@ public partial struct VirtioVsock
     {
         this = default;
         _cid = CidOf(vm);
-        Transport.Install(DeviceId, features: 0, queueCount: 3);
+        Transport.Install(VirtioKinds.Socket, features: 0, queueCount: 3);
     }
 
     /// <summary>Makes a copy of a template's device a child's: it has a CID of its own and no streams.</summary>

@@ -17,13 +17,13 @@ internal sealed partial class FakeMachine
 
     private void ReportTurns()
     {
-        Report(16, 100_000);
-        Report(17, 900_000);
-        Report(18, 999_000_000);
-        Report(19, 50_000);
-        Report(20, 80_000);
-        Report(21, 1_001_000_000);
+        Report(20, 100_000);
+        Report(21, 900_000);
         Report(22, 999_000_000);
+        Report(23, 50_000);
+        Report(24, 80_000);
+        Report(25, 1_001_000_000);
+        Report(26, 999_000_000);
         long weight = long.Parse(WordOf(_append, "weight=") ?? "100", CultureInfo.InvariantCulture);
         for (int report = 1; report <= 12; report++)
         {

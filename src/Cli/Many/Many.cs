@@ -34,6 +34,18 @@ internal sealed record ManyPlan
     /// <summary>Memory that each VM believes to have.</summary>
     public long VmMemory => (Guest.Name == GuestPayload.Filler ? 16 : 64) * ByteSize.Megabyte;
 
+    /// <summary>The order that creates a filler which measures.</summary>
+    /// <param name="append">What it does.</param>
+    /// <param name="cpus">How many vCPUs it has.</param>
+    /// <param name="weight">Their weight; null for the usual.</param>
+    public static string Filler(string append, int cpus = 1, int? weight = null) => new GuestOrder(
+        GuestPayload.Filler, 16 * ByteSize.Megabyte, cpus, "4k", MaintenancePolicy.Of(Memory.MaintenancePolicy.Fate),
+        append)
+    {
+        IsRepeatable = true,
+        Weight = weight,
+    }.Command;
+
     /// <summary>RAM of the machine: that of the promise, or what fewer VMs need.</summary>
     public long MachineMemory => Math.Min(
         PromisedMemory, QemuMachine.Overhead + (512 * ByteSize.Megabyte) + (Vms * 8 * ByteSize.Megabyte));

@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Globalization;
 using System.Linq;
 using System.Threading.Tasks;
 using Quietus.Cli.Births;
@@ -18,10 +17,10 @@ internal sealed class ShareMeasurement(BirthsBoot boot, Action<string> progress)
     private const double MostTimer = 200_000;
 
     // The filler's reports (docs/filler.md).
-    private const ulong TimerLateness = 16;
-    private const ulong TimerLatest = 17;
-    private const ulong WakeLateness = 19;
-    private const ulong WakeLatest = 20;
+    private const ulong TimerLateness = 20;
+    private const ulong TimerLatest = 21;
+    private const ulong WakeLateness = 23;
+    private const ulong WakeLatest = 24;
     private const ulong Worked = 15;
 
     /// <summary>A guest reports every 100 ms of its time what it has done since its start.</summary>
@@ -41,7 +40,7 @@ internal sealed class ShareMeasurement(BirthsBoot boot, Action<string> progress)
         double equal = await ErrorAsync(busy, _equal).ConfigureAwait(false);
 
         progress("a VM that sleeps and is woken, beside them");
-        (long sleeper, _) = await boot.StartBesideAsync(Order(2, 100, "fill=0 cpus=all then=naps"))
+        (long sleeper, _) = await boot.StartBesideAsync(ManyPlan.Filler("fill=0 cpus=all then=naps", cpus: 2))
             .ConfigureAwait(false);
         ulong timer = await boot.ReportAsync(sleeper, TimerLateness).ConfigureAwait(false);
         ulong timerLatest = await boot.ReportAsync(sleeper, TimerLatest).ConfigureAwait(false);
@@ -68,7 +67,7 @@ internal sealed class ShareMeasurement(BirthsBoot boot, Action<string> progress)
     {
         foreach (int weight in weights)
         {
-            busy.Add((await boot.StartBesideAsync(Order(1, weight, "fill=0 then=work")).ConfigureAwait(false)).Vm);
+            busy.Add((await boot.StartBesideAsync(ManyPlan.Filler("fill=0 then=work", weight: weight)).ConfigureAwait(false)).Vm);
         }
 
         // Each has made a report since the last one was started, and another one that covers that time.
@@ -99,8 +98,4 @@ internal sealed class ShareMeasurement(BirthsBoot boot, Action<string> progress)
 
         vms.Clear();
     }
-
-    private static string Order(int cpus, int weight, string append) => string.Create(
-        CultureInfo.InvariantCulture,
-        $"create guest=filler memory=16M cpus={cpus} pages=4k policy=fate weight={weight} append=\"{append}\"");
 }

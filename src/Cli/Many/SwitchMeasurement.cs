@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Globalization;
 using System.Threading.Tasks;
 using Quietus.Cli.Births;
 
@@ -13,23 +12,23 @@ namespace Quietus.Cli.Many;
 internal sealed class SwitchMeasurement(BirthsBoot boot, Action<string> progress)
 {
     private const double Most = 1200;
-    private const ulong Awake = 18;
-    private const ulong OthersTurn = 21;
-    private const ulong OwnTurn = 22;
+    private const ulong Awake = 22;
+    private const ulong OthersTurn = 25;
+    private const ulong OwnTurn = 26;
 
     public async Task<IReadOnlyList<ManyFigure>> RunAsync()
     {
         progress("two VMs take turns on one core");
-        (long first, _) = await boot.StartAsync(Order("turns")).ConfigureAwait(false);
-        (long second, _) = await boot.StartBesideAsync(Order("turns")).ConfigureAwait(false);
+        (long first, _) = await boot.StartAsync(ManyPlan.Filler("fill=0 then=turns")).ConfigureAwait(false);
+        (long second, _) = await boot.StartBesideAsync(ManyPlan.Filler("fill=0 then=turns")).ConfigureAwait(false);
         double away = await SumAsync(first, second, OthersTurn).ConfigureAwait(false);
         double turns = await SumAsync(first, second, OwnTurn).ConfigureAwait(false);
         await boot.OrderAsync("kill", second).ConfigureAwait(false);
         await boot.OrderAsync("kill", first).ConfigureAwait(false);
 
         progress("one VM sleeps and is woken, beside one that is busy");
-        (first, _) = await boot.StartAsync(Order("turns")).ConfigureAwait(false);
-        (second, _) = await boot.StartBesideAsync(Order("naps")).ConfigureAwait(false);
+        (first, _) = await boot.StartAsync(ManyPlan.Filler("fill=0 then=turns")).ConfigureAwait(false);
+        (second, _) = await boot.StartBesideAsync(ManyPlan.Filler("fill=0 then=naps")).ConfigureAwait(false);
         double awayOnce = await ThousandthsAsync(first, OthersTurn).ConfigureAwait(false);
         double awake = await ThousandthsAsync(second, Awake).ConfigureAwait(false);
         await boot.OrderAsync("kill", second).ConfigureAwait(false);
@@ -41,10 +40,6 @@ internal sealed class SwitchMeasurement(BirthsBoot boot, Action<string> progress
                 awayOnce - awake, "N0", 2 * Most),
         ];
     }
-
-    private static string Order(string ending) => string.Create(
-        CultureInfo.InvariantCulture,
-        $"create guest=filler memory=16M cpus=1 pages=4k policy=fate append=\"fill=0 then={ending}\"");
 
     private async Task<double> SumAsync(long first, long second, ulong kind) =>
         await ThousandthsAsync(first, kind).ConfigureAwait(false)

@@ -62,7 +62,7 @@ internal sealed class ExecSession(ExecPlan plan)
         }
 
         (TemplateEntry entry, StoredImage image) = TemplateStore.Load(plan.Template);
-        return PreparedTemplate.Of(entry.Recipe(), image, folder);
+        return PreparedTemplate.Of(entry.Recipe() with { HasNetwork = plan.Recipe.HasNetwork }, image, folder);
     }
 
     private JobPlan MakeJob(TemplateRecipe recipe)

@@ -54,6 +54,8 @@ internal static class ExecVerb
     private static readonly Repeated<FileCopy> _out =
         new("--copy-out", "SRC:DST", "Copy a file of the VM to this host afterwards", FileCopy.ReadOut);
 
+    private static readonly Value<string?> _network = CommonOptions.Network();
+
     private static readonly Option<bool> _interactive = new("--interactive", "-i")
     {
         Description = "Standard input goes to the program also when it is a terminal",
@@ -85,7 +87,7 @@ internal static class ExecVerb
         var command = new Command("exec", "Run a program in a Linux VM of its own")
         {
             _template, _image, _memory, _cpus, _cpu, _timeout, _bootTimeout, _environment, _folder, _user, _in, _out,
-            _interactive, _terminal, _repeat, _parallel, _json, _command,
+            _network, _interactive, _terminal, _repeat, _parallel, _json, _command,
         };
         command.SetAction((result, _) => RunAsync(result, cancellation));
         return command;
@@ -143,6 +145,7 @@ internal static class ExecVerb
                 Image = _image.Of(result),
                 MemoryBytes = _memory.Of(result) ?? 0,
                 Cpus = _cpus.Of(result)!.Value,
+                HasNetwork = CommonOptions.HasNetwork(_network.Of(result)),
             },
             Template = template,
             Cpu = _cpu.Of(result),

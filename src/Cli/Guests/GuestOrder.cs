@@ -17,6 +17,9 @@ internal sealed record GuestOrder(
     /// <summary>The guest gets sockets, by which programs of a host reach it.</summary>
     public bool HasSockets { get; init; }
 
+    /// <summary>The guest gets a network device, which leads to the machine's own.</summary>
+    public bool HasUplink { get; init; }
+
     public string Command
     {
         get
@@ -33,6 +36,11 @@ internal sealed record GuestOrder(
             if (HasSockets)
             {
                 command.Append(" vsock=on");
+            }
+
+            if (HasUplink)
+            {
+                command.Append(" uplink=on");
             }
 
             if (Append.Length > 0)

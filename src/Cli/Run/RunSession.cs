@@ -53,6 +53,7 @@ internal sealed partial class RunSession(RunPlan plan, QemuBinary qemu, string i
             MemoryBytes = plan.MachineMemory,
             Image = image,
             Bundle = plan.Guest.Pack(folder.Path),
+            Network = plan.HasNetwork ? QemuMachine.UserNetwork : null,
         };
         QemuSession session = await QemuSession.StartAsync(qemu, machine, folder, _bootLimit, cancellation)
             .ConfigureAwait(false);
@@ -152,7 +153,10 @@ internal sealed partial class RunSession(RunPlan plan, QemuBinary qemu, string i
     private async Task CreateAsync(MonitorClient monitor, CancellationToken cancellation)
     {
         var order = new GuestOrder(
-            plan.Guest.Name, plan.MemoryBytes, plan.Cpus, plan.Pages, plan.Policy, plan.Append);
+            plan.Guest.Name, plan.MemoryBytes, plan.Cpus, plan.Pages, plan.Policy, plan.Append)
+        {
+            HasUplink = plan.HasNetwork,
+        };
         MonitorReply created = await monitor.RequestAsync(order.Command, _answerLimit, cancellation)
             .ConfigureAwait(false);
         Watch(created.Final);

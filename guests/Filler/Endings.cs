@@ -8,7 +8,7 @@ namespace Quietus.Filler;
 internal static class Endings
 {
     /// <summary>Above the RAM of any VM, below the end of a 36-bit space: nothing is there.</summary>
-    private const ulong Nowhere = 0xF_F000_0000;
+    internal const ulong Nowhere = 0xF_F000_0000;
 
     private static Ending _ending;
 
@@ -42,6 +42,9 @@ internal static class Endings
             case Ending.Witness:
                 Witness.Run(Board.CurrentCpu());
                 break;
+            case Ending.Work:
+                Work.Run(Board.CurrentCpu());
+                break;
             case >= Ending.HvcStorm:
                 Storms.Run(ending);
                 break;
@@ -63,6 +66,9 @@ internal static class Endings
                 break;
             case Ending.Witness:
                 Witness.Run(cpu);
+                break;
+            case Ending.Work:
+                Work.Run(cpu);
                 break;
             case >= Ending.HvcStorm:
                 Storms.Run(_ending);

@@ -30,12 +30,17 @@ internal enum Ending
     /// <summary>Reads its memory for ever, and reports each round.</summary>
     Witness,
 
+    /// <summary>Computes for ever, and reports how much is done.</summary>
+    Work,
+
     /// <summary>Calls the hypervisor for ever, by HVC; and so on, see <see cref="Storms"/>.</summary>
     HvcStorm,
     SgiStorm,
     UartStorm,
     GicStorm,
     PsciStorm,
+    AlarmStorm,
+    AbortStorm,
 }
 
 /// <summary>How the guest asks to be made a template; the order is that of the names.</summary>
@@ -142,7 +147,8 @@ internal ref struct Options
                 return Tests.TestRunner.Has(value);
             case 6:
                 int ending = Texts.IndexIn(
-                    "wait spin off reset crash garbage timer witness hvc sgi uart gic psci"u8, value);
+                    "wait spin off reset crash garbage timer witness work hvc sgi uart gic psci alarms aborts"u8,
+                    value);
                 Ending = (Ending)ending;
                 return ending >= 0;
             case 7:

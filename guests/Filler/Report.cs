@@ -53,6 +53,9 @@ internal static class Report
     /// <summary>So often the generation ID's interrupt came before a child's first instruction.</summary>
     internal static void GenerationNews(ulong times) => Send(14, times);
 
+    /// <summary>So many units of work are done. By HVC only.</summary>
+    internal static void Worked(ulong units) => Call(15, units);
+
     private static void Send(ulong kind, ulong value)
     {
         Terminal.Begin();

@@ -11,6 +11,12 @@ internal static class Storms
     /// <summary>Never returns.</summary>
     internal static void Run(Ending ending)
     {
+        if (ending == Ending.AlarmStorm)
+        {
+            Interrupts.EnableDistributor(true);
+            Interrupts.InitializeCpu(Board.CurrentCpu());
+        }
+
         while (true)
         {
             switch (ending)
@@ -27,11 +33,33 @@ internal static class Storms
                 case Ending.GicStorm:
                     _ = Instructions.Load32(Board.Distributor);
                     break;
+                case Ending.AlarmStorm:
+                    Doze();
+                    break;
+                case Ending.AbortStorm:
+                    Exceptions.Current.Expecting = true;
+                    Exceptions.Current.Count = 0;
+                    _ = Instructions.Load32(Endings.Nowhere);
+                    break;
                 default:
                     CallPower();
                     break;
             }
         }
+    }
+
+    /// <summary>
+    /// Sleeps until a timer's interrupt that is due at once, or nearly, and takes it: the shortest sleeps there are.
+    /// </summary>
+    private static void Doze()
+    {
+        const ulong Longest = 64;
+        ulong now = Clock.Now;
+        VirtualTimer.Start(now % Longest, 0);
+        Instructions.WaitForInterrupt();
+        Instructions.UnmaskInterrupts();
+        Instructions.Synchronize();
+        Instructions.MaskInterrupts();
     }
 
     private static void SendToAll()

@@ -79,7 +79,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         ulong place = ipa.Value >> TFormat.GranuleShift;
         if (machine.Pool.AllocateData(ref machine.Frames, place, out Pa page, out bool isZero) != PoolResult.Ok)
         {
-            return NoMemoryNow(ref machine);
+            return NoMemoryAt(ref machine, ipa);
         }
 
         if (!isZero)
@@ -260,7 +260,7 @@ public partial struct GuestMemory<TFormat, TMachine>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static FaultResult PreparePoolPage(
+    private readonly FaultResult PreparePoolPage(
         ref TMachine machine, ref MemorySlot slot, int faultLevel, ref FaultTicket ticket)
     {
         if (HasPoolBlocks && slot.Slot.Sizing != PageSizing.Pages)
@@ -274,7 +274,7 @@ public partial struct GuestMemory<TFormat, TMachine>
         ulong place = ticket.Address >> TFormat.GranuleShift;
         if (machine.Pool.AllocateData(ref machine.Frames, place, out Pa page, out bool isZero) != PoolResult.Ok)
         {
-            return NoMemoryNow(ref machine);
+            return NoMemoryAt(ref machine, ticket.Ipa);
         }
 
         machine.Frames.InFlight++;
@@ -286,7 +286,7 @@ public partial struct GuestMemory<TFormat, TMachine>
     }
 
     /// <summary>A block, or why there is none; false where a page is to be taken instead.</summary>
-    private static bool TryPrepareBlock(
+    private readonly bool TryPrepareBlock(
         ref TMachine machine, ref MemorySlot slot, int faultLevel, ref FaultTicket ticket, out FaultResult result)
     {
         result = FaultResult.Prepared;
@@ -298,7 +298,7 @@ public partial struct GuestMemory<TFormat, TMachine>
 
         if (machine.Pool.AllocateWhole(ref machine.Frames, out Pa block, out ticket.IsZero) != PoolResult.Ok)
         {
-            result = NoMemoryNow(ref machine);
+            result = NoMemoryAt(ref machine, ticket.Ipa);
             return slot.Slot.Sizing == PageSizing.Blocks;
         }
 
@@ -477,6 +477,14 @@ public partial struct GuestMemory<TFormat, TMachine>
     /// </summary>
     private static FaultResult NoMemoryNow(ref TMachine machine) =>
         machine.Frames.MayHaveMoreSoon ? FaultResult.Retry : FaultResult.OutOfMemory;
+
+    /// <summary>
+    /// The same, for a translation fault on an address: another vCPU may have mapped it since the hardware looked, with
+    /// the last memory that there was.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private readonly FaultResult NoMemoryAt(ref TMachine machine, Ipa ipa) =>
+        _table.Translate(ref machine, ipa).IsMapped ? FaultResult.Retry : NoMemoryNow(ref machine);
 
     private static FaultResult FromStage2ForFault(ref TMachine machine, Stage2Result result) => result switch
     {

@@ -133,6 +133,16 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
                         + $"sysreg_exits={0} first_entry_virtual_ns=3104 last_output_virtual_ns=23679168 "
                         + $"owned_bytes=24576"));
                 break;
+            case "list":
+                Reply($"- {Vm} slot=0 state=running cpus=2 weight=300 cores=1,2 cpu_ns=3200000000 waited_ns=40000000");
+                Reply("ok count=1");
+                break;
+            case "cores":
+                Reply("- core=0 runs=monitor waiting=0 busy_ns=0 taken=0");
+                Reply($"- core=1 runs=vcpu {Vm} vcpu=0 waiting=0 busy_ns=3000000000 taken=0");
+                Reply("- core=2 runs=nothing waiting=0 busy_ns=200000000 taken=1");
+                Reply("ok count=3 now_ns=4000000000");
+                break;
             case "memory":
                 Reply(string.Create(
                     CultureInfo.InvariantCulture,
@@ -148,6 +158,10 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
                 break;
             case "fork":
                 Fork(text);
+                break;
+            case "reset" when HasAgent:
+                Reply("ok " + BirthFigures);
+                EndAgents(Number(text), StreamEnd.WasReset, staysAlive: true);
                 break;
             case "reset":
                 Reply("ok " + BirthFigures);

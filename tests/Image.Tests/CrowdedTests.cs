@@ -39,6 +39,31 @@ public sealed class CrowdedTests
         await machine.ShouldBeUnharmedAsync();
     }
 
+    /// <summary>
+    /// A core was given to another vCPU just as the last one came to wait: what its list registers had said of an
+    /// interrupt that the guest had ended long since counted, and the timer's next moment did not.
+    /// </summary>
+    [Theory]
+    [InlineData("cortex-a72")]
+    [InlineData("max")]
+    public async Task Guests_that_nap_on_one_core_all_wake_up(string cpu)
+    {
+        await using TestMachine machine = await TestMachine.BootAsync(cpu, counts: true);
+        var napping = new List<TestVm>();
+        for (int i = 0; i < 4; i++)
+        {
+            napping.Add(await machine.RunAsync("test=naps then=wait"));
+        }
+
+        foreach (TestVm vm in napping)
+        {
+            await vm.PassedAsync();
+            await vm.KillAsync();
+        }
+
+        await machine.ShouldBeUnharmedAsync();
+    }
+
     [Fact]
     public async Task A_machine_with_one_core_runs_no_VM()
     {

@@ -18,9 +18,10 @@ public sealed partial class LinuxChildrenTests(ITestOutputHelper output)
 {
     /// <summary>
     /// Of the first lives' least cost: how far the last lives' may be from it. What grows with the lives grows in the
-    /// least, too; a median of 20 births moves by 2 % with what the monitor's core does meanwhile.
+    /// least, too. A birth takes 3,360 or 3,376 instructions, or 3,456 or 3,472, as the host's order meets the monitor:
+    /// the two pairs are 3.3 % apart, and on a busy host one of them can come twenty times in a row.
     /// </summary>
-    private const double MostDrift = 0.02;
+    private const double MostDrift = 0.04;
 
     /// <summary>Lives that are compared, at most.</summary>
     private const int MostSample = 100;

@@ -75,6 +75,27 @@ public class FaultRaceTests
         }
     }
 
+    [Theory]
+    [InlineData(PageSizing.Blocks, 2)]
+    [InlineData(PageSizing.Pages, 3)]
+    public void A_fault_that_another_vCPU_has_answered_with_the_last_memory_is_no_shortage(PageSizing sizing, int level)
+    {
+        var vm = new Vm<Arm<Granule4K>>(new World(2), MaintenancePolicy.Fate);
+        vm.AddRam(8 * Mb, sizing);
+        ulong at = Base;
+        FaultResult result;
+        while ((result = vm.Fault(at)) == FaultResult.Mapped)
+        {
+            at += sizing == PageSizing.Blocks ? 2 * Mb : 4096;
+        }
+
+        // Two vCPUs met the same hole; the hardware told each where its walk had ended. The second one comes late.
+        result.ShouldBe(FaultResult.OutOfMemory);
+        vm.Fault(at, level: level).ShouldBe(FaultResult.OutOfMemory);
+        vm.Fault(at - 4096, level: level).ShouldBe(FaultResult.Retry);
+        vm.Translate(at - 4096).IsMapped.ShouldBeTrue();
+    }
+
     [Fact]
     public void A_block_of_the_pools_waits_for_an_invalidation_of_any_part_of_it_and_goes_back()
     {

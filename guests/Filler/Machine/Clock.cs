@@ -11,6 +11,9 @@ internal static class Clock
     /// <summary>Ticks in so many milliseconds.</summary>
     internal static ulong Milliseconds(ulong count) => Instructions.ReadCounterFrequency() * count / 1000;
 
+    /// <summary>Ticks in so many microseconds.</summary>
+    internal static ulong Microseconds(ulong count) => Instructions.ReadCounterFrequency() * count / 1_000_000;
+
     /// <summary>Nanoseconds in so many ticks.</summary>
     internal static ulong Nanoseconds(ulong ticks)
     {

@@ -16,6 +16,8 @@ internal static class InterruptTests
     /// </summary>
     private const int MostNaps = 400;
 
+    private const int ShortNapCount = 1000;
+
     /// <summary>A nap of 5 ms may be broken off now and then; one that never sleeps comes round much oftener.</summary>
     private const int MostWakes = 50;
 
@@ -123,6 +125,30 @@ internal static class InterruptTests
         }
 
         tally.Check(slept == Naps, "WFI is reached before the deadline"u8, (ulong)slept);
+    }
+
+    /// <summary>
+    /// WFI right after the timer's last interrupt has been ended, again and again: where vCPUs share a core, some of
+    /// these fall together with the moment at which the core is given to another one.
+    /// </summary>
+    internal static void ShortNaps(ref Tally tally)
+    {
+        Interrupts.Initialize();
+        int cpu = Board.CurrentCpu();
+        RandomNumbers random = new(7);
+        for (int nap = 1; nap <= ShortNapCount; nap++)
+        {
+            VirtualTimer.Start(Clock.Microseconds(1 + (random.Next() & 31)), 0);
+            while (!VirtualTimer.HasFired)
+            {
+                Instructions.WaitForInterrupt();
+            }
+
+            Instructions.UnmaskInterrupts();
+            bool taken = Waits.For(new HasTaken(cpu, (int)Board.VirtualTimerInterrupt, nap - 1), Patience);
+            Instructions.MaskInterrupts();
+            tally.Check(taken, "the timer's interrupt comes"u8, (ulong)nap);
+        }
     }
 
     /// <summary>While the distributor is off an interrupt waits, and comes when it is on again.</summary>

@@ -28,11 +28,12 @@ internal static class TestRunner
         Timers,
         Virtio,
         Vectors,
+        Naps,
     }
 
     private static ReadOnlySpan<byte> Names =>
         "badhvc psci smc sysregs mmio outside idregs zero sgi setway aarch32 wfx selfmod uncached debug timers"u8
-        + " virtio vectors"u8;
+        + " virtio vectors naps"u8;
 
     /// <summary>Whether there is a test of this name.</summary>
     internal static bool Has(ReadOnlySpan<byte> name) => Find(name) != Test.None;
@@ -93,6 +94,9 @@ internal static class TestRunner
                 break;
             case Test.Vectors:
                 StateTests.Vectors(ref tally);
+                break;
+            case Test.Naps:
+                InterruptTests.ShortNaps(ref tally);
                 break;
             case Test.Virtio:
                 VirtioTests.Run(ref tally);

@@ -20,6 +20,12 @@ internal sealed record GuestOrder(
     /// <summary>The guest gets a network device, which leads to the machine's own.</summary>
     public bool HasUplink { get; init; }
 
+    /// <summary>Its vCPUs' shares of busy cores; null for the usual.</summary>
+    public int? Weight { get; init; }
+
+    /// <summary>The cores that its vCPUs may use, as the monitor reads them; null for all.</summary>
+    public string? Cores { get; init; }
+
     public string Command
     {
         get
@@ -41,6 +47,16 @@ internal sealed record GuestOrder(
             if (HasUplink)
             {
                 command.Append(" uplink=on");
+            }
+
+            if (Weight is int weight)
+            {
+                command.Append(CultureInfo.InvariantCulture, $" weight={weight}");
+            }
+
+            if (Cores is not null)
+            {
+                command.Append(" cores=").Append(Cores);
             }
 
             if (Append.Length > 0)

@@ -10,14 +10,17 @@ internal enum EscapeAction
     End,
     Help,
 
+    /// <summary>What runs where, and how much it has had.</summary>
+    Status,
+
     /// <summary>With a template: its child is to die.</summary>
     Kill,
 }
 
 /// <summary>
-/// Splits what is typed into what is for the guest and what is for us: Ctrl-A x ends, Ctrl-A h helps, Ctrl-A Ctrl-A
-/// types one Ctrl-A, and where there is a template, Ctrl-A k kills its child. Anything else after Ctrl-A goes to the
-/// guest with it.
+/// Splits what is typed into what is for the guest and what is for us: Ctrl-A x ends, Ctrl-A h helps, Ctrl-A s tells
+/// what runs, Ctrl-A Ctrl-A types one Ctrl-A, and where there is a template, Ctrl-A k kills its child. Anything else
+/// after Ctrl-A goes to the guest with it.
 /// </summary>
 internal sealed class EscapeKeys(bool hasTemplate)
 {
@@ -51,6 +54,9 @@ internal sealed class EscapeKeys(bool hasTemplate)
                     return EscapeAction.End;
                 case (byte)'h' or (byte)'H' or (byte)'?':
                     action = EscapeAction.Help;
+                    break;
+                case (byte)'s' or (byte)'S':
+                    action = EscapeAction.Status;
                     break;
                 case (byte)'k' or (byte)'K' when hasTemplate:
                     action = EscapeAction.Kill;

@@ -14,6 +14,15 @@ internal sealed record RunPlan
 
     public required int Cpus { get; init; }
 
+    /// <summary>Its vCPUs' shares of busy cores; null for the usual.</summary>
+    public int? Weight { get; init; }
+
+    /// <summary>The machine's cores that its vCPUs may use; null for all.</summary>
+    public string? Cores { get; init; }
+
+    /// <summary>Cores of the machine: one for each vCPU, and the monitor's.</summary>
+    public int MachineCores => Cpus + 1;
+
     public required string Pages { get; init; }
 
     public required MaintenancePolicy Policy { get; init; }

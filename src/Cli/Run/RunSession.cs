@@ -49,7 +49,7 @@ internal sealed partial class RunSession(RunPlan plan, QemuBinary qemu, string i
         var machine = new QemuMachine
         {
             Cpu = plan.Cpu.QemuName,
-            Processors = Math.Max(2, plan.Cpus + 1),
+            Processors = plan.MachineCores,
             MemoryBytes = plan.MachineMemory,
             Image = image,
             Bundle = plan.Guest.Pack(folder.Path),
@@ -156,6 +156,8 @@ internal sealed partial class RunSession(RunPlan plan, QemuBinary qemu, string i
             plan.Guest.Name, plan.MemoryBytes, plan.Cpus, plan.Pages, plan.Policy, plan.Append)
         {
             HasUplink = plan.HasNetwork,
+            Weight = plan.Weight,
+            Cores = plan.Cores,
         };
         MonitorReply created = await monitor.RequestAsync(order.Command, _answerLimit, cancellation)
             .ConfigureAwait(false);
@@ -333,7 +335,7 @@ internal sealed partial class RunSession(RunPlan plan, QemuBinary qemu, string i
 
     private void StartInput(MonitorClient monitor, CancellationToken cancellation)
     {
-        var input = new ConsoleInput(_raw, plan.IsFromTemplate, Asked);
+        var input = new ConsoleInput(_raw, plan.IsFromTemplate, action => Asked(monitor, action, cancellation));
         input.Start(cancellation);
         if (plan.IsFromTemplate)
         {
@@ -346,7 +348,7 @@ internal sealed partial class RunSession(RunPlan plan, QemuBinary qemu, string i
     }
 
     /// <summary>A key was for us. Comes on the input's thread.</summary>
-    private void Asked(EscapeAction action)
+    private void Asked(MonitorClient monitor, EscapeAction action, CancellationToken cancellation)
     {
         switch (action)
         {
@@ -356,9 +358,13 @@ internal sealed partial class RunSession(RunPlan plan, QemuBinary qemu, string i
             case EscapeAction.Kill:
                 _child?.Cancel();
                 break;
+            case EscapeAction.Status:
+                _ = TellStatusAsync(monitor, cancellation);
+                break;
             default:
-                Say("Ctrl-A x ends the VM, " + (plan.IsFromTemplate ? "Ctrl-A k kills the child, " : string.Empty)
-                    + "Ctrl-A h shows this, Ctrl-A Ctrl-A types Ctrl-A");
+                Say("Ctrl-A x ends the VM, "
+                    + (plan.IsFromTemplate ? "Ctrl-A k kills the child, " : string.Empty)
+                    + "Ctrl-A s shows what runs, Ctrl-A h shows this, Ctrl-A Ctrl-A types Ctrl-A");
                 break;
         }
     }

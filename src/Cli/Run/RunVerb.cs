@@ -2,12 +2,14 @@ using System;
 using System.CommandLine;
 using System.Globalization;
 using System.Linq;
+using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Qemu;
 using Quietus.Cli.Terminals;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Run;
 
@@ -45,6 +47,12 @@ internal static class RunVerb
         MaintenancePolicy.Of(Memory.MaintenancePolicy.Fate).Name);
 
     private static readonly Value<int?> _cpus = CommonOptions.Cpus("2");
+    private static readonly Value<int?> _weight = Values.Number(
+        "--weight", "Its vCPUs' share of busy cores, 10 to 1000 [default: 100]", "weight", 10, 1000);
+
+    private static readonly Value<string?> _pin = new(
+        "--pin", "cores", "Cores of the machine that the vCPUs may use: 1,3 or 1-3 [default: all]", ReadCores);
+
     private static readonly Value<CpuModel> _cpu = CommonOptions.Cpu();
     private static readonly Value<TimeSpan?> _timeout =
         Values.Time("--timeout", "End the VM after this long, with exit code 124");
@@ -65,8 +73,8 @@ internal static class RunVerb
     {
         var command = new Command("run", "Boot a VM with its console on this terminal (Ctrl-A x ends it)")
         {
-            _kernel, _initrd, _disk, _append, _guest, _memory, _cpus, _pages, _policy, _cpu, _network, _timeout,
-            _noReboot, _fromTemplate,
+            _kernel, _initrd, _disk, _append, _guest, _memory, _cpus, _weight, _pin, _pages, _policy, _cpu, _network,
+            _timeout, _noReboot, _fromTemplate,
         };
         command.SetAction((result, _) => RunAsync(result, cancellation));
         return command;
@@ -94,6 +102,8 @@ internal static class RunVerb
             Guest = guest,
             MemoryBytes = memory,
             Cpus = _cpus.Of(result)!.Value,
+            Weight = _weight.Of(result),
+            Cores = _pin.Of(result),
             Pages = _pages.Of(result),
             Policy = _policy.Of(result),
             Cpu = _cpu.Of(result),
@@ -103,6 +113,7 @@ internal static class RunVerb
             IsFromTemplate = isFromTemplate,
             Limit = _timeout.Of(result),
         };
+        CheckCores(plan);
         CommonOptions.CheckHostMemory(plan.MachineMemory);
         if (Commands.OnlyValidates(result))
         {
@@ -121,6 +132,26 @@ internal static class RunVerb
         return policies.Count == 1
             ? policies[0]
             : throw CliException.Usage("a VM has one policy, not all", "name one with --policy");
+    }
+
+    private static string? ReadCores(string text) =>
+        CoreList.TryParse(Encoding.ASCII.GetBytes(text), out _)
+            ? text
+            : throw CliException.Usage($"'{text}' is no list of cores", "write it as 1,3 or 1-3");
+
+    /// <summary>The machine has as many cores as the run gives it.</summary>
+    private static void CheckCores(RunPlan plan)
+    {
+        ulong there = (1UL << plan.MachineCores) - 2; // core 0 is the monitor's
+        if (plan.Cores is { } list && CoreList.TryParse(Encoding.ASCII.GetBytes(list), out ulong cores)
+            && (cores & ~there) != 0)
+        {
+            throw CliException.Usage(
+                $"--pin {list} names a core that runs no vCPU",
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"with {Counted.Of(plan.Cpus, "vCPU")} --pin takes cores 1 to {plan.MachineCores - 1}"));
+        }
     }
 
     /// <summary>What a template cannot be or do.</summary>

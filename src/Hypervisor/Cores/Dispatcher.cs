@@ -23,21 +23,38 @@ internal static unsafe class Dispatcher
     /// <summary>A weight of 1 is so many microseconds of each round.</summary>
     private const ulong MicrosecondsPerWeight = 10;
 
+    /// <summary>A VM that may not use every core counts as so many vCPUs more: two of them may share one.</summary>
+    private const int Pinned = 1 << 16;
+
     private static SpinLock _lock;
     private static Scheduler _scheduler;
     private static int _cores;
     private static int _vcpus;
     private static uint _isCrowded;
 
-    /// <summary>There are more vCPUs than cores: they take turns.</summary>
+    /// <summary>
+    /// There are more vCPUs than cores, or some that may not use all of these: they take turns.
+    /// </summary>
     internal static bool IsCrowded
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => Volatile.Read(ref _isCrowded) != 0;
     }
 
-    /// <summary>Cores that run vCPUs.</summary>
+    /// <summary>How many cores run vCPUs.</summary>
     internal static int Cores => Volatile.Read(ref _cores);
+
+    /// <summary>Which cores those are, as bits.</summary>
+    internal static ulong CoreSet
+    {
+        get
+        {
+            _lock.Enter();
+            ulong cores = _scheduler.OnlineCores;
+            _lock.Leave();
+            return cores;
+        }
+    }
 
     /// <summary>Makes the queues. Before any other core comes up.</summary>
     internal static bool Initialize()
@@ -72,12 +89,12 @@ internal static unsafe class Dispatcher
         for (int i = 0; i < vm->Options.VcpuCount; i++)
         {
             Vcpu* vcpu = vm->VcpuAt(i);
-            _scheduler.Add(&vcpu->Turn, vcpu, SchedulerEntry.UsualWeight, Scheduler.AllCores, now);
+            _scheduler.Add(&vcpu->Turn, vcpu, vm->Options.Weight, vm->Options.Cores, now);
         }
 
         _lock.Leave();
-        vm->IsAdmitted = true;
-        Count(vm->Options.VcpuCount);
+        vm->Admitted = vm->Options.VcpuCount + (vm->Options.Cores != 0 ? Pinned : 0);
+        Count(vm->Admitted);
         for (int i = 0; i < vm->Options.VcpuCount; i++)
         {
             if (vm->Power.StateOf(i) != Devices.VcpuPowerState.Off)
@@ -91,10 +108,11 @@ internal static unsafe class Dispatcher
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Withdraw(Vm* vm)
     {
-        if (vm->IsAdmitted)
+        int admitted = vm->Admitted;
+        if (admitted != 0)
         {
-            vm->IsAdmitted = false;
-            Count(-vm->Options.VcpuCount);
+            vm->Admitted = 0;
+            Count(-admitted);
         }
     }
 
@@ -216,6 +234,45 @@ internal static unsafe class Dispatcher
         SetTimer(core);
         _lock.Leave();
         core->Vcpu = next == null ? null : (Vcpu*)next->Owner;
+    }
+
+    /// <summary>
+    /// What a VM's vCPUs have run, and what they waited for a core while they could have: sums, in ticks.
+    /// </summary>
+    internal static void ReadTimes(Vm* vm, out ulong ran, out ulong waited)
+    {
+        ran = 0;
+        waited = 0;
+        _lock.Enter();
+        ulong now = Instructions.ReadCounter();
+        for (int i = 0; i < vm->Options.VcpuCount; i++)
+        {
+            SchedulerEntry* entry = &vm->VcpuAt(i)->Turn;
+            ran += _scheduler.RanTicks(entry, now);
+            waited += Scheduler.WaitedTicks(entry, now);
+        }
+
+        _lock.Leave();
+    }
+
+    /// <summary>What a core does now, and has done since the boot.</summary>
+    internal static CoreFigures ReadCore(int index)
+    {
+        CoreFigures figures = default;
+        _lock.Enter();
+        SchedulerEntry* current = _scheduler.CurrentOf(index);
+        if (current != null)
+        {
+            var vcpu = (Vcpu*)current->Owner;
+            figures.Vm = vcpu->Vm->Id;
+            figures.Vcpu = vcpu->Index;
+        }
+
+        figures.Waiting = _scheduler.WaitingOn(index);
+        figures.BusyTicks = _scheduler.BusyTicks(index, Instructions.ReadCounter());
+        figures.Taken = _scheduler.StolenBy(index);
+        _lock.Leave();
+        return figures;
     }
 
     /// <summary>Makes every core look that has nothing to run.</summary>

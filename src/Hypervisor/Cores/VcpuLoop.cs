@@ -1,5 +1,6 @@
 using System.Runtime;
 using System.Runtime.CompilerServices;
+using System.Threading;
 using Quietus.Hypervisor.Boot;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Machine;
@@ -73,13 +74,17 @@ internal static unsafe class VcpuLoop
     {
         Vm* vm = vcpu->Vm;
         vcpu->Arrive();
-        ulong until = vcpu->Waits == VcpuWait.Interrupt
-            ? VcpuTimers.NextExpiry(vcpu, vm->Gic.ActiveHardware(vcpu->Index) | vcpu->RaisedTimers)
-            : ulong.MaxValue;
         VcpuState.Save(vcpu);
+
+        // Only now does the virtual GIC know which timers' interrupts the guest has ended: those count again. The
+        // timers themselves are in the core until it is unloaded.
+        ulong until = vcpu->Waits == VcpuWait.Interrupt
+            ? VcpuTimers.NextExpiry(vcpu, vm->Gic.ActiveHardware(vcpu->Index))
+            : ulong.MaxValue;
         vcpu->IsSaved = true;
         Unload(core, vcpu);
         vcpu->NeedsAttention = false;
+        Interlocked.MemoryBarrier(); // an event whose waker has set attention before that is seen below
         bool isOff = vm->Power.StateOf(vcpu->Index) == VcpuPowerState.Off;
         bool blocks = !vm->MustLeave && (isOff || vcpu->Waits switch
         {

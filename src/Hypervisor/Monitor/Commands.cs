@@ -98,6 +98,10 @@ internal static unsafe class Commands
         {
             List(ref reply);
         }
+        else if (command.VerbIs("cores"u8))
+        {
+            SchedulingCommands.ListCores(ref reply);
+        }
         else if (command.VerbIs("memory"u8))
         {
             MemoryCommands.Describe(ref reply);
@@ -139,7 +143,7 @@ internal static unsafe class Commands
     private static bool TryFindKeys(in CommandLine command, out ReadOnlySpan<byte> keys)
     {
         keys = command.VerbIs("create"u8)
-                ? "guest memory cpus pages policy overcommit append random vsock console uplink group"u8
+            ? "guest memory cpus pages policy overcommit append random vsock console uplink group weight cores"u8
             : command.VerbIs("start"u8) ? "vm for"u8
             : command.VerbIs(DeathWays.NameOf(DeathWay.Unmap)) ? "vm fate"u8
             : command.VerbIs("fork"u8) ? "vm count own text"u8
@@ -150,8 +154,9 @@ internal static unsafe class Commands
             : command.VerbIs("scrub"u8) ? "when"u8
             : default;
         return keys.Length != 0 || command.VerbIs("version"u8) || command.VerbIs("machine"u8)
-            || command.VerbIs("list"u8) || command.VerbIs("memory"u8) || command.VerbIs("help"u8)
-            || command.VerbIs("text"u8) || command.VerbIs("panic"u8) || command.VerbIs("off"u8);
+            || command.VerbIs("list"u8) || command.VerbIs("cores"u8) || command.VerbIs("memory"u8)
+            || command.VerbIs("help"u8) || command.VerbIs("text"u8) || command.VerbIs("panic"u8)
+            || command.VerbIs("off"u8);
     }
 
     private static void DescribeMachine(ref LineBuilder reply)
@@ -258,6 +263,11 @@ internal static unsafe class Commands
         if (options.HasUplink && !GuestNetwork.HasUplink)
         {
             Fail(ref reply, "no-uplink"u8, "the machine has no virtio network device (docs/devices.md)"u8);
+            return;
+        }
+
+        if (!SchedulingCommands.TryReadShare(in command, ref reply, ref options))
+        {
             return;
         }
 
@@ -399,6 +409,7 @@ internal static unsafe class Commands
             line.Field("slot"u8, (ulong)slot);
             line.Field("state"u8, StateOf(vm));
             line.Field("cpus"u8, (ulong)vm->Options.VcpuCount);
+            SchedulingCommands.WriteShare(ref line, vm);
             line.Field("memory_bytes"u8, vm->Options.MemoryBytes);
             line.Field(
                 "promised_bytes"u8, (ulong)vm->MachineState.Frames.PromisedChunks << FramePool.ChunkShift);
@@ -489,10 +500,10 @@ internal static unsafe class Commands
 
     private static void Help()
     {
-        Line("- version | machine | memory | list | help | text | off | panic"u8);
+        Line("- version | machine | cores | memory | list | help | text | off | panic"u8);
         Line("- scrub [when=idle|asked]"u8);
         Line("- create guest=filler|linux memory=64M [cpus=1] pages=4k|2m|auto policy=NAME [append=\"...\"]"u8);
-        Line("-   [overcommit=no|yes] [random=on|off] [vsock=off|on] [console=uart|virtio]"u8);
+        Line("-   [overcommit=no|yes] [random=on|off] [vsock=off|on] [console=uart|virtio] [weight=100] [cores=1,3]"u8);
         Line("-   [uplink=off|on] [group=N]"u8);
         Span<byte> buffer = stackalloc byte[LineBytes];
         LineBuilder policies = new(buffer);

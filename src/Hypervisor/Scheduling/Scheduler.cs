@@ -80,11 +80,23 @@ public unsafe struct Scheduler
     /// <summary>vCPUs that wait for a core.</summary>
     public readonly int WaitingOn(int core) => _queues[core].Waiting;
 
-    /// <summary>Ticks in which a core ran some vCPU, up to its last change.</summary>
-    public readonly ulong BusyTicks(int core) => _queues[core].BusyTicks;
+    /// <summary>Cores that take part, as bits.</summary>
+    public readonly ulong OnlineCores => _online;
+
+    /// <summary>Ticks in which a core has run some vCPU.</summary>
+    public readonly ulong BusyTicks(int core, ulong now) =>
+        _queues[core].BusyTicks + (_queues[core].Current != null ? now - _queues[core].ChargedAt : 0);
 
     /// <summary>vCPUs that a core has taken from others.</summary>
     public readonly ulong StolenBy(int core) => _queues[core].Stolen;
+
+    /// <summary>Ticks that a vCPU has run.</summary>
+    public readonly ulong RanTicks(SchedulerEntry* entry, ulong now) =>
+        entry->RanTicks + (entry->StateSet == RunState.Running ? now - _queues[entry->CoreIndex].ChargedAt : 0);
+
+    /// <summary>Ticks that a vCPU was runnable and did not run: stolen time (Arm DEN 0057).</summary>
+    public static ulong WaitedTicks(SchedulerEntry* entry, ulong now) =>
+        entry->WaitedTicks + (entry->StateSet == RunState.Runnable ? now - entry->Since : 0);
 
     /// <summary>The core takes part from now on: it is idle.</summary>
     public void AddCore(int core)

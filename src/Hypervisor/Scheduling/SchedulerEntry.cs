@@ -48,7 +48,7 @@ public unsafe struct SchedulerEntry
     /// <summary>Ticks that it has run, up to its last change of state.</summary>
     public ulong RanTicks;
 
-    /// <summary>Ticks that it was runnable and did not run: stolen time (Arm DEN 0057).</summary>
+    /// <summary>Ticks that it was runnable and did not run, up to its last change of state.</summary>
     public ulong WaitedTicks;
 
     /// <summary>How often it was given a core.</summary>

@@ -39,6 +39,13 @@ internal struct VmOptions
     internal ulong DiskBytes;
 
     internal int VcpuCount;
+
+    /// <summary>Its vCPUs' shares of busy cores are as their weights.</summary>
+    internal uint Weight;
+
+    /// <summary>The cores that its vCPUs may use, as bits; 0 for all that run vCPUs.</summary>
+    internal ulong Cores;
+
     internal PageSizing Sizing;
     internal MaintenancePolicy Policy;
 
@@ -141,8 +148,8 @@ internal unsafe struct Vm
     /// <summary>CNTPCT_EL0 when the last vCPU of a child was about to enter its guest.</summary>
     internal ulong ArrivedCount;
 
-    /// <summary>The scheduler counts its vCPUs.</summary>
-    internal bool IsAdmitted;
+    /// <summary>What the scheduler counts its vCPUs as; 0 where it does not know them.</summary>
+    internal int Admitted;
 
     /// <summary>What the guest printed last did not end a line.</summary>
     internal bool IsMidLine;

@@ -69,6 +69,33 @@ public sealed class RunProcessTests
     }
 
     [Fact]
+    public void Ctrl_A_s_tells_what_runs_where()
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.Shell(
+            "(sleep 3; printf '\\001s'; sleep 2; printf '\\001x'; sleep 1)"
+            + " | script -qec '$Q run --guest filler --memory 64M --weight 300 --pin 1-2' /dev/null");
+        outcome.Output.ShouldContain(
+            "VM 1: running, 2 vCPUs, weight 300, cores 1,2; ran 3.20 s, waited 40.0 ms");
+        outcome.Output.ShouldContain("cores: 0 monitor, 1 75 %, 2 5 % (since the boot)");
+    }
+
+    [Theory]
+    [InlineData("--weight 9", "'9' is no weight", "--weight takes 10 to 1000")]
+    [InlineData("--pin 1;2", "'1;2' is no list of cores", "1,3 or 1-3")]
+    [InlineData("--pin 2-1", "'2-1' is no list of cores", "1,3 or 1-3")]
+    [InlineData("--pin 0", "--pin 0 names a core that runs no vCPU", "with 2 vCPUs --pin takes cores 1 to 2")]
+    [InlineData("--pin 1,3 --cpus 1", "--pin 1,3 names a core", "with 1 vCPU --pin takes cores 1 to 1")]
+    public void A_share_that_cannot_be_is_exit_code_2(string options, string says, string next)
+    {
+        using var cli = new Cli();
+        Cli.Outcome outcome = cli.Run(["run", "--guest", "filler", "--memory", "64M", .. options.Split(' ')]);
+        outcome.Code.ShouldBe(2, outcome.Errors);
+        outcome.Errors.ShouldContain(says);
+        outcome.Errors.ShouldContain(next);
+    }
+
+    [Fact]
     public void Input_from_a_file_is_read_once()
     {
         using var cli = new Cli();

@@ -140,7 +140,7 @@ public unsafe class SchedulerTests
         rig.Entry(0)->RanTicks.ShouldBe(1000UL);
         rig.Entry(1)->WaitedTicks.ShouldBe(1000UL);
         rig.Entry(1)->RanTicks.ShouldBe(400UL);
-        rig.Scheduler.BusyTicks(0).ShouldBe(1400UL);
+        rig.Scheduler.BusyTicks(0, 1500).ShouldBe(1400UL);
         rig.Scheduler.NextEvent(0, isLimited: true).ShouldBe(9000UL);
     }
 

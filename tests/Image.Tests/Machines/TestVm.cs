@@ -19,9 +19,11 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
     private const long Passed = 2;
     private const long Failed = 3;
     private const long Witnessed = 6;
+    private const long Worked = 15;
 
     private readonly StringBuilder _console = new();
     private readonly List<(long Kind, long Value)> _reports = [];
+    private readonly List<long> _worked = [];
     private readonly Dictionary<string, string> _broken = [];
     private KeyValueLine? _stopped;
     private KeyValueLine? _frozen;
@@ -126,6 +128,15 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
         _stopped.ShouldBeNull(Known());
     }
 
+    /// <summary>Waits for so many reports of a guest that works; returns the units done at each.</summary>
+    internal async Task<IReadOnlyList<long>> WorkedAsync(int reports)
+    {
+        await UntilAsync(
+            () => _worked.Count >= reports || _stopped is not null, "its work").ConfigureAwait(false);
+        _stopped.ShouldBeNull(Known());
+        return _worked;
+    }
+
     /// <summary>Waits until it has ended by itself; checks that its memory is back, and returns the reason.</summary>
     internal async Task<string> StoppedAsync()
     {
@@ -188,6 +199,12 @@ internal sealed class TestVm(TestMachine machine, long number, int slot)
         if (happened.Name == "report")
         {
             long kind = happened.Line.Number("kind");
+            if (kind == Worked)
+            {
+                _worked.Add(happened.Line.Number("value"));
+                return;
+            }
+
             if (kind == Witnessed)
             {
                 _witnessed = happened.Line.Number("value");

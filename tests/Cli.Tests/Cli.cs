@@ -85,6 +85,10 @@ internal sealed class Cli : IDisposable
     /// <summary>Starts it and leaves it running.</summary>
     public Process Start(params string[] arguments) => StartProgram("dotnet", [Program, .. arguments]);
 
+    /// <summary>Starts the server, where the test has it beside itself.</summary>
+    public Process StartServer(params string[] arguments) => StartProgram(
+        "dotnet", [Path.Combine(AppContext.BaseDirectory, "quietus-serve.dll"), "serve", .. arguments]);
+
     /// <summary>Starts it as a terminal's foreground job: in a process group of its own, of that number.</summary>
     public Process StartGroup(params string[] arguments) => StartProgram("setsid", ["dotnet", Program, .. arguments]);
 

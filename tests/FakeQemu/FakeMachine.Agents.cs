@@ -95,11 +95,16 @@ internal sealed partial class FakeMachine
         Reply($"- vm={vm} slot={slot}\nok template=1 count=1 instructions=3104");
     }
 
-    private void EndAgents(long vm, StreamEnd end)
+    private void EndAgents(long vm, StreamEnd end, bool staysAlive = false)
     {
-        if (!_agentVms.Remove(vm, out int slot))
+        if (!_agentVms.TryGetValue(vm, out int slot))
         {
             return;
+        }
+
+        if (!staysAlive)
+        {
+            _agentVms.Remove(vm);
         }
 
         byte[] message = new byte[32];

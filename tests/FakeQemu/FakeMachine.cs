@@ -159,6 +159,10 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
             case "fork":
                 Fork(text);
                 break;
+            case "reset" when HasAgent:
+                Reply("ok " + BirthFigures);
+                EndAgents(Number(text), StreamEnd.WasReset, staysAlive: true);
+                break;
             case "reset":
                 Reply("ok " + BirthFigures);
                 LiveAsChild(string.Empty);

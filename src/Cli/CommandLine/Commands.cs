@@ -16,6 +16,7 @@ using Quietus.Cli.Exec;
 using Quietus.Cli.Probe;
 using Quietus.Cli.Replay;
 using Quietus.Cli.Run;
+using Quietus.Cli.Serve;
 using Quietus.Cli.Sim;
 using Quietus.Cli.Templates;
 using Quietus.Cli.Terminals;
@@ -90,6 +91,7 @@ internal static class Commands
         Add(ExecVerb.Make(cancellation), "./quietus exec --memory 256M --timeout 30s -- uname -a");
         Add(RunVerb.Make(cancellation), "./quietus run --memory 512M --cpus 2");
         Add(TemplateVerb.Make(cancellation), "./quietus template build python --file python.json");
+        Add(ServeVerb.Make(cancellation), "./quietus serve --template python --listen unix:quietus.sock");
         Add(BenchVerb.Make(cancellation), "./quietus bench --guest filler --memory 64M,256M --json bench.json");
         Add(SimVerb.Make(cancellation), "./quietus sim --machine d05 --memory 64G --pages 2m --ablate");
         Add(ReplayVerb.Make(cancellation), "./quietus replay tests/Traces.Tests/Data/munmap-2M-4k.txt.gz");

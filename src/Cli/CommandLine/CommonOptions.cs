@@ -81,6 +81,10 @@ internal static class CommonOptions
         }
     }
 
+    /// <summary>Whether one of these options was given.</summary>
+    public static bool AnyGiven(ParseResult result, IEnumerable<Option> options) =>
+        options.Any(option => result.GetResult(option) is { Implicit: false });
+
     /// <summary>The image's path; an error that says how to get one when it is not there.</summary>
     public static string FindImage()
     {

@@ -34,7 +34,8 @@ internal sealed record ExecConfiguration(
     string Cpu,
     int Repeat,
     int Parallel,
-    string QemuVersion)
+    string? Server,
+    string? QemuVersion)
 {
     public static ExecConfiguration Of(ExecResult result) => new(
         result.Plan.Command,
@@ -44,6 +45,7 @@ internal sealed record ExecConfiguration(
         result.Plan.Cpu.Name,
         result.Plan.Repeat,
         result.Plan.Parallel,
+        result.QemuVersion is null ? result.Plan.Server?.ToString() : null,
         result.QemuVersion);
 }
 

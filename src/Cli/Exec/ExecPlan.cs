@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using Quietus.Cli.Qemu;
+using Quietus.Cli.Serve;
 using Quietus.Cli.Templates;
 
 namespace Quietus.Cli.Exec;
@@ -44,6 +45,18 @@ internal sealed record ExecPlan
 
     /// <summary>How many children live at a time.</summary>
     public int Parallel { get; init; } = 1;
+
+    /// <summary>Where a server may be; null to boot a machine for this run whatever there is.</summary>
+    public ServerAddress? Server { get; init; }
+
+    /// <summary>What that server wants to be shown; null for nothing.</summary>
+    public string? Token { get; init; }
+
+    /// <summary>Whether it has to be that server.</summary>
+    public bool NeedsServer { get; init; }
+
+    /// <summary>What a server would call this template; null where no server can have it.</summary>
+    public string? ServerTemplate { get; init; }
 
     /// <summary>Where the figures go as JSON; null for nowhere.</summary>
     public string? Json { get; init; }

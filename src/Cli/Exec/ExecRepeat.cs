@@ -5,13 +5,14 @@ using System.IO;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
-using Quietus.Cli.Templates;
 using Quietus.Cli.Terminals;
 
 namespace Quietus.Cli.Exec;
 
 /// <summary>The same program in many children, some at a time. What they write is read and dropped.</summary>
-internal sealed class ExecRepeat(ExecPlan plan, TemplateMachine machine, JobPlan job)
+/// <param name="plan">How often, and how many at a time.</param>
+/// <param name="run">Runs it once, with these streams.</param>
+internal sealed class ExecRepeat(ExecPlan plan, Func<JobStreams, CancellationToken, Task<JobOutcome>> run)
 {
     private readonly JobOutcome?[] _outcomes = new JobOutcome?[plan.Repeat];
     private int _next;
@@ -46,9 +47,8 @@ internal sealed class ExecRepeat(ExecPlan plan, TemplateMachine machine, JobPlan
             int number;
             while ((number = Interlocked.Increment(ref _next) - 1) < plan.Repeat)
             {
-                _outcomes[number] = await JobRunner.RunAsync(
-                    machine, job, new JobStreams(Input: null, Stream.Null, Stream.Null), started: null, stop.Token)
-                    .ConfigureAwait(false);
+                _outcomes[number] = await run(
+                    new JobStreams(Input: null, Stream.Null, Stream.Null), stop.Token).ConfigureAwait(false);
                 int done = Interlocked.Increment(ref _done);
                 Notice.Status(string.Create(CultureInfo.InvariantCulture, $"{done:N0} of {plan.Repeat:N0}"));
             }

@@ -10,10 +10,10 @@ namespace Quietus.Cli.Exec;
 /// <param name="Plan">What was asked for.</param>
 /// <param name="Recipe">The template, resolved.</param>
 /// <param name="Outcomes">One for each job, in their order.</param>
-/// <param name="BootNs">From the machine's start until its template was frozen.</param>
-/// <param name="QemuVersion">For the document.</param>
+/// <param name="BootNs">From the machine's start until its template was frozen; 0 on a server.</param>
+/// <param name="QemuVersion">For the document; null on a server.</param>
 internal sealed record ExecResult(
-    ExecPlan Plan, TemplateRecipe Recipe, IReadOnlyList<JobOutcome> Outcomes, long BootNs, string QemuVersion)
+    ExecPlan Plan, TemplateRecipe Recipe, IReadOnlyList<JobOutcome> Outcomes, long BootNs, string? QemuVersion)
 {
     /// <summary>The first code that is not 0; else 0.</summary>
     public int Code => Outcomes.Select(outcome => outcome.Code).FirstOrDefault(code => code != 0, ExitCode.Ok);

@@ -6,6 +6,7 @@ using Quietus.Cli.CommandLine;
 using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
 using Quietus.Cli.Reports;
+using Quietus.Cli.Serve;
 using Quietus.Cli.Templates;
 
 namespace Quietus.Cli.Exec;
@@ -16,6 +17,7 @@ internal static class ExecVerb
     /// <summary>The hypervisor has 16 slots, and the template keeps one.</summary>
     private const int MostParallel = 15;
 
+    private const string NoServer = "none";
     private const int MostRepeats = 1_000_000;
 
     private static readonly Value<string?> _template =
@@ -74,6 +76,15 @@ internal static class ExecVerb
     private static readonly Value<string?> _json =
         Values.Text("--json", "file", $"Write the figures as JSON ({ExecDocument.Name})");
 
+    private static readonly Value<string?> _server = new(
+        "--server", "where",
+        "A running serve: unix:PATH, 127.0.0.1:PORT, or none [default: $QUIETUS_SERVER, or the standard socket]",
+        ReadServer);
+
+    private static readonly Value<string?> _token = Values.Text(
+        "--token-file", "file",
+        "Its first line is the token that a server on TCP wants [default: $QUIETUS_TOKEN_FILE]");
+
     private static readonly Argument<string[]> _command = new("command")
     {
         Description = "The program and its arguments, after --",
@@ -85,7 +96,7 @@ internal static class ExecVerb
         var command = new Command("exec", "Run a program in a Linux VM of its own")
         {
             _template, _image, _memory, _cpus, _cpu, _timeout, _bootTimeout, _environment, _folder, _user, _in, _out,
-            _interactive, _terminal, _repeat, _parallel, _json, _command,
+            _interactive, _terminal, _repeat, _parallel, _json, _server, _token, _command,
         };
         command.SetAction((result, _) => RunAsync(result, cancellation));
         return command;
@@ -109,7 +120,14 @@ internal static class ExecVerb
         {
             CommonOptions.Refuse(
                 result, [_image, _memory, _cpus], "with --template", "the template has it; leave one of them out");
-            TemplateStore.Load(template);
+            if (template == ServeVerb.Busybox && !TemplateStore.Has(template))
+            {
+                template = null;
+            }
+            else if (!_server.IsGiven(result) || _server.Of(result) == NoServer)
+            {
+                TemplateStore.Load(template);
+            }
         }
 
         int repeat = _repeat.Of(result)!.Value;
@@ -136,6 +154,9 @@ internal static class ExecVerb
             ResultFile.Check([("--json", json)]);
         }
 
+        string? server = _server.Of(result) ?? Set("QUIETUS_SERVER");
+        string? token = _token.Of(result) ?? Set("QUIETUS_TOKEN_FILE");
+        bool isOwn = server == NoServer;
         return new ExecPlan
         {
             Recipe = new TemplateRecipe
@@ -159,7 +180,28 @@ internal static class ExecVerb
             Repeat = repeat,
             Parallel = parallel,
             Json = _json.Of(result),
+            Server = isOwn ? null
+                : server is null ? new ServerAddress(ServerAddress.StandardSocket, null)
+                : ServerAddress.Read(server),
+            Token = isOwn || token is null ? null : ServerAddress.ReadToken(token),
+            NeedsServer = _server.IsGiven(result) && !isOwn,
+            ServerTemplate = template ?? (CommonOptions.AnyGiven(result, [_image, _memory, _cpus, _cpu])
+                ? null
+                : ServeVerb.Busybox),
         };
+    }
+
+    private static string? Set(string variable) =>
+        Environment.GetEnvironmentVariable(variable) is { Length: > 0 } value ? value : null;
+
+    private static string ReadServer(string text)
+    {
+        if (text != NoServer)
+        {
+            ServerAddress.Read(text);
+        }
+
+        return text;
     }
 
     private static string ReadImage(string path) => FileStatus.Of(path) is not null

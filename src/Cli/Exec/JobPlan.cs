@@ -1,7 +1,9 @@
 using System;
-using System.Collections.Generic;
 using System.IO;
+using System.Threading;
+using System.Threading.Tasks;
 using Quietus.Cli.Jobs;
+using Quietus.Cli.Templates;
 
 namespace Quietus.Cli.Exec;
 
@@ -10,9 +12,14 @@ internal sealed record JobPlan
 {
     public required JobOrder Order { get; init; }
 
-    public IReadOnlyList<FileCopy> In { get; init; } = [];
+    /// <summary>Called when the child is born; null for nothing.</summary>
+    public Action<MachineVm>? Born { get; init; }
 
-    public IReadOnlyList<FileCopy> Out { get; init; } = [];
+    /// <summary>Puts files into the VM before the program starts; null for none.</summary>
+    public Func<JobClient, CancellationToken, Task>? Before { get; init; }
+
+    /// <summary>Takes files out of the VM after the program's end; null for none.</summary>
+    public Func<JobClient, CancellationToken, Task>? After { get; init; }
 
     /// <summary>
     /// How long it may take from the child's birth to the program's end; null for as long as it likes.

@@ -35,7 +35,7 @@ internal static class JobRunner
     /// <param name="started">Called with the agent when the program runs; null where nothing is sent to it.</param>
     /// <param name="cancellation">Ends the job and the child.</param>
     public static async Task<JobOutcome> RunAsync(
-        TemplateMachine machine, JobPlan plan, JobStreams streams, Action<JobClient>? started,
+        TemplateMachine machine, JobPlan plan, JobStreams streams, Action<IRunningProgram>? started,
         CancellationToken cancellation)
     {
         long begun = Stopwatch.GetTimestamp();
@@ -43,6 +43,7 @@ internal static class JobRunner
         try
         {
             vm = await machine.BearAsync(parent: null, cancellation).ConfigureAwait(false);
+            plan.Born?.Invoke(vm);
         }
         catch (MonitorException error)
         {
@@ -77,12 +78,12 @@ internal static class JobRunner
 
     /// <summary>Runs the job in a VM that is there, and lives on.</summary>
     public static Task<JobOutcome> RunInAsync(
-        TemplateMachine machine, MachineVm vm, JobPlan plan, JobStreams streams, Action<JobClient>? started,
+        TemplateMachine machine, MachineVm vm, JobPlan plan, JobStreams streams, Action<IRunningProgram>? started,
         CancellationToken cancellation) => LimitAsync(
             machine, vm, plan, streams, started, new JobTimes(), Stopwatch.GetTimestamp(), cancellation);
 
     private static async Task<JobOutcome> LimitAsync(
-        TemplateMachine machine, MachineVm vm, JobPlan plan, JobStreams streams, Action<JobClient>? started,
+        TemplateMachine machine, MachineVm vm, JobPlan plan, JobStreams streams, Action<IRunningProgram>? started,
         JobTimes times, long begun, CancellationToken cancellation)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -105,7 +106,7 @@ internal static class JobRunner
     }
 
     private static async Task<JobOutcome> LiveAsync(
-        TemplateMachine machine, MachineVm vm, JobPlan plan, JobStreams streams, Action<JobClient>? started,
+        TemplateMachine machine, MachineVm vm, JobPlan plan, JobStreams streams, Action<IRunningProgram>? started,
         JobTimes times, long begun, CancellationToken cancellation)
     {
         try
@@ -114,9 +115,9 @@ internal static class JobRunner
             await using (client.ConfigureAwait(false))
             {
                 await client.IdentifyAsync(DateTimeOffset.UtcNow, HostName, cancellation).ConfigureAwait(false);
-                foreach (FileCopy copy in plan.In)
+                if (plan.Before is { } before)
                 {
-                    await CopyInAsync(client, copy, cancellation).ConfigureAwait(false);
+                    await before(client, cancellation).ConfigureAwait(false);
                 }
 
                 long running = Stopwatch.GetTimestamp();
@@ -136,9 +137,9 @@ internal static class JobRunner
                 }
 
                 times = times with { RunNs = Since(running), FirstOutputNs = first.Nanoseconds };
-                foreach (FileCopy copy in plan.Out)
+                if (plan.After is { } after)
                 {
-                    await CopyOutAsync(client, copy, cancellation).ConfigureAwait(false);
+                    await after(client, cancellation).ConfigureAwait(false);
                 }
 
                 return new JobOutcome(
@@ -164,60 +165,6 @@ internal static class JobRunner
                     : error.Message,
                 "its console is above; more --memory may be what it needs",
                 vm.Console.ToString());
-        }
-    }
-
-    private static async Task CopyInAsync(JobClient client, FileCopy copy, CancellationToken cancellation)
-    {
-        try
-        {
-            FileStream file = File.OpenRead(copy.From);
-            await using (file.ConfigureAwait(false))
-            {
-                uint mode = (uint)File.GetUnixFileMode(file.SafeFileHandle);
-                await client.PutAsync(copy.To, mode, file, file.Length, cancellation).ConfigureAwait(false);
-            }
-        }
-        catch (Exception error) when (error is UnauthorizedAccessException or FileNotFoundException
-            or EndOfStreamException)
-        {
-            throw new CliException(ExitCode.Failed, $"--copy-in {copy.From}: {error.Message}");
-        }
-        catch (JobException error)
-        {
-            throw new CliException(ExitCode.Failed, $"--copy-in: {copy.To} in the guest: {error.Message}");
-        }
-    }
-
-    private static async Task CopyOutAsync(JobClient client, FileCopy copy, CancellationToken cancellation)
-    {
-        string part = copy.To + ".part";
-        try
-        {
-            FileStream file = File.Create(part);
-            await using (file.ConfigureAwait(false))
-            {
-                uint mode = await client.GetAsync(copy.From, file, FileCopy.MostBytes, cancellation)
-                    .ConfigureAwait(false);
-
-                // No set-user-ID and the like from a guest.
-                File.SetUnixFileMode(file.SafeFileHandle, (UnixFileMode)(mode & 0x1FF));
-            }
-
-            File.Move(part, copy.To, overwrite: true);
-        }
-        catch (JobException error)
-        {
-            throw new CliException(ExitCode.Failed, $"--copy-out: {copy.From} in the guest: {error.Message}");
-        }
-        catch (Exception error) when (error is UnauthorizedAccessException
-            || (error is IOException && error is not (GuestStreamException or JobProtocolException)))
-        {
-            throw new CliException(ExitCode.Failed, $"--copy-out: {copy.To} cannot be written: {error.Message}");
-        }
-        finally
-        {
-            File.Delete(part);
         }
     }
 

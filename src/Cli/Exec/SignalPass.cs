@@ -17,18 +17,18 @@ internal sealed class SignalPass : IDisposable
 {
     private static readonly TimeSpan _again = TimeSpan.FromSeconds(1);
 
-    private readonly JobClient _client;
+    private readonly IRunningProgram _program;
     private readonly CancellationToken _over;
     private readonly PosixSignalRegistration? _resize;
     private PosixSignal _last;
     private long _lastCame;
 
-    /// <param name="client">The program's agent.</param>
+    /// <param name="program">The program.</param>
     /// <param name="hasTerminal">Whether the program has a terminal, whose size is this one's.</param>
     /// <param name="over">Cancelled when the program has ended.</param>
-    public SignalPass(JobClient client, bool hasTerminal, CancellationToken over)
+    public SignalPass(IRunningProgram program, bool hasTerminal, CancellationToken over)
     {
-        _client = client;
+        _program = program;
         _over = over;
         Interruption.Divert = Pass;
         if (hasTerminal)
@@ -61,7 +61,7 @@ internal sealed class SignalPass : IDisposable
             return false;
         }
 
-        Send(_client.SignalAsync(number, _over));
+        Send(_program.SignalAsync(number, _over));
         return true;
     }
 
@@ -69,7 +69,7 @@ internal sealed class SignalPass : IDisposable
     {
         if (TerminalSize.Window is (int rows, int columns))
         {
-            Send(_client.ResizeAsync(rows, columns, _over));
+            Send(_program.ResizeAsync(rows, columns, _over));
         }
     }
 

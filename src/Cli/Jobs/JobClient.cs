@@ -13,17 +13,22 @@ namespace Quietus.Cli.Jobs;
 /// <see cref="JobException"/> when the agent could not, a <see cref="JobProtocolException"/> when it is none, a
 /// <see cref="GuestStreamException"/> when the VM is gone.
 /// </summary>
-internal sealed class JobClient(JobConnection connection) : IAsyncDisposable
+internal sealed class JobClient(JobConnection connection) : IRunningProgram, IAsyncDisposable
 {
     /// <summary>Bytes that are copied at a time.</summary>
     private const int Piece = 16 * 1024;
+
+    private bool _owesIdentity;
 
     /// <summary>Connects to the agent of a VM.</summary>
     public static async Task<JobClient> OpenAsync(
         IGuestStreams streams, int slot, long vm, CancellationToken cancellation) =>
         new(await JobConnection.OpenAsync(streams, slot, vm, cancellation).ConfigureAwait(false));
 
-    /// <summary>Sets wall clock and host name, and renews the random numbers after a birth.</summary>
+    /// <summary>
+    /// Sets wall clock and host name, and renews the random numbers after a birth. The agent carries orders out one
+    /// after the other, so its answer is only waited for with the next one's; where it could not, that one fails.
+    /// </summary>
     public async Task IdentifyAsync(DateTimeOffset now, string name, CancellationToken cancellation)
     {
         ulong nanoseconds = (ulong)(now - DateTimeOffset.UnixEpoch).Ticks * 100;
@@ -32,7 +37,7 @@ internal sealed class JobClient(JobConnection connection) : IAsyncDisposable
             JobKind.Identity,
             (ref PayloadWriter to) => new JobIdentity { Nanoseconds = nanoseconds, Name = text }.Write(ref to),
             cancellation).ConfigureAwait(false);
-        await ExpectAsync(JobKind.Done, cancellation).ConfigureAwait(false);
+        _owesIdentity = true;
     }
 
     /// <summary>
@@ -211,9 +216,18 @@ internal sealed class JobClient(JobConnection connection) : IAsyncDisposable
     {
         JobMessage message = await connection.ReadAsync(cancellation).ConfigureAwait(false)
             ?? throw new JobProtocolException("the agent has ended before the answer was complete");
-        return message.Kind == JobKind.Failed && JobFailed.TryRead(message.Payload.Span, out JobFailed failed)
-            ? throw new JobException(failed)
-            : message;
+        if (message.Kind == JobKind.Failed && JobFailed.TryRead(message.Payload.Span, out JobFailed failed))
+        {
+            throw new JobException(failed);
+        }
+
+        if (_owesIdentity && message.Kind == JobKind.Done)
+        {
+            _owesIdentity = false;
+            return await NextAsync(cancellation).ConfigureAwait(false);
+        }
+
+        return message;
     }
 
     private async Task SendInputAsync(Stream? input, CancellationToken over)

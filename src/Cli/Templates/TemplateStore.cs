@@ -34,6 +34,9 @@ internal static partial class TemplateStore
             .Select(folder => Read(Path.GetFileName(folder))).OfType<TemplateEntry>()]
         : [];
 
+    /// <summary>Whether there is one of this name.</summary>
+    public static bool Has(string name) => Read(CheckName(name)) is not null;
+
     /// <summary>One of them; an error of usage where there is none.</summary>
     public static (TemplateEntry Entry, StoredImage Image) Load(string name)
     {

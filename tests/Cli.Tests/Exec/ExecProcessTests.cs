@@ -235,14 +235,5 @@ public sealed class ExecProcessTests
         outcome.Errors.ShouldContain("no Linux guest");
     }
 
-    internal static Cli Make(string mode = "good")
-    {
-        var cli = new Cli(mode);
-        cli.WriteFile("cache/linux/Image", KernelImageTests.MakeImage());
-        cli.WriteFile("cache/linux/initrd", CpioWriterTests.MakeArchive(("init", [1])));
-        cli.WriteFile("cache/linux/busybox", [1, 2, 3]);
-        cli.WriteFile("cache/linux/modules/vsock.ko", [4]);
-        cli.WriteFile("agent", [5]);
-        return cli;
-    }
+    internal static Cli Make(string mode = "good") => FakeGuest.Install(new Cli(mode));
 }

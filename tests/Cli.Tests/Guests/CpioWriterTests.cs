@@ -16,19 +16,7 @@ public sealed class CpioWriterTests : IDisposable
 
     public void Dispose() => File.Delete(_path);
 
-    internal static byte[] MakeArchive(params (string Name, byte[] Content)[] files)
-    {
-        using var stream = new MemoryStream();
-        var archive = new CpioWriter(stream);
-        foreach ((string name, byte[] content) in files)
-        {
-            using var source = new MemoryStream(content);
-            archive.Add(name, source, content.Length);
-        }
-
-        archive.Finish();
-        return stream.ToArray();
-    }
+    internal static byte[] MakeArchive(params (string Name, byte[] Content)[] files) => FakeGuest.MakeArchive(files);
 
     [Fact]
     public void Members_are_where_the_format_says()

@@ -17,22 +17,8 @@ public sealed class KernelImageTests : IDisposable
     public void Dispose() => File.Delete(_path);
 
     /// <summary>A kernel with a section table that reaches to its last byte, as a real one's does.</summary>
-    internal static byte[] MakeImage(int length = 65536, long imageSize = 1 << 20, ulong flags = 0xa)
-    {
-        byte[] image = new byte[length];
-        Span<byte> span = image;
-        BinaryPrimitives.WriteUInt64LittleEndian(span[16..], (ulong)imageSize);
-        BinaryPrimitives.WriteUInt64LittleEndian(span[24..], flags);
-        "ARM\x64"u8.CopyTo(span[56..]);
-        BinaryPrimitives.WriteUInt32LittleEndian(span[60..], 64);
-        "PE\0\0"u8.CopyTo(span[64..]);
-        BinaryPrimitives.WriteUInt16LittleEndian(span[70..], 1);
-        BinaryPrimitives.WriteUInt16LittleEndian(span[84..], 160);
-        int section = 64 + 24 + 160;
-        BinaryPrimitives.WriteUInt32LittleEndian(span[(section + 16)..], (uint)length - 4096);
-        BinaryPrimitives.WriteUInt32LittleEndian(span[(section + 20)..], 4096);
-        return image;
-    }
+    internal static byte[] MakeImage(int length = 65536, long imageSize = 1 << 20, ulong flags = 0xa) =>
+        FakeGuest.MakeImage(length, imageSize, flags);
 
     [Fact]
     public void A_good_image_tells_what_it_needs()

@@ -58,6 +58,9 @@ internal unsafe struct Vcpu
     /// <summary>The scheduler's part of it.</summary>
     internal SchedulerEntry Turn;
 
+    /// <summary>Ticks that were stolen from it before it was frozen, or its template was.</summary>
+    internal ulong StolenBefore;
+
     /// <summary>What it waits for.</summary>
     internal VcpuWait Waits;
 

@@ -229,6 +229,8 @@ internal static unsafe class VcpuLoop
             VcpuInterrupts.Reset(vcpu);
         }
 
+        StolenTime.Tell(vcpu);
+
         // A timer's interrupt that the guest has not ended is active on its core, which is this one now.
         uint active = vm->Gic.ActiveHardware(vcpu->Index);
         if (active != 0)

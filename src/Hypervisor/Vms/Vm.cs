@@ -151,6 +151,9 @@ internal unsafe struct Vm
     /// <summary>What the scheduler counts its vCPUs as; 0 where it does not know them.</summary>
     internal int Admitted;
 
+    /// <summary>Where its guest finds stolen times; 0 as long as it has not looked.</summary>
+    internal ulong StolenTimePage;
+
     /// <summary>What the guest printed last did not end a line.</summary>
     internal bool IsMidLine;
 

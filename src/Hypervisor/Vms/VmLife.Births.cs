@@ -133,6 +133,7 @@ internal static unsafe partial class VmLife
             return ErrorOf(result);
         }
 
+        vm->StolenTimePage = 0;
         GuestConsole.Finish(vm);
         GuestStreams.Finish(vm, StreamEnd.WasReset);
         GuestNetwork.Finish(vm);
@@ -204,6 +205,7 @@ internal static unsafe partial class VmLife
         figures.Issued = vm->MachineState.Counters;
         El2Machine machine = vm->Machine;
         MemoryResult result = vm->Memory.Freeze(ref machine);
+        vm->StolenTimePage = result == MemoryResult.NotShareable ? vm->StolenTimePage : 0; // else its pages are gone
         if (result != MemoryResult.Ok)
         {
             // It was unmapped after it had asked, or there was no memory.
@@ -302,6 +304,7 @@ internal static unsafe partial class VmLife
             Vcpu* vcpu = vm->VcpuAt(i);
             bool isOff = vm->Power.StateOf(i) == VcpuPowerState.Off;
             vcpu->Origin = isOff ? null : from->VcpuAt(i);
+            StolenTime.Inherit(vcpu, from->VcpuAt(i));
             vcpu->IsSaved = false;
             vcpu->Waits = VcpuWait.None;
             vcpu->BirthAnswer = vm != from ? vm->Id : unchecked((ulong)Psci.Denied);

@@ -234,8 +234,8 @@ internal static unsafe class VcpuInterrupts
         }
 
         vcpu->RaisedTimers = 0;
-        uint active = gic.ActiveHardware(vcpu->Index);
-        return active != 0 ? kicked | gic.DropHardware(vcpu->Index, active & ~asserted) : kicked;
+        uint fallen = gic.ActiveHardware(vcpu->Index) & ~asserted;
+        return fallen != 0 ? kicked | gic.DropHardware(vcpu->Index, fallen) : kicked;
     }
 
     /// <summary>

@@ -12,7 +12,7 @@ internal static class Naps
     private const int Count = 500;
     private const int WakingInterrupt = 1;
 
-    /// <summary>A nap takes half a millisecond to two and a half, so that it has no period in common with others.</summary>
+    /// <summary>A nap takes half a millisecond to two and a half: it has no period in common with others.</summary>
     private const ulong LeastMicroseconds = 500;
     private const ulong MicrosecondsMask = 2047;
 

@@ -2,6 +2,7 @@ using System;
 using System.Globalization;
 using System.Linq;
 using System.Text;
+using System.Threading.Tasks;
 using Quietus.Wire;
 
 namespace Quietus.FakeQemu;
@@ -17,6 +18,7 @@ internal sealed partial class FakeMachine
 
     private void ReportTurns()
     {
+        string vm = Vm;
         Report(20, 100_000);
         Report(21, 900_000);
         Report(22, 999_000_000);
@@ -25,14 +27,23 @@ internal sealed partial class FakeMachine
         Report(25, 1_001_000_000);
         Report(26, 999_000_000);
         long weight = long.Parse(WordOf(_append, "weight=") ?? "100", CultureInfo.InvariantCulture);
-        for (int report = 1; report <= 12; report++)
+        long unit = mode == "unfair" ? 500 * _nextVm : 5 * weight;
+        if (_append.Contains("then=work", StringComparison.Ordinal))
         {
-            Report(15, report * (mode == "unfair" ? 500 * _nextVm : 5 * weight));
+            // For as long as there is someone to hear it.
+            _ = Task.Run(async () =>
+            {
+                for (int report = 1; !_poweredOff; report++)
+                {
+                    Report(15, report * unit);
+                    await Task.Delay(5).ConfigureAwait(false);
+                }
+            });
         }
 
         void Report(int kind, long value) => Send(
             Channel.Event,
-            string.Create(CultureInfo.InvariantCulture, $"event=report {Vm} kind={kind} value={value}"));
+            string.Create(CultureInfo.InvariantCulture, $"event=report {vm} kind={kind} value={value}"));
     }
 
     private static string? WordOf(string order, string key) => order.Split(' ')

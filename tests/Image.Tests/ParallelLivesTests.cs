@@ -89,7 +89,7 @@ public sealed class ParallelLivesTests(ITestOutputHelper output)
 
         output.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{counts[0]} births, {counts[1]} random kills, {counts[2]} resets, {counts[3]} looks at work in {length}"));
+            $"{counts[0]} births, {counts[1]} random kills, {counts[2]} resets, {counts[3]} looks at work: {length}"));
         counts.ShouldAllBe(count => count > 0);
         await template.KillAsync();
         await machine.ShouldBeUnharmedAsync();

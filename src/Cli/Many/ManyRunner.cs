@@ -16,7 +16,9 @@ using Quietus.Cli.Terminals;
 
 namespace Quietus.Cli.Many;
 
-/// <summary>Measures many VMs on few cores: a machine for each question. Ctrl-C keeps the figures that there are.</summary>
+/// <summary>
+/// Measures many VMs on few cores: a machine for each question. Ctrl-C keeps the figures that there are.
+/// </summary>
 internal sealed class ManyRunner(ManyPlan plan, QemuBinary qemu, string image, Action<string> progress)
 {
     /// <summary>
@@ -45,28 +47,18 @@ internal sealed class ManyRunner(ManyPlan plan, QemuBinary qemu, string image, A
         bool isInterrupted = false;
         try
         {
+            GuestPayload filler = GuestPayload.MakeFiller();
             await OnMachineAsync(
-                2, SmallMachine, GuestPayload.MakeFiller(), null, async boot => _figures.AddRange(
-                    await new SwitchMeasurement(boot, progress).RunAsync().ConfigureAwait(false)), cancellation)
+                2, SmallMachine, filler, null, boot => new SwitchMeasurement(boot, progress).RunAsync(), cancellation)
                 .ConfigureAwait(false);
             await OnMachineAsync(
-                ManyPlan.Cores, SmallMachine, GuestPayload.MakeFiller(), TurnMicroseconds, async boot => _figures.AddRange(
-                    await new ShareMeasurement(boot, progress).RunAsync().ConfigureAwait(false)), cancellation)
-                .ConfigureAwait(false);
+                ManyPlan.Cores, SmallMachine, filler, TurnMicroseconds,
+                boot => new ShareMeasurement(boot, progress).RunAsync(), cancellation).ConfigureAwait(false);
             await OnMachineAsync(
-                ManyPlan.Cores, plan.MachineMemory, plan.Guest, null, async boot =>
-                {
-                    var crowd = new Crowd(plan, boot, progress);
-                    _figures.AddRange(await crowd.RunAsync().ConfigureAwait(false));
-                    _answered = crowd.Answered;
-                    _vmidBits = crowd.VmidBits;
-                    _rollovers = crowd.VmidRollovers;
-                },
-                cancellation).ConfigureAwait(false);
+                ManyPlan.Cores, plan.MachineMemory, plan.Guest, null, CrowdAsync, cancellation).ConfigureAwait(false);
             await OnMachineAsync(
-                2, plan.MachineMemory, plan.Guest, null, async boot => _figures.AddRange(
-                    await new IdleMeasurement(plan, boot, progress).RunAsync().ConfigureAwait(false)), cancellation)
-                .ConfigureAwait(false);
+                2, plan.MachineMemory, plan.Guest, null,
+                boot => new IdleMeasurement(plan, boot, progress).RunAsync(), cancellation).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
@@ -88,9 +80,19 @@ internal sealed class ManyRunner(ManyPlan plan, QemuBinary qemu, string image, A
         };
     }
 
+    private async Task<IReadOnlyList<ManyFigure>> CrowdAsync(BirthsBoot boot)
+    {
+        var crowd = new Crowd(plan, boot, progress);
+        IReadOnlyList<ManyFigure> figures = await crowd.RunAsync().ConfigureAwait(false);
+        _answered = crowd.Answered;
+        _vmidBits = crowd.VmidBits;
+        _rollovers = crowd.VmidRollovers;
+        return figures;
+    }
+
     private async Task OnMachineAsync(
-        int cores, long memory, GuestPayload guest, int? turn, Func<BirthsBoot, Task> measure,
-        CancellationToken cancellation)
+        int cores, long memory, GuestPayload guest, int? turn,
+        Func<BirthsBoot, Task<IReadOnlyList<ManyFigure>>> measure, CancellationToken cancellation)
     {
         using var folder = new RunFolder();
         var machine = new QemuMachine
@@ -114,7 +116,8 @@ internal sealed class ManyRunner(ManyPlan plan, QemuBinary qemu, string image, A
         {
             try
             {
-                await measure(new BirthsBoot(session.Monitor, plan.Limit, cancellation)).ConfigureAwait(false);
+                _figures.AddRange(await measure(new BirthsBoot(session.Monitor, plan.Limit, cancellation))
+                    .ConfigureAwait(false));
             }
             catch (MonitorException error)
             {
@@ -126,7 +129,8 @@ internal sealed class ManyRunner(ManyPlan plan, QemuBinary qemu, string image, A
             {
                 throw new CliException(ExitCode.Failed, string.Create(
                     CultureInfo.InvariantCulture,
-                    $"{session.Monitor.FramesLost} frames of the link were lost, {session.Monitor.FramesDamaged} damaged"));
+                    $"{session.Monitor.FramesLost} frames of the link were lost, "
+                        + $"{session.Monitor.FramesDamaged} damaged"));
             }
         }
     }

@@ -12,10 +12,10 @@ internal static class ManyTable
 {
     /// <summary>How the figures are to be read.</summary>
     public const string Method =
-        "Time is virtual: a nanosecond for each instruction of the machine (QEMU -icount). A switch goes from the exit "
-        + "of one VM's vCPU to the entry of another's, by the guests' clocks. Shares are of work that the guests count. "
-        + "Alone is a child that has the machine for itself; what is idle is promised for 1,000 VMs, and fewer have "
-        + "their part of it.";
+        "Time is virtual: a nanosecond for each instruction of the machine (QEMU -icount). A switch goes from the "
+        + "exit of one VM's vCPU to the entry of another's, by the guests' clocks. Shares are of work that the guests "
+        + "count. Alone is a child that has the machine for itself; what is idle is promised for 1,000 VMs, and fewer "
+        + "have their part of it.";
 
     private static readonly TextColumn<ManyFigure>[] _figures =
     [

@@ -67,7 +67,8 @@ internal sealed class ShareMeasurement(BirthsBoot boot, Action<string> progress)
     {
         foreach (int weight in weights)
         {
-            busy.Add((await boot.StartBesideAsync(ManyPlan.Filler("fill=0 then=work", weight: weight)).ConfigureAwait(false)).Vm);
+            string order = ManyPlan.Filler("fill=0 then=work", weight: weight);
+            busy.Add((await boot.StartBesideAsync(order).ConfigureAwait(false)).Vm);
         }
 
         // Each has made a report since the last one was started, and another one that covers that time.

@@ -35,7 +35,9 @@ internal sealed class SwitchMeasurement(BirthsBoot boot, Action<string> progress
         await boot.OrderAsync("kill", first).ConfigureAwait(false);
         return
         [
-            new("switch_instructions", "world switch at the end of a slice: instructions", (away - turns) / 4, "N0", Most),
+            new(
+                "switch_instructions", "world switch at the end of a slice: instructions", (away - turns) / 4, "N0",
+                Most),
             new("wake_and_block_instructions", "… to a woken VM, and back as it blocks: instructions",
                 awayOnce - awake, "N0", 2 * Most),
         ];

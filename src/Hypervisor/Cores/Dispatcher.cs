@@ -165,6 +165,12 @@ internal static unsafe class Dispatcher
     {
         int index = (int)core->Index;
         core->MustSchedule = false;
+        if (IsCrowded && _scheduler.IsOver(index, Instructions.ReadCounter()))
+        {
+            // Its time is up and another waits: all else is done when it has been saved.
+            return true;
+        }
+
         _lock.Enter();
         ulong now = Instructions.ReadCounter();
         ulong kicks = _scheduler.Tick(index, now);
@@ -183,8 +189,12 @@ internal static unsafe class Dispatcher
         }
 
         _lock.Leave();
-        Instructions.WriteHcr(GuestTraps.Hcr);
         KickOthers(core, kicks);
+        if (!must)
+        {
+            Instructions.WriteHcr(GuestTraps.Hcr);
+        }
+
         return must;
     }
 
@@ -203,8 +213,13 @@ internal static unsafe class Dispatcher
             kicked = _scheduler.Yield(index, now, toBack);
         }
 
+        ulong kicks = _scheduler.NextExpiry(index) <= now ? _scheduler.Tick(index, now) : 0;
         Choose(core, index, now);
         Kick(kicked);
+        if (kicks != 0)
+        {
+            KickOthers(core, kicks);
+        }
     }
 
     /// <summary>

@@ -54,8 +54,9 @@ public unsafe struct Scheduler
     /// <summary>Cores that take part, as bits.</summary>
     private ulong _online;
 
-    /// <summary>Runnable vCPUs of all cores.</summary>
+    /// <summary>Runnable vCPUs of all cores, and those of them that may use more than one.</summary>
     private int _waiting;
+    private int _movable;
 
     /// <summary>Sets the scheduler up. The queues are all zero.</summary>
     /// <param name="queues">One for each core.</param>
@@ -166,6 +167,21 @@ public unsafe struct Scheduler
 
         return goesFirst && queue->Current != null && IsBetterPlaced(entry, queue, now) ? core : None;
     }
+
+    /// <summary>
+    /// Whether the current vCPU's time in this round is over and another waits for a core. On the core itself, without
+    /// the lock: none but it writes what its current vCPU has left, and what waits may be an other a moment later.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly bool IsOver(int core, ulong now)
+    {
+        RunQueue* queue = _queues + core;
+        return LeftNow(queue, now) <= 0 && Volatile.Read(in _waiting) != 0;
+    }
+
+    /// <summary>When the first blocked vCPU of a core is to be woken; the greatest value for never.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly ulong NextExpiry(int core) => _queues[core].Expiries.NextWhen;
 
     /// <summary>
     /// Whether the current vCPU should make room: its time in this round is over, or one that was woken has used less
@@ -375,6 +391,7 @@ public unsafe struct Scheduler
     }
 
     /// <summary>It has used its ticks up, and gets those of its next round, which is not before the queue's.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly void NextRound(SchedulerEntry* entry, ulong round)
     {
         long budget = Budget(entry);
@@ -387,6 +404,7 @@ public unsafe struct Scheduler
     /// Gives a vCPU that has used its ticks up those of its next round. One that came from a core that was behind may
     /// still be owed this one.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly RunList* ListAfter(RunQueue* queue, SchedulerEntry* entry)
     {
         NextRound(entry, queue->Round);
@@ -427,6 +445,7 @@ public unsafe struct Scheduler
         return entry;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Enqueue(RunQueue* queue, SchedulerEntry* entry, RunList* list, bool atFront)
     {
         if (atFront)
@@ -438,18 +457,22 @@ public unsafe struct Scheduler
             RunList.Append(list, entry);
         }
 
+        int movable = entry->CanMove ? 1 : 0;
         _waiting++;
+        _movable += movable;
         queue->Waiting++;
-        queue->Movable += entry->CanMove ? 1 : 0;
+        queue->Movable += movable;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Dequeue(RunQueue* queue, SchedulerEntry* entry)
     {
         RunList.Unlink(entry);
+        int movable = entry->CanMove ? 1 : 0;
         _waiting--;
+        _movable -= movable;
         queue->Waiting--;
-        queue->Movable -= entry->CanMove ? 1 : 0;
+        queue->Movable -= movable;
     }
 
     /// <summary>The next vCPU of a core, still on its list.</summary>
@@ -512,6 +535,11 @@ public unsafe struct Scheduler
     private SchedulerEntry* Steal(RunQueue* queue, int core, ulong round)
     {
         SchedulerEntry* found = null;
+        if (_movable == queue->Movable)
+        {
+            return null; // none waits elsewhere that could come
+        }
+
         for (int i = 1; i < _count && found == null; i++)
         {
             RunQueue* other = _queues + ((core + i) % _count);

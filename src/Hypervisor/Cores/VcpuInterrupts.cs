@@ -136,6 +136,7 @@ internal static unsafe class VcpuInterrupts
     {
         while (TakePhysical(vcpu))
         {
+            vcpu->Core->StopFiredTimer();
         }
     }
 
@@ -144,13 +145,8 @@ internal static unsafe class VcpuInterrupts
     /// it: most turns begin and end so. Read after attention has been cleared, as the lock would be taken.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static bool IsQuiet(Vcpu* vcpu)
-    {
-        ref VirtualGic gic = ref vcpu->Vm->Gic;
-        return !gic.NeedsAttention(vcpu->Index)
-            && (vcpu->RaisedTimers | (uint)gic.ListRegistersInUse(vcpu->Index) | gic.ActiveHardware(vcpu->Index)) == 0
-            && vcpu->InterruptControl == Enable;
-    }
+    private static bool IsQuiet(Vcpu* vcpu) =>
+        vcpu->Vm->Gic.IsQuiet(vcpu->Index) && vcpu->RaisedTimers == 0 && vcpu->InterruptControl == Enable;
 
     /// <summary>Takes the list registers back, before they are cleared.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -202,6 +202,7 @@ public unsafe struct Scheduler
     /// <param name="now">The system counter.</param>
     /// <param name="toBack">It lets the others of its round go first.</param>
     /// <returns>An idle core that can take it over, to be kicked; or <see cref="None"/>.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int Yield(int core, ulong now, bool toBack)
     {
         RunQueue* queue = _queues + core;
@@ -266,10 +267,12 @@ public unsafe struct Scheduler
     /// <summary>
     /// Chooses the next vCPU for a core that has none. Null: the core is idle, until a <see cref="Wake"/> returns it.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public SchedulerEntry* Pick(int core, ulong now)
     {
         RunQueue* queue = _queues + core;
-        SchedulerEntry* next = Choose(queue, core);
+        SchedulerEntry* next = FirstOfRound(queue);
+        next = next != null ? next : ChooseAnother(queue, core);
         if (next == null)
         {
             _idle |= 1UL << core;
@@ -475,11 +478,12 @@ public unsafe struct Scheduler
         queue->Movable -= movable;
     }
 
-    /// <summary>The next vCPU of a core, still on its list.</summary>
-    private SchedulerEntry* Choose(RunQueue* queue, int core)
+    /// <summary>The next vCPU of a core that has none for this round, still on its list.</summary>
+    private SchedulerEntry* ChooseAnother(RunQueue* queue, int core)
     {
-        SchedulerEntry* next = FirstOfRound(queue);
-        if (next == null && (queue->Round >= _highest || RunQueue.Expired(queue)->IsEmpty))
+        SchedulerEntry* next = null;
+        bool isThereMore = _movable != queue->Movable;
+        if (isThereMore && (queue->Round >= _highest || RunQueue.Expired(queue)->IsEmpty))
         {
             // The round is over here. A core that is ahead, or has nothing for the next one, looks where others are
             // behind.
@@ -492,17 +496,26 @@ public unsafe struct Scheduler
             next = FirstOfRound(queue);
         }
 
-        return next != null ? next : Steal(queue, core, ulong.MaxValue);
+        return next != null || !isThereMore ? next : Steal(queue, core, ulong.MaxValue);
     }
 
-    /// <summary>The next one of this round. One that comes up with a debt sits the round out.</summary>
+    /// <summary>The next one of this round.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly SchedulerEntry* FirstOfRound(RunQueue* queue)
     {
-        if (!queue->Woken.IsEmpty)
+        SchedulerEntry* woken = queue->Woken.First;
+        if (woken != null)
         {
-            return queue->Woken.First;
+            return woken;
         }
 
+        SchedulerEntry* first = RunQueue.Active(queue)->First;
+        return first == null || first->Left > 0 ? first : FirstWithoutDebt(queue);
+    }
+
+    /// <summary>One that comes up with a debt sits the round out.</summary>
+    private readonly SchedulerEntry* FirstWithoutDebt(RunQueue* queue)
+    {
         RunList* active = RunQueue.Active(queue);
         while (!active->IsEmpty && active->First->Left <= 0)
         {
@@ -517,6 +530,7 @@ public unsafe struct Scheduler
     /// <summary>
     /// Begins the next round; or the one before the highest, where that is further: older rounds are not made up for.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void BeginRound(RunQueue* queue)
     {
         queue->Round++;
@@ -535,11 +549,6 @@ public unsafe struct Scheduler
     private SchedulerEntry* Steal(RunQueue* queue, int core, ulong round)
     {
         SchedulerEntry* found = null;
-        if (_movable == queue->Movable)
-        {
-            return null; // none waits elsewhere that could come
-        }
-
         for (int i = 1; i < _count && found == null; i++)
         {
             RunQueue* other = _queues + ((core + i) % _count);

@@ -112,8 +112,8 @@ internal unsafe struct Core
     internal bool IsWanted => MustSchedule || Instructions.ReadCounter() >= TimerAt;
 
     /// <summary>
-    /// Its EL2 timer's interrupt has been taken: there is something to look at, which sets the timer anew. Its line stays
-    /// up until then.
+    /// Its EL2 timer's interrupt has been taken: there is something to look at, which sets the timer anew. Its line
+    /// stays up until then.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void NoteTimer()

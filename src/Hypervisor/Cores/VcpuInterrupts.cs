@@ -141,8 +141,8 @@ internal static unsafe class VcpuInterrupts
     }
 
     /// <summary>
-    /// The virtual GIC has nothing for the vCPU, the core has taken nothing for it, and no list register has anything of
-    /// it: most turns begin and end so. Read after attention has been cleared, as the lock would be taken.
+    /// The virtual GIC has nothing for the vCPU, the core has taken nothing for it, and no list register has anything
+    /// of it: most turns begin and end so. Read after attention has been cleared, as the lock would be taken.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool IsQuiet(Vcpu* vcpu) =>
@@ -264,8 +264,8 @@ internal static unsafe class VcpuInterrupts
         }
 
         vcpu->RaisedTimers = 0;
-        uint active = gic.ActiveHardware(vcpu->Index);
-        return active != 0 ? kicked | gic.DropHardware(vcpu->Index, active & ~asserted) : kicked;
+        uint fallen = gic.ActiveHardware(vcpu->Index) & ~asserted;
+        return fallen != 0 ? kicked | gic.DropHardware(vcpu->Index, fallen) : kicked;
     }
 
     /// <summary>

@@ -22,9 +22,10 @@ namespace Quietus.Cli.Many;
 internal sealed class ManyRunner(ManyPlan plan, QemuBinary qemu, string image, Action<string> progress)
 {
     /// <summary>
-    /// Cores of the machine that shares are measured on go on in such turns: much shorter than a slice.
+    /// Cores of the machine that shares are measured on go on in such turns: much shorter than a slice. A slice begins
+    /// with its core's turn, so that one turn's part of it is work too much, which is more of a short slice.
     /// </summary>
-    private const int TurnMicroseconds = 20;
+    private const int TurnMicroseconds = 5;
 
     private const long SmallMachine = 512 * ByteSize.Megabyte;
 

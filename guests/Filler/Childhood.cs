@@ -31,6 +31,16 @@ internal static unsafe class Childhood
             Instructions.UnmaskInterrupts();
         }
 
+        if (freezing == Freezing.Timer)
+        {
+            Interrupts.Initialize();
+            VirtualTimer.Start(Clock.Microseconds(1), 0);
+            while (!VirtualTimer.HasFired)
+            {
+                Instructions.Yield();
+            }
+        }
+
         bool isChild = freezing == Freezing.Register ? AskByRegister() : AskByCall();
         ulong news = (ulong)Interrupts.SharedTaken;
         Instructions.MaskInterrupts();
@@ -39,7 +49,22 @@ internal static unsafe class Childhood
             Report.GenerationNews(news);
         }
 
-        return isChild && (freezing != Freezing.Twice || AskByCall());
+        return isChild && (freezing != Freezing.Timer || TimerInterrupts())
+            && (freezing != Freezing.Twice || AskByCall());
+    }
+
+    private static bool TimerInterrupts()
+    {
+        Instructions.UnmaskInterrupts();
+        Instructions.Synchronize();
+        Instructions.MaskInterrupts();
+        bool taken = Interrupts.Taken(Board.CurrentCpu(), (int)Board.VirtualTimerInterrupt) == 1;
+        if (!taken)
+        {
+            Report.TestFailed(1);
+        }
+
+        return taken;
     }
 
     private static bool AskByCall()

@@ -56,6 +56,9 @@ internal enum Freezing
 
     /// <summary>By the freeze register, as a program of a guest does.</summary>
     Register,
+
+    /// <summary>By HVC, while the virtual timer's interrupt is pending and masked.</summary>
+    Timer,
 }
 
 /// <summary>What a child does with the memory that its template has filled; the order is that of the names.</summary>
@@ -152,7 +155,7 @@ internal ref struct Options
                 Ending = (Ending)ending;
                 return ending >= 0;
             case 7:
-                int freezing = Texts.IndexIn("yes twice register"u8, value);
+                int freezing = Texts.IndexIn("yes twice register timer"u8, value);
                 Freezing = (Freezing)(freezing + 1);
                 return freezing >= 0;
             case 8:

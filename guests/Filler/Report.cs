@@ -56,6 +56,9 @@ internal static class Report
     /// <summary>So many units of work are done. By HVC only.</summary>
     internal static void Worked(ulong units) => Call(15, units);
 
+    /// <summary>So many thousandths of a time were stolen.</summary>
+    internal static void StolenPart(ulong thousandths) => Send(16, thousandths);
+
     private static void Send(ulong kind, ulong value)
     {
         Terminal.Begin();

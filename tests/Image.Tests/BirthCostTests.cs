@@ -14,7 +14,7 @@ namespace Quietus.Image.Tests;
 /// <summary>
 /// What freezes, births, writes to shared pages, resets and deaths of children may cost at most, in instructions.
 /// </summary>
-public sealed class BirthCostTests
+public sealed class BirthCostTests(ITestOutputHelper output)
 {
     private const long FirstInGigabyte = 9;
     private const long FirstInRegion = 10;
@@ -85,6 +85,30 @@ public sealed class BirthCostTests
             await template.KillAsync();
         }
 
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    [Theory]
+    [InlineData("cortex-a72")]
+    [InlineData("max")]
+    public async Task A_birth_into_a_pending_interrupt_of_the_timer_is_no_dearer_than_any_may_be(string cpu)
+    {
+        await using TestMachine machine = await TestMachine.BootAsync(cpu, counts: true);
+        TestVm template = await machine.RunAsync("fill=1M freeze=timer");
+        await template.FrozenAsync();
+        for (int i = 0; i < 3; i++)
+        {
+            TestVm child = (await machine.ForkAsync(template))[0];
+            await child.PrintedAsync("done");
+            long birth = (await child.MeasureAsync()).Number("first_entry_virtual_ns");
+            output.WriteLine($"{birth} instructions");
+            birth.ShouldBeInRange(100, 5000);
+            (await child.ResetAsync()).Number("instructions").ShouldBeInRange(100, 7000);
+            await child.PrintedAsync("done", times: 2);
+            await child.KillAsync();
+        }
+
+        await template.KillAsync();
         await machine.ShouldBeUnharmedAsync();
     }
 

@@ -66,4 +66,24 @@ public sealed class ReservationTests
             await machine.ShouldBeUnharmedAsync();
         }
     }
+
+    [Fact]
+    public async Task Chunks_that_VMs_take_while_the_pool_is_walked_are_not_misplaced()
+    {
+        await using TestMachine machine = await TestMachine.BootAsync(cores: 4, memory: 768 * ByteSize.Megabyte);
+        await machine.AskAsync("scrub");
+        for (int life = 0; life < 3; life++)
+        {
+            TestVm vm = await machine.RunAsync(
+                "fill=all touch=page cpus=all then=off", 512 * ByteSize.Megabyte, cpus: 3, pages: "2m");
+            for (int i = 0; i < 40; i++)
+            {
+                (await machine.AskAsync("memory")).Number("misplaced_chunks").ShouldBe(0);
+            }
+
+            (await vm.StoppedWellAsync()).ShouldBe("guest power-off");
+        }
+
+        await machine.ShouldBeUnharmedAsync();
+    }
 }

@@ -86,13 +86,16 @@ internal static unsafe class CallTests
         tally.Check(changed == 0, "a call changes no register but X0 to X3"u8, function);
     }
 
-    /// <summary>Whether a hypervisor may answer: PSCI, general queries, the architecture's own, our report.</summary>
+    /// <summary>
+    /// Whether a hypervisor may answer: PSCI, general queries, the architecture's own, our report, stolen time.
+    /// </summary>
     private static bool IsKnown(uint function)
     {
         uint owner = (function >> 24) & 0x3F;
         uint number = function & 0xFFFF;
         bool isQuery = number is >= 0xFF00 and <= 0xFF03;
         bool isPsci = owner == StandardServices && number < PsciNumbers;
-        return isPsci || owner == 0 || isQuery || function == Report.Function;
+        bool isTime = function is 0xC500_0020 or 0xC500_0021; // DEN0057
+        return isPsci || owner == 0 || isQuery || isTime || function == Report.Function;
     }
 }

@@ -29,11 +29,12 @@ internal static class TestRunner
         Virtio,
         Vectors,
         Naps,
+        Stolen,
     }
 
     private static ReadOnlySpan<byte> Names =>
         "badhvc psci smc sysregs mmio outside idregs zero sgi setway aarch32 wfx selfmod uncached debug timers"u8
-        + " virtio vectors naps"u8;
+        + " virtio vectors naps stolen"u8;
 
     /// <summary>Whether there is a test of this name.</summary>
     internal static bool Has(ReadOnlySpan<byte> name) => Find(name) != Test.None;
@@ -97,6 +98,9 @@ internal static class TestRunner
                 break;
             case Test.Naps:
                 InterruptTests.ShortNaps(ref tally);
+                break;
+            case Test.Stolen:
+                StolenTimeTests.Run(ref tally);
                 break;
             case Test.Virtio:
                 VirtioTests.Run(ref tally);

@@ -61,6 +61,7 @@ internal sealed class TemplateMachine : IAsyncDisposable
             MemoryBytes = plan.MachineMemory,
             Image = image,
             Bundle = plan.Guest.Pack(own),
+            Network = plan.HasNetwork ? QemuMachine.UserNetwork : null,
         };
         TemplateMachine? machine = null;
         try
@@ -157,6 +158,7 @@ internal sealed class TemplateMachine : IAsyncDisposable
             MaintenancePolicy.Of(Memory.MaintenancePolicy.Fate), CommandLine)
         {
             HasSockets = true,
+            HasUplink = _plan.HasNetwork,
         };
         MonitorReply created = await _session.Monitor.RequestAsync(order.Command, _answerLimit, cancellation)
             .ConfigureAwait(false);

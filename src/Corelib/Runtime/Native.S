@@ -60,17 +60,19 @@ function memset
     stp     x1, x1, [x3, #48]
     add     x3, x3, #64
     b       1b
-2:  adds    x2, x2, #56
-    b.mi    4f
-3:  str     x1, [x3], #8
-    subs    x2, x2, #8
-    b.pl    3b
-4:  adds    x2, x2, #8
-    b.eq    6f
-5:  strb    w1, [x3], #1
+2:  tbz     x2, #5, 3f              // what is left, less 64: the same low bits
+    stp     x1, x1, [x3], #16
+    stp     x1, x1, [x3], #16
+3:  tbz     x2, #4, 4f
+    stp     x1, x1, [x3], #16
+4:  tbz     x2, #3, 5f
+    str     x1, [x3], #8
+5:  ands    x2, x2, #7
+    b.eq    7f
+6:  strb    w1, [x3], #1
     subs    x2, x2, #1
-    b.ne    5b
-6:  ret
+    b.ne    6b
+7:  ret
 
 // Transitions between managed and native code: there is no collector to tell.
 function RhpReversePInvoke

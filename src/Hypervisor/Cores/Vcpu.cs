@@ -18,6 +18,9 @@ internal enum VcpuWait : byte
     /// <summary>A kick: the end of an invalidation that its access has met.</summary>
     Kick,
 
+    /// <summary>PSCI CPU_ON: it is off.</summary>
+    Start,
+
     /// <summary>The others that wait for its core to have had a turn: WFE.</summary>
     Turn,
 }
@@ -57,6 +60,9 @@ internal unsafe struct Vcpu
 
     /// <summary>The scheduler's part of it.</summary>
     internal SchedulerEntry Turn;
+
+    /// <summary>Ticks that were stolen from it before it was frozen, or its template was.</summary>
+    internal ulong StolenBefore;
 
     /// <summary>What it waits for.</summary>
     internal VcpuWait Waits;

@@ -15,6 +15,7 @@ namespace Quietus.Hypervisor.Guests;
 ///  0x0900_0000  PL011 UART, 4 KB
 ///  0x0901_0000  clock, configuration, GPIO on QEMU, 4 KB in each 64 KB; here absent: they read as 0
 ///  0x0905_0000  generation ID (VMGENID), 4 KB of memory
+///  0x0905_1000  stolen time (Arm DEN 0057), 4 KB of memory
 ///  0x0906_0000  freeze register
 ///  0x0A00_0000  32 virtio-mmio places of 512 bytes: entropy in the first, if the machine has any; a disk in the
 ///               second, sockets in the fourth, if the VM has them; each of the others says that it is a transport
@@ -68,6 +69,15 @@ public static class GuestMemoryMap
 
     /// <summary>The length of that page.</summary>
     public const ulong GenerationIdBytes = 0x1000;
+
+    /// <summary>The page after it: a structure for each vCPU that says what time was stolen from it.</summary>
+    public const ulong StolenTimeStart = GenerationIdStart + GenerationIdBytes;
+
+    /// <summary>Bytes of a vCPU's structure.</summary>
+    public const ulong StolenTimeBytes = 64;
+
+    /// <summary>The length of both pages.</summary>
+    public const ulong PrivateBytes = 2 * GenerationIdBytes;
 
     /// <summary>The interrupt that tells a child that its generation ID is new: SPI 2, an edge.</summary>
     public const uint GenerationIdInterrupt = 34;

@@ -133,8 +133,10 @@ internal static unsafe partial class VmLife
             return ErrorOf(result);
         }
 
+        vm->StolenTimePage = 0;
         GuestConsole.Finish(vm);
         GuestStreams.Finish(vm, StreamEnd.WasReset);
+        GuestNetwork.Finish(vm);
         DeviceNews.Finish(vm);
         CopyDevices(vm, template);
         vm->StartedAt = now;
@@ -203,6 +205,7 @@ internal static unsafe partial class VmLife
         figures.Issued = vm->MachineState.Counters;
         El2Machine machine = vm->Machine;
         MemoryResult result = vm->Memory.Freeze(ref machine);
+        vm->StolenTimePage = result == MemoryResult.NotShareable ? vm->StolenTimePage : 0; // else its pages are gone
         if (result != MemoryResult.Ok)
         {
             // It was unmapped after it had asked, or there was no memory.
@@ -215,6 +218,7 @@ internal static unsafe partial class VmLife
         figures.Ticks = watch.Elapsed;
         GuestConsole.Finish(vm);
         GuestStreams.Finish(vm, StreamEnd.Frozen);
+        GuestNetwork.Finish(vm);
         DeviceNews.Finish(vm);
         return VmError.None;
     }
@@ -237,7 +241,7 @@ internal static unsafe partial class VmLife
         }
 
         El2Machine machine = vm->Machine;
-        VmError error = !GuestStreams.TryPrepare(vm) ? VmError.OutOfMemory
+        VmError error = !GuestStreams.TryPrepare(vm) || !GuestNetwork.TryPrepare(vm) ? VmError.OutOfMemory
             : TryTakeVmid(vm) ? VmError.None
             : VmError.Defect;
         if (error == VmError.None)
@@ -300,6 +304,7 @@ internal static unsafe partial class VmLife
             Vcpu* vcpu = vm->VcpuAt(i);
             bool isOff = vm->Power.StateOf(i) == VcpuPowerState.Off;
             vcpu->Origin = isOff ? null : from->VcpuAt(i);
+            StolenTime.Inherit(vcpu, from->VcpuAt(i));
             vcpu->IsSaved = false;
             vcpu->Waits = VcpuWait.None;
             vcpu->BirthAnswer = vm != from ? vm->Id : unchecked((ulong)Psci.Denied);

@@ -41,6 +41,19 @@ public class GuestCallTests
     }
 
     [Fact]
+    public void Stolen_time_is_found_as_Arm_DEN_0057_says()
+    {
+        VcpuPower power = Started(8);
+        Call(ref power, 0x8000_0001, 0xC500_0020).X0.ShouldBe(0UL);
+        Call(ref power, 0xC500_0020, 0xC500_0020).X0.ShouldBe(0UL);
+        Call(ref power, 0xC500_0020, 0xC500_0021).X0.ShouldBe(0UL);
+        Call(ref power, 0xC500_0020, 0xC500_0022).X0.ShouldBe(NotSupported);
+        Call(ref power, 0x8500_0020, 0xC500_0021).X0.ShouldBe(NotSupported);
+        Call(ref power, 0xC500_0021).X0.ShouldBe(0x0905_1000UL);
+        Call(ref power, 0xC500_0021, ulong.MaxValue, self: 7).X0.ShouldBe(0x0905_11C0UL);
+    }
+
+    [Fact]
     public void The_upper_half_of_X0_does_not_count()
     {
         VcpuPower power = Started(1);

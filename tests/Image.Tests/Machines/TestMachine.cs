@@ -47,12 +47,14 @@ internal sealed class TestMachine : IAsyncDisposable
     /// <param name="memory">RAM in bytes.</param>
     /// <param name="counts">Whether time is a count of instructions.</param>
     /// <param name="linux">Whether the cached Linux guest is handed over.</param>
+    /// <param name="network">The backend of the machine's network device, or null for no such device.</param>
     internal static async Task<TestMachine> BootAsync(
         string cpu = "cortex-a72",
         int cores = 2,
         long memory = 512 * ByteSize.Megabyte,
         bool counts = false,
-        GuestPayload? linux = null)
+        GuestPayload? linux = null,
+        string? network = null)
     {
         var folder = new RunFolder();
         try
@@ -65,6 +67,7 @@ internal sealed class TestMachine : IAsyncDisposable
                 Image = Folders.Image,
                 Bundle = linux?.Pack(folder.Path),
                 CountsInstructions = counts,
+                Network = network,
             };
             return await BootAsync(board, folder).ConfigureAwait(false);
         }

@@ -74,6 +74,13 @@ internal struct InterruptBank
         get => Latch | (Level & ~EdgeTriggered);
     }
 
+    /// <summary>Nothing is pending, active or loaded: no vCPU has anything to do for it.</summary>
+    internal readonly bool IsQuiet
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (Latch | Level | Active | Loaded) == 0;
+    }
+
     /// <summary>What must be folded in from the list registers at once.</summary>
     internal readonly uint ChangedWhileLoaded =>
         PendedWhileLoaded | UnpendedWhileLoaded | ActivatedWhileLoaded | DeactivatedWhileLoaded;

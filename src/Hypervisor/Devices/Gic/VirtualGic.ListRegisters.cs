@@ -136,6 +136,11 @@ public partial struct VirtualGic
         for (int index = 0; index <= SharedBanks; index++)
         {
             ref InterruptBank bank = ref Bank(ref this, vcpu, index);
+            if (bank.IsQuiet)
+            {
+                continue;
+            }
+
             uint active = bank.Active & HeldBy(vcpu, index);
             uint set = active | (Deliverable(vcpu, index) & ~bank.Active);
             while (set != 0)

@@ -315,6 +315,11 @@ public partial struct VirtualGic
         for (int index = 0; index <= SharedBanks; index++)
         {
             ref InterruptBank bank = ref Bank(ref this, vcpu, index);
+            if (bank.IsQuiet)
+            {
+                continue;
+            }
+
             uint held = HeldBy(vcpu, index);
             uint deliverable = Deliverable(vcpu, index);
             uint loaded = bank.Loaded & held;

@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using Quietus.Hypervisor.Guests;
+
 namespace Quietus.Hypervisor.Devices;
 
 /// <summary>
@@ -20,6 +23,12 @@ public static class Smccc
     /// that cannot be frozen.
     /// </summary>
     public const uint FreezeFunction = 0xC600_0002;
+
+    /// <summary>PV_TIME_FEATURES (Arm DEN 0057): whether a function of paravirtualised time exists.</summary>
+    private const uint TimeFeatures = 0xC500_0020;
+
+    /// <summary>PV_TIME_ST: where the vCPU's structure of stolen time is.</summary>
+    private const uint StolenTimePlace = 0xC500_0021;
 
     private const uint ArchitectureFeatures = 0x8000_0001;
     private const uint Workaround1 = 0x8000_8000;
@@ -103,6 +112,25 @@ public static class Smccc
                 call.X1 = 1;
                 break;
             default:
+                AnswerOthers(ref call, function, self);
+                break;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void AnswerOthers(ref GuestCall call, uint function, int self)
+    {
+        switch (function)
+        {
+            case TimeFeatures:
+                call.X0 = (uint)call.X1 is TimeFeatures or StolenTimePlace
+                    ? Psci.Success
+                    : unchecked((ulong)Psci.NotSupported);
+                break;
+            case StolenTimePlace:
+                call.X0 = GuestMemoryMap.StolenTimeStart + ((ulong)self * GuestMemoryMap.StolenTimeBytes);
+                break;
+            default:
                 Trng.Handle(ref call);
                 break;
         }
@@ -122,7 +150,7 @@ public static class Smccc
 
     private static long FeaturesOf(uint function, WorkaroundsNotRequired notRequired) => function switch
     {
-        VersionFunction or ArchitectureFeatures => Psci.Success,
+        VersionFunction or ArchitectureFeatures or TimeFeatures => Psci.Success,
         Workaround1 when (notRequired & WorkaroundsNotRequired.First) != 0 => NotRequired,
         Workaround2 when (notRequired & WorkaroundsNotRequired.Second) != 0 => NotRequired,
         Workaround3 when (notRequired & WorkaroundsNotRequired.Third) != 0 => NotRequired,

@@ -47,6 +47,7 @@ internal enum Ending
     PsciStorm,
     AlarmStorm,
     AbortStorm,
+    VirtioStorm,
 }
 
 /// <summary>How the guest asks to be made a template; the order is that of the names.</summary>
@@ -157,7 +158,7 @@ internal ref struct Options
             case 6:
                 int ending = Texts.IndexIn(
                     "wait spin off reset crash garbage timer witness work turns naps hvc sgi uart gic psci"u8
-                    + " alarms aborts"u8, value);
+                    + " alarms aborts virtio"u8, value);
                 Ending = (Ending)ending;
                 return ending >= 0;
             case 7:

@@ -20,13 +20,13 @@ internal static unsafe class Aborts
         StageTwoAbort abort = StageTwoAbort.Decode(vcpu->Context.Syndrome);
         FaultAddresses addresses = Instructions.ReadFaultAddresses();
         Ipa ipa = new(abort.IntermediateAddress(addresses.Page, addresses.Virtual));
-        if (!abort.IsOwnTranslationFault)
-        {
-            Others(vcpu, abort, addresses);
-        }
-        else if (ipa.Value >= GuestMemoryMap.MemoryStart)
+        if (abort.IsOwnTranslationFault && ipa.Value >= GuestMemoryMap.MemoryStart)
         {
             Memory(vcpu, abort, ipa, OwnAccessOf(abort), abort.Level);
+        }
+        else if (!abort.IsOwnTranslationFault)
+        {
+            Others(vcpu, abort, addresses);
         }
         else if (ipa.Value - GuestMemoryMap.UartStart >= GuestMemoryMap.UartSize
             || !DeviceAccess.TryHandleUart(vcpu, ipa, abort))

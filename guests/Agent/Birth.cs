@@ -1,3 +1,4 @@
+using Quietus.Agent.Serving;
 using Quietus.LinuxProgram;
 
 namespace Quietus.Agent;
@@ -10,7 +11,7 @@ internal static class Birth
 
     /// <summary>
     /// Asks to be frozen. Returns in each child, which has random numbers of its own before any program runs on any of
-    /// its processors. False, with a message, when that cannot be.
+    /// its processors, and addresses of its own soon after. False, with a message, when that cannot be.
     /// </summary>
     internal static bool Await()
     {
@@ -29,6 +30,7 @@ internal static class Birth
         }
 
         ulong before = register.Load(0);
+        _ = Network.TryFind(before);
         register.Store(0, 0);
         bool isChild = register.Load(0) != before;
         bool isRenewed = isChild && identity.Renew();
@@ -38,6 +40,7 @@ internal static class Birth
             Message.Say("the hypervisor refused: this VM cannot be a template (policy=fate, and not unmapped)"u8);
         }
 
-        return isRenewed;
+        // Not while the other processors are held: the kernel may wait for one of them.
+        return isRenewed && Network.TrySet(register.Load(0));
     }
 }

@@ -41,6 +41,7 @@ internal enum Ending
     PsciStorm,
     AlarmStorm,
     AbortStorm,
+    VirtioStorm,
 }
 
 /// <summary>How the guest asks to be made a template; the order is that of the names.</summary>
@@ -152,7 +153,7 @@ internal ref struct Options
                 return Tests.TestRunner.Has(value);
             case 6:
                 int ending = Texts.IndexIn(
-                    "wait spin off reset crash garbage timer witness work hvc sgi uart gic psci alarms aborts"u8,
+                    "wait spin off reset crash garbage timer witness work hvc sgi uart gic psci alarms aborts virtio"u8,
                     value);
                 Ending = (Ending)ending;
                 return ending >= 0;

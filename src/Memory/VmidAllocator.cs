@@ -111,6 +111,7 @@ public struct VmidAllocator
     }
 
     /// <summary>The number inside a lease; 0 when it holds none.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly Vmid VmidOf(in VmidLease lease) => new((ushort)(lease.Tag & ((1UL << _bits) - 1)));
 
     /// <summary>
@@ -145,6 +146,7 @@ public struct VmidAllocator
     }
 
     /// <summary>Says that PE <paramref name="pe"/> no longer has a guest's VTTBR_EL2 loaded.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly void Leave(int pe)
     {
         if ((uint)pe < (uint)_active.Count)

@@ -84,7 +84,8 @@ public sealed class ExecOnServerTests(OneServer shared) : IClassFixture<OneServe
         Command.Outcome outcome = cli.With("QUIETUS_SERVER", "unix:" + shared.Server.Socket).Run(
             "exec", "--memory", "512M", "--", "echo", "x");
         (outcome.Code, outcome.Output).ShouldBe((0, "x\n"), outcome.Errors);
-        outcome.Errors.ShouldContain("no server has this image, memory or CPU: booting a machine for this run alone");
+        outcome.Errors.ShouldContain(
+            "no server has this image, memory, CPU or network: booting a machine for this run alone");
         cli.Machines().Length.ShouldBe(1);
     }
 

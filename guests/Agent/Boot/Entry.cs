@@ -25,6 +25,11 @@ internal static unsafe class Entry
         {
             code = Identity.TryOpen(out Identity identity) && identity.Renew() ? 0 : Failed;
         }
+        else if (command.SequenceEqual("network"u8))
+        {
+            Modules.Load();
+            code = SharedPage.TryMap() && Machine.Open() ? 0 : Failed;
+        }
         else if (command.SequenceEqual("serve"u8) || SystemCalls.ProcessId() == 1)
         {
             if (SystemCalls.ProcessId() == 1)
@@ -42,6 +47,7 @@ internal static unsafe class Entry
         {
             Message.Say("agent freeze: make this VM a template"u8);
             Message.Say("agent reseed: make its random numbers its own"u8);
+            Message.Say("agent network: set its network up"u8);
             Message.Say("agent serve: run programs for the host (docs/agent.md); as process 1 it does that unasked"u8);
         }
 

@@ -4,8 +4,7 @@ using Quietus.LinuxProgram;
 namespace Quietus.Agent.Serving;
 
 /// <summary>What process 1 prepares before it serves: the kernel's file systems, devices, the loopback.</summary>
-/// <remarks>Invariant: what a system call is given is as long as it is told, for as long as it lasts.</remarks>
-internal static unsafe class FirstProcess
+internal static class FirstProcess
 {
     /// <summary>Does as much as can be done: an image may have some of it, and need not have all.</summary>
     internal static void Prepare()
@@ -21,7 +20,7 @@ internal static unsafe class FirstProcess
         SystemCalls.Link("/proc/self/fd/0"u8, "/dev/stdin"u8);
         SystemCalls.Link("/proc/self/fd/1"u8, "/dev/stdout"u8);
         SystemCalls.Link("/proc/self/fd/2"u8, "/dev/stderr"u8);
-        BringLoopbackUp();
+        Network.BeginLoopback();
         Modules.Load();
     }
 
@@ -33,26 +32,6 @@ internal static unsafe class FirstProcess
         {
             Message.Say("a file system cannot be mounted:"u8);
             Message.Say(path);
-        }
-    }
-
-    private static void BringLoopbackUp()
-    {
-        const ulong SetFlags = 0x8914; // SIOCSIFFLAGS
-        const ushort UpAndRunning = 0x41; // IFF_UP, IFF_RUNNING
-        const int NameBytes = 16;
-
-        // struct ifreq: name 16, flags 2, and what other requests have there.
-        byte* request = stackalloc byte[40];
-        new Span<byte>(request, 40).Clear();
-        request[0] = (byte)'l';
-        request[1] = (byte)'o';
-        *(ushort*)(request + NameBytes) = UpAndRunning;
-        long socket = SystemCalls.InternetSocket();
-        if (socket >= 0)
-        {
-            SystemCalls.Control((int)socket, SetFlags, (ulong)request);
-            SystemCalls.Close((int)socket);
         }
     }
 }

@@ -16,8 +16,10 @@ internal static class Machine
     /// <summary>The VM's number, another one in each child; 0 where the machine does not say.</summary>
     internal static ulong Vm => _hasRegister ? _register.Load(0) : 0;
 
-    /// <summary>Opens what takes time to open, before the VM becomes a template.</summary>
-    internal static void Open()
+    /// <summary>
+    /// Opens what takes time to open, before the VM becomes a template, and sets the network up. False: there is none.
+    /// </summary>
+    internal static bool Open()
     {
         long there = SystemCalls.Open("/proc/device-tree/freeze@9060000/compatible"u8, 0);
         _hasRegister = there >= 0 && DevicePage.TryMap(FreezeRegister, out _register);
@@ -28,9 +30,10 @@ internal static class Machine
         }
 
         SharedPage.RenewedFor = Vm;
+        return Network.TryOpen(Vm);
     }
 
-    /// <summary>After a birth: random numbers of its own. False when they cannot be.</summary>
+    /// <summary>After a birth: random numbers and addresses of its own. False when they cannot be.</summary>
     internal static bool TryBeItself(ulong vm)
     {
         if (vm == SharedPage.RenewedFor)
@@ -38,7 +41,7 @@ internal static class Machine
             return true;
         }
 
-        bool isRenewed = !_hasIdentity || _identity.Renew();
+        bool isRenewed = (!_hasIdentity || _identity.Renew()) && Network.TrySet(vm);
         SharedPage.RenewedFor = isRenewed ? vm : SharedPage.RenewedFor;
         return isRenewed;
     }

@@ -15,6 +15,20 @@ internal static class Modules
         Load("/lib/quietus/vsock.ko"u8);
         Load("/lib/quietus/vmw_vsock_virtio_transport_common.ko"u8);
         Load("/lib/quietus/vmw_vsock_virtio_transport.ko"u8);
+        LoadNetwork();
+    }
+
+    /// <summary>The network's, where the VM has one.</summary>
+    internal static void LoadNetwork()
+    {
+        long there = SystemCalls.Open("/proc/device-tree/virtio_mmio@a000800/compatible"u8, 0);
+        if (there >= 0)
+        {
+            SystemCalls.Close((int)there);
+            Load("/lib/quietus/failover.ko"u8);
+            Load("/lib/quietus/net_failover.ko"u8);
+            Load("/lib/quietus/virtio_net.ko"u8);
+        }
     }
 
     private static void Load(ReadOnlySpan<byte> path)

@@ -22,7 +22,7 @@ internal static unsafe class Server
             return false;
         }
 
-        Machine.Open();
+        _ = Machine.Open();
         SystemCalls.BlockSignals(AllSignals);
         SurviveLackOfMemory();
         long socket = SystemCalls.ListenOnVsock(JobFrame.Port);

@@ -1,6 +1,7 @@
 using System;
 using System.Runtime;
 using System.Runtime.CompilerServices;
+using Number = Quietus.LinuxProgram.SystemCallNumber;
 
 namespace Quietus.LinuxProgram;
 
@@ -17,19 +18,19 @@ internal static unsafe partial class SystemCalls
     internal static long Spawn(void* stack) => SpawnChild(0x100 | 0x4000 | 17, (ulong)stack);
 
     internal static long Execute(byte* path, byte** arguments, byte** environment) =>
-        Call(221, (ulong)path, (ulong)arguments, (ulong)environment);
+        Call(Number.Execute, (ulong)path, (ulong)arguments, (ulong)environment);
 
-    internal static long NewSession() => Call(157);
+    internal static long NewSession() => Call(Number.NewSession);
 
     /// <summary>A signal for a process, or with its sign changed for a group.</summary>
-    internal static long Signal(int process, int signal) => Call(129, (ulong)process, (ulong)signal);
+    internal static long Signal(int process, int signal) => Call(Number.Kill, (ulong)process, (ulong)signal);
 
     /// <summary>The end of a child, if one has ended: 0 when none has, below 0 when there is none.</summary>
     internal static long WaitIfEnded(int process, out int status)
     {
         const ulong WithoutWaiting = 1; // WNOHANG
         int ended = 0;
-        long result = Call(260, (ulong)process, (ulong)&ended, WithoutWaiting);
+        long result = Call(Number.Wait, (ulong)process, (ulong)&ended, WithoutWaiting);
         status = ended;
         return result;
     }
@@ -38,26 +39,26 @@ internal static unsafe partial class SystemCalls
     internal static long BlockSignals(ulong set)
     {
         const ulong SetMask = 2; // SIG_SETMASK
-        return Call(135, SetMask, (ulong)&set, 0, SignalSetBytes);
+        return Call(Number.SignalMask, SetMask, (ulong)&set, 0, SignalSetBytes);
     }
 
     /// <summary>A descriptor that can be read when a child has ended; SIGCHLD has to be blocked.</summary>
     internal static long ChildEndings()
     {
         ulong set = 1UL << 16;
-        return Call(74, ulong.MaxValue, (ulong)&set, SignalSetBytes, CloseOnExec | WithoutWaiting);
+        return Call(Number.SignalDescriptor, ulong.MaxValue, (ulong)&set, SignalSetBytes, CloseOnExec | WithoutWaiting);
     }
 
-    internal static long SetUser(uint user) => Call(146, user);
+    internal static long SetUser(uint user) => Call(Number.SetUser, user);
 
     /// <summary>The group, and no other.</summary>
     internal static long SetGroup(uint group)
     {
-        long result = Call(159, 1, (ulong)&group);
-        return result < 0 ? result : Call(144, group);
+        long result = Call(Number.SetGroups, 1, (ulong)&group);
+        return result < 0 ? result : Call(Number.SetGroup, group);
     }
 
-    internal static void SetFileMask(uint mask) => Call(166, mask);
+    internal static void SetFileMask(uint mask) => Call(Number.SetFileMask, mask);
 
     /// <summary>
     /// This process runs before every ordinary one that does not wait; its children do not (SCHED_RR with
@@ -67,7 +68,7 @@ internal static unsafe partial class SystemCalls
     {
         const ulong RoundRobin = 2 | 0x4000_0000;
         int priority = 1;
-        return Call(119, 0, RoundRobin, (ulong)&priority);
+        return Call(Number.SetScheduler, 0, RoundRobin, (ulong)&priority);
     }
 
     /// <summary>Sets the wall clock.</summary>
@@ -77,10 +78,11 @@ internal static unsafe partial class SystemCalls
         ulong* time = stackalloc ulong[2];
         time[0] = nanoseconds / PerSecond;
         time[1] = nanoseconds % PerSecond;
-        return Call(112, 0, (ulong)time);
+        return Call(Number.SetClock, 0, (ulong)time);
     }
 
-    internal static long SetHostName(ReadOnlySpan<byte> name) => Call(161, Address(name), (ulong)name.Length);
+    internal static long SetHostName(ReadOnlySpan<byte> name) =>
+        Call(Number.SetHostName, Address(name), (ulong)name.Length);
 
     [RuntimeImport("*", "spawn_child"), MethodImpl(MethodImplOptions.InternalCall)]
     private static extern long SpawnChild(ulong flags, ulong stack);

@@ -35,6 +35,14 @@ internal static class CommonOptions
     public static Value<int?> Cpus(string standard) =>
         Values.Number("--cpus", $"vCPUs of each VM, 1 to {MostCpus}", "number of vCPUs", 1, MostCpus, standard);
 
+    /// <summary>A VM's network; <see cref="HasNetwork"/> reads it.</summary>
+    public static Value<string?> Network() => Values.Choice(
+        "--network", "kind", "The VM's network: none, or user for what this host can reach, but not the host itself",
+        "network", ["none", "user"], "none");
+
+    /// <summary>Whether a VM has a network.</summary>
+    public static bool HasNetwork(string? kind) => kind == "user";
+
     /// <summary>Policies, in the order of the story.</summary>
     public static Value<IReadOnlyList<MaintenancePolicy>> Policies(string standard)
     {

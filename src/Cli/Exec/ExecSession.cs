@@ -85,7 +85,7 @@ internal sealed class ExecSession(ExecPlan plan)
         string why = "no server runs";
         if (plan is { Server: not null, ServerTemplate: null })
         {
-            why = "no server has this image, memory or CPU";
+            why = "no server has this image, memory, CPU or network";
         }
         else if (plan is { Server: { } address, ServerTemplate: { } template }
             && (plan.NeedsServer || address.IsLive()))
@@ -155,7 +155,7 @@ internal sealed class ExecSession(ExecPlan plan)
         }
 
         (TemplateEntry entry, StoredImage image) = TemplateStore.Load(plan.Template);
-        return PreparedTemplate.Of(entry.Recipe(), image, folder);
+        return PreparedTemplate.Of(entry.Recipe() with { HasNetwork = plan.Recipe.HasNetwork }, image, folder);
     }
 
     private JobPlan MakeJob(TemplateRecipe recipe) => new()

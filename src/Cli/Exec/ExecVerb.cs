@@ -56,6 +56,8 @@ internal static class ExecVerb
     private static readonly Repeated<FileCopy> _out =
         new("--copy-out", "SRC:DST", "Copy a file of the VM to this host afterwards", FileCopy.ReadOut);
 
+    private static readonly Value<string?> _network = CommonOptions.Network();
+
     private static readonly Option<bool> _interactive = new("--interactive", "-i")
     {
         Description = "Standard input goes to the program also when it is a terminal",
@@ -96,7 +98,7 @@ internal static class ExecVerb
         var command = new Command("exec", "Run a program in a Linux VM of its own")
         {
             _template, _image, _memory, _cpus, _cpu, _timeout, _bootTimeout, _environment, _folder, _user, _in, _out,
-            _interactive, _terminal, _repeat, _parallel, _json, _server, _token, _command,
+            _network, _interactive, _terminal, _repeat, _parallel, _json, _server, _token, _command,
         };
         command.SetAction((result, _) => RunAsync(result, cancellation));
         return command;
@@ -154,6 +156,7 @@ internal static class ExecVerb
             ResultFile.Check([("--json", json)]);
         }
 
+        bool hasNetwork = CommonOptions.HasNetwork(_network.Of(result));
         string? server = _server.Of(result) ?? Set("QUIETUS_SERVER");
         string? token = _token.Of(result) ?? Set("QUIETUS_TOKEN_FILE");
         bool isOwn = server == NoServer;
@@ -164,6 +167,7 @@ internal static class ExecVerb
                 Image = _image.Of(result),
                 MemoryBytes = _memory.Of(result) ?? 0,
                 Cpus = _cpus.Of(result)!.Value,
+                HasNetwork = hasNetwork,
             },
             Template = template,
             Cpu = _cpu.Of(result),
@@ -185,9 +189,10 @@ internal static class ExecVerb
                 : ServerAddress.Read(server),
             Token = isOwn || token is null ? null : ServerAddress.ReadToken(token),
             NeedsServer = _server.IsGiven(result) && !isOwn,
-            ServerTemplate = template ?? (CommonOptions.AnyGiven(result, [_image, _memory, _cpus, _cpu])
-                ? null
-                : ServeVerb.Busybox),
+            ServerTemplate = hasNetwork ? null
+                : template ?? (CommonOptions.AnyGiven(result, [_image, _memory, _cpus, _cpu])
+                    ? null
+                    : ServeVerb.Busybox),
         };
     }
 

@@ -17,6 +17,9 @@ internal sealed record GuestOrder(
     /// <summary>The guest gets sockets, by which programs of a host reach it.</summary>
     public bool HasSockets { get; init; }
 
+    /// <summary>The guest gets a network device, which leads to the machine's own.</summary>
+    public bool HasUplink { get; init; }
+
     /// <summary>Its vCPUs' shares of busy cores; null for the usual.</summary>
     public int? Weight { get; init; }
 
@@ -39,6 +42,11 @@ internal sealed record GuestOrder(
             if (HasSockets)
             {
                 command.Append(" vsock=on");
+            }
+
+            if (HasUplink)
+            {
+                command.Append(" uplink=on");
             }
 
             if (Weight is int weight)

@@ -2,6 +2,7 @@ using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
 using Quietus.Cli.CommandLine;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Qemu;
 
@@ -66,6 +67,17 @@ internal sealed record QemuMachine
     /// <remarks>No <c>virtconsole</c>: QEMU drops what one cannot get rid of at once.</remarks>
     public bool HasPort { get; init; } = true;
 
+    /// <summary>
+    /// The backend of the machine's network device, as QEMU's -netdev has it, without its id; null for no such device.
+    /// </summary>
+    public string? Network { get; init; }
+
+    /// <summary>
+    /// QEMU's user network, at the addresses of <see cref="GuestAddress"/>: what this process can reach, by way of its
+    /// sockets. Without IPv6, which the switch does not let through.
+    /// </summary>
+    public const string UserNetwork = "user,net=100.64.0.0/10,host=100.64.0.2,dns=100.64.0.3,ipv6=off";
+
     /// <summary>QEMU's arguments.</summary>
     public IReadOnlyList<string> Arguments()
     {
@@ -92,6 +104,16 @@ internal sealed record QemuMachine
         if (CountsInstructions)
         {
             arguments.AddRange(CountingOptions);
+        }
+
+        if (Network is not null)
+        {
+            // force-legacy is the port's, too, and may be said twice.
+            arguments.AddRange(
+            [
+                "-netdev", Network + ",id=net", "-global", "virtio-mmio.force-legacy=false",
+                "-device", "virtio-net-device,netdev=net",
+            ]);
         }
 
         // signal=off: Ctrl-C is for us to handle, never for QEMU. no-reboot: a reset machine ends, and we notice.

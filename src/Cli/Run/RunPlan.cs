@@ -32,6 +32,9 @@ internal sealed record RunPlan
     /// <summary>What the guest's command line gets in addition.</summary>
     public required string Append { get; init; }
 
+    /// <summary>The VM has a network.</summary>
+    public bool HasNetwork { get; init; }
+
     /// <summary>A guest that asks for a reboot is started again; otherwise the run ends.</summary>
     public required bool Reboots { get; init; }
 

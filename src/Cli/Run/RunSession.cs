@@ -53,6 +53,7 @@ internal sealed partial class RunSession(RunPlan plan, QemuBinary qemu, string i
             MemoryBytes = plan.MachineMemory,
             Image = image,
             Bundle = plan.Guest.Pack(folder.Path),
+            Network = plan.HasNetwork ? QemuMachine.UserNetwork : null,
         };
         QemuSession session = await QemuSession.StartAsync(qemu, machine, folder, _bootLimit, cancellation)
             .ConfigureAwait(false);
@@ -154,6 +155,7 @@ internal sealed partial class RunSession(RunPlan plan, QemuBinary qemu, string i
         var order = new GuestOrder(
             plan.Guest.Name, plan.MemoryBytes, plan.Cpus, plan.Pages, plan.Policy, plan.Append)
         {
+            HasUplink = plan.HasNetwork,
             Weight = plan.Weight,
             Cores = plan.Cores,
         };

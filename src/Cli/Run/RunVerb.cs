@@ -57,6 +57,8 @@ internal static class RunVerb
     private static readonly Value<TimeSpan?> _timeout =
         Values.Time("--timeout", "End the VM after this long, with exit code 124");
 
+    private static readonly Value<string?> _network = CommonOptions.Network();
+
     private static readonly Option<bool> _noReboot = new("--no-reboot")
     {
         Description = "End with exit code 3 where the guest asks for a reboot",
@@ -71,8 +73,8 @@ internal static class RunVerb
     {
         var command = new Command("run", "Boot a VM with its console on this terminal (Ctrl-A x ends it)")
         {
-            _kernel, _initrd, _disk, _append, _guest, _memory, _cpus, _weight, _pin, _pages, _policy, _cpu, _timeout,
-            _noReboot, _fromTemplate,
+            _kernel, _initrd, _disk, _append, _guest, _memory, _cpus, _weight, _pin, _pages, _policy, _cpu, _network,
+            _timeout, _noReboot, _fromTemplate,
         };
         command.SetAction((result, _) => RunAsync(result, cancellation));
         return command;
@@ -106,6 +108,7 @@ internal static class RunVerb
             Policy = _policy.Of(result),
             Cpu = _cpu.Of(result),
             Append = append,
+            HasNetwork = CommonOptions.HasNetwork(_network.Of(result)),
             Reboots = !result.GetValue(_noReboot),
             IsFromTemplate = isFromTemplate,
             Limit = _timeout.Of(result),

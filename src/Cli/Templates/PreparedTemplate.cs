@@ -58,6 +58,7 @@ internal sealed record PreparedTemplate(TemplateRecipe Recipe, StoredImage Image
         MemoryBytes = Recipe.MemoryBytes,
         Cpus = Recipe.Cpus,
         Cpu = cpu,
+        HasNetwork = Recipe.HasNetwork,
         MostChildren = children,
         WarmUp = Recipe.WarmUpOrders(),
         Limit = limit,

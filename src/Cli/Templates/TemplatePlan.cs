@@ -19,6 +19,9 @@ internal sealed record TemplatePlan
 
     public required CpuModel Cpu { get; init; }
 
+    /// <summary>The VMs have a network.</summary>
+    public bool HasNetwork { get; init; }
+
     /// <summary>Children that live at a time.</summary>
     public required int MostChildren { get; init; }
 

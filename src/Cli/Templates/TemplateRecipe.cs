@@ -18,6 +18,9 @@ internal sealed record TemplateRecipe
 
     public required int Cpus { get; init; }
 
+    /// <summary>Its VMs have a network.</summary>
+    public bool HasNetwork { get; init; }
+
     /// <summary>Programs with their arguments that run before the freeze.</summary>
     public IReadOnlyList<IReadOnlyList<string>> WarmUp { get; init; } = [];
 

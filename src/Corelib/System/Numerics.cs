@@ -84,6 +84,8 @@ namespace System.Buffers.Binary
     /// </summary>
     public static class BinaryPrimitives
     {
+        public static ushort ReverseEndianness(ushort value) => (ushort)((value >> 8) | (value << 8));
+
         public static uint ReverseEndianness(uint value) =>
             (BitOperations_RotateRight8(value) & 0xFF00FF00) | (BitOperations_RotateLeft8(value) & 0x00FF00FF);
 
@@ -96,6 +98,8 @@ namespace System.Buffers.Binary
 
         public static ulong ReadUInt64LittleEndian(ReadOnlySpan<byte> source) => Read<ulong>(source);
 
+        public static ushort ReadUInt16BigEndian(ReadOnlySpan<byte> source) => ReverseEndianness(Read<ushort>(source));
+
         public static uint ReadUInt32BigEndian(ReadOnlySpan<byte> source) => ReverseEndianness(Read<uint>(source));
 
         public static ulong ReadUInt64BigEndian(ReadOnlySpan<byte> source) => ReverseEndianness(Read<ulong>(source));
@@ -105,6 +109,9 @@ namespace System.Buffers.Binary
         public static void WriteUInt32LittleEndian(Span<byte> destination, uint value) => Write(destination, value);
 
         public static void WriteUInt64LittleEndian(Span<byte> destination, ulong value) => Write(destination, value);
+
+        public static void WriteUInt16BigEndian(Span<byte> destination, ushort value) =>
+            Write(destination, ReverseEndianness(value));
 
         public static void WriteUInt32BigEndian(Span<byte> destination, uint value) =>
             Write(destination, ReverseEndianness(value));

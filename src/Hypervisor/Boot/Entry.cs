@@ -49,6 +49,7 @@ internal static unsafe class Entry
             "its memory and devices cannot be mapped"u8);
         Instructions.WriteTranslationTable(Platform.Tables.Root);
         MachineConsole.Initialize(new PhysicalUart(Platform.Description.Uart.Start), SerialPort.Find(blob));
+        GuestNetwork.Initialize(blob);
         Require(Platform.Gic.Initialize(Platform.Description.Distributor.Start), "the distributor is no GICv3"u8);
         Require(Platform.AddBootCore(), "the boot core has no redistributor"u8);
         Require(Platform.InitializePool(taken.Slice(0, count)), "the frame pool could not be set up"u8);
@@ -159,7 +160,7 @@ internal static unsafe class Entry
         ulong bytes = TablesAndVmids
             + FramePool.MetadataBytes(chunks)
             + ((ulong)Platform.Description.CpuCount * PerCore)
-            + SerialPort.MemoryBytes
+            + SerialPort.MemoryBytes + NetworkPort.MemoryBytes
             + VmTable.Bytes + GuestStreams.Bytes;
         return (bytes + FramePool.ChunkBytes - 1) & ~(FramePool.ChunkBytes - 1);
     }

@@ -64,7 +64,7 @@ internal unsafe struct Core
     [FieldOffset(88)]
     private ulong _kick;
 
-    /// <summary>What its EL2 timer is set to; the greatest value when it is off.</summary>
+    /// <summary>What its EL2 timer is set to; the greatest value when it is off, 0 when it has fired.</summary>
     [FieldOffset(96)]
     internal ulong TimerAt;
 
@@ -111,12 +111,25 @@ internal unsafe struct Core
     /// <summary>It has something better to do than to scrub. It takes no interrupt to find that out.</summary>
     internal bool IsWanted => MustSchedule || Instructions.ReadCounter() >= TimerAt;
 
-    /// <summary>Its EL2 timer's interrupt has been taken: it is off, and there is something to look at.</summary>
+    /// <summary>
+    /// Its EL2 timer's interrupt has been taken: there is something to look at, which sets the timer anew. Its line
+    /// stays up until then.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void NoteTimer()
     {
-        Instructions.StopHypervisorTimer();
-        TimerAt = ulong.MaxValue;
+        TimerAt = 0;
         MustSchedule = true;
+    }
+
+    /// <summary>The same, for a caller that takes interrupts until none is left.</summary>
+    internal void StopFiredTimer()
+    {
+        if (TimerAt == 0)
+        {
+            TimerAt = ulong.MaxValue;
+            Instructions.StopHypervisorTimer();
+        }
     }
 
     /// <summary>Makes the core look at its orders.</summary>

@@ -48,6 +48,7 @@ internal static unsafe class CoreLoop
             if (interrupt == Platform.Description.HypervisorTimerInterrupt)
             {
                 core->NoteTimer();
+                core->StopFiredTimer();
             }
 
             Instructions.DropPriority(interrupt);

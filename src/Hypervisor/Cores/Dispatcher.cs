@@ -159,6 +159,14 @@ internal static unsafe class Dispatcher
     }
 
     /// <summary>
+    /// Whether the time of the core's vCPU, which is loaded, is up and another waits: all else that there is to look at
+    /// is looked at when it has been saved (<see cref="Yield"/>).
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static bool IsTimeUp(Core* core) =>
+        IsCrowded && _scheduler.IsOver((int)core->Index, Instructions.ReadCounter());
+
+    /// <summary>
     /// Whether the core's vCPU, which is loaded, has to make room. Wakes those whose moments have come.
     /// </summary>
     internal static bool MustYield(Core* core)
@@ -172,8 +180,7 @@ internal static unsafe class Dispatcher
         if (must && _scheduler.Waiting == 0)
         {
             // None waits: it begins its next round at once.
-            _scheduler.Yield(index, now, toBack: false);
-            _scheduler.Pick(index, now);
+            BeginNext(index, now);
             must = false;
         }
 
@@ -183,16 +190,20 @@ internal static unsafe class Dispatcher
         }
 
         _lock.Leave();
-        Instructions.WriteHcr(GuestTraps.Hcr);
         KickOthers(core, kicks);
+        if (!must)
+        {
+            Instructions.WriteHcr(GuestTraps.Hcr);
+        }
+
         return must;
     }
 
     /// <summary>
-    /// The core's vCPU has been saved, and goes back: blocked until an event or a moment, or runnable. The core gets
-    /// its next one.
+    /// The core's vCPU has been saved, and is blocked until an event or a moment, unless there was an event. The core
+    /// gets its next one.
     /// </summary>
-    internal static void Leave(Core* core, Vcpu* vcpu, bool blocks, ulong until, bool toBack)
+    internal static void Leave(Core* core, Vcpu* vcpu, bool blocks, ulong until)
     {
         int index = (int)core->Index;
         _lock.Enter();
@@ -200,11 +211,38 @@ internal static unsafe class Dispatcher
         int kicked = Scheduler.None;
         if (!blocks || !_scheduler.TryBlock(index, now, until, ref vcpu->Attention))
         {
-            kicked = _scheduler.Yield(index, now, toBack);
+            kicked = _scheduler.Yield(index, now, toBack: false);
         }
 
         Choose(core, index, now);
         Kick(kicked);
+    }
+
+    /// <summary>
+    /// The core's vCPU has been saved, and makes room. The core gets its next one, after those whose moments have come
+    /// have been woken.
+    /// </summary>
+    internal static void Yield(Core* core, bool toBack)
+    {
+        int index = (int)core->Index;
+        core->MustSchedule = false;
+        _lock.Enter();
+        ulong now = Instructions.ReadCounter();
+        int kicked = _scheduler.Yield(index, now, toBack);
+        ulong kicks = _scheduler.NextExpiry(index) <= now ? _scheduler.Tick(index, now) : 0;
+        SchedulerEntry* next = _scheduler.Pick(index, now);
+        SetTimer(core);
+        _lock.Leave();
+        core->Vcpu = next == null ? null : (Vcpu*)next->Owner;
+        if (kicked != Scheduler.None)
+        {
+            kicks |= 1UL << kicked;
+        }
+
+        if (kicks != 0)
+        {
+            KickOthers(core, kicks);
+        }
     }
 
     /// <summary>
@@ -228,7 +266,7 @@ internal static unsafe class Dispatcher
         SchedulerEntry* next = null;
         if (!_scheduler.TryIdle(index))
         {
-            next = _scheduler.Pick(index, now);
+            next = Pick(index, now);
         }
 
         SetTimer(core);
@@ -273,6 +311,17 @@ internal static unsafe class Dispatcher
         figures.Taken = _scheduler.StolenBy(index);
         _lock.Leave();
         return figures;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static SchedulerEntry* Pick(int core, ulong now) => _scheduler.Pick(core, now);
+
+    /// <summary>A core's vCPU begins its next round.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void BeginNext(int core, ulong now)
+    {
+        _scheduler.Yield(core, now, toBack: false);
+        Pick(core, now);
     }
 
     /// <summary>Makes every core look that has nothing to run.</summary>

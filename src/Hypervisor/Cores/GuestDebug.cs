@@ -31,6 +31,12 @@ internal static unsafe class GuestDebug
     /// <summary>The vCPU comes to a core whose points are clear, with what it has set.</summary>
     internal static void LoadAll(Vcpu* vcpu)
     {
+        ulong control = vcpu->Debug.ControlForCore;
+        if ((vcpu->Debug.PointsSet | control) == 0)
+        {
+            return; // as the core is
+        }
+
         for (ulong left = vcpu->Debug.PointsSet; left != 0; left &= left - 1)
         {
             int place = BitOperations.TrailingZeroCount(left);
@@ -39,7 +45,7 @@ internal static unsafe class GuestDebug
             Write(kind, index, vcpu->Debug.PointForCore(kind, index));
         }
 
-        Instructions.WriteMdscr(vcpu->Debug.ControlForCore);
+        Instructions.WriteMdscr(control);
     }
 
     /// <summary>The vCPU begins anew: what it set is gone.</summary>

@@ -18,6 +18,9 @@ internal enum VcpuWait : byte
     /// <summary>A kick: the end of an invalidation that its access has met.</summary>
     Kick,
 
+    /// <summary>PSCI CPU_ON: it is off.</summary>
+    Start,
+
     /// <summary>The others that wait for its core to have had a turn: WFE.</summary>
     Turn,
 }

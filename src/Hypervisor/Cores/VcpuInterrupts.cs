@@ -49,24 +49,30 @@ internal static unsafe class VcpuInterrupts
     /// <summary>
     /// What the vCPU before it has left in its core's list registers goes, and it may take interrupts.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void ClearListRegisters(Vcpu* vcpu)
     {
-        int used = vcpu->Core->ListRegisters;
-        if (used != 0)
+        if (vcpu->Core->ListRegisters != 0)
         {
-            Span<ulong> registers = stackalloc ulong[ListRegister.Maximum];
-            registers.Clear();
-            fixed (ulong* first = &registers[0])
-            {
-                // Invariant: the array holds as many as the architecture can have.
-                Instructions.WriteListRegisters(first, used);
-            }
-
-            vcpu->Core->ListRegisters = 0;
+            ClearUsed(vcpu->Core);
         }
 
         vcpu->InterruptControl = Enable;
         Instructions.WriteIchHcr(Enable);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void ClearUsed(Core* core)
+    {
+        Span<ulong> registers = stackalloc ulong[ListRegister.Maximum];
+        registers.Clear();
+        fixed (ulong* first = &registers[0])
+        {
+            // Invariant: the array holds as many as the architecture can have.
+            Instructions.WriteListRegisters(first, core->ListRegisters);
+        }
+
+        core->ListRegisters = 0;
     }
 
     /// <summary>Saves the virtual CPU interface, whose list registers have been taken back.</summary>
@@ -130,11 +136,30 @@ internal static unsafe class VcpuInterrupts
     {
         while (TakePhysical(vcpu))
         {
+            vcpu->Core->StopFiredTimer();
         }
     }
 
+    /// <summary>
+    /// The virtual GIC has nothing for the vCPU, the core has taken nothing for it, and no list register has anything
+    /// of it: most turns begin and end so. Read after attention has been cleared, as the lock would be taken.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool IsQuiet(Vcpu* vcpu) =>
+        vcpu->Vm->Gic.IsQuiet(vcpu->Index) && vcpu->RaisedTimers == 0 && vcpu->InterruptControl == Enable;
+
     /// <summary>Takes the list registers back, before they are cleared.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Unload(Vcpu* vcpu)
+    {
+        if (!IsQuiet(vcpu))
+        {
+            TakeAllBack(vcpu);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void TakeAllBack(Vcpu* vcpu)
     {
         Vm* vm = vcpu->Vm;
         vm->DeviceLock.Enter();
@@ -149,7 +174,12 @@ internal static unsafe class VcpuInterrupts
     /// written after it: each access takes long on an emulated machine, and the other vCPUs wait for the lock.
     /// </summary>
     /// <returns>Whether an interrupt waits that the vCPU could take.</returns>
-    internal static bool Reload(Vcpu* vcpu)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static bool Reload(Vcpu* vcpu) =>
+        (!IsQuiet(vcpu) || vcpu->Core->ListRegisters != 0) && ReloadAll(vcpu);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool ReloadAll(Vcpu* vcpu)
     {
         Vm* vm = vcpu->Vm;
         ref VirtualGic gic = ref vm->Gic;

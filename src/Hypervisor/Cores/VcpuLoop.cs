@@ -36,7 +36,8 @@ internal static unsafe class VcpuLoop
     internal static void Run(Core* core, Vcpu* vcpu)
     {
         Load(core, vcpu);
-        if (TryAttend(vcpu))
+        bool hasRun = TryAttend(vcpu);
+        if (hasRun)
         {
             if (vcpu->Vm->EnteredAt == 0)
             {
@@ -45,20 +46,21 @@ internal static unsafe class VcpuLoop
 
             vcpu->Arrive();
             Instructions.RunGuest(&vcpu->Context);
-            if (!vcpu->Vm->IsStopRequested)
-            {
-                Instructions.SaveVectors(&vcpu->Context);
-            }
         }
 
         if (!vcpu->Vm->MustLeave)
         {
-            GoBack(core, vcpu);
+            GoBack(core, vcpu, hasRun);
             return;
         }
 
         if (vcpu->Vm->IsFreezeRequested)
         {
+            if (hasRun)
+            {
+                Instructions.SaveVectors(&vcpu->Context);
+            }
+
             VcpuState.Save(vcpu);
         }
 
@@ -70,14 +72,46 @@ internal static unsafe class VcpuLoop
     /// The vCPU waits, is off, or makes room. All of it is saved before another core can have it. What came meanwhile
     /// is looked at after attention has been cleared, so that it does not block on it.
     /// </summary>
-    private static void GoBack(Core* core, Vcpu* vcpu)
+    private static void GoBack(Core* core, Vcpu* vcpu, bool hasRun)
     {
         Vm* vm = vcpu->Vm;
-        vcpu->Arrive();
+        if (hasRun)
+        {
+            Instructions.SaveVectors(&vcpu->Context);
+        }
+        else
+        {
+            vcpu->Arrive();
+        }
+
         VcpuState.Save(vcpu);
 
+        if (vcpu->Waits is VcpuWait.None or VcpuWait.Turn)
+        {
+            bool toBack = vcpu->Waits == VcpuWait.Turn;
+            vcpu->Waits = VcpuWait.None;
+            vcpu->IsSaved = true;
+            Unload(core, vcpu);
+            Dispatcher.Yield(core, toBack);
+        }
+        else
+        {
+            Block(core, vcpu);
+        }
+
+        if (vm->MustLeave)
+        {
+            Platform.CoreAt(0)->Kick(); // which may have found it running; a slot can be read at any time
+        }
+    }
+
+    /// <summary>The vCPU, which has been saved, is blocked, unless what it waits for has come.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Block(Core* core, Vcpu* vcpu)
+    {
         // Only now does the virtual GIC know which timers' interrupts the guest has ended: those count again. The
         // timers themselves are in the core until it is unloaded.
+        Vm* vm = vcpu->Vm;
         ulong until = vcpu->Waits == VcpuWait.Interrupt
             ? VcpuTimers.NextExpiry(vcpu, vm->Gic.ActiveHardware(vcpu->Index))
             : ulong.MaxValue;
@@ -85,20 +119,14 @@ internal static unsafe class VcpuLoop
         Unload(core, vcpu);
         vcpu->NeedsAttention = false;
         Interlocked.MemoryBarrier(); // an event whose waker has set attention before that is seen below
-        bool isOff = vm->Power.StateOf(vcpu->Index) == VcpuPowerState.Off;
-        bool blocks = !vm->MustLeave && (isOff || vcpu->Waits switch
+        bool blocks = !vm->MustLeave && vcpu->Waits switch
         {
             VcpuWait.Interrupt => !vm->Gic.HasPending(vcpu->Index) && !VirtioDevices.HasWork(vm),
             VcpuWait.Kick => Aborts.IsInvalidating(vm),
-            _ => false,
-        });
-        bool toBack = vcpu->Waits == VcpuWait.Turn;
+            _ => vm->Power.StateOf(vcpu->Index) == VcpuPowerState.Off,
+        };
         vcpu->Waits = VcpuWait.None; // what wakes it ends the wait: its guest may be told too often, never too late
-        Dispatcher.Leave(core, vcpu, blocks, until, toBack);
-        if (vm->MustLeave)
-        {
-            Platform.CoreAt(0)->Kick(); // which may have found it running; a slot can be read at any time
-        }
+        Dispatcher.Leave(core, vcpu, blocks, until);
     }
 
     /// <summary>
@@ -132,7 +160,8 @@ internal static unsafe class VcpuLoop
         Vm* vm = vcpu->Vm;
         HaltAfterReport();
         vcpu->NeedsAttention = false;
-        if (vm->MustLeave || (vcpu->Core->MustSchedule && Dispatcher.MustYield(vcpu->Core)))
+        if (vm->MustLeave
+            || (vcpu->Core->MustSchedule && (Dispatcher.IsTimeUp(vcpu->Core) || Dispatcher.MustYield(vcpu->Core))))
         {
             return false;
         }
@@ -141,13 +170,18 @@ internal static unsafe class VcpuLoop
         {
             if (!vm->Power.TryTakeStart(vcpu->Index, out ulong entry, out ulong context))
             {
+                vcpu->Waits = VcpuWait.Start;
                 return false;
             }
 
             Reset(vcpu, entry, context);
         }
 
-        VirtioDevices.Work(vcpu);
+        if (VirtioDevices.HasWork(vm))
+        {
+            VirtioDevices.Work(vcpu);
+        }
+
         bool isPending = VcpuInterrupts.Reload(vcpu);
         if (vcpu->Waits == VcpuWait.Interrupt && isPending)
         {
@@ -204,7 +238,6 @@ internal static unsafe class VcpuLoop
     private static void Load(Core* core, Vcpu* vcpu)
     {
         Vm* vm = vcpu->Vm;
-        vm->MemoryLock.Enter();
         El2Machine machine = vm->Machine;
         if (Platform.Vmids.Enter((int)core->Index, ref vm->Lease, ref machine) != VmidResult.Ok)
         {
@@ -212,11 +245,16 @@ internal static unsafe class VcpuLoop
             vm->RequestStop("no VMID is left"u8);
         }
 
-        vm->Memory.Vmid = Platform.Vmids.VmidOf(in vm->Lease);
-        ulong root = vm->Memory.Vttbr;
-        vm->MemoryLock.Leave();
+        // It is this core's until it leaves: a rollover keeps it.
+        Vmid vmid = Platform.Vmids.VmidOf(in vm->Lease);
+        if (vm->Memory.Vmid.Value != vmid.Value)
+        {
+            vm->MemoryLock.Enter();
+            vm->Memory.Vmid = vmid;
+            vm->MemoryLock.Leave();
+        }
 
-        Instructions.EnterVm(root, GuestTraps.Hcr, MpidrResOne | (uint)vcpu->Index, vm->CounterOffset);
+        Instructions.EnterVm(vm->Memory.Vttbr, GuestTraps.Hcr, MpidrResOne | (uint)vcpu->Index, vm->CounterOffset);
         vcpu->Core = core;
         if (vcpu->Origin != null || vcpu->IsSaved)
         {

@@ -44,6 +44,11 @@ internal static unsafe class VirtioDevices
         {
             vm->Vsock.Install(vm->Id);
         }
+
+        if (vm->Options.HasNetwork)
+        {
+            GuestNetwork.Install(vm);
+        }
     }
 
     /// <summary>A child begins with its template's devices, as they were at the freeze.</summary>
@@ -63,6 +68,12 @@ internal static unsafe class VirtioDevices
             vm->Vsock = template->Vsock;
             vm->Vsock.BeBorn(vm->Id);
             Update(vm, VirtioPlace.Vsock);
+        }
+
+        if (template->Options.HasNetwork)
+        {
+            GuestNetwork.Inherit(vm, template);
+            Update(vm, VirtioPlace.Net);
         }
     }
 
@@ -141,6 +152,10 @@ internal static unsafe class VirtioDevices
             vm->Vsock.Settle();
             GuestStreams.Notice(vm);
         }
+        else if (place == VirtioPlace.Net)
+        {
+            GuestNetwork.Settle(vm);
+        }
 
         ref VirtioTransport transport = ref TransportAt(vm, place);
         uint bit = 1u << (int)place;
@@ -181,7 +196,7 @@ internal static unsafe class VirtioDevices
         uint kicked = Update(vm, place);
         vm->DeviceLock.Leave();
         vm->KickVcpus(kicked);
-        if (!isDone
+        if (!isDone && !memory.IsLeft && !disk.IsLeft
             && !(memory.IsMissing && Aborts.TryBring(vcpu, memory.MissingAt, memory.MissingFor))
             && !(disk.IsMissing && Aborts.TryBring(vcpu, disk.MissingAt, disk.MissingFor)))
         {
@@ -208,6 +223,8 @@ internal static unsafe class VirtioDevices
                 return ref vm->Console.Transport;
             case VirtioPlace.Vsock:
                 return ref vm->Vsock.Transport;
+            case VirtioPlace.Net:
+                return ref GuestNetwork.TransportOf(vm);
             default:
                 return ref vm->Rng.Transport;
         }
@@ -218,6 +235,7 @@ internal static unsafe class VirtioDevices
         VirtioPlace.Disk => vm->Disk.ReadConfiguration(offset, size),
         VirtioPlace.Console => vm->Console.ReadConfiguration(offset, size),
         VirtioPlace.Vsock => vm->Vsock.ReadConfiguration(offset, size),
+        VirtioPlace.Net => GuestNetwork.ReadConfiguration(vm, offset, size),
         _ => 0,
     };
 
@@ -232,6 +250,8 @@ internal static unsafe class VirtioDevices
                 return GuestConsole.Step(vm, ref memory);
             case VirtioPlace.Vsock:
                 return vm->Vsock.TryStep(ref memory, ref GuestStreams.BuffersOf(vm));
+            case VirtioPlace.Net:
+                return GuestNetwork.Step(vm, ref memory);
             default:
                 var source = new VmRandom.Source(vm);
                 return vm->Rng.TryStep(ref memory, ref source);

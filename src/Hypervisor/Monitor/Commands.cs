@@ -106,6 +106,10 @@ internal static unsafe class Commands
         {
             MemoryCommands.Describe(ref reply);
         }
+        else if (command.VerbIs("chunks"u8))
+        {
+            MemoryCommands.Map(in command, ref reply);
+        }
         else if (command.VerbIs("scrub"u8))
         {
             MemoryCommands.Scrub(in command, ref reply);
@@ -143,7 +147,7 @@ internal static unsafe class Commands
     private static bool TryFindKeys(in CommandLine command, out ReadOnlySpan<byte> keys)
     {
         keys = command.VerbIs("create"u8)
-            ? "guest memory cpus pages policy overcommit append random vsock console weight cores"u8
+            ? "guest memory cpus pages policy overcommit append random vsock console uplink group weight cores"u8
             : command.VerbIs("start"u8) ? "vm for"u8
             : command.VerbIs(DeathWays.NameOf(DeathWay.Unmap)) ? "vm fate"u8
             : command.VerbIs("fork"u8) ? "vm count own text"u8
@@ -152,6 +156,7 @@ internal static unsafe class Commands
             : command.VerbIs("send"u8) ? "vm text"u8
             : command.VerbIs("size"u8) ? "vm columns rows"u8
             : command.VerbIs("scrub"u8) ? "when"u8
+            : command.VerbIs("chunks"u8) ? "from"u8
             : default;
         return keys.Length != 0 || command.VerbIs("version"u8) || command.VerbIs("machine"u8)
             || command.VerbIs("list"u8) || command.VerbIs("cores"u8) || command.VerbIs("memory"u8)
@@ -173,6 +178,7 @@ internal static unsafe class Commands
         reply.Field("vmid_bits"u8, (ulong)CpuFeatures.VmidBits);
         reply.Field("el2_counter"u8, Stopwatch.IsExact ? "pmu"u8 : "cntpct"u8);
         reply.Field("el2_counts"u8, Stopwatch.CountsInstructions ? DeathFields.Instructions : DeathFields.Ticks);
+        reply.Field("uplink"u8, GuestNetwork.HasUplink ? 1u : 0u);
         reply.Field("guests"u8, GuestLoader.HasLinux ? "filler,linux"u8 : "filler"u8);
         if (GuestLoader.BundleProblem.Length != 0)
         {
@@ -195,6 +201,15 @@ internal static unsafe class Commands
 
         choice = value.SequenceEqual(yes);
         return choice || value.SequenceEqual(no);
+    }
+
+    private static bool TryReadGroup(in CommandLine command, ref ushort group)
+    {
+        ulong number = 0;
+        bool isNumber = !command.TryGet("group"u8, out ReadOnlySpan<byte> text)
+            || Numbers.TryParse(text, out number) == NumberError.None;
+        group = (ushort)number;
+        return isNumber && number <= ushort.MaxValue;
     }
 
     private static void Create(in CommandLine command, ref LineBuilder reply)
@@ -240,9 +255,19 @@ internal static unsafe class Commands
         if (!TryChoose(in command, "random"u8, "on"u8, "off"u8, ref options.IsRepeatable)
             || !TryChoose(in command, "vsock"u8, "off"u8, "on"u8, ref options.HasVsock)
             || !TryChoose(in command, "console"u8, "uart"u8, "virtio"u8, ref options.HasConsole)
+            || !TryChoose(in command, "uplink"u8, "off"u8, "on"u8, ref options.HasUplink)
+            || !TryReadGroup(in command, ref options.Group)
             || !TryChoose(in command, "overcommit"u8, "no"u8, "yes"u8, ref options.Overcommits))
         {
-            Fail(ref reply, "bad-argument"u8, "random=on|off, vsock=off|on, console=uart|virtio, overcommit=no|yes"u8);
+            Fail(
+                ref reply, "bad-argument"u8,
+                "random=on|off, vsock|uplink=off|on, console=uart|virtio, group=0 to 65535, overcommit=no|yes"u8);
+            return;
+        }
+
+        if (options.HasUplink && !GuestNetwork.HasUplink)
+        {
+            Fail(ref reply, "no-uplink"u8, "the machine has no virtio network device (docs/devices.md)"u8);
             return;
         }
 
@@ -437,6 +462,7 @@ internal static unsafe class Commands
             reply.Field("last_output_virtual_ns"u8, VmLife.LastOutput(vm));
             reply.Field("owned_bytes"u8, VmLife.OwnedBytes(vm));
             reply.Field("held_bytes"u8, VmLife.HeldBytes(vm));
+            GuestNetwork.Describe(vm, ref reply);
             reply.Field(MeasureFields.MapCalls, MapMeasurement.Calls);
             reply.Field(
                 Stopwatch.CountsInstructions ? MeasureFields.MapInstructions : MeasureFields.MapTicks,
@@ -480,9 +506,10 @@ internal static unsafe class Commands
     private static void Help()
     {
         Line("- version | machine | cores | memory | list | help | text | off | panic"u8);
-        Line("- scrub [when=idle|asked]"u8);
+        Line("- scrub [when=idle|asked] | chunks [from=N]"u8);
         Line("- create guest=filler|linux memory=64M [cpus=1] pages=4k|2m|auto policy=NAME [append=\"...\"]"u8);
         Line("-   [overcommit=no|yes] [random=on|off] [vsock=off|on] [console=uart|virtio] [weight=100] [cores=1,3]"u8);
+        Line("-   [uplink=off|on] [group=N]"u8);
         Span<byte> buffer = stackalloc byte[LineBytes];
         LineBuilder policies = new(buffer);
         policies.Text("-   policies:"u8);

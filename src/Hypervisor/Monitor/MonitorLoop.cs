@@ -33,6 +33,11 @@ internal static unsafe class MonitorLoop
             Platform.Gic.EnableShared(MachineConsole.PortInterrupt, Core.Current->Affinity);
         }
 
+        if (GuestNetwork.UplinkInterrupt != 0)
+        {
+            Platform.Gic.EnableShared(GuestNetwork.UplinkInterrupt, Core.Current->Affinity);
+        }
+
         MachineConsole.EnableReceive();
         TextConsole.Greet();
         while (true)
@@ -52,6 +57,11 @@ internal static unsafe class MonitorLoop
                 worked = true;
             }
 
+            if (GuestNetwork.IsWaiting)
+            {
+                worked |= GuestNetwork.Collect();
+            }
+
             if (DeviceNews.IsWaiting)
             {
                 DeviceNews.Collect();
@@ -61,6 +71,11 @@ internal static unsafe class MonitorLoop
             if (!_timerRuns | GuestConsole.IsUrgent && GuestConsole.IsWaiting)
             {
                 worked |= CollectOrWait();
+            }
+
+            if (GuestNetwork.NeedsTick && !_timerRuns)
+            {
+                StartTimer();
             }
 
             if (!worked)
@@ -94,11 +109,16 @@ internal static unsafe class MonitorLoop
                 MachineConsole.AcknowledgePort();
                 Drain();
             }
+            else if (interrupt == GuestNetwork.UplinkInterrupt)
+            {
+                GuestNetwork.AcknowledgeUplink();
+            }
             else if (interrupt == Platform.Description.HypervisorTimerInterrupt)
             {
                 Instructions.StopHypervisorTimer();
                 _timerRuns = false;
                 _isTime = true;
+                GuestNetwork.Tick();
             }
 
             Instructions.DropPriority(interrupt);
@@ -127,7 +147,6 @@ internal static unsafe class MonitorLoop
     /// </summary>
     private static bool CollectOrWait()
     {
-        const ulong PerSecond = 500;
         if (_isTime || GuestConsole.IsUrgent)
         {
             // As long as there is more, it goes on at once, after a look at the orders.
@@ -135,9 +154,15 @@ internal static unsafe class MonitorLoop
             return true;
         }
 
+        StartTimer();
+        return false;
+    }
+
+    private static void StartTimer()
+    {
+        const ulong PerSecond = 500;
         _timerRuns = true;
         Instructions.StartHypervisorTimer(Instructions.ReadCounterFrequency() / PerSecond);
-        return false;
     }
 
     /// <summary>

@@ -54,8 +54,9 @@ public unsafe struct Scheduler
     /// <summary>Cores that take part, as bits.</summary>
     private ulong _online;
 
-    /// <summary>Runnable vCPUs of all cores.</summary>
+    /// <summary>Runnable vCPUs of all cores, and those of them that may use more than one.</summary>
     private int _waiting;
+    private int _movable;
 
     /// <summary>Sets the scheduler up. The queues are all zero.</summary>
     /// <param name="queues">One for each core.</param>
@@ -168,6 +169,21 @@ public unsafe struct Scheduler
     }
 
     /// <summary>
+    /// Whether the current vCPU's time in this round is over and another waits for a core. On the core itself, without
+    /// the lock: none but it writes what its current vCPU has left, and what waits may be an other a moment later.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly bool IsOver(int core, ulong now)
+    {
+        RunQueue* queue = _queues + core;
+        return LeftNow(queue, now) <= 0 && Volatile.Read(in _waiting) != 0;
+    }
+
+    /// <summary>When the first blocked vCPU of a core is to be woken; the greatest value for never.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly ulong NextExpiry(int core) => _queues[core].Expiries.NextWhen;
+
+    /// <summary>
     /// Whether the current vCPU should make room: its time in this round is over, or one that was woken has used less
     /// of its own.
     /// </summary>
@@ -186,6 +202,7 @@ public unsafe struct Scheduler
     /// <param name="now">The system counter.</param>
     /// <param name="toBack">It lets the others of its round go first.</param>
     /// <returns>An idle core that can take it over, to be kicked; or <see cref="None"/>.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int Yield(int core, ulong now, bool toBack)
     {
         RunQueue* queue = _queues + core;
@@ -250,10 +267,12 @@ public unsafe struct Scheduler
     /// <summary>
     /// Chooses the next vCPU for a core that has none. Null: the core is idle, until a <see cref="Wake"/> returns it.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public SchedulerEntry* Pick(int core, ulong now)
     {
         RunQueue* queue = _queues + core;
-        SchedulerEntry* next = Choose(queue, core);
+        SchedulerEntry* next = FirstOfRound(queue);
+        next = next != null ? next : ChooseAnother(queue, core);
         if (next == null)
         {
             _idle |= 1UL << core;
@@ -375,6 +394,7 @@ public unsafe struct Scheduler
     }
 
     /// <summary>It has used its ticks up, and gets those of its next round, which is not before the queue's.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly void NextRound(SchedulerEntry* entry, ulong round)
     {
         long budget = Budget(entry);
@@ -387,6 +407,7 @@ public unsafe struct Scheduler
     /// Gives a vCPU that has used its ticks up those of its next round. One that came from a core that was behind may
     /// still be owed this one.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly RunList* ListAfter(RunQueue* queue, SchedulerEntry* entry)
     {
         NextRound(entry, queue->Round);
@@ -427,6 +448,7 @@ public unsafe struct Scheduler
         return entry;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Enqueue(RunQueue* queue, SchedulerEntry* entry, RunList* list, bool atFront)
     {
         if (atFront)
@@ -438,25 +460,30 @@ public unsafe struct Scheduler
             RunList.Append(list, entry);
         }
 
+        int movable = entry->CanMove ? 1 : 0;
         _waiting++;
+        _movable += movable;
         queue->Waiting++;
-        queue->Movable += entry->CanMove ? 1 : 0;
+        queue->Movable += movable;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Dequeue(RunQueue* queue, SchedulerEntry* entry)
     {
         RunList.Unlink(entry);
+        int movable = entry->CanMove ? 1 : 0;
         _waiting--;
+        _movable -= movable;
         queue->Waiting--;
-        queue->Movable -= entry->CanMove ? 1 : 0;
+        queue->Movable -= movable;
     }
 
-    /// <summary>The next vCPU of a core, still on its list.</summary>
-    private SchedulerEntry* Choose(RunQueue* queue, int core)
+    /// <summary>The next vCPU of a core that has none for this round, still on its list.</summary>
+    private SchedulerEntry* ChooseAnother(RunQueue* queue, int core)
     {
-        SchedulerEntry* next = FirstOfRound(queue);
-        if (next == null && (queue->Round >= _highest || RunQueue.Expired(queue)->IsEmpty))
+        SchedulerEntry* next = null;
+        bool isThereMore = _movable != queue->Movable;
+        if (isThereMore && (queue->Round >= _highest || RunQueue.Expired(queue)->IsEmpty))
         {
             // The round is over here. A core that is ahead, or has nothing for the next one, looks where others are
             // behind.
@@ -469,17 +496,26 @@ public unsafe struct Scheduler
             next = FirstOfRound(queue);
         }
 
-        return next != null ? next : Steal(queue, core, ulong.MaxValue);
+        return next != null || !isThereMore ? next : Steal(queue, core, ulong.MaxValue);
     }
 
-    /// <summary>The next one of this round. One that comes up with a debt sits the round out.</summary>
+    /// <summary>The next one of this round.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly SchedulerEntry* FirstOfRound(RunQueue* queue)
     {
-        if (!queue->Woken.IsEmpty)
+        SchedulerEntry* woken = queue->Woken.First;
+        if (woken != null)
         {
-            return queue->Woken.First;
+            return woken;
         }
 
+        SchedulerEntry* first = RunQueue.Active(queue)->First;
+        return first == null || first->Left > 0 ? first : FirstWithoutDebt(queue);
+    }
+
+    /// <summary>One that comes up with a debt sits the round out.</summary>
+    private readonly SchedulerEntry* FirstWithoutDebt(RunQueue* queue)
+    {
         RunList* active = RunQueue.Active(queue);
         while (!active->IsEmpty && active->First->Left <= 0)
         {
@@ -494,6 +530,7 @@ public unsafe struct Scheduler
     /// <summary>
     /// Begins the next round; or the one before the highest, where that is further: older rounds are not made up for.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void BeginRound(RunQueue* queue)
     {
         queue->Round++;

@@ -79,5 +79,9 @@ public unsafe struct SchedulerEntry
     internal readonly bool MayUse(int core) => ((Cores >> core) & 1) != 0;
 
     /// <summary>It may use more than one core.</summary>
-    internal readonly bool CanMove => (Cores & (Cores - 1)) != 0;
+    internal readonly bool CanMove
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (Cores & (Cores - 1)) != 0;
+    }
 }

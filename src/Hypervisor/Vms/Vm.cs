@@ -58,6 +58,15 @@ internal struct VmOptions
     /// <summary>It has a vsock: programs at the link can connect to its ports.</summary>
     internal bool HasVsock;
 
+    /// <summary>It has a network device, and reaches the network of the machine's own.</summary>
+    internal bool HasUplink;
+
+    /// <summary>It has a network device, and reaches the VMs of the same group; 0 for none.</summary>
+    internal ushort Group;
+
+    /// <summary>It has a network device.</summary>
+    internal readonly bool HasNetwork => HasUplink || Group != 0;
+
     /// <summary>No memory is set aside: it takes what is there when it touches it, and is stopped if none is.</summary>
     internal bool Overcommits;
 }

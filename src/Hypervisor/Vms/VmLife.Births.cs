@@ -136,6 +136,7 @@ internal static unsafe partial class VmLife
         vm->StolenTimePage = 0;
         GuestConsole.Finish(vm);
         GuestStreams.Finish(vm, StreamEnd.WasReset);
+        GuestNetwork.Finish(vm);
         DeviceNews.Finish(vm);
         CopyDevices(vm, template);
         vm->StartedAt = now;
@@ -217,6 +218,7 @@ internal static unsafe partial class VmLife
         figures.Ticks = watch.Elapsed;
         GuestConsole.Finish(vm);
         GuestStreams.Finish(vm, StreamEnd.Frozen);
+        GuestNetwork.Finish(vm);
         DeviceNews.Finish(vm);
         return VmError.None;
     }
@@ -239,7 +241,7 @@ internal static unsafe partial class VmLife
         }
 
         El2Machine machine = vm->Machine;
-        VmError error = !GuestStreams.TryPrepare(vm) ? VmError.OutOfMemory
+        VmError error = !GuestStreams.TryPrepare(vm) || !GuestNetwork.TryPrepare(vm) ? VmError.OutOfMemory
             : TryTakeVmid(vm) ? VmError.None
             : VmError.Defect;
         if (error == VmError.None)

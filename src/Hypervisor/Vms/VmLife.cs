@@ -233,7 +233,7 @@ internal static unsafe partial class VmLife
             return VmError.OutOfMemory;
         }
 
-        if (!GuestStreams.TryPrepare(vm))
+        if (!GuestStreams.TryPrepare(vm) || !GuestNetwork.TryPrepare(vm))
         {
             return VmError.OutOfMemory;
         }
@@ -318,6 +318,7 @@ internal static unsafe partial class VmLife
         Finish(vm, ref figures, watch, heldBefore);
         GuestConsole.Finish(vm);
         GuestStreams.Finish(vm, StreamEnd.Ended);
+        GuestNetwork.Finish(vm);
         DeviceNews.Finish(vm);
         Vm* template = vm->Template;
         VmTable.Give(vm);

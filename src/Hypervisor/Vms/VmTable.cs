@@ -94,6 +94,20 @@ internal static unsafe class VmTable
         return link == 0 ? null : At(link - 1);
     }
 
+    /// <summary>A VM whose number has these bits, or null.</summary>
+    /// <param name="number">The bits.</param>
+    /// <param name="mask">Which of the low 32 they are; the low ten are among them.</param>
+    internal static Vm* FindLike(uint number, uint mask)
+    {
+        int link = _buckets[number % Buckets];
+        while (link != 0 && ((uint)At(link - 1)->Id & mask) != number)
+        {
+            link = _next[link - 1];
+        }
+
+        return link == 0 ? null : At(link - 1);
+    }
+
     /// <summary>
     /// An empty slot, all zero but for a fresh number; null when there is none, and no memory for more. The one that
     /// has been empty for longest, so that what is still typed for a dead VM does not reach the next one.

@@ -47,12 +47,14 @@ internal sealed class TestMachine : IAsyncDisposable
     /// <param name="memory">RAM in bytes.</param>
     /// <param name="counts">Whether time is a count of instructions.</param>
     /// <param name="linux">Whether the cached Linux guest is handed over.</param>
+    /// <param name="network">The backend of the machine's network device, or null for no such device.</param>
     internal static async Task<TestMachine> BootAsync(
         string cpu = "cortex-a72",
         int cores = 2,
         long memory = 512 * ByteSize.Megabyte,
         bool counts = false,
-        GuestPayload? linux = null)
+        GuestPayload? linux = null,
+        string? network = null)
     {
         var folder = new RunFolder();
         try
@@ -65,6 +67,7 @@ internal sealed class TestMachine : IAsyncDisposable
                 Image = Folders.Image,
                 Bundle = linux?.Pack(folder.Path),
                 CountsInstructions = counts,
+                Network = network,
             };
             return await BootAsync(board, folder).ConfigureAwait(false);
         }
@@ -110,6 +113,9 @@ internal sealed class TestMachine : IAsyncDisposable
         error.Message.Length.ShouldBeGreaterThan(10, command);
     }
 
+    /// <summary>Every device that a filler can have, beside those that each VM has.</summary>
+    internal const string AllDevices = "vsock=on console=virtio group=1";
+
     /// <summary>Creates a VM, and does not start it.</summary>
     internal Task<TestVm> CreateAsync(
         string append,
@@ -118,10 +124,11 @@ internal sealed class TestMachine : IAsyncDisposable
         string pages = "4k",
         string policy = "fate",
         string guest = "filler",
-        bool overcommit = false) =>
+        bool overcommit = false,
+        string devices = "") =>
         AdoptAsync(new GuestOrder(
             guest, memory, cpus, pages, MaintenancePolicy.ParseList([policy])[0], append).Command
-            + (overcommit ? " overcommit=yes" : string.Empty));
+            + (overcommit ? " overcommit=yes " : " ") + devices);
 
     /// <summary>Creates a VM by a command of one's own.</summary>
     internal async Task<TestVm> AdoptAsync(string create)
@@ -169,9 +176,11 @@ internal sealed class TestMachine : IAsyncDisposable
         string pages = "4k",
         string policy = "fate",
         string guest = "filler",
-        bool overcommit = false)
+        bool overcommit = false,
+        string devices = "")
     {
-        TestVm vm = await CreateAsync(append, memory, cpus, pages, policy, guest, overcommit).ConfigureAwait(false);
+        TestVm vm = await CreateAsync(append, memory, cpus, pages, policy, guest, overcommit, devices)
+            .ConfigureAwait(false);
         await vm.StartAsync().ConfigureAwait(false);
         return vm;
     }

@@ -20,6 +20,9 @@ public enum VirtioPlace
     /// <summary>Sockets.</summary>
     Vsock,
 
+    /// <summary>A network.</summary>
+    Net,
+
     /// <summary>How many places may have a device; the others are absent.</summary>
     Count,
 }
@@ -34,6 +37,7 @@ public static class VirtioPlaceNames
         VirtioPlace.Disk => "disk"u8,
         VirtioPlace.Console => "console"u8,
         VirtioPlace.Vsock => "vsock"u8,
+        VirtioPlace.Net => "net"u8,
         _ => "none"u8,
     };
 }

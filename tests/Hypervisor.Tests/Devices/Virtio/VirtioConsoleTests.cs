@@ -153,9 +153,10 @@ public sealed class VirtioConsoleTests
             _device.Install(80, 24);
             ulong features = random.Next(2) == 0 ? Features : Features & ~(1UL << 29);
             _driver.Start(ref _device.Transport, features, input, output);
-            Fill(random, input);
-            Fill(random, output);
-            _ram.BeforeRead = isRacing ? () => Disturb(random, random.Next(2) == 0 ? input : output) : null;
+            HostileQueue.Fill(random, input, Data);
+            HostileQueue.Fill(random, output, Data);
+            _ram.BeforeRead = !isRacing ? null
+                : () => HostileQueue.Disturb(random, random.Next(2) == 0 ? input : output, Data);
             _device.PushInput(new byte[random.Next(200)]);
             _driver.Notify(ref _device.Transport, 1);
             for (int steps = 0; _device.Transport.HasWork; steps++)
@@ -190,56 +191,6 @@ public sealed class VirtioConsoleTests
             or VirtqueueResult.BadAvailableIndex or VirtqueueResult.BadDescriptor or VirtqueueResult.TooLong
             or VirtqueueResult.BadBuffer or VirtqueueResult.BadOrder or VirtqueueResult.BadIndirectTable
             or VirtqueueResult.BadRequest));
-    }
-
-    private static void Fill(Random random, QueueDriver queue)
-    {
-        for (int i = 0; i < queue.Size; i++)
-        {
-            Describe(random, queue, i);
-        }
-
-        for (int i = random.Next(queue.Size + 1); i > 0; i--)
-        {
-            queue.Offer(random.Next(40) == 0 ? random.Next(0x1_0000) : random.Next(queue.Size));
-        }
-
-        if (random.Next(20) == 0)
-        {
-            queue.Offered = (ushort)random.Next(0x1_0000);
-            queue.Offer(0);
-        }
-    }
-
-    private static void Describe(Random random, QueueDriver queue, int index)
-    {
-        ulong address = random.Next(30) switch
-        {
-            0 => GuestRam.Start - (ulong)random.Next(1, 64),
-            1 => GuestRam.Start + (128 << 10) - (ulong)random.Next(64),
-            2 => (ulong)random.NextInt64() << 1,
-            _ => Data + (ulong)random.Next(0x1000),
-        };
-        uint length = random.Next(30) switch
-        {
-            0 => 0,
-            1 => uint.MaxValue - (uint)random.Next(64),
-            _ => (uint)random.Next(1, 0x1000),
-        };
-        ushort flags = (ushort)(random.Next(4) == 0 ? QueueDriver.Next : 0);
-        flags |= random.Next(2) != 0 ? QueueDriver.Write : (ushort)0;
-        flags |= random.Next(20) == 0 ? QueueDriver.Indirect : (ushort)0;
-        int next = random.Next(20) == 0 ? random.Next(0x1_0000) : random.Next(queue.Size);
-        queue.Describe(index, address, length, flags, (ushort)next);
-    }
-
-    /// <summary>What another core of a hostile guest does meanwhile.</summary>
-    private static void Disturb(Random random, QueueDriver queue)
-    {
-        if (random.Next(4) == 0)
-        {
-            Describe(random, queue, random.Next(queue.Size));
-        }
     }
 
     private QueueDriver Output(int size) => new(_ram, size, true)

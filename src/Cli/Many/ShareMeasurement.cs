@@ -3,6 +3,8 @@ using System.Collections.Generic;
 using System.Linq;
 using System.Threading.Tasks;
 using Quietus.Cli.Births;
+using Quietus.Cli.Guests;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Many;
 
@@ -46,7 +48,7 @@ internal sealed class ShareMeasurement(BirthsBoot boot, Action<string> progress)
         ulong timerLatest = await boot.ReportAsync(sleeper, TimerLatest).ConfigureAwait(false);
         ulong wake = await boot.ReportAsync(sleeper, WakeLateness).ConfigureAwait(false);
         ulong wakeLatest = await boot.ReportAsync(sleeper, WakeLatest).ConfigureAwait(false);
-        await boot.OrderAsync("kill", sleeper).ConfigureAwait(false);
+        await boot.OrderAsync(DeathWay.Kill.Name(), sleeper).ConfigureAwait(false);
         await EndAsync(busy).ConfigureAwait(false);
         return
         [
@@ -94,7 +96,7 @@ internal sealed class ShareMeasurement(BirthsBoot boot, Action<string> progress)
     {
         foreach (long vm in vms)
         {
-            await boot.OrderAsync("kill", vm).ConfigureAwait(false);
+            await boot.OrderAsync(DeathWay.Kill.Name(), vm).ConfigureAwait(false);
         }
 
         vms.Clear();

@@ -2,6 +2,8 @@ using System;
 using System.Collections.Generic;
 using System.Threading.Tasks;
 using Quietus.Cli.Births;
+using Quietus.Cli.Guests;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Many;
 
@@ -23,16 +25,16 @@ internal sealed class SwitchMeasurement(BirthsBoot boot, Action<string> progress
         (long second, _) = await boot.StartBesideAsync(ManyPlan.Filler("fill=0 then=turns")).ConfigureAwait(false);
         double away = await SumAsync(first, second, OthersTurn).ConfigureAwait(false);
         double turns = await SumAsync(first, second, OwnTurn).ConfigureAwait(false);
-        await boot.OrderAsync("kill", second).ConfigureAwait(false);
-        await boot.OrderAsync("kill", first).ConfigureAwait(false);
+        await boot.OrderAsync(DeathWay.Kill.Name(), second).ConfigureAwait(false);
+        await boot.OrderAsync(DeathWay.Kill.Name(), first).ConfigureAwait(false);
 
         progress("one VM sleeps and is woken, beside one that is busy");
         (first, _) = await boot.StartAsync(ManyPlan.Filler("fill=0 then=turns")).ConfigureAwait(false);
         (second, _) = await boot.StartBesideAsync(ManyPlan.Filler("fill=0 then=naps")).ConfigureAwait(false);
         double awayOnce = await ThousandthsAsync(first, OthersTurn).ConfigureAwait(false);
         double awake = await ThousandthsAsync(second, Awake).ConfigureAwait(false);
-        await boot.OrderAsync("kill", second).ConfigureAwait(false);
-        await boot.OrderAsync("kill", first).ConfigureAwait(false);
+        await boot.OrderAsync(DeathWay.Kill.Name(), second).ConfigureAwait(false);
+        await boot.OrderAsync(DeathWay.Kill.Name(), first).ConfigureAwait(false);
         return
         [
             new(

@@ -91,6 +91,7 @@ internal ref struct Options
     internal bool CheckZero;
     internal bool MeasureCalls;
     internal bool MeasureFaults;
+    internal bool MeasureUart;
     internal bool AllCpus;
 
     /// <summary>Asks to be frozen once everything is filled, and goes on in each child.</summary>
@@ -139,9 +140,10 @@ internal ref struct Options
                 CheckZero = true;
                 return Texts.Are(value, "zero"u8);
             case 3:
-                int measure = Texts.IndexIn("hvc fault all"u8, value);
+                int measure = Texts.IndexIn("hvc fault all uart"u8, value);
                 MeasureCalls = measure is 0 or 2;
                 MeasureFaults = measure is 1 or 2;
+                MeasureUart = measure is 3;
                 return measure >= 0;
             case 4:
                 AllCpus = true;

@@ -39,7 +39,8 @@ public sealed class NeighbourTests(ITestOutputHelper output)
             await neighbour.KillAsync();
             fair = fair == 0 ? done : fair;
             parts.Add(storm, done / fair);
-            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{storm}: {done} units, {done / fair:0.000}"));
+            output.WriteLine(string.Create(
+                CultureInfo.InvariantCulture, $"{storm}: {done} units, {done / fair:0.000}"));
         }
 
         await worker.KillAsync();

@@ -41,6 +41,7 @@ internal enum Ending
     PsciStorm,
     AlarmStorm,
     AbortStorm,
+    VirtioStorm,
 }
 
 /// <summary>How the guest asks to be made a template; the order is that of the names.</summary>
@@ -90,6 +91,7 @@ internal ref struct Options
     internal bool CheckZero;
     internal bool MeasureCalls;
     internal bool MeasureFaults;
+    internal bool MeasureUart;
     internal bool AllCpus;
 
     /// <summary>Asks to be frozen once everything is filled, and goes on in each child.</summary>
@@ -138,9 +140,10 @@ internal ref struct Options
                 CheckZero = true;
                 return Texts.Are(value, "zero"u8);
             case 3:
-                int measure = Texts.IndexIn("hvc fault all"u8, value);
+                int measure = Texts.IndexIn("hvc fault all uart"u8, value);
                 MeasureCalls = measure is 0 or 2;
                 MeasureFaults = measure is 1 or 2;
+                MeasureUart = measure is 3;
                 return measure >= 0;
             case 4:
                 AllCpus = true;
@@ -150,7 +153,7 @@ internal ref struct Options
                 return Tests.TestRunner.Has(value);
             case 6:
                 int ending = Texts.IndexIn(
-                    "wait spin off reset crash garbage timer witness work hvc sgi uart gic psci alarms aborts"u8,
+                    "wait spin off reset crash garbage timer witness work hvc sgi uart gic psci alarms aborts virtio"u8,
                     value);
                 Ending = (Ending)ending;
                 return ending >= 0;

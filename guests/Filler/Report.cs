@@ -59,6 +59,9 @@ internal static class Report
     /// <summary>So many thousandths of a time were stolen.</summary>
     internal static void StolenPart(ulong thousandths) => Send(16, thousandths);
 
+    /// <summary>Instructions for a read of a register of the UART's, in thousandths.</summary>
+    internal static void UartCost(ulong thousandths) => Send(17, thousandths);
+
     private static void Send(ulong kind, ulong value)
     {
         Terminal.Begin();

@@ -17,6 +17,11 @@ internal static class Storms
             Interrupts.InitializeCpu(Board.CurrentCpu());
         }
 
+        if (ending == Ending.VirtioStorm)
+        {
+            VirtioStorm.Run(Board.CurrentCpu());
+        }
+
         while (true)
         {
             switch (ending)

@@ -29,6 +29,7 @@ public sealed class KillBoundTests(ITestOutputHelper output)
     [InlineData("fill=1M cpus=all then=uart", "4k")]
     [InlineData("fill=1M cpus=all then=gic", "4k")]
     [InlineData("fill=1M cpus=all then=psci", "4k")]
+    [InlineData("fill=1M cpus=all then=virtio", "4k")]
     public async Task A_kill_is_over_within_its_bound_whatever_hostile_vCPUs_do(string life, string pages)
     {
         const int Moments = 12;
@@ -38,7 +39,8 @@ public sealed class KillBoundTests(ITestOutputHelper output)
 
         // Once beyond its fill, so that all memory is dirty and the time is known at which it is in the middle of it.
         bool fills = !life.Contains("then=", StringComparison.Ordinal);
-        TestVm first = await machine.CreateAsync(life, Memory, cpus: Vcpus, pages: pages);
+        string devices = life.Contains("then=virtio", StringComparison.Ordinal) ? TestMachine.AllDevices : string.Empty;
+        TestVm first = await machine.CreateAsync(life, Memory, cpus: Vcpus, pages: pages, devices: devices);
         KeyValueLine death = await machine.AskAsync(
             $"start vm={first.Number} for={(fills ? 200_000_000 : 60_000_000)}");
         long entered = death.Number("first_entry_virtual_ns");
@@ -52,7 +54,7 @@ public sealed class KillBoundTests(ITestOutputHelper output)
         long[] costs = new long[Moments];
         for (int i = 0; i < Moments; i++)
         {
-            TestVm vm = await machine.CreateAsync(life, Memory, cpus: Vcpus, pages: pages);
+            TestVm vm = await machine.CreateAsync(life, Memory, cpus: Vcpus, pages: pages, devices: devices);
             DeathFigures figures = (await vm.LiveForAsync(begin + (i * step))).ShouldNotBeNull();
             costs[i] = figures.Instructions;
         }

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.IO;
 using System.Threading;
 using System.Threading.Tasks;
+using Quietus.Cli.Terminals;
 
 namespace Quietus.Cli.Exec;
 
@@ -17,22 +18,8 @@ internal sealed class FirstWrite(long begun)
 
     private void Note() => Nanoseconds ??= (long)Stopwatch.GetElapsedTime(begun).TotalNanoseconds;
 
-    private sealed class Watched(FirstWrite first, Stream inner) : Stream
+    private sealed class Watched(FirstWrite first, Stream inner) : WriteOnlyStream
     {
-        public override bool CanRead => false;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => true;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position
-        {
-            get => throw new NotSupportedException();
-            set => throw new NotSupportedException();
-        }
-
         public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
         {
             first.Note();
@@ -42,20 +29,14 @@ internal sealed class FirstWrite(long begun)
         public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
             WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
-        public override void Write(byte[] buffer, int offset, int count)
+        public override void Write(ReadOnlySpan<byte> buffer)
         {
             first.Note();
-            inner.Write(buffer, offset, count);
+            inner.Write(buffer);
         }
 
         public override Task FlushAsync(CancellationToken cancellationToken) => inner.FlushAsync(cancellationToken);
 
         public override void Flush() => inner.Flush();
-
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
     }
 }

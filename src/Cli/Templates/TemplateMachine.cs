@@ -137,6 +137,10 @@ internal sealed class TemplateMachine : IAsyncDisposable
         }
     }
 
+    /// <summary>What its VMs and its memory are at this moment.</summary>
+    public Task<MachineView> LookAsync(CancellationToken cancellation) =>
+        MachineView.AskAsync(_session.Monitor, _template.Number, _answerLimit, cancellation);
+
     /// <summary>What the machine has left: the monitor's <c>memory</c>.</summary>
     public async Task<KeyValueLine> MemoryAsync(CancellationToken cancellation) =>
         (await _session.Monitor.RequestAsync("memory", _answerLimit, cancellation).ConfigureAwait(false)).Final;
@@ -311,36 +315,10 @@ internal sealed class TemplateMachine : IAsyncDisposable
     }
 
     /// <summary>Keeps the end of what is written to it.</summary>
-    private sealed class TailStream : Stream
+    private sealed class TailStream : WriteOnlyStream
     {
         public ConsoleTail Tail { get; } = new();
 
-        public override bool CanRead => false;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => true;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position
-        {
-            get => throw new NotSupportedException();
-            set => throw new NotSupportedException();
-        }
-
         public override void Write(ReadOnlySpan<byte> buffer) => Tail.Take(buffer);
-
-        public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
-        public override void Flush()
-        {
-        }
-
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
     }
 }

@@ -36,7 +36,7 @@ internal static class StandardStreams
     /// write(2) and nothing else: it appends where the descriptor stands, which others may share. What no reader takes
     /// any more, as when the output goes to <c>head</c>, is dropped; a full disk is an error.
     /// </summary>
-    private sealed class DescriptorStream(int descriptor) : Stream
+    private sealed class DescriptorStream(int descriptor) : WriteOnlyStream
     {
         public const int Output = 1;
         public const int Error = 2;
@@ -50,20 +50,6 @@ internal static class StandardStreams
 
         /// <summary>Whether it is an error when no reader takes it any more.</summary>
         public bool Breaks { get; init; }
-
-        public override bool CanRead => false;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => true;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position
-        {
-            get => throw new NotSupportedException();
-            set => throw new NotSupportedException();
-        }
 
         public override void Write(ReadOnlySpan<byte> buffer)
         {
@@ -106,18 +92,6 @@ internal static class StandardStreams
                 }
             }
         }
-
-        public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
-        public override void Flush()
-        {
-        }
-
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
     }
 
     private static class NativeMethods

@@ -57,6 +57,11 @@ internal unsafe struct GuestPages : IGuestMemory
     /// <summary>What the access was.</summary>
     internal AccessKind MissingFor { get; private set; }
 
+    /// <summary>
+    /// Whether an access failed because the vCPU is to leave: the request is begun again when it goes on.
+    /// </summary>
+    internal bool IsLeft { get; private set; }
+
     public readonly bool IsWanted => _vm->MustLeave;
 
     public readonly bool Contains(ulong address, ulong bytes) =>
@@ -64,7 +69,7 @@ internal unsafe struct GuestPages : IGuestMemory
 
     public bool TryRead(ulong address, scoped Span<byte> destination)
     {
-        if (!Contains(address, (ulong)destination.Length))
+        if (!Contains(address, (ulong)destination.Length) || MustLeave())
         {
             return false;
         }
@@ -87,7 +92,7 @@ internal unsafe struct GuestPages : IGuestMemory
 
     public bool TryWrite(ulong address, scoped ReadOnlySpan<byte> source)
     {
-        if (!Contains(address, (ulong)source.Length))
+        if (!Contains(address, (ulong)source.Length) || MustLeave())
         {
             return false;
         }
@@ -109,6 +114,15 @@ internal unsafe struct GuestPages : IGuestMemory
     }
 
     public readonly void Fence() => Interlocked.MemoryBarrier();
+
+    /// <summary>
+    /// Before each access, so that a kill waits for one of them, and not for a chain of 64 buffers in as many pages.
+    /// </summary>
+    private bool MustLeave()
+    {
+        IsLeft |= _vm->MustLeave;
+        return IsLeft;
+    }
 
     /// <summary>Finds an address's page, unless it is the one that was found last.</summary>
     private bool TryFind(ulong address, AccessKind access)

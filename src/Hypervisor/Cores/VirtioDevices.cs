@@ -196,7 +196,7 @@ internal static unsafe class VirtioDevices
         uint kicked = Update(vm, place);
         vm->DeviceLock.Leave();
         vm->KickVcpus(kicked);
-        if (!isDone
+        if (!isDone && !memory.IsLeft && !disk.IsLeft
             && !(memory.IsMissing && Aborts.TryBring(vcpu, memory.MissingAt, memory.MissingFor))
             && !(disk.IsMissing && Aborts.TryBring(vcpu, disk.MissingAt, disk.MissingFor)))
         {

@@ -113,6 +113,9 @@ internal sealed class TestMachine : IAsyncDisposable
         error.Message.Length.ShouldBeGreaterThan(10, command);
     }
 
+    /// <summary>Every device that a filler can have, beside those that each VM has.</summary>
+    internal const string AllDevices = "vsock=on console=virtio group=1";
+
     /// <summary>Creates a VM, and does not start it.</summary>
     internal Task<TestVm> CreateAsync(
         string append,
@@ -121,10 +124,11 @@ internal sealed class TestMachine : IAsyncDisposable
         string pages = "4k",
         string policy = "fate",
         string guest = "filler",
-        bool overcommit = false) =>
+        bool overcommit = false,
+        string devices = "") =>
         AdoptAsync(new GuestOrder(
             guest, memory, cpus, pages, MaintenancePolicy.ParseList([policy])[0], append).Command
-            + (overcommit ? " overcommit=yes" : string.Empty));
+            + (overcommit ? " overcommit=yes " : " ") + devices);
 
     /// <summary>Creates a VM by a command of one's own.</summary>
     internal async Task<TestVm> AdoptAsync(string create)
@@ -172,9 +176,11 @@ internal sealed class TestMachine : IAsyncDisposable
         string pages = "4k",
         string policy = "fate",
         string guest = "filler",
-        bool overcommit = false)
+        bool overcommit = false,
+        string devices = "")
     {
-        TestVm vm = await CreateAsync(append, memory, cpus, pages, policy, guest, overcommit).ConfigureAwait(false);
+        TestVm vm = await CreateAsync(append, memory, cpus, pages, policy, guest, overcommit, devices)
+            .ConfigureAwait(false);
         await vm.StartAsync().ConfigureAwait(false);
         return vm;
     }

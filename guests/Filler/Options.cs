@@ -33,6 +33,12 @@ internal enum Ending
     /// <summary>Computes for ever, and reports how much is done.</summary>
     Work,
 
+    /// <summary>Tells its own turns from those of others, and reports both.</summary>
+    Turns,
+
+    /// <summary>Sleeps and is woken, and reports how late.</summary>
+    Naps,
+
     /// <summary>Calls the hypervisor for ever, by HVC; and so on, see <see cref="Storms"/>.</summary>
     HvcStorm,
     SgiStorm,
@@ -153,8 +159,8 @@ internal ref struct Options
                 return Tests.TestRunner.Has(value);
             case 6:
                 int ending = Texts.IndexIn(
-                    "wait spin off reset crash garbage timer witness work hvc sgi uart gic psci alarms aborts virtio"u8,
-                    value);
+                    "wait spin off reset crash garbage timer witness work turns naps hvc sgi uart gic psci"u8
+                    + " alarms aborts virtio"u8, value);
                 Ending = (Ending)ending;
                 return ending >= 0;
             case 7:

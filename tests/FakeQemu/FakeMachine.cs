@@ -112,6 +112,9 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
                 int protocol = mode == "other-protocol" ? 9 : FrameFormat.Protocol;
                 Reply($"ok name=quietus version=0.1.0 protocol={protocol}");
                 break;
+            case "machine":
+                DescribeMachine();
+                break;
             case "create":
                 Create(text);
                 break;
@@ -149,7 +152,8 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
             case "memory":
                 Reply(string.Create(
                     CultureInfo.InvariantCulture,
-                    $"ok free_bytes={314572800 - (mode == "loses-chunks" && _nextVm > 1 ? 2097152 : 0)} "
+                    $"ok used_bytes=0 vmid_rollovers=0 "
+                        + $"free_bytes={314572800 - (mode == "loses-chunks" && _nextVm > 1 ? 2097152 : 0)} "
                         + $"refused_frees={(mode == "frees-twice" && _nextVm > 1 ? 5 : 0)} misplaced_chunks=0"));
                 break;
             case "chunks":
@@ -306,6 +310,10 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
         if (_append.Contains("freeze=yes", StringComparison.Ordinal))
         {
             Send(Channel.Event, $"event=state {Vm} state=frozen {BirthFigures}");
+        }
+        else if (_append.Contains("fill=0 ", StringComparison.Ordinal))
+        {
+            ReportTurns();
         }
         else if (_guest == "linux" && mode == "shell")
         {

@@ -179,6 +179,12 @@ internal static unsafe class Commands
         reply.Field("el2_counter"u8, Stopwatch.IsExact ? "pmu"u8 : "cntpct"u8);
         reply.Field("el2_counts"u8, Stopwatch.CountsInstructions ? DeathFields.Instructions : DeathFields.Ticks);
         reply.Field("uplink"u8, GuestNetwork.HasUplink ? 1u : 0u);
+        reply.Field("virtual_ns"u8, Stopwatch.Now);
+        if (OwnWork.IsCounted)
+        {
+            reply.Field("el2_instructions"u8, OwnWork.Total);
+        }
+
         reply.Field("guests"u8, GuestLoader.HasLinux ? "filler,linux"u8 : "filler"u8);
         if (GuestLoader.BundleProblem.Length != 0)
         {

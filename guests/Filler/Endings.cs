@@ -45,6 +45,12 @@ internal static class Endings
             case Ending.Work:
                 Work.Run(Board.CurrentCpu());
                 break;
+            case Ending.Turns:
+                Turns.Watch();
+                break;
+            case Ending.Naps:
+                Naps.Run();
+                break;
             case >= Ending.HvcStorm:
                 Storms.Run(ending);
                 break;
@@ -69,6 +75,9 @@ internal static class Endings
                 break;
             case Ending.Work:
                 Work.Run(cpu);
+                break;
+            case Ending.Naps:
+                Naps.Answer(cpu);
                 break;
             case >= Ending.HvcStorm:
                 Storms.Run(_ending);

@@ -24,6 +24,20 @@ internal static class Measurements
         Report.HypervisorCallCost(Thousandths(end - begin, Empty(Calls), Calls));
     }
 
+    /// <summary>A load from a device and back: the UART's flags, which a console looks at for each character.</summary>
+    internal static void UartAccess()
+    {
+        _ = Instructions.Load32(Board.Uart + Terminal.FlagRegister);
+        ulong begin = Clock.Now;
+        for (ulong i = 0; i < Calls; i++)
+        {
+            _ = Instructions.Load32(Board.Uart + Terminal.FlagRegister);
+        }
+
+        ulong end = Clock.Now;
+        Report.UartCost(Thousandths(end - begin, Empty(Calls), Calls));
+    }
+
     /// <summary>The first store to a page: exit, demand fault, entry, and the store itself.</summary>
     internal static bool FirstTouch()
     {

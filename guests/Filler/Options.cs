@@ -33,6 +33,12 @@ internal enum Ending
     /// <summary>Computes for ever, and reports how much is done.</summary>
     Work,
 
+    /// <summary>Tells its own turns from those of others, and reports both.</summary>
+    Turns,
+
+    /// <summary>Sleeps and is woken, and reports how late.</summary>
+    Naps,
+
     /// <summary>Calls the hypervisor for ever, by HVC; and so on, see <see cref="Storms"/>.</summary>
     HvcStorm,
     SgiStorm,
@@ -91,6 +97,7 @@ internal ref struct Options
     internal bool CheckZero;
     internal bool MeasureCalls;
     internal bool MeasureFaults;
+    internal bool MeasureUart;
     internal bool AllCpus;
 
     /// <summary>Asks to be frozen once everything is filled, and goes on in each child.</summary>
@@ -139,9 +146,10 @@ internal ref struct Options
                 CheckZero = true;
                 return Texts.Are(value, "zero"u8);
             case 3:
-                int measure = Texts.IndexIn("hvc fault all"u8, value);
+                int measure = Texts.IndexIn("hvc fault all uart"u8, value);
                 MeasureCalls = measure is 0 or 2;
                 MeasureFaults = measure is 1 or 2;
+                MeasureUart = measure is 3;
                 return measure >= 0;
             case 4:
                 AllCpus = true;
@@ -151,8 +159,8 @@ internal ref struct Options
                 return Tests.TestRunner.Has(value);
             case 6:
                 int ending = Texts.IndexIn(
-                    "wait spin off reset crash garbage timer witness work hvc sgi uart gic psci alarms aborts virtio"u8,
-                    value);
+                    "wait spin off reset crash garbage timer witness work turns naps hvc sgi uart gic psci"u8
+                    + " alarms aborts virtio"u8, value);
                 Ending = (Ending)ending;
                 return ending >= 0;
             case 7:

@@ -59,6 +59,30 @@ internal static class Report
     /// <summary>So many thousandths of a time were stolen.</summary>
     internal static void StolenPart(ulong thousandths) => Send(16, thousandths);
 
+    /// <summary>Instructions for a read of a register of the UART's, in thousandths.</summary>
+    internal static void UartCost(ulong thousandths) => Send(17, thousandths);
+
+    /// <summary>How late a timer's interrupt was, in nanoseconds: of 99 in 100 no later.</summary>
+    internal static void TimerLateness(ulong nanoseconds) => Send(20, nanoseconds);
+
+    /// <summary>The latest one.</summary>
+    internal static void TimerLatest(ulong nanoseconds) => Send(21, nanoseconds);
+
+    /// <summary>How long it was awake between two sleeps, in thousandths of a nanosecond, on average.</summary>
+    internal static void Awake(ulong thousandths) => Send(22, thousandths);
+
+    /// <summary>From an interrupt that one vCPU sends until another, asleep, runs, in nanoseconds: 99 in 100.</summary>
+    internal static void WakeLateness(ulong nanoseconds) => Send(23, nanoseconds);
+
+    /// <summary>The longest one.</summary>
+    internal static void WakeLatest(ulong nanoseconds) => Send(24, nanoseconds);
+
+    /// <summary>How long others had its core between two of its turns, in thousandths of a nanosecond.</summary>
+    internal static void OthersTurn(ulong thousandths) => Send(25, thousandths);
+
+    /// <summary>How long a turn of its own was, in thousandths of a nanosecond.</summary>
+    internal static void OwnTurn(ulong thousandths) => Send(26, thousandths);
+
     private static void Send(ulong kind, ulong value)
     {
         Terminal.Begin();

@@ -65,9 +65,10 @@ internal static class ApiServer
     {
         using var statistics = new Statistics(hosts);
         using var api = new Api(plan, hosts, statistics);
+        using var observer = new Observer(api, hosts, statistics);
         try
         {
-            WebApplication app = Build(plan, api);
+            WebApplication app = Build(plan, api, observer);
             await using (app.ConfigureAwait(false))
             {
                 await StartAsync(plan, app, cancellation).ConfigureAwait(false);
@@ -142,7 +143,7 @@ internal static class ApiServer
         Notice.Write($"listening on {plan.Address}");
     }
 
-    private static WebApplication Build(ServePlan plan, Api api)
+    private static WebApplication Build(ServePlan plan, Api api, Observer observer)
     {
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -186,6 +187,7 @@ internal static class ApiServer
             metrics.AddMeter(Statistics.MeterName).AddPrometheusExporter());
         WebApplication app = builder.Build();
         app.Use(ExplainAsync);
+        app.Use(PageFiles.ServeAsync);
 
         // A client that has gone is noticed at the next ping, also while nothing is read from it.
         app.UseWebSockets(new WebSocketOptions { KeepAliveInterval = _ping });
@@ -195,7 +197,7 @@ internal static class ApiServer
             app.Use((context, next) => access.Permits(context) ? next(context) : RefuseAsync(context));
         }
 
-        Routes.Map(app, api);
+        Routes.Map(app, api, observer);
         app.MapOpenApi();
         app.MapPrometheusScrapingEndpoint();
         return app;

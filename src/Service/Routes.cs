@@ -1,3 +1,4 @@
+using System.Threading;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -11,9 +12,11 @@ internal static class Routes
     private const string Lines = "application/x-ndjson";
     private const string Bytes = "application/octet-stream";
 
-    public static void Map(IEndpointRouteBuilder app, Api api)
+    public static void Map(IEndpointRouteBuilder app, Api api, Observer observer)
     {
         app.MapGet("/v1/health", () => api.Health()).WithSummary("Whether the server takes work");
+        app.MapGet("/v1/overview", (CancellationToken cancellation) => observer.LookAsync(cancellation))
+            .WithSummary("All that the page shows: VMs with CPU and memory, percentiles, what memory is used as");
         MapTemplates(app, api);
         MapVms(app, api);
         MapFiles(app, api);

@@ -1,8 +1,6 @@
 using System;
-using System.IO;
 using System.Threading;
 using System.Threading.Tasks;
-using Quietus.Cli.CommandLine;
 using Quietus.Cli.Serve;
 using Quietus.Cli.Templates;
 using Quietus.Cli.Terminals;
@@ -149,13 +147,14 @@ internal sealed class TemplateHost : IAsyncDisposable
                     _machine = null;
                 }
             }
-            catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+            catch (Exception) when (_stop.IsCancellationRequested)
             {
                 break;
             }
-            catch (Exception error) when (error is CliException or IOException or UnauthorizedAccessException)
+            catch (Exception error) when (!_stop.IsCancellationRequested)
             {
-                // No room on the disk for the guest's files, no memory for QEMU, a guest that does not come up.
+                // No room on the disk for the guest's files, no memory for QEMU, a guest that does not come up:
+                // whatever it is, the next try may do better, and clients are told meanwhile.
                 _failure = Printable.Line(error.Message);
             }
 

@@ -86,8 +86,11 @@ internal sealed class Cli : IDisposable
     public Process Start(params string[] arguments) => StartProgram("dotnet", [Program, .. arguments]);
 
     /// <summary>Starts the server, where the test has it beside itself.</summary>
-    public Process StartServer(params string[] arguments) => StartProgram(
-        "dotnet", [Path.Combine(AppContext.BaseDirectory, "quietus-serve.dll"), "serve", .. arguments]);
+    public Process StartServer(params string[] arguments) => StartServerProgram(["serve", .. arguments]);
+
+    /// <summary>Starts the server's program with any command line.</summary>
+    public Process StartServerProgram(string[] arguments) => StartProgram(
+        "dotnet", [Path.Combine(AppContext.BaseDirectory, "quietus-serve.dll"), .. arguments]);
 
     /// <summary>Starts it as a terminal's foreground job: in a process group of its own, of that number.</summary>
     public Process StartGroup(params string[] arguments) => StartProgram("setsid", ["dotnet", Program, .. arguments]);

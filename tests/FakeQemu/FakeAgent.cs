@@ -33,6 +33,7 @@ internal sealed class FakeAgent
     private volatile bool _isOver;
     private volatile Process? _program;
     private FileStream? _put;
+    private bool _hasTerminal;
 
     public FakeAgent(FakeMachine machine, int slot, uint stream, ulong vm, uint limit)
     {
@@ -135,7 +136,14 @@ internal sealed class FakeAgent
             case JobKind.Input:
                 try
                 {
-                    _program?.StandardInput.BaseStream.Write(payload);
+                    // As a terminal has it: Enter is the end of a line.
+                    byte[] typed = payload.ToArray();
+                    if (_hasTerminal)
+                    {
+                        typed.AsSpan().Replace((byte)'\r', (byte)'\n');
+                    }
+
+                    _program?.StandardInput.BaseStream.Write(typed);
                     _program?.StandardInput.BaseStream.Flush();
                 }
                 catch (IOException)
@@ -163,6 +171,8 @@ internal sealed class FakeAgent
                 break;
             case JobKind.Get:
                 Get(Encoding.UTF8.GetString(payload[..^1]));
+                break;
+            case JobKind.Size:
                 break;
             case JobKind.Identity:
                 Send(JobKind.Done, []);
@@ -196,6 +206,7 @@ internal sealed class FakeAgent
                 break;
         }
 
+        _hasTerminal = (run.Flags & JobRun.Terminal) != 0;
         var start = new ProcessStartInfo
         {
             FileName = Encoding.UTF8.GetString(texts.Text()),

@@ -95,6 +95,40 @@ internal sealed partial class FakeMachine
         Reply($"- vm={vm} slot={slot}\nok template=1 count=1 instructions=3104");
     }
 
+    private void ListAgents()
+    {
+        foreach ((long vm, int slot) in _agentVms)
+        {
+            Reply(string.Create(
+                CultureInfo.InvariantCulture,
+                $"- vm={vm} slot={slot} state=running cpus=1 cpu_ns={Environment.TickCount64 * 100_000} waited_ns=0 "
+                    + $"memory_bytes=268435456 held_bytes={(vm % 7) << 21}"));
+        }
+
+        Reply($"ok count={_agentVms.Count}");
+    }
+
+    /// <summary>Free memory, and three chunks of each VM's in it.</summary>
+    private void MapAgents()
+    {
+        int at = 0;
+        foreach (long vm in _agentVms.Keys)
+        {
+            Run(40, "clean");
+            Run(3, $"vm vm={vm}");
+            Run(2, "dirty");
+        }
+
+        Run(700 - at, "clean");
+        Reply($"ok chunks={at} next={at}");
+
+        void Run(int count, string use)
+        {
+            Reply($"- chunk={at} count={count} use={use}");
+            at += count;
+        }
+    }
+
     private void EndAgents(long vm, StreamEnd end, bool staysAlive = false)
     {
         if (!_agentVms.TryGetValue(vm, out int slot))

@@ -30,6 +30,11 @@ internal sealed partial class FakeMachine
             return;
         }
 
+        if (ForkMany(order))
+        {
+            return;
+        }
+
         long template = _nextVm - 1;
         _nextVm++;
         Reply($"- {Vm} slot={ChildSlot}\nok template={template} count=1 instructions=3104");

@@ -112,6 +112,9 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
                 int protocol = mode == "other-protocol" ? 9 : FrameFormat.Protocol;
                 Reply($"ok name=quietus version=0.1.0 protocol={protocol}");
                 break;
+            case "machine":
+                DescribeMachine();
+                break;
             case "create":
                 Create(text);
                 break;
@@ -133,6 +136,9 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
                         + $"sysreg_exits={0} first_entry_virtual_ns=3104 last_output_virtual_ns=23679168 "
                         + $"owned_bytes=24576"));
                 break;
+            case "list" when HasAgent:
+                ListAgents();
+                break;
             case "list":
                 Reply($"- {Vm} slot=0 state=running cpus=2 weight=300 cores=1,2 cpu_ns=3200000000 waited_ns=40000000");
                 Reply("ok count=1");
@@ -146,8 +152,12 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
             case "memory":
                 Reply(string.Create(
                     CultureInfo.InvariantCulture,
-                    $"ok free_bytes={314572800 - (mode == "loses-chunks" && _nextVm > 1 ? 2097152 : 0)} "
+                    $"ok used_bytes=0 vmid_rollovers=0 "
+                        + $"free_bytes={314572800 - (mode == "loses-chunks" && _nextVm > 1 ? 2097152 : 0)} "
                         + $"refused_frees={(mode == "frees-twice" && _nextVm > 1 ? 5 : 0)} misplaced_chunks=0"));
+                break;
+            case "chunks":
+                MapAgents();
                 break;
             case "scrub":
                 Reply("ok scrubbed_chunks=128 scrub_zero_instructions=4325376 scrub_clean_instructions=8912896 "
@@ -300,6 +310,10 @@ internal sealed partial class FakeMachine(string mode, Stream input, Stream outp
         if (_append.Contains("freeze=yes", StringComparison.Ordinal))
         {
             Send(Channel.Event, $"event=state {Vm} state=frozen {BirthFigures}");
+        }
+        else if (_append.Contains("fill=0 ", StringComparison.Ordinal))
+        {
+            ReportTurns();
         }
         else if (_guest == "linux" && mode == "shell")
         {

@@ -33,6 +33,9 @@ public sealed class MonitorTests
             ("send vm=1 text=\"\\n\"", "bad-command"),
             ("a=1", "bad-command"),
             ("list a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1 i=1 j=1 k=1 l=1 m=1 n=1 o=1 p=1 q=1", "bad-command"),
+            ("chunks from=x", "bad-argument"),
+            ("chunks from=99999999", "bad-argument"),
+            ("chunks to=1", "unknown-argument"),
             ("kill", "bad-argument"),
             ("kill vm=one", "bad-argument"),
             ("kill vm=-1", "bad-argument"),
@@ -96,6 +99,43 @@ public sealed class MonitorTests
         await vm.StartAsync();
         (await vm.DirtiedAsync()).ShouldBe(2 * ByteSize.Megabyte);
         await vm.KillAsync();
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    [Fact]
+    public async Task The_map_of_memory_has_each_chunk_once_and_its_owner()
+    {
+        await using TestMachine machine = await TestMachine.BootAsync();
+        TestVm vm = await machine.RunAsync("fill=6M then=spin");
+        await vm.DirtiedAsync();
+        await machine.AskAsync("scrub when=asked");
+        long next = 0;
+        long chunks = 1;
+        long owned = 0;
+        while (next < chunks)
+        {
+            MonitorReply reply = await machine.RequestAsync($"chunks from={next}");
+            foreach (KeyValueLine run in reply.Items)
+            {
+                run.Number("chunk").ShouldBe(next);
+                next += run.Number("count");
+                if (run.Value("use") == "vm")
+                {
+                    run.Number("vm").ShouldBe(vm.Number);
+                    owned += run.Number("count");
+                }
+            }
+
+            reply.Final.Number("next").ShouldBe(next);
+            chunks = reply.Final.Number("chunks");
+        }
+
+        next.ShouldBe(chunks);
+        MonitorReply list = await machine.RequestAsync("list");
+        (owned << 21).ShouldBe(list.Items[0].Number("held_bytes"));
+        await vm.KillAsync();
+        MonitorReply after = await machine.RequestAsync("chunks");
+        after.Items.ShouldAllBe(run => run.Value("use") != "vm");
         await machine.ShouldBeUnharmedAsync();
     }
 

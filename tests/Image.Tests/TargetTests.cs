@@ -44,4 +44,17 @@ public sealed class TargetTests
         await vm.KillAsync();
         await machine.ShouldBeUnharmedAsync();
     }
+
+    [Theory]
+    [InlineData("cortex-a72")]
+    [InlineData("max")]
+    public async Task A_guest_s_look_at_its_UART_costs_at_most_so_much(string cpu)
+    {
+        const long UartAccess = 17;
+        await using TestMachine machine = await TestMachine.BootAsync(cpu, counts: true);
+        TestVm vm = await machine.RunAsync("measure=uart fill=1M");
+        (await vm.ReportedAsync(UartAccess) / 1000.0).ShouldBeInRange(100, 340);
+        await vm.KillAsync();
+        await machine.ShouldBeUnharmedAsync();
+    }
 }

@@ -190,6 +190,24 @@ public sealed class RobustnessTests
     }
 
     [Fact]
+    public void Without_room_on_the_disk_for_a_machine_s_files_jobs_are_told_so()
+    {
+        using Command cli = FakeGuest.Install(new Command());
+
+        // No file may be longer than 32 KB, and the guest's are: as on a full disk, but for this process alone. .NET
+        // would want a large file in memory for its code.
+        string server = Path.Combine(AppContext.BaseDirectory, "quietus-serve.dll");
+        Command.Outcome outcome = cli.Shell($"""
+            (trap '' XFSZ; ulimit -f 64; export DOTNET_EnableWriteXorExecute=0; exec dotnet {server} serve) & pid=$!
+            while ! [ -S cache/serve.sock ] && kill -0 $pid; do sleep 0.1; done
+            $Q exec --boot-timeout 2s -- true; echo job=$?
+            kill -TERM $pid; wait $pid; echo server=$?
+            """);
+        outcome.Output.ShouldBe("job=125\nserver=0\n", outcome.Errors);
+        outcome.Errors.ShouldContain("the server says: 'busybox' has failed, and is started anew: ");
+    }
+
+    [Fact]
     public async Task A_reader_that_stops_stops_its_program_and_not_the_machine()
     {
         await using TestServer server = await TestServer.StartAsync();

@@ -24,7 +24,7 @@ namespace Quietus.Service.Tests;
 /// </summary>
 public sealed class TestServer : IAsyncDisposable
 {
-    private static readonly TimeSpan _patience = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan _patience = TimeSpan.FromMinutes(5);
 
     private readonly StringBuilder _said = new();
     private readonly bool _isOnTcp;
@@ -37,7 +37,8 @@ public sealed class TestServer : IAsyncDisposable
     internal TestServer(Cli.Tests.Cli cli, params string[] arguments)
     {
         Cli = cli;
-        _isOnTcp = arguments.Contains("--listen");
+        Socket = Path.Combine(cli.Cache, "serve.sock");
+        _isOnTcp = arguments.Contains("--token-file");
         Process = cli.StartServer(arguments);
         Process.ErrorDataReceived += (_, line) =>
         {
@@ -68,7 +69,7 @@ public sealed class TestServer : IAsyncDisposable
 
     internal Process Process { get; }
 
-    internal string Socket => Path.Combine(Cli.Cache, "serve.sock");
+    internal string Socket { get; init; }
 
     /// <summary>All that it has said on standard error.</summary>
     internal string Said

@@ -40,6 +40,11 @@ internal static class Entry
             Measurements.HypervisorCall();
         }
 
+        if (options.MeasureUart)
+        {
+            Measurements.UartAccess();
+        }
+
         if ((options.MeasureFaults && !Measurements.FirstTouch()) || !Filling.Run(options))
         {
             return;

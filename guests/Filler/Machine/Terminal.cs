@@ -6,7 +6,7 @@ namespace Quietus.Filler.Machine;
 internal static class Terminal
 {
     private const ulong DataRegister = 0x00;
-    private const ulong FlagRegister = 0x18;
+    internal const ulong FlagRegister = 0x18;
     private const ulong LineControlRegister = 0x2C;
     private const ulong ControlRegister = 0x30;
     private const ulong InterruptMaskRegister = 0x38;

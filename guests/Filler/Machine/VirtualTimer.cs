@@ -14,6 +14,9 @@ internal static class VirtualTimer
     /// <summary>Whether the deadline has passed, as the timer says.</summary>
     internal static bool HasFired => (Instructions.ReadVirtualTimerControl() & Condition) != 0;
 
+    /// <summary>When it fires, by the virtual counter.</summary>
+    internal static ulong Deadline => Volatile.Read(ref _deadline);
+
     /// <summary>Starts the timer, in ticks from now; with a period it starts itself again at each interrupt.</summary>
     internal static void Start(ulong ticks, ulong period)
     {

@@ -10,6 +10,7 @@ using Quietus.Cli.Campaigns;
 using Quietus.Cli.Churn;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
+using Quietus.Cli.Many;
 using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
 using Quietus.Cli.Reports;
@@ -55,7 +56,7 @@ internal static partial class BenchVerb
         var command = new Command("bench", "Measure what killing and unmapping a VM costs, under each policy")
         {
             _guest, _memory, _pages, _policies, _fate, _cpu, _cpus, _jobs, _timeout, _against, _shard,
-            ChurnVerb.Count, ChurnVerb.Until, ChurnVerb.From, BirthsVerb.Count,
+            ChurnVerb.Count, ChurnVerb.Until, ChurnVerb.From, BirthsVerb.Count, ManyVerb.Count,
         };
         _outputs.AddTo(command);
         command.SetAction((result, _) => RunAsync(result, cancellation));
@@ -70,7 +71,7 @@ internal static partial class BenchVerb
                 result,
                 [
                     .. ChurnVerb.From.IsGiven(result) ? [] : (Option[])[_guest], _memory, _policies, _fate, _jobs,
-                    _outputs.Report!, _cpus, _against, BirthsVerb.Count,
+                    _outputs.Report!, _cpus, _against, BirthsVerb.Count, ManyVerb.Count,
                 ],
                 "with --churn",
                 "it takes --lifetime, --cpu, --pages, --from (and --guest with it), --timeout, --shard, --json, --csv "
@@ -83,13 +84,22 @@ internal static partial class BenchVerb
         if (BirthsVerb.IsAsked(result))
         {
             CommonOptions.Refuse(
-                result, [_policies, _fate, _jobs, _shard], "with --births",
+                result, [_policies, _fate, _jobs, _shard, ManyVerb.Count], "with --births",
                 "it takes --guest, --memory, --pages, --cpu, --cpus, --timeout, --against, --json, --csv, --markdown "
                     + "and --report");
             return await BirthsVerb.RunAsync(
                 result, new BirthsOptions(_guest, _memory, _pages, _cpu, _cpus, _timeout, _against, _outputs),
                 cancellation)
                 .ConfigureAwait(false);
+        }
+
+        if (ManyVerb.IsAsked(result))
+        {
+            CommonOptions.Refuse(
+                result, [_memory, _pages, _policies, _fate, _cpus, _jobs, _shard, _against], "with --many",
+                "it takes --guest, --cpu, --timeout, --json, --csv, --markdown and --report");
+            return await ManyVerb.RunAsync(
+                result, new ManyOptions(_guest, _cpu, _timeout, _outputs), cancellation).ConfigureAwait(false);
         }
 
         if (_shard.IsGiven(result) && _outputs.Report!.IsGiven(result))

@@ -1,12 +1,15 @@
 using System;
 using System.Collections.Generic;
 using System.Globalization;
+using System.Linq;
 using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
 using Quietus.Cli.Terminals;
+using Quietus.Wire;
 
 namespace Quietus.Cli.Births;
 
@@ -23,12 +26,22 @@ internal sealed class BirthsBoot(MonitorClient monitor, TimeSpan limit, Cancella
     public Task<KeyValueLine> OrderAsync(string verb, long vm) =>
         AskAsync(string.Create(CultureInfo.InvariantCulture, $"{verb} vm={vm}"));
 
-    /// <summary>Creates a VM and starts it.</summary>
-    public async Task<(long Vm, int Slot)> StartAsync(string create)
+    /// <summary>Creates a VM and starts it; what others have reported until then is forgotten.</summary>
+    public Task<(long Vm, int Slot)> StartAsync(string create)
+    {
+        Sort();
+        _events.Clear();
+        return StartBesideAsync(create);
+    }
+
+    /// <summary>Creates a VM and starts it beside others, whose reports are kept.</summary>
+    public async Task<(long Vm, int Slot)> StartBesideAsync(string create)
     {
         KeyValueLine made = await AskAsync(create).ConfigureAwait(false);
         long vm = made.Number("vm");
-        int slot = Begin(made);
+        int slot = (int)made.Number("slot");
+        Sort();
+        _consoles.Remove(slot);
         await OrderAsync("start", vm).ConfigureAwait(false);
         return (vm, slot);
     }
@@ -50,10 +63,48 @@ internal sealed class BirthsBoot(MonitorClient monitor, TimeSpan limit, Cancella
         return (reply.Items[0].Number("vm"), (int)reply.Items[0].Number("slot"));
     }
 
+    /// <summary>Makes so many children by one order; what each one's slot has printed before is forgotten.</summary>
+    public async Task<IReadOnlyList<(long Vm, int Slot)>> ForkAsync(long template, int count)
+    {
+        MonitorReply reply = await monitor.RequestAsync(
+            string.Create(CultureInfo.InvariantCulture, $"fork vm={template} count={count}"), limit, cancellation)
+            .ConfigureAwait(false);
+        return [.. reply.Items.Select(item => (item.Number("vm"), (int)item.Number("slot")))];
+    }
+
+    /// <summary>Types something into a VM.</summary>
+    public Task TypeAsync(int slot, string text) =>
+        monitor.SendConsoleAsync(slot, Encoding.UTF8.GetBytes(text), cancellation);
+
+    /// <summary>Kills a VM, and forgets what it has printed and reported.</summary>
+    public async Task<DeathFigures> KillAsync(long vm, int slot)
+    {
+        KeyValueLine death = await OrderAsync(DeathWay.Kill.Name(), vm).ConfigureAwait(false);
+        Sort();
+        _consoles.Remove(slot);
+        _events.RemoveAll(happened => happened.Line.TryNumber("vm") == vm);
+        return DeathFigures.Read(death);
+    }
+
     /// <summary>Waits for a filler's report, takes it, and returns its value.</summary>
     public async Task<ulong> ReportAsync(long vm, ulong kind) =>
         (await EventAsync(vm, line => line.Value("kind") is not null && line.GuestNumber("kind") == kind,
             string.Create(CultureInfo.InvariantCulture, $"report {kind}")).ConfigureAwait(false)).GuestNumber("value");
+
+    /// <summary>The values of a kind that a filler has reported since it was started, when there are so many.</summary>
+    public async Task<IReadOnlyList<ulong>> ReportsAsync(long vm, ulong kind, int count)
+    {
+        IReadOnlyList<ulong> Reported() =>
+        [
+            .. _events.Where(happened => happened.Line.TryNumber("vm") == vm
+                && happened.Line.Value("kind") is not null && happened.Line.GuestNumber("kind") == kind)
+                .Select(happened => happened.Line.GuestNumber("value")),
+        ];
+
+        await UntilAsync(() => Reported().Count >= count, vm, string.Create(
+            CultureInfo.InvariantCulture, $"its report {kind} for the {count}th time")).ConfigureAwait(false);
+        return Reported();
+    }
 
     /// <summary>Waits until a guest has made a template of itself; returns what that took.</summary>
     public Task<KeyValueLine> FrozenAsync(long vm) => EventAsync(vm, line => line.Value("state") == "frozen", "freeze");
@@ -78,15 +129,6 @@ internal sealed class BirthsBoot(MonitorClient monitor, TimeSpan limit, Cancella
     /// <summary>What the VM in a slot has printed and was not forgotten.</summary>
     public string Console(int slot) =>
         _consoles.TryGetValue(slot, out StringBuilder? console) ? console.ToString() : string.Empty;
-
-    private int Begin(KeyValueLine made)
-    {
-        Sort();
-        int slot = (int)made.Number("slot");
-        _consoles.Remove(slot);
-        _events.Clear();
-        return slot;
-    }
 
     private async Task<KeyValueLine> EventAsync(long vm, Predicate<KeyValueLine> isIt, string what)
     {

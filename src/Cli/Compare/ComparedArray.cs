@@ -4,6 +4,7 @@ using System.Linq;
 using Quietus.Cli.Bench;
 using Quietus.Cli.Births;
 using Quietus.Cli.Churn;
+using Quietus.Cli.Many;
 using Quietus.Cli.Probe;
 using Quietus.Cli.Replay;
 using Quietus.Cli.Sim;
@@ -44,6 +45,7 @@ internal sealed record ComparedArray(string Name, IReadOnlyList<string> Keys, IR
             new(string.Empty, [], ["births", "wall_ns"]),
             new("phases", ["phase"], ["count"]),
         ],
+        [ManyDocument.Name] = [new("rows", ["figure"], ["bound"])],
         [SimulationDocument.Name] =
         [
             new("rows", ["machine", "memory_bytes", "page_size", "die", "policy"], [.. _pages, "table_pages"]),

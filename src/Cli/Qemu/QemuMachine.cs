@@ -41,6 +41,16 @@ internal sealed record QemuMachine
     /// </summary>
     public bool HasSeed { get; init; }
 
+    /// <summary>
+    /// How long one core of a machine that counts instructions runs at most before the next one does, in microseconds
+    /// of its time; null for as long as no timer ends, which is as long as a slice.
+    /// </summary>
+    /// <remarks>
+    /// With -icount QEMU runs the cores in turn, each up to the next timer's end. A filter on a network that nothing
+    /// is connected to has such a timer, with the period that it is given, and costs the guests nothing.
+    /// </remarks>
+    public int? TurnMicroseconds { get; init; }
+
     private static readonly string[] _uart = ["-chardev", "stdio,id=uart,signal=off", "-serial", "chardev:uart"];
 
     private static readonly string[] _port =
@@ -104,6 +114,15 @@ internal sealed record QemuMachine
         if (CountsInstructions)
         {
             arguments.AddRange(CountingOptions);
+        }
+
+        if (TurnMicroseconds is int turn)
+        {
+            arguments.AddRange(
+            [
+                "-netdev", "hubport,id=none,hubid=0", "-object",
+                string.Create(CultureInfo.InvariantCulture, $"filter-buffer,id=turn,netdev=none,interval={turn}"),
+            ]);
         }
 
         if (Network is not null)

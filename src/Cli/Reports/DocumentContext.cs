@@ -6,6 +6,7 @@ using Quietus.Cli.Churn;
 using Quietus.Cli.Compare;
 using Quietus.Cli.Doctor;
 using Quietus.Cli.Exec;
+using Quietus.Cli.Many;
 using Quietus.Cli.Replay;
 using Quietus.Cli.Sim;
 using Quietus.Cli.Templates;
@@ -27,6 +28,7 @@ namespace Quietus.Cli.Reports;
 [JsonSerializable(typeof(ExhaustiveDocument))]
 [JsonSerializable(typeof(HooksDocument))]
 [JsonSerializable(typeof(LitmusDocument))]
+[JsonSerializable(typeof(ManyDocument))]
 [JsonSerializable(typeof(ReplayDocument))]
 [JsonSerializable(typeof(ReplaySetDocument))]
 [JsonSerializable(typeof(SimulatedBirthsDocument))]

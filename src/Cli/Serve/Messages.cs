@@ -146,6 +146,7 @@ internal sealed record Problem(int Status, string Error, string? Next, string? D
 [JsonSerializable(typeof(ClientNote))]
 [JsonSerializable(typeof(ServerNote))]
 [JsonSerializable(typeof(TemplateList))]
+[JsonSerializable(typeof(Overview))]
 [JsonSerializable(typeof(VmState))]
 [JsonSerializable(typeof(VmList))]
 [JsonSerializable(typeof(Health))]

@@ -137,6 +137,10 @@ internal sealed class TemplateMachine : IAsyncDisposable
         }
     }
 
+    /// <summary>What its VMs and its memory are at this moment.</summary>
+    public Task<MachineView> LookAsync(CancellationToken cancellation) =>
+        MachineView.AskAsync(_session.Monitor, _template.Number, _answerLimit, cancellation);
+
     /// <summary>What the machine has left: the monitor's <c>memory</c>.</summary>
     public async Task<KeyValueLine> MemoryAsync(CancellationToken cancellation) =>
         (await _session.Monitor.RequestAsync("memory", _answerLimit, cancellation).ConfigureAwait(false)).Final;

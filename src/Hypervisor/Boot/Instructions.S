@@ -138,6 +138,30 @@ function enable_cycle_counter
     isb
     ret
 
+// u32 own_counter_exists(): event counter 0 is there, and counts instructions (PMCEID0_EL0.ID8).
+function own_counter_exists
+    mrs     x0, pmcr_el0
+    ubfx    x0, x0, #11, #5         // N
+    cbz     x0, 1f
+    mrs     x0, pmceid0_el0
+    ubfx    x0, x0, #8, #1          // INST_RETIRED
+1:  ret
+
+// Event counter 0 counts the instructions of EL2, and no other's: 32 bits, never reset.
+function enable_own_counter
+    mov     x0, #0x8                // INST_RETIRED
+    movk    x0, #0xC800, lsl #16    // P and U: not EL1 and EL0; NSH: EL2
+    msr     pmevtyper0_el0, x0
+    mov     x0, #1
+    msr     pmcntenset_el0, x0
+    isb
+    ret
+
+function read_own_counter
+    isb
+    mrs     x0, pmevcntr0_el0
+    ret
+
 function read_cycle_counter
     isb
     mrs     x0, pmccntr_el0

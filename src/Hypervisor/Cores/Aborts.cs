@@ -24,9 +24,14 @@ internal static unsafe class Aborts
         {
             Memory(vcpu, abort, ipa, OwnAccessOf(abort), abort.Level);
         }
-        else
+        else if (!abort.IsOwnTranslationFault)
         {
             Others(vcpu, abort, addresses);
+        }
+        else if (ipa.Value - GuestMemoryMap.UartStart >= GuestMemoryMap.UartSize
+            || !DeviceAccess.TryHandleUart(vcpu, ipa, abort))
+        {
+            Device(vcpu, ipa, abort);
         }
     }
 

@@ -76,6 +76,14 @@ internal unsafe struct Core
     [FieldOffset(104)]
     private uint _mustSchedule;
 
+    /// <summary>Instructions that it has executed at EL2, up to its last wait (<see cref="OwnWork"/>).</summary>
+    [FieldOffset(112)]
+    internal ulong OwnInstructions;
+
+    /// <summary>What its counter was after its last wait.</summary>
+    [FieldOffset(120)]
+    internal uint OwnCount;
+
     /// <summary>The core that this code runs on.</summary>
     internal static Core* Current
     {

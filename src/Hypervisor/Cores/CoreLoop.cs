@@ -28,7 +28,7 @@ internal static unsafe class CoreLoop
             else if (!Scrubber.TryOne(core))
             {
                 // An order is set before its kick, which stays pending until it is acknowledged here: none is missed.
-                Instructions.WaitForInterrupt();
+                OwnWork.Wait(core);
                 DiscardInterrupts(core);
             }
         }

@@ -56,6 +56,7 @@ internal static unsafe class CoreSetup
         if (CpuFeatures.CycleCounter)
         {
             Instructions.EnableCycleCounter();
+            OwnWork.Begin(core);
         }
 
         uint enabled = (1u << (int)PhysicalGic.KickInterrupt) | (1u << (int)Platform.Description.MaintenanceInterrupt)

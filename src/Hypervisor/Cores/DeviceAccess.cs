@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Guests;
 using Quietus.Hypervisor.Machine;
@@ -48,6 +49,41 @@ internal static unsafe class DeviceAccess
     }
 
     /// <summary>
+    /// The same for an address of the UART, on whose registers a console's guest spends two or three accesses for each
+    /// character. A big-endian guest's are left to <see cref="TryHandle"/>.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static bool TryHandleUart(Vcpu* vcpu, Ipa ipa, StageTwoAbort abort)
+    {
+        ulong offset = ipa.Value - GuestMemoryMap.UartStart;
+        ref VcpuContext context = ref vcpu->Context;
+        if (!abort.IsDecoded || IsBigEndian(in context))
+        {
+            return false;
+        }
+
+        Vm* vm = vcpu->Vm;
+        bool isWrite = abort.IsOwnWrite;
+        ulong value = isWrite ? abort.Truncate(context.Register(abort.GeneralRegister)) : 0;
+        vm->DeviceLock.Enter();
+        uint kicked = AccessUart(vm, offset, abort.Size, isWrite, ref value);
+        vm->DeviceLock.Leave();
+        if (kicked != 0)
+        {
+            vm->KickVcpus(kicked);
+        }
+
+        if (!isWrite)
+        {
+            context.SetRegister(abort.GeneralRegister, abort.Extend(value));
+        }
+
+        context.StepOver();
+        vcpu->Counters.MmioExits++;
+        return true;
+    }
+
+    /// <summary>
     /// The same for the freeze register. Nothing of the VM changes under its device lock here: what follows is the
     /// monitor's, once the vCPU has left.
     /// </summary>
@@ -83,6 +119,7 @@ internal static unsafe class DeviceAccess
     }
 
     /// <summary>SCTLR_EL1.EE for EL1, E0E for EL0 (FEAT_MixedEnd): what the syndrome does not tell.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool IsBigEndian(in VcpuContext context)
     {
         const ulong LevelMask = 0xF;
@@ -147,6 +184,7 @@ internal static unsafe class DeviceAccess
     private static uint AccessUart(Vm* vm, ulong offset, int size, bool isWrite, ref ulong value)
     {
         int before = vm->Uart.InputCount;
+        bool wasAsserted = vm->Uart.InterruptLine;
         bool isNews = false;
         if (isWrite)
         {
@@ -164,6 +202,7 @@ internal static unsafe class DeviceAccess
             GuestConsole.Notice(vm);
         }
 
-        return vm->Gic.SetSharedLine(GuestMemoryMap.UartInterrupt, vm->Uart.InterruptLine);
+        bool isAsserted = vm->Uart.InterruptLine;
+        return isAsserted != wasAsserted ? vm->Gic.SetSharedLine(GuestMemoryMap.UartInterrupt, isAsserted) : 0;
     }
 }

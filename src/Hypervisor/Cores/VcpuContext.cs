@@ -51,9 +51,11 @@ internal unsafe struct VcpuContext
     internal GuestCallRegisters* FirstFour => (GuestCallRegisters*)Unsafe.AsPointer(ref X[0]);
 
     /// <summary>A general register as an instruction names it: 31 is the zero register.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal readonly ulong Register(uint number) => number < 31 ? X[number] : 0;
 
     /// <summary>The instruction that the guest left at has been carried out here: it goes on after it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void StepOver()
     {
         ProgramCounter += InstructionBytes;
@@ -61,6 +63,7 @@ internal unsafe struct VcpuContext
     }
 
     /// <summary>Writes a general register; 31 takes nothing.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void SetRegister(uint number, ulong value)
     {
         if (number < 31)

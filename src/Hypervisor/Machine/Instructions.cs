@@ -170,6 +170,16 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "enable_cycle_counter"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void EnableCycleCounter();
 
+    /// <summary>1 where event counter 0 can count instructions (<see cref="Cores.OwnWork"/>).</summary>
+    [RuntimeImport("*", "own_counter_exists"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern uint OwnCounterExists();
+
+    [RuntimeImport("*", "enable_own_counter"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void EnableOwnCounter();
+
+    [RuntimeImport("*", "read_own_counter"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern uint ReadOwnCounter();
+
     [RuntimeImport("*", "read_cycle_counter"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadCycleCounter();
 

@@ -106,6 +106,10 @@ internal static unsafe class Commands
         {
             MemoryCommands.Describe(ref reply);
         }
+        else if (command.VerbIs("chunks"u8))
+        {
+            MemoryCommands.Map(in command, ref reply);
+        }
         else if (command.VerbIs("scrub"u8))
         {
             MemoryCommands.Scrub(in command, ref reply);
@@ -152,6 +156,7 @@ internal static unsafe class Commands
             : command.VerbIs("send"u8) ? "vm text"u8
             : command.VerbIs("size"u8) ? "vm columns rows"u8
             : command.VerbIs("scrub"u8) ? "when"u8
+            : command.VerbIs("chunks"u8) ? "from"u8
             : default;
         return keys.Length != 0 || command.VerbIs("version"u8) || command.VerbIs("machine"u8)
             || command.VerbIs("list"u8) || command.VerbIs("cores"u8) || command.VerbIs("memory"u8)
@@ -174,6 +179,12 @@ internal static unsafe class Commands
         reply.Field("el2_counter"u8, Stopwatch.IsExact ? "pmu"u8 : "cntpct"u8);
         reply.Field("el2_counts"u8, Stopwatch.CountsInstructions ? DeathFields.Instructions : DeathFields.Ticks);
         reply.Field("uplink"u8, GuestNetwork.HasUplink ? 1u : 0u);
+        reply.Field("virtual_ns"u8, Stopwatch.Now);
+        if (OwnWork.IsCounted)
+        {
+            reply.Field("el2_instructions"u8, OwnWork.Total);
+        }
+
         reply.Field("guests"u8, GuestLoader.HasLinux ? "filler,linux"u8 : "filler"u8);
         if (GuestLoader.BundleProblem.Length != 0)
         {
@@ -501,7 +512,7 @@ internal static unsafe class Commands
     private static void Help()
     {
         Line("- version | machine | cores | memory | list | help | text | off | panic"u8);
-        Line("- scrub [when=idle|asked]"u8);
+        Line("- scrub [when=idle|asked] | chunks [from=N]"u8);
         Line("- create guest=filler|linux memory=64M [cpus=1] pages=4k|2m|auto policy=NAME [append=\"...\"]"u8);
         Line("-   [overcommit=no|yes] [random=on|off] [vsock=off|on] [console=uart|virtio] [weight=100] [cores=1,3]"u8);
         Line("-   [uplink=off|on] [group=N]"u8);

@@ -11,6 +11,9 @@ namespace Quietus.Hypervisor.Monitor;
 /// <remarks>Invariant: a VM's pointer is to a slot of VmTable, boot memory that is never moved or given back.</remarks>
 internal static unsafe class MemoryCommands
 {
+    /// <summary>Lines of an answer: the monitor hears its next order soon.</summary>
+    private const int MostRuns = 64;
+
     internal static void Describe(ref LineBuilder reply)
     {
         PoolUsage usage = Platform.Pool.Usage;
@@ -30,6 +33,75 @@ internal static unsafe class MemoryCommands
         reply.Field("misplaced_chunks"u8, (ulong)MisplacedChunks());
         reply.Field("vmid_rollovers"u8, Platform.Vmids.Rollovers);
         Scrubber.Figures.Write(ref reply);
+    }
+
+    /// <summary>A line for each run of neighbouring chunks that are used alike, as many as an order may take.</summary>
+    internal static void Map(in CommandLine command, ref LineBuilder reply)
+    {
+        int total = Platform.Pool.Usage.TotalChunks;
+        ulong from = 0;
+        if (command.TryGet("from"u8, out ReadOnlySpan<byte> text)
+            && (Numbers.TryParse(text, out from) != NumberError.None || from > (ulong)total))
+        {
+            Commands.Fail(ref reply, "bad-argument"u8, "from=CHUNK: next of the answer before"u8);
+            return;
+        }
+
+        Span<byte> buffer = stackalloc byte[128];
+        int number = (int)from;
+        for (int run = 0; run < MostRuns && number < total; run++)
+        {
+            ChunkState state = Platform.Pool.Look(number, out ulong stamp);
+            int count = 1;
+            while (number + count < total && Platform.Pool.Look(number + count, out ulong other) == state
+                && other == stamp)
+            {
+                count++;
+            }
+
+            ulong vm = stamp == 0 ? 0 : OwnerOf(stamp);
+            LineBuilder line = new(buffer);
+            line.Text("-"u8);
+            line.Field("chunk"u8, (ulong)number);
+            line.Field("count"u8, (ulong)count);
+            line.Field("use"u8, vm != 0 ? "vm"u8
+                : stamp != 0 && stamp == VmTable.Frames.Stamp ? "slots"u8
+                : stamp != 0 ? "dirty"u8
+                : NameOf(state));
+            if (vm != 0)
+            {
+                line.Field("vm"u8, vm);
+            }
+
+            MachineConsole.Send(Channel.Monitor, line.Written);
+            number += count;
+        }
+
+        reply.Field("chunks"u8, (ulong)total);
+        reply.Field("next"u8, (ulong)number);
+    }
+
+    private static ReadOnlySpan<byte> NameOf(ChunkState state) => state switch
+    {
+        ChunkState.FreeClean => "clean"u8,
+        ChunkState.Scrubbing => "scrubbing"u8,
+        ChunkState.Reserved => "reserved"u8,
+        _ => "dirty"u8,
+    };
+
+    /// <summary>The VM that has this stamp; 0 where it is dead.</summary>
+    private static ulong OwnerOf(ulong stamp)
+    {
+        for (int slot = 0; slot < VmTable.Made; slot++)
+        {
+            Vm* vm = VmTable.At(slot);
+            if (vm->Id != 0 && vm->MachineState.Frames.Stamp == stamp)
+            {
+                return vm->Id;
+            }
+        }
+
+        return 0;
     }
 
     /// <summary>

@@ -80,7 +80,7 @@ internal static unsafe class MonitorLoop
 
             if (!worked)
             {
-                Instructions.WaitForInterrupt();
+                OwnWork.Wait(Core.Current);
             }
         }
     }

@@ -18,6 +18,20 @@ public partial struct FramePool
         return new PoolAudit(isSound, chunks);
     }
 
+    /// <summary>
+    /// What a chunk is used as at this moment, for a map. <paramref name="stamp"/> is that of the VM that has it or had
+    /// it last; where that VM is dead, the chunk is dirty, whatever the state says.
+    /// </summary>
+    /// <param name="number">0 up to the pool's number of chunks, exclusive.</param>
+    /// <param name="stamp">0 where it has no owner.</param>
+    public readonly ChunkState Look(int number, out ulong stamp)
+    {
+        ref Chunk chunk = ref _chunks[number];
+        ChunkState state = chunk.State;
+        stamp = state is ChunkState.Frames or ChunkState.Whole ? chunk.Owner & ~Chunk.WholeBit : 0;
+        return state;
+    }
+
     /// <summary>Walks a VM's lists. Locking: the VM's memory lock.</summary>
     public readonly PoolAudit Audit(in VmFrames frames) => new(
         frames.Stamp == 0

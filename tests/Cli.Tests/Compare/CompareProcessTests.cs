@@ -124,7 +124,7 @@ public sealed class CompareProcessTests
 
     [Theory]
     [InlineData("{\"schema\":\"quietus.check/1\"}", "quietus.check/1, which cannot be compared")]
-    [InlineData("{\"schema\":\"quietus.many/1\"}", "quietus.many/1, which cannot be compared")]
+    [InlineData("{\"schema\":\"quietus.none/1\"}", "quietus.none/1, which cannot be compared")]
     [InlineData("{\"schema\":7}", "no whole document")]
     [InlineData("{\"schema\":\"quietus.churn/1\",\"phases\":[{\"phase\":\"birth\",\"x\":", "no whole JSON document")]
     [InlineData("{\"a\":1,\"a\":2}", "no whole")]

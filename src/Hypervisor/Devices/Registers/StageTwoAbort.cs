@@ -18,6 +18,7 @@ namespace Quietus.Hypervisor.Devices;
 public readonly struct StageTwoAbort
 {
     private const ulong InstructionAbortFromLowerLevel = 0x20;
+    private const ulong DataAbortFromLowerLevel = 0x24;
     private const ulong Translation = 1;
     private const ulong Permission = 3;
 
@@ -111,7 +112,18 @@ public readonly struct StageTwoAbort
     /// The syndrome tells the registers and the size, so that the access can be emulated. Without it, the guest used
     /// an instruction that no device supports (a pair, a vector, write-back, an atomic).
     /// </summary>
-    public bool IsDecoded => !IsFetch && !IsStageOneWalk && !IsCacheMaintenance && (syndrome & (1 << 24)) != 0;
+    public bool IsDecoded
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get
+        {
+            const ulong ClassMask = 0x3FUL << 26;
+            const ulong DataAbort = DataAbortFromLowerLevel << 26;
+            const ulong Valid = 1 << 24;
+            const ulong MaintenanceOrWalk = (1 << 8) | (1 << 7);
+            return (syndrome & (ClassMask | Valid | MaintenanceOrWalk)) == (DataAbort | Valid);
+        }
+    }
 
     /// <summary>The access's size in bytes: 1, 2, 4 or 8. Valid when decoded.</summary>
     public int Size => 1 << (int)((syndrome >> 22) & 3);
@@ -146,6 +158,7 @@ public readonly struct StageTwoAbort
 
     /// <summary>What a load puts into its register: extended as the instruction says (SSE, SF).</summary>
     /// <param name="value">What the device gave; bits beyond the size do not count.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public ulong Extend(ulong value)
     {
         int unused = 64 - (Size * 8);
@@ -160,6 +173,7 @@ public readonly struct StageTwoAbort
     public ulong Swap(ulong value) => BinaryPrimitives.ReverseEndianness(value) >> (64 - (Size * 8));
 
     /// <summary>What a store gives to the device: the register's low bytes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public ulong Truncate(ulong register)
     {
         int unused = 64 - (Size * 8);

@@ -300,6 +300,7 @@ public struct VirtualPl011
         interrupts &= outputCount > TransmitTrigger ? ~InterruptTransmit : uint.MaxValue;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private uint ReadFlags()
     {
         bool isEmpty = inputCount == 0 || looksEmpty;

@@ -1,0 +1,53 @@
+using System;
+using System.Collections.Generic;
+using System.Threading.Tasks;
+using Quietus.Cli.Births;
+using Quietus.Cli.Monitoring;
+
+namespace Quietus.Cli.Many;
+
+/// <summary>
+/// What the hypervisor executes for VMs that have nothing to do: on a machine with one core for all of them, since
+/// QEMU's count at EL2 is exact only there. With more, those that wait in EL2 for their turn count the others, too.
+/// </summary>
+internal sealed class IdleMeasurement(ManyPlan plan, BirthsBoot boot, Action<string> progress)
+{
+    private const double MostPercent = 2;
+    private const long Second = 1_000_000_000;
+    private const string Count = "el2_instructions";
+    private const string Time = "virtual_ns";
+    private static readonly TimeSpan _look = TimeSpan.FromMilliseconds(500);
+
+    public async Task<IReadOnlyList<ManyFigure>> RunAsync()
+    {
+        var family = new Family(plan, boot, progress);
+        await family.BootAsync().ConfigureAwait(false);
+        await family.BearAsync().ConfigureAwait(false);
+        progress("all are idle");
+
+        // What the last births left to do, and the order itself.
+        await boot.AskAsync("scrub").ConfigureAwait(false);
+        await Task.Delay(_look).ConfigureAwait(false);
+        KeyValueLine begin = await boot.AskAsync("machine").ConfigureAwait(false);
+        if (begin.TryNumber(Count) is not long before)
+        {
+            return []; // this machine does not count it
+        }
+
+        long passed = 0;
+        long executed = 0;
+        while (passed < Second)
+        {
+            await Task.Delay(_look).ConfigureAwait(false);
+            KeyValueLine end = await boot.AskAsync("machine").ConfigureAwait(false);
+            passed = end.Number(Time) - begin.Number(Time);
+            executed = end.Number(Count) - before;
+        }
+
+        return
+        [
+            new("idle_core_percent", "what the hypervisor executes while all are idle: %", 100.0 * executed / passed,
+                "N2", MostPercent * plan.Vms / ManyPlan.Promised),
+        ];
+    }
+}

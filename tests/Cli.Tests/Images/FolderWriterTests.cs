@@ -29,7 +29,7 @@ public sealed class FolderWriterTests : IDisposable
         File.ReadAllText(Path.Combine(Target, "a/link")).ShouldBe("text");
         File.ReadAllText(Path.Combine(Target, "same")).ShouldBe("text");
         File.ReadAllText(Path.Combine(Target, "closed/in")).ShouldBe("x");
-        ((int)File.GetUnixFileMode(Path.Combine(Target, "a/b"))).ShouldBe(0x1ED);
+        (FileStatus.Of(Path.Combine(Target, "a/b"))!.Mode & 0xFFF).ShouldBe(0x1ED);
         File.GetLastWriteTimeUtc(Path.Combine(Target, "a/b")).ShouldBe(DateTime.UnixEpoch.AddSeconds(1_000_000_000));
         Directory.GetFileSystemEntries(_folder.Path).ShouldBe([Target]);
     }

@@ -50,7 +50,9 @@ public sealed class ParallelLivesTests(ITestOutputHelper output)
         var alive = new List<TestVm>();
         int[] counts = new int[4];
         long begun = Stopwatch.GetTimestamp();
-        while (Stopwatch.GetElapsedTime(begun) < length)
+
+        // On a host with little to spare it goes on until each has come to pass.
+        while (Stopwatch.GetElapsedTime(begun) < length || counts.Contains(0))
         {
             int what = alive.Count == 0 ? 0 : random.Next(counts.Length);
             TestVm? one = what == 0 ? null : alive[random.Next(alive.Count)];
@@ -90,7 +92,6 @@ public sealed class ParallelLivesTests(ITestOutputHelper output)
         output.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"{counts[0]} births, {counts[1]} random kills, {counts[2]} resets, {counts[3]} looks at work: {length}"));
-        counts.ShouldAllBe(count => count > 0);
         await template.KillAsync();
         await machine.ShouldBeUnharmedAsync();
     }

@@ -78,9 +78,9 @@ public sealed class ExecRobustTests
         string target = Path.Combine(folder.Path, "target");
         await using Guest guest = await Guest.StartAsync(folder, image: null);
         JobOutcome outcome = await guest.RunAsync(
-            "/work/in/run && cp -a /work/in/. /work/out && echo more >/work/out/more && mkdir /work/out/empty",
-            copies: ([FileCopy.ReadIn($"{source}:/work/in")], [FileCopy.ReadOut($"/work/out/:{target}")]),
-            before: "mkdir -p /work/out");
+            "/job/in/run && cp -a /job/in/. /job/out && echo more >/job/out/more && mkdir /job/out/empty",
+            copies: ([FileCopy.ReadIn($"{source}:/job/in")], [FileCopy.ReadOut($"/job/out/:{target}")]),
+            before: "mkdir -p /job/out");
         outcome.Code.ShouldBe(0, guest.Output);
         guest.Output.ShouldBe("ran\n");
         File.ReadAllBytes(Path.Combine(target, "link")).AsSpan().SequenceEqual(large).ShouldBeTrue();

@@ -98,6 +98,9 @@ require_dotnet() {
 # fetch_guest: a host that cannot have the Linux guest has been told so, and the filler guest serves.
 fetch_guest() { QUIETUS_CACHE=$cache "$root/build/fetch-linux-guest" || true; }
 
+# fetch_root: the same for the root file system that a test of exec takes; without it that test is skipped.
+fetch_root() { QUIETUS_CACHE=$cache "$root/build/fetch-debian-root" || true; }
+
 # sources_state: changes whenever a file that a build reads is added, removed or written.
 sources_state() {
     # A folder that this checkout has not is no error.

@@ -85,7 +85,7 @@ internal sealed class ExecSession(ExecPlan plan)
         string why = "no server runs";
         if (plan is { Server: not null, ServerTemplate: null })
         {
-            why = "no server has this image, memory, CPU or network";
+            why = "no server has this image, memory, CPU or network, or copies folders";
         }
         else if (plan is { Server: { } address, ServerTemplate: { } template }
             && (plan.NeedsServer || address.IsLive()))

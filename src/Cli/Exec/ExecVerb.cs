@@ -1,5 +1,6 @@
 using System;
 using System.CommandLine;
+using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
@@ -51,10 +52,10 @@ internal static class ExecVerb
         Values.Text("--user", "user[:group]", "Who runs it, by name or number [default: the image's, or root]");
 
     private static readonly Repeated<FileCopy> _in =
-        new("--copy-in", "SRC:DST", "Copy a file of this host into the VM first", FileCopy.ReadIn);
+        new("--copy-in", "SRC:DST", "Copy a file or folder of this host into the VM first", FileCopy.ReadIn);
 
     private static readonly Repeated<FileCopy> _out =
-        new("--copy-out", "SRC:DST", "Copy a file of the VM to this host afterwards", FileCopy.ReadOut);
+        new("--copy-out", "SRC:DST", "Copy a file of the VM, or a folder/, to this host afterwards", FileCopy.ReadOut);
 
     private static readonly Value<string?> _network = CommonOptions.Network();
 
@@ -156,6 +157,7 @@ internal static class ExecVerb
             ResultFile.Check([("--json", json)]);
         }
 
+        bool copiesFolder = _in.Of(result).Concat(_out.Of(result)).Any(copy => copy.IsFolder);
         bool hasNetwork = CommonOptions.HasNetwork(_network.Of(result));
         string? server = _server.Of(result) ?? Set("QUIETUS_SERVER");
         string? token = _token.Of(result) ?? Set("QUIETUS_TOKEN_FILE");
@@ -189,7 +191,7 @@ internal static class ExecVerb
                 : ServerAddress.Read(server),
             Token = isOwn || token is null ? null : ServerAddress.ReadToken(token),
             NeedsServer = _server.IsGiven(result) && !isOwn,
-            ServerTemplate = hasNetwork ? null
+            ServerTemplate = hasNetwork || copiesFolder ? null
                 : template ?? (CommonOptions.AnyGiven(result, [_image, _memory, _cpus, _cpu])
                     ? null
                     : ServeVerb.Busybox),

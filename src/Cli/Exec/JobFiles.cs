@@ -9,7 +9,9 @@ using Quietus.Cli.Monitoring;
 
 namespace Quietus.Cli.Exec;
 
-/// <summary>Copies files of this host into a VM and back, as <c>--copy-in</c> and <c>--copy-out</c> ask.</summary>
+/// <summary>
+/// Copies files and folders of this host into a VM and back, as <c>--copy-in</c> and <c>--copy-out</c> ask.
+/// </summary>
 internal static class JobFiles
 {
     /// <summary>Copies each into the VM.</summary>
@@ -18,6 +20,12 @@ internal static class JobFiles
     {
         foreach (FileCopy copy in copies)
         {
+            if (copy.IsFolder)
+            {
+                await FolderCopy.InAsync(copy, client, cancellation).ConfigureAwait(false);
+                continue;
+            }
+
             await ReadAsync(copy, async (file, mode) =>
             {
                 try
@@ -38,6 +46,12 @@ internal static class JobFiles
     {
         foreach (FileCopy copy in copies)
         {
+            if (copy.IsFolder)
+            {
+                await FolderCopy.OutAsync(copy, client, cancellation).ConfigureAwait(false);
+                continue;
+            }
+
             await WriteAsync(copy, async file =>
             {
                 try

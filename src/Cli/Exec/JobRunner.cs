@@ -23,6 +23,9 @@ internal static class JobRunner
     /// <summary>The host name of every child.</summary>
     private const string HostName = "quietus";
 
+    /// <summary>How long a VM whose agent is gone may take to end by itself.</summary>
+    private static readonly TimeSpan _endLimit = TimeSpan.FromSeconds(10);
+
     /// <summary>How long a child may take to die.</summary>
     private static readonly TimeSpan _deathLimit = TimeSpan.FromSeconds(30);
 
@@ -150,19 +153,15 @@ internal static class JobRunner
         {
             throw new CliException(ExitCode.Failed, error.Message);
         }
-        catch (JobProtocolException error)
+        catch (Exception error) when (error is JobProtocolException or GuestStreamException)
         {
-            throw new CliException(ExitCode.Failed, "the VM's agent is broken: " + error.Message);
-        }
-        catch (GuestStreamException error)
-        {
-            // The reason of the VM's end comes by another way, a moment later.
-            await Task.WhenAny(vm.Ended, Task.Delay(1000, cancellation)).ConfigureAwait(false);
+            // The reason of the VM's end comes by another way, a moment later; also where the agent was killed first.
+            await Task.WhenAny(vm.Ended, Task.Delay(_endLimit, cancellation)).ConfigureAwait(false);
             throw new CliException(
                 ExitCode.Failed,
                 vm.Ended.IsCompletedSuccessfully
                     ? "the VM has ended under the program: " + Printable.Line(await vm.Ended.ConfigureAwait(false))
-                    : error.Message,
+                    : error is JobProtocolException ? "the VM's agent is broken: " + error.Message : error.Message,
                 "its console is above; more --memory may be what it needs",
                 vm.Console.ToString());
         }

@@ -22,6 +22,9 @@ internal static class JobGuest
 
     private const string Folder = ".quietus";
 
+    /// <summary>A busybox of ours, also where the image has none.</summary>
+    public const string Busybox = "/.quietus/busybox";
+
     /// <summary>
     /// The archive is in memory while it is unpacked, and what is unpacked may take half of the memory that is left:
     /// the image four times, and this much for the kernel.

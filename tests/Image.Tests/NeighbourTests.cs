@@ -19,6 +19,12 @@ public sealed class NeighbourTests(ITestOutputHelper output)
     /// <summary>What may be lost to a neighbour's exits and wake-ups, which come in the worker's time too.</summary>
     private const double LeastPart = 0.9;
 
+    /// <summary>
+    /// The same beside one that prints. Where time counts instructions, those of the monitor's core, which takes the
+    /// output away, pass in the worker's time: more of them on a host that is slow to take it.
+    /// </summary>
+    private const double LeastPartBesideOutput = 0.75;
+
     [Fact]
     public async Task A_hostile_neighbour_takes_no_more_than_its_share()
     {
@@ -45,6 +51,6 @@ public sealed class NeighbourTests(ITestOutputHelper output)
 
         await worker.KillAsync();
         await machine.ShouldBeUnharmedAsync();
-        parts.ShouldAllBe(part => part.Value > LeastPart);
+        parts.ShouldAllBe(part => part.Value > (part.Key == "uart" ? LeastPartBesideOutput : LeastPart));
     }
 }

@@ -31,7 +31,7 @@ public sealed class ShareTests(ITestOutputHelper output)
     [InlineData(50, 50, 50, 100, 100, 100, 200, 200, 200)]
     public async Task Busy_vCPUs_on_three_cores_have_their_weights_share_of_a_second(params int[] weights)
     {
-        await using TestMachine machine = await TestMachine.BootAsync(cores: 4, counts: true);
+        await using TestMachine machine = await TestMachine.BootAsync(cores: 4, counts: true, turn: 20);
         IReadOnlyList<TestVm> vms = await StartAsync(machine, weights);
         long[] before = await RanAsync(machine);
         int reports = (await vms[0].WorkedAsync(1)).Count;
@@ -64,7 +64,7 @@ public sealed class ShareTests(ITestOutputHelper output)
     [Fact]
     public async Task A_VM_stays_on_the_cores_that_it_was_given_and_the_figures_say_so()
     {
-        await using TestMachine machine = await TestMachine.BootAsync(cores: 4, counts: true);
+        await using TestMachine machine = await TestMachine.BootAsync(cores: 4, counts: true, turn: 20);
         TestVm pinned = await MakeAsync(machine, 300, " cores=2");
         TestVm beside = await MakeAsync(machine, 100, " cores=2");
         TestVm free = await MakeAsync(machine, 100, " cores=1,3");

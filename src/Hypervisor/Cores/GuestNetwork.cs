@@ -210,11 +210,17 @@ internal static unsafe class GuestNetwork
         }
     }
 
-    /// <summary>Sends the next frame of a guest where it is to go. False: it has to wait.</summary>
+    /// <summary>Sends the next frame of a guest where it is to go, if there is one. False: it has to wait.</summary>
     private static bool Send(Vm* vm, scoped Span<byte> room, bool isBounded)
     {
         ref Record record = ref RecordOf(vm);
         vm->DeviceLock.Enter();
+        if (!record.Device.HasFrame)
+        {
+            vm->DeviceLock.Leave(); // the guest has reset its device since it was looked at without the lock
+            return true;
+        }
+
         ReadOnlySpan<byte> waiting = record.Device.Peek(ref record.Buffers);
         waiting.CopyTo(room);
         ReadOnlySpan<byte> frame = room.Slice(0, waiting.Length);

@@ -48,13 +48,18 @@ internal sealed class TestMachine : IAsyncDisposable
     /// <param name="counts">Whether time is a count of instructions.</param>
     /// <param name="linux">Whether the cached Linux guest is handed over.</param>
     /// <param name="network">The backend of the machine's network device, or null for no such device.</param>
+    /// <param name="turn">
+    /// Where time counts instructions: microseconds that QEMU runs one core before the next. Without it a core's turn
+    /// ends where a timer does, which may be inside another core's lock each time: then a third never gets that lock.
+    /// </param>
     internal static async Task<TestMachine> BootAsync(
         string cpu = "cortex-a72",
         int cores = 2,
         long memory = 512 * ByteSize.Megabyte,
         bool counts = false,
         GuestPayload? linux = null,
-        string? network = null)
+        string? network = null,
+        int? turn = null)
     {
         var folder = new RunFolder();
         try
@@ -67,6 +72,7 @@ internal sealed class TestMachine : IAsyncDisposable
                 Image = Folders.Image,
                 Bundle = linux?.Pack(folder.Path),
                 CountsInstructions = counts,
+                TurnMicroseconds = turn,
                 Network = network,
             };
             return await BootAsync(board, folder).ConfigureAwait(false);

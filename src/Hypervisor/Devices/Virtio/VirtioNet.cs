@@ -100,10 +100,10 @@ public struct VirtioNet
     /// <summary>The frame that the switch takes next; <see cref="HasFrame"/>.</summary>
     public readonly ReadOnlySpan<byte> Peek(ref NetBuffers buffers) => buffers.FromGuest(_taken).Bytes;
 
-    /// <summary>The switch is done with that frame.</summary>
+    /// <summary>The switch is done with that frame; without one, nothing happens.</summary>
     public void Drop()
     {
-        _taken++;
+        _taken += HasFrame ? 1u : 0;
         if (_waitsForRoom)
         {
             _waitsForRoom = false;

@@ -93,6 +93,20 @@ public sealed class VirtioNetTests
     }
 
     [Fact]
+    public void A_switch_that_comes_after_a_reset_takes_nothing()
+    {
+        Start();
+        Send(0, 60, first: 1);
+        _device.HasFrame.ShouldBeTrue();
+
+        // The guest resets its device between the switch's look and its taking.
+        _driver.Write(ref _device.Transport, VirtioRegisters.Status, 0);
+        _device.Settle();
+        _device.Drop();
+        _device.HasFrame.ShouldBeFalse();
+    }
+
+    [Fact]
     public void What_comes_while_there_is_no_driver_or_no_room_is_dropped()
     {
         _device.TryGive(ref _buffers, Bytes(60, 0)).ShouldBeFalse();

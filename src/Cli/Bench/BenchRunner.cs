@@ -4,7 +4,6 @@ using System.Diagnostics;
 using System.Globalization;
 using System.IO;
 using System.Linq;
-using System.Security.Cryptography;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
@@ -40,8 +39,7 @@ internal sealed class BenchRunner(BenchPlan plan, QemuBinary qemu, string image,
     {
         long begun = Stopwatch.GetTimestamp();
         using var folder = new RunFolder();
-        string sha256 = Convert.ToHexStringLower(
-            SHA256.HashData(await File.ReadAllBytesAsync(image, cancellation).ConfigureAwait(false)));
+        string sha256 = FileHash.Sha256(image);
         Dictionary<GuestPayload, string?> bundles = plan.Guests
             .ToDictionary(guest => guest, guest => guest.Pack(folder.Path));
         IReadOnlyList<BenchCase> cases = plan.Cases;

@@ -4,7 +4,6 @@ using System.Diagnostics;
 using System.Globalization;
 using System.IO;
 using System.Linq;
-using System.Security.Cryptography;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
@@ -12,6 +11,7 @@ using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
 using Quietus.Cli.Processes;
 using Quietus.Cli.Qemu;
+using Quietus.Cli.Reports;
 using Quietus.Cli.Terminals;
 using Quietus.Wire;
 
@@ -50,8 +50,7 @@ internal sealed class BirthsRunner(BirthsPlan plan, QemuBinary qemu, string imag
     public async Task<BirthsResult> RunAsync(CancellationToken cancellation)
     {
         long begun = Stopwatch.GetTimestamp();
-        string sha256 = Convert.ToHexStringLower(
-            SHA256.HashData(await File.ReadAllBytesAsync(image, cancellation).ConfigureAwait(false)));
+        string sha256 = FileHash.Sha256(image);
         bool isInterrupted = false;
         try
         {
@@ -274,5 +273,5 @@ internal sealed class BirthsRunner(BirthsPlan plan, QemuBinary qemu, string imag
     private static long Mapped(KeyValueLine frozen) =>
         frozen.Number(DeathFields.MappedPages4K) + (512 * frozen.Number(DeathFields.MappedBlocks2M));
 
-    private static long Median(List<long> values) => values.Order().ElementAt((values.Count - 1) / 2);
+    private static long Median(List<long> values) => Distribution.Of(values).Rank(50)!.Value;
 }

@@ -71,13 +71,7 @@ internal static class BirthsVerb
             throw new OperationCanceledException(cancellation);
         }
 
-        if (KvmBirthsComparison.Judge(born).Any(target => !target.Met))
-        {
-            Console.Error.WriteLine("quietus: a figure that this project promises was missed; see the table");
-            return ExitCode.Failed;
-        }
-
-        return ExitCode.Ok;
+        return Promises.Judge(KvmBirthsComparison.Judge(born).All(target => target.Met));
     }
 
     /// <summary>A guest that both sides can have: the filler by 4K pages, one vCPU.</summary>

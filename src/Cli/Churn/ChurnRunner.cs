@@ -3,7 +3,6 @@ using System.Collections.Generic;
 using System.Diagnostics;
 using System.Globalization;
 using System.IO;
-using System.Security.Cryptography;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
@@ -29,8 +28,7 @@ internal sealed class ChurnRunner(ChurnPlan plan, QemuBinary qemu, string image,
     public async Task<ChurnResult> RunAsync(CancellationToken cancellation)
     {
         long begun = Stopwatch.GetTimestamp();
-        string sha256 = Convert.ToHexStringLower(
-            SHA256.HashData(await File.ReadAllBytesAsync(image, cancellation).ConfigureAwait(false)));
+        string sha256 = FileHash.Sha256(image);
         using var folder = new RunFolder();
         var machine = new QemuMachine
         {

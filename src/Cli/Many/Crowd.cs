@@ -6,6 +6,7 @@ using System.Threading.Tasks;
 using Quietus.Cli.Births;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
+using Quietus.Cli.Reports;
 
 namespace Quietus.Cli.Many;
 
@@ -64,7 +65,7 @@ internal sealed class Crowd(ManyPlan plan, BirthsBoot boot, Action<string> progr
             kills.Add((await boot.KillAsync(child.Vm, child.Slot).ConfigureAwait(false)).Instructions);
         }
 
-        return Median(kills);
+        return Percentiles.Of(kills).P50;
     }
 
     /// <summary>
@@ -109,7 +110,8 @@ internal sealed class Crowd(ManyPlan plan, BirthsBoot boot, Action<string> progr
             owned.Add((await boot.OrderAsync("measure", member.Vm).ConfigureAwait(false)).Number("owned_bytes"));
         }
 
-        return (Median(owned), owned.Max());
+        Percentiles figures = Percentiles.Of(owned);
+        return (figures.P50, figures.Maximum);
     }
 
     /// <summary>Kills all; the median of the first tenth, which die while the others are there.</summary>
@@ -125,8 +127,6 @@ internal sealed class Crowd(ManyPlan plan, BirthsBoot boot, Action<string> progr
             _family.Tell("dead", kills.Count);
         }
 
-        return (Median([.. kills.Take(Math.Max(KilledAlone, kills.Count / 10))]), lost);
+        return (Percentiles.Of(kills.Take(Math.Max(KilledAlone, kills.Count / 10))).P50, lost);
     }
-
-    private static double Median(List<double> values) => values.Order().ElementAt((values.Count - 1) / 2);
 }

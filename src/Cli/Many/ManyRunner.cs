@@ -3,7 +3,6 @@ using System.Collections.Generic;
 using System.Diagnostics;
 using System.Globalization;
 using System.IO;
-using System.Security.Cryptography;
 using System.Threading;
 using System.Threading.Tasks;
 using Quietus.Cli.Births;
@@ -43,8 +42,7 @@ internal sealed class ManyRunner(ManyPlan plan, QemuBinary qemu, string image, A
     public async Task<ManyResult> RunAsync(CancellationToken cancellation)
     {
         long begun = Stopwatch.GetTimestamp();
-        string sha256 = Convert.ToHexStringLower(
-            SHA256.HashData(await File.ReadAllBytesAsync(image, cancellation).ConfigureAwait(false)));
+        string sha256 = FileHash.Sha256(image);
         bool isInterrupted = false;
         try
         {

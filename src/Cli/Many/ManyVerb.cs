@@ -60,13 +60,7 @@ internal static class ManyVerb
             throw new OperationCanceledException(cancellation);
         }
 
-        if (many.Figures.Any(figure => figure.IsMet == false))
-        {
-            Console.Error.WriteLine("quietus: a figure that this project promises was missed; see the table");
-            return ExitCode.Failed;
-        }
-
-        return ExitCode.Ok;
+        return Promises.Judge(many.Figures.All(figure => figure.IsMet != false));
     }
 
     private static ManyPlan Read(ParseResult result, ManyOptions options)

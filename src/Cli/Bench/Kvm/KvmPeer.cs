@@ -1,6 +1,5 @@
 using System;
 using System.IO;
-using System.Security.Cryptography;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Processes;
@@ -26,7 +25,7 @@ internal sealed record KvmPeer
     public string Package => _linux.Version;
 
     /// <summary>SHA-256 of the probe's ELF file, in lower-case hex.</summary>
-    public string ProbeSha256 => Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(_probe)));
+    public string ProbeSha256 => FileHash.Sha256(_probe);
 
     /// <summary>Finds kernel and probe; an error says how to get what is missing.</summary>
     /// <param name="command">The command that gets them.</param>

@@ -1,4 +1,5 @@
 using System;
+using Shouldly;
 
 namespace Quietus.Hypervisor.Tests.Devices.Virtio;
 
@@ -31,6 +32,19 @@ internal static class HostileQueue
         if (random.Next(4) == 0)
         {
             Describe(random, queue, random.Next(queue.Size), data);
+        }
+    }
+
+    /// <summary>All that the device wrote lies in its queues' rings, or in what they may have offered.</summary>
+    internal static void ShouldHoldAllWrites(
+        GuestRam ram, QueueDriver first, QueueDriver last, ulong data, int round)
+    {
+        foreach ((ulong address, int length) in ram.Written)
+        {
+            ram.Contains(address, (ulong)length).ShouldBeTrue();
+            bool isRing = address >= first.Used && address + (ulong)length <= last.AvailableEvent + 2;
+            bool isData = address >= data && (address + (ulong)length <= data + 0x2000 || address >= ram.End - 64);
+            (isRing || isData).ShouldBeTrue($"round {round}: wrote {length} bytes at {address:x}");
         }
     }
 

@@ -24,14 +24,13 @@ internal static unsafe class Aborts
         {
             Memory(vcpu, abort, ipa, OwnAccessOf(abort), abort.Level);
         }
-        else if (!abort.IsOwnTranslationFault)
-        {
-            Others(vcpu, abort, addresses);
-        }
-        else if (ipa.Value - GuestMemoryMap.UartStart >= GuestMemoryMap.UartSize
-            || !DeviceAccess.TryHandleUart(vcpu, ipa, abort))
+        else if (abort.IsOwnTranslationFault)
         {
             Device(vcpu, ipa, abort);
+        }
+        else
+        {
+            Others(vcpu, abort, addresses);
         }
     }
 

@@ -17,6 +17,7 @@ internal static unsafe class DeviceAccess
     /// Carries the access out and steps over it. False: no device is there, or the instruction is none that a device
     /// supports, and the guest shall have an abort.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static bool TryHandle(Vcpu* vcpu, Ipa ipa, StageTwoAbort abort)
     {
         Vm* vm = vcpu->Vm;
@@ -26,14 +27,18 @@ internal static unsafe class DeviceAccess
         }
 
         ref VcpuContext context = ref vcpu->Context;
-        bool isWrite = abort.IsWrite;
+        bool isWrite = abort.IsOwnWrite; // what is decoded is no table walk
         bool isBigEndian = IsBigEndian(in context);
         ulong value = isWrite ? abort.Truncate(context.Register(abort.GeneralRegister)) : 0;
         value = isBigEndian ? abort.Swap(value) : value;
         vm->DeviceLock.Enter();
         uint kicked = Access(vcpu, ipa.Value, abort.Size, isWrite, ref value);
         vm->DeviceLock.Leave();
-        vm->KickVcpus(kicked);
+        if (kicked != 0)
+        {
+            vm->KickVcpus(kicked);
+        }
+
         if (VirtioDevices.HasWork(vm))
         {
             VirtioDevices.Work(vcpu);
@@ -45,41 +50,6 @@ internal static unsafe class DeviceAccess
         }
 
         context.StepOver();
-        return true;
-    }
-
-    /// <summary>
-    /// The same for an address of the UART, on whose registers a console's guest spends two or three accesses for each
-    /// character. A big-endian guest's are left to <see cref="TryHandle"/>.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static bool TryHandleUart(Vcpu* vcpu, Ipa ipa, StageTwoAbort abort)
-    {
-        ulong offset = ipa.Value - GuestMemoryMap.UartStart;
-        ref VcpuContext context = ref vcpu->Context;
-        if (!abort.IsDecoded || IsBigEndian(in context))
-        {
-            return false;
-        }
-
-        Vm* vm = vcpu->Vm;
-        bool isWrite = abort.IsOwnWrite;
-        ulong value = isWrite ? abort.Truncate(context.Register(abort.GeneralRegister)) : 0;
-        vm->DeviceLock.Enter();
-        uint kicked = AccessUart(vm, offset, abort.Size, isWrite, ref value);
-        vm->DeviceLock.Leave();
-        if (kicked != 0)
-        {
-            vm->KickVcpus(kicked);
-        }
-
-        if (!isWrite)
-        {
-            context.SetRegister(abort.GeneralRegister, abort.Extend(value));
-        }
-
-        context.StepOver();
-        vcpu->Counters.MmioExits++;
         return true;
     }
 
@@ -129,6 +99,7 @@ internal static unsafe class DeviceAccess
         return (Instructions.ReadGuestSystemControl() & control) != 0;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool IsDevice(Vm* vm, ulong address) =>
         address - GuestMemoryMap.UartStart < GuestMemoryMap.UartSize
         || address - GuestMemoryMap.DistributorStart < GuestMemoryMap.DistributorSize
@@ -136,15 +107,20 @@ internal static unsafe class DeviceAccess
             < GuestMemoryMap.RedistributorSize * (ulong)vm->Options.VcpuCount
         || AbsentDevices.Contains(address);
 
+    /// <summary>The UART first: a console's guest spends two or three accesses on each character.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static uint Access(Vcpu* vcpu, ulong address, int size, bool isWrite, ref ulong value)
     {
-        Vm* vm = vcpu->Vm;
         ulong offset = address - GuestMemoryMap.UartStart;
-        if (offset < GuestMemoryMap.UartSize)
-        {
-            return AccessUart(vm, offset, size, isWrite, ref value);
-        }
+        return offset < GuestMemoryMap.UartSize
+            ? AccessUart(vcpu->Vm, offset, size, isWrite, ref value)
+            : AccessOther(vcpu, address, size, isWrite, ref value);
+    }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static uint AccessOther(Vcpu* vcpu, ulong address, int size, bool isWrite, ref ulong value)
+    {
+        Vm* vm = vcpu->Vm;
         if (VirtioDevices.Contains(vm, address))
         {
             return VirtioDevices.Access(vm, address, size, isWrite, ref value);
@@ -157,7 +133,7 @@ internal static unsafe class DeviceAccess
         }
 
         VcpuInterrupts.TakeBack(vcpu);
-        offset = address - GuestMemoryMap.DistributorStart;
+        ulong offset = address - GuestMemoryMap.DistributorStart;
         if (offset < GuestMemoryMap.DistributorSize)
         {
             if (isWrite)

@@ -155,7 +155,7 @@ internal static unsafe class GuestNetwork
         if (_waiting.TryTake(out int slot))
         {
             Vm* vm = VmTable.At(slot);
-            if (vm->State == VmState.Running && vm->Options.HasNetwork && RecordOf(vm).Device.HasFrame)
+            if (vm->State == VmState.Running && vm->Options.HasNetwork)
             {
                 bool isSent = Send(vm, frame, isBounded: true);
                 isMoved |= isSent;
@@ -217,7 +217,7 @@ internal static unsafe class GuestNetwork
         vm->DeviceLock.Enter();
         if (!record.Device.HasFrame)
         {
-            vm->DeviceLock.Leave(); // the guest has reset its device since it was looked at without the lock
+            vm->DeviceLock.Leave(); // the guest has reset its device since it sent one
             return true;
         }
 

@@ -69,7 +69,8 @@ internal static unsafe class GuestConsole
 
     /// <summary>
     /// Sends on a piece of what each guest has printed, and says what has been read. On the monitor's core. False when
-    /// nothing was sent.
+    /// no guest has more to send now: what it prints next waits for the next tick, so that a guest that prints all the
+    /// time does not become a frame for each byte.
     /// </summary>
     internal static bool Collect()
     {
@@ -90,8 +91,9 @@ internal static unsafe class GuestConsole
                     : uint.MaxValue;
                 bool isTaken = MachineConsole.TakesConsole();
                 bool isSent = isTaken && SendPiece(vm, room);
-                any |= isSent;
-                if (isSent || !isTaken)
+                bool hasMore = isSent && vm->Uart.OutputCount != 0;
+                any |= hasMore;
+                if (hasMore || !isTaken)
                 {
                     _again.Add(slot); // at the next tick, if the host reads nothing now
                 }

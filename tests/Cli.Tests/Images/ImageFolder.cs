@@ -14,7 +14,7 @@ namespace Quietus.Cli.Tests.Images;
 /// <summary>A folder of a test's own, and images made in it.</summary>
 internal sealed class ImageFolder : IDisposable
 {
-    /// <summary>When every file was written: one that has no time of its own would have the moment of its making.</summary>
+    /// <summary>When every file was written; without a time it would be the moment of the test.</summary>
     private static readonly DateTimeOffset _written = DateTimeOffset.FromUnixTimeSeconds(1_600_000_000);
 
     public string Path { get; } = Directory.CreateTempSubdirectory("quietus-image-").FullName;

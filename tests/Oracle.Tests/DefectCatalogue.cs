@@ -166,6 +166,10 @@ internal static class DefectCatalogue
             ViolationKind.BreakBeforeMake),
         Fork(Defect.ChildWithTemplatesVmid, "50", "children run under their template's VMID",
             ViolationKind.VmidReused, "a guest", _anyTlb),
+        Fork(Defect.LastPeForgotten, "52", "a break for one PE, the vCPU has been on another",
+            ViolationKind.BreakBeforeMake, "a TLB", _anyTlb),
+        Fork(Defect.LocalBreakOfTwoVcpus, "53", "a break for one PE, and another vCPU runs",
+            ViolationKind.BreakBeforeMake, "a TLB", _anyTlb),
     ];
 
     private static KnownDefect Fork(

@@ -254,6 +254,7 @@ internal static unsafe class VcpuLoop
             vm->MemoryLock.Leave();
         }
 
+        vm->MachineState.Holders.Load((int)core->Index);
         Instructions.EnterVm(vm->Memory.Vttbr, GuestTraps.Hcr, MpidrResOne | (uint)vcpu->Index, vm->CounterOffset);
         vcpu->Core = core;
         if (vcpu->Origin != null || vcpu->IsSaved)

@@ -70,6 +70,11 @@ internal sealed class PeSet<TFormat, TMachine>
         }
 
         Leave(pe);
+        if (_machine.Options.OneVcpu)
+        {
+            LeaveAll(guest);
+        }
+
         guest.Port.Pe = pe;
         IsAllocating = true;
         Vmid vmid = _machine.Contract.TakeVmid(
@@ -82,6 +87,8 @@ internal sealed class PeSet<TFormat, TMachine>
 
         _running[pe] = guest;
         _machine.Story.Step?.Invoke($"PE {pe} enters {guest.Name}, VMID {vmid.Value}");
+        _machine.Contract.Loads(ref guest.Port.Holders, pe);
+        guest.Port.LoadedOn = pe;
         _machine.Judge.Load(pe, guest.Judged!, vmid);
         _machine.Contract.Entered(ref guest.Machine, vmid);
     }
@@ -94,6 +101,7 @@ internal sealed class PeSet<TFormat, TMachine>
             CommitFault(guest, pe);
             _machine.Judge.Unload(pe, guest.Judged!);
             _machine.Contract.Left(ref Vmids, pe);
+            guest.Port.LoadedOn = guest.Port.LoadedOn == pe ? -1 : guest.Port.LoadedOn;
             _running[pe] = null;
             _machine.Story.Step?.Invoke($"PE {pe} leaves {guest.Name}");
         }

@@ -42,7 +42,8 @@ public static class RandomProgram
             UncachedGuests: random.Next(3) != 0 || theme.IsAboutCaches,
             GranuleShift: GranuleOf(random, theme),
             Chunks: theme.HasForks ? 5 + random.Next(8) : 8,
-            Forks: theme.HasForks);
+            Forks: theme.HasForks,
+            OneVcpu: theme.HasForks && new Random(seed ^ 0x0E1E).Next(2) == 0);
     }
 
     /// <summary>

@@ -57,6 +57,8 @@ public enum Defect
     BreakOutOfTables,
     ChildUnscrubbed,
     ChildWithTemplatesVmid,
+    VcpuLeftForNext,
+    VcpuNotesItsPe,
     LastPeForgotten,
     LocalBreakOfTwoVcpus,
 

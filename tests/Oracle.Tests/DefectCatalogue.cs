@@ -134,6 +134,14 @@ internal static class DefectCatalogue
             "this engine's loop, one step short", ViolationKind.UndeclaredSharing, "a guest",
             ViolationKind.BreakBeforeMake, ViolationKind.StaleData, ViolationKind.EngineDefect),
         .. Sharing(),
+        new(Defect.VcpuLeftForNext, "51a", "a vCPU finds what another one of its VM left on the PE",
+            "Linux 94d0e5980d67", ViolationKind.OtherVcpusEntry, "the guest"),
+        new(Defect.VcpuNotesItsPe, "51b", "a vCPU is where it was last; who has been there since, it does not ask",
+            "Linux 94d0e5980d67, done by halves", ViolationKind.OtherVcpusEntry, "the guest"),
+        Fork(Defect.LastPeForgotten, "52", "a break for one PE, the vCPU has been on another",
+            ViolationKind.BreakBeforeMake, "a TLB", _anyTlb),
+        Fork(Defect.LocalBreakOfTwoVcpus, "53", "a break for one PE, and another vCPU runs",
+            ViolationKind.BreakBeforeMake, "a TLB", _anyTlb),
     ];
 
     private static KnownDefect[] Sharing() =>
@@ -166,10 +174,6 @@ internal static class DefectCatalogue
             ViolationKind.BreakBeforeMake),
         Fork(Defect.ChildWithTemplatesVmid, "50", "children run under their template's VMID",
             ViolationKind.VmidReused, "a guest", _anyTlb),
-        Fork(Defect.LastPeForgotten, "52", "a break for one PE, the vCPU has been on another",
-            ViolationKind.BreakBeforeMake, "a TLB", _anyTlb),
-        Fork(Defect.LocalBreakOfTwoVcpus, "53", "a break for one PE, and another vCPU runs",
-            ViolationKind.BreakBeforeMake, "a TLB", _anyTlb),
     ];
 
     private static KnownDefect Fork(

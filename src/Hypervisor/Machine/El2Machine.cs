@@ -234,7 +234,7 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
         }
     }
 
-    /// <summary>What the PEs kept that the vCPU has left goes with this one, so that the next needs no broadcast.</summary>
+    /// <summary>What cores kept that the vCPU has left goes with this one: the next needs no broadcast.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void CombinedEverywhere(bool isLoaded)
     {

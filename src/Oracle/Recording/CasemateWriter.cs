@@ -162,7 +162,7 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     }
 
     /// <inheritdoc/>
-    public void Load(int pe, int vm, Vmid vmid)
+    public void Load(int pe, int vm, Vmid vmid, int vcpu)
     {
         _vmidOwners[vmid.Value] = vm;
         _loaded[pe] = Vttbr(vm, vmid);
@@ -180,6 +180,7 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     public void Invalidate(
         int pe, TlbiKind kind, Vmid vmid, Ipa ipa, ulong bytes, int levelHint, uint pes, bool leavesExtraSlow)
     {
+        // A form that is not shareable is written as the Inner Shareable one: it has no other.
         ulong before = _loaded.GetValueOrDefault(pe, Parked);
         ulong under = kind != TlbiKind.All && _vmidOwners.TryGetValue(vmid.Value, out int vm)
             ? Vttbr(vm, vmid)
@@ -213,8 +214,18 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     }
 
     /// <inheritdoc/>
-    public void Complete(int pe, BarrierKind kind) =>
-        Put("barrier", pe, $"dsb (kind {(kind == BarrierKind.InnerShareableStores ? "ishst" : "ish")})");
+    public void Complete(int pe, BarrierKind kind)
+    {
+        if (kind != BarrierKind.NonShareable)
+        {
+            Put("barrier", pe, $"dsb (kind {(kind == BarrierKind.InnerShareableStores ? "ishst" : "ish")})");
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Access(int pe)
+    {
+    }
 
     /// <inheritdoc/>
     public void EndCall()

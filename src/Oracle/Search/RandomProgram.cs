@@ -32,7 +32,7 @@ public static class RandomProgram
         var random = new Random(seed);
         Theme theme = ThemeOfSeed(seed);
         MachineFeatures features = MachineFeatures.Number(random.Next(MachineFeatures.Count));
-        return new ProgramOptions(
+        var options = new ProgramOptions(
             policy,
             theme.IsAboutCaches ? features with { ForcedWriteBack = false } : features,
             Pes: 1 + random.Next(3),
@@ -42,8 +42,11 @@ public static class RandomProgram
             UncachedGuests: random.Next(3) != 0 || theme.IsAboutCaches,
             GranuleShift: GranuleOf(random, theme),
             Chunks: theme.HasForks ? 5 + random.Next(8) : 8,
-            Forks: theme.HasForks,
-            OneVcpu: theme.HasForks && new Random(seed ^ 0x0E1E).Next(2) == 0);
+            Forks: theme.HasForks);
+
+        // One more than PEs: on each of these, there is another one to choose. Or one: then TLBIs may be for one PE.
+        bool hasOne = theme.HasForks && new Random(seed ^ 0x0E1E).Next(2) == 0;
+        return options with { Vcpus = hasOne ? 1 : options.Pes + 1 };
     }
 
     /// <summary>

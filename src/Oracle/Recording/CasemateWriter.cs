@@ -180,7 +180,6 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     public void Invalidate(
         int pe, TlbiKind kind, Vmid vmid, Ipa ipa, ulong bytes, int levelHint, uint pes, bool leavesExtraSlow)
     {
-        // A form that is not shareable is written as the Inner Shareable one: it has no other.
         ulong before = _loaded.GetValueOrDefault(pe, Parked);
         ulong under = kind != TlbiKind.All && _vmidOwners.TryGetValue(vmid.Value, out int vm)
             ? Vttbr(vm, vmid)

@@ -1,4 +1,5 @@
 using Quietus.Filler.Machine;
+using Quietus.Filler.Tests;
 
 namespace Quietus.Filler;
 
@@ -17,6 +18,13 @@ internal static class VirtioStorm
     /// <summary>Bytes of a buffer: all together a frame of a network is not too long.</summary>
     private const uint BufferBytes = 20;
 
+    /// <summary>
+    /// Bytes of a disk's buffer: 16 for the header, then as many as make 4 KB, the piece that a disk moves at once.
+    /// </summary>
+    private const uint HeaderBytes = 16;
+    private const uint DataBytes = 66;
+    private const uint LastBytes = 4096 + 1 - ((Entries - 3) * DataBytes);
+
     private const ulong Entropy = 4;
 
     /// <summary>Never returns.</summary>
@@ -28,15 +36,26 @@ internal static class VirtioStorm
         VirtioDevice device = new(VirtioDevice.Places + ((ulong)place * VirtioDevice.BytesOfPlace), memory);
 
         // What an entropy device does is to write; the others transmit by queue 1.
-        bool isWritten = VirtioDevice.KindAt(place) == Entropy;
+        // A disk is asked to read: its header, of zeroes, says so.
+        ulong kind = VirtioDevice.KindAt(place);
+        bool isDisk = kind == DiskTests.Kind;
+        bool isWritten = kind == Entropy || isDisk;
+        int entries = isDisk ? Entries - 1 : Entries;
         ulong table = memory + FreeMemory.PageBytes;
+        for (int i = 0; i < entries; i++)
+        {
+            bool isLast = i == entries - 1;
+            uint flags = (isWritten && !(isDisk && i == 0) ? VirtioDevice.Write : 0)
+                | (isLast ? 0 : VirtioDevice.Next);
+            ulong page = table + ((1 + (ulong)i) * FreeMemory.PageBytes);
+            uint bytes = !isDisk ? BufferBytes : i == 0 ? HeaderBytes : isLast ? LastBytes : DataBytes;
+            VirtioDevice.Describe(table, i, page, bytes, flags, (uint)i + 1);
+        }
+
         for (int i = 0; i < Entries; i++)
         {
-            uint flags = (isWritten ? VirtioDevice.Write : 0) | (i < Entries - 1 ? VirtioDevice.Next : 0);
-            ulong page = table + ((1 + (ulong)i) * FreeMemory.PageBytes);
-            VirtioDevice.Describe(table, i, page, BufferBytes, flags, (uint)i + 1);
             VirtioDevice.Describe(
-                memory, i, table, Entries * VirtioDevice.DescriptorBytes, VirtioDevice.Indirect, 0);
+                memory, i, table, (uint)entries * VirtioDevice.DescriptorBytes, VirtioDevice.Indirect, 0);
         }
 
         uint queue = isWritten ? 0u : 1u;

@@ -19,7 +19,7 @@ using Quietus.Cli.Terminals;
 namespace Quietus.Service;
 
 /// <summary>What each request does (docs/serve.md).</summary>
-internal sealed class Api(ServePlan plan, IReadOnlyList<TemplateHost> hosts, Statistics statistics) : IDisposable
+internal sealed class Api(ServePlan plan, TemplateHosts hosts, Statistics statistics) : IDisposable
 {
     private const string Lines = "application/x-ndjson";
     private const uint UsualMode = 0x1A4; // 0644
@@ -33,7 +33,24 @@ internal sealed class Api(ServePlan plan, IReadOnlyList<TemplateHost> hosts, Sta
 
     public Health Health() => new(_isStopping ? "stopping" : "ok", ThisProgram.Version);
 
-    public TemplateList Templates() => new([.. hosts.Select(host => host.State)]);
+    public TemplateList Templates() => hosts.List;
+
+    /// <summary>Holds a template warm from now on.</summary>
+    public async Task<TemplateState> HoldAsync(HoldRequest request, HttpContext context)
+    {
+        string name = request.Name
+            ?? throw new ServiceException(ServiceException.BadRequest, "no name is given", """send {"name":"…"}""");
+        TemplateState state = null!;
+        await CountAsync(name, async cancellation =>
+        {
+            state = (await hosts.HoldAsync(name, cancellation).ConfigureAwait(false)).State;
+        }, context.RequestAborted).ConfigureAwait(false);
+        return state;
+    }
+
+    /// <summary>Holds a template no more.</summary>
+    public Task ReleaseAsync(string name, bool force, HttpContext context) => CountAsync(
+        name, cancellation => hosts.ReleaseAsync(name, force, cancellation), context.RequestAborted);
 
     public VmList Vms() => new(_vms.List());
 
@@ -43,19 +60,19 @@ internal sealed class Api(ServePlan plan, IReadOnlyList<TemplateHost> hosts, Sta
     public Task ExecAsync(string name, ExecRequest request, HttpContext context) =>
         CountAsync(name, async cancellation =>
         {
-            TemplateHost host = Find(name);
-            JobPlan job = Plan(host.Recipe, request);
+            TemplateHost host = await HoldAsync(name, cancellation).ConfigureAwait(false);
+            JobPlan job = Plan(host, request);
             await AnswerLinesAsync(
                 host, request, context,
                 streams => RunInChildAsync(host, job, streams, started: null, cancellation)).ConfigureAwait(false);
         }, context.RequestAborted);
 
     /// <summary>The same over a WebSocket.</summary>
-    public Task ExecLiveAsync(string name, HttpContext context)
+    public async Task ExecLiveAsync(string name, HttpContext context)
     {
-        TemplateHost host = Find(name);
-        return LiveAsync(host, context, (job, streams, started, cancellation) =>
-            RunInChildAsync(host, job, streams, started, cancellation));
+        TemplateHost host = await HoldAsync(name, context.RequestAborted).ConfigureAwait(false);
+        await LiveAsync(host, context, (job, streams, started, cancellation) =>
+            RunInChildAsync(host, job, streams, started, cancellation)).ConfigureAwait(false);
     }
 
     /// <summary>A VM that lives until it is killed.</summary>
@@ -64,7 +81,7 @@ internal sealed class Api(ServePlan plan, IReadOnlyList<TemplateHost> hosts, Sta
         VmState state = null!;
         await CountAsync(name, async cancellation =>
         {
-            TemplateHost host = Find(name);
+            TemplateHost host = await HoldAsync(name, cancellation).ConfigureAwait(false);
             state = await AddAsync(host, parent: null, cancellation).ConfigureAwait(false);
         }, context.RequestAborted).ConfigureAwait(false);
         return state;
@@ -77,7 +94,7 @@ internal sealed class Api(ServePlan plan, IReadOnlyList<TemplateHost> hosts, Sta
         return CountAsync(entry.Template, async cancellation =>
         {
             TemplateHost host = Find(entry.Template);
-            JobPlan job = Plan(host.Recipe, request);
+            JobPlan job = Plan(host, request);
             await AnswerLinesAsync(
                 host, request, context,
                 streams => JobRunner.RunInAsync(entry.Machine, entry.Vm, job, streams, started: null, cancellation))
@@ -204,9 +221,30 @@ internal sealed class Api(ServePlan plan, IReadOnlyList<TemplateHost> hosts, Sta
         }
     }
 
-    private TemplateHost Find(string name) => hosts.FirstOrDefault(host => host.Name == name)
-        ?? throw new ServiceException(
-            ServiceException.NotFound, "there is no such template here", "GET /v1/templates has the list");
+    private TemplateHost Find(string name) => hosts.Find(name) ?? throw TemplateHosts.NotHeld(name);
+
+    /// <summary>
+    /// A template's host, which is made where the template is not held yet. Where the limits do not allow that, there
+    /// is no such template here: a client can boot a machine of its own at once.
+    /// </summary>
+    private async Task<TemplateHost> HoldAsync(string name, CancellationToken cancellation)
+    {
+        if (hosts.Find(name) is { } held)
+        {
+            return held;
+        }
+
+        try
+        {
+            return await hosts.HoldAsync(name, cancellation).ConfigureAwait(false);
+        }
+        catch (ServiceException error) when (error.IsWorthAnotherTry && !_isStopping)
+        {
+            throw new ServiceException(
+                ServiceException.NotFound, $"'{name}' is not held, and cannot be: {error.Message}",
+                error.Problem.Next);
+        }
+    }
 
     private async Task<JobOutcome> RunInChildAsync(
         TemplateHost host, JobPlan job, JobStreams streams, Action<IRunningProgram>? started,
@@ -301,8 +339,17 @@ internal sealed class Api(ServePlan plan, IReadOnlyList<TemplateHost> hosts, Sta
         }
     }
 
-    private JobPlan Plan(TemplateRecipe recipe, ExecRequest request)
+    private JobPlan Plan(TemplateHost host, ExecRequest request)
     {
+        if (request.Network is { } network && network != host.State.Network)
+        {
+            throw network is CommonOptions.NoNetwork or CommonOptions.UserNetwork
+                ? new ServiceException(
+                    ServiceException.NotFound, $"'{host.Name}' is no template with network {network}",
+                    "GET /v1/templates says which has one")
+                : new ServiceException(ServiceException.BadRequest, "a network is none or user");
+        }
+
         if (request.Environment?.Any(variable => variable.IndexOf('=', StringComparison.Ordinal) < 1) == true)
         {
             throw new ServiceException(ServiceException.BadRequest, "a variable is not NAME=VALUE");
@@ -319,7 +366,7 @@ internal sealed class Api(ServePlan plan, IReadOnlyList<TemplateHost> hosts, Sta
             && wanted < plan.MostTime.TotalMilliseconds ? TimeSpan.FromMilliseconds(wanted) : plan.MostTime;
         return new JobPlan
         {
-            Order = recipe.Order(
+            Order = host.Recipe.Order(
                 request.Command ?? [], request.Environment ?? [], request.User, request.WorkingFolder,
                 request.Terminal is { } terminal ? (terminal.Rows, terminal.Columns) : null)
                 ?? throw new ServiceException(ServiceException.BadRequest, "there is no command to run"),
@@ -360,7 +407,7 @@ internal sealed class Api(ServePlan plan, IReadOnlyList<TemplateHost> hosts, Sta
             {
                 await CountAsync(host.Name, async cancellation =>
                 {
-                    JobPlan job = Plan(host.Recipe, live.Request) with
+                    JobPlan job = Plan(host, live.Request) with
                     {
                         Before = live.FilesInAsync,
                         After = live.FilesOutAsync,

@@ -36,47 +36,18 @@ internal static class ApiServer
         using var folder = new RunFolder();
         QemuBinary qemu = await QemuBinary.FindAsync(cancellation).ConfigureAwait(false);
         string image = CommonOptions.FindImage();
-        (string Name, PreparedTemplate Template)[] templates =
-            [.. plan.Templates.Select(name => (name, Prepare(name, folder)))];
-        long memory = templates.Sum(entry => MachinePlan(entry.Template).MachineMemory);
-        if (memory > plan.MostMemory)
+        var hosts = new TemplateHosts(plan, qemu, image, folder);
+        await using (hosts.ConfigureAwait(false))
         {
-            throw CliException.Usage(
-                $"the machines need {ByteSize.FormatMegabytes(memory)}, and may take "
-                    + ByteSize.FormatMegabytes(plan.MostMemory),
-                "fewer --vms or templates, templates with less memory, or more with --most-memory");
-        }
-
-        TemplateHost[] hosts =
-        [
-            .. templates.Select(entry => new TemplateHost(
-                entry.Name, entry.Template.Recipe, plan,
-                token => TemplateMachine.StartAsync(MachinePlan(entry.Template), qemu, image, folder, token))),
-        ];
-        await ServeAsync(plan, hosts, cancellation).ConfigureAwait(false);
-        return ExitCode.Ok;
-
-        TemplatePlan MachinePlan(PreparedTemplate template) => template.Plan(plan.MostVms, plan.Cpu, plan.BootLimit);
-    }
-
-    /// <summary>Serves these until it is told to stop, and ends their machines.</summary>
-    public static async Task ServeAsync(
-        ServePlan plan, IReadOnlyList<TemplateHost> hosts, CancellationToken cancellation)
-    {
-        using var statistics = new Statistics(hosts);
-        using var api = new Api(plan, hosts, statistics);
-        using var observer = new Observer(api, hosts, statistics);
-        try
-        {
+            hosts.Begin();
+            using var statistics = new Statistics(hosts);
+            using var api = new Api(plan, hosts, statistics);
+            using var observer = new Observer(api, hosts, statistics);
             WebApplication app = Build(plan, api, observer);
             await using (app.ConfigureAwait(false))
             {
                 await StartAsync(plan, app, cancellation).ConfigureAwait(false);
-                foreach (TemplateHost host in hosts)
-                {
-                    host.Start();
-                }
-
+                hosts.Start();
                 await Task.WhenAny(Task.Delay(Timeout.Infinite, cancellation)).ConfigureAwait(false);
                 Notice.Write("stopping");
                 await api.StopAsync().ConfigureAwait(false);
@@ -88,26 +59,8 @@ internal static class ApiServer
                 File.Delete(socket);
             }
         }
-        finally
-        {
-            foreach (TemplateHost host in hosts)
-            {
-                await host.DisposeAsync().ConfigureAwait(false);
-            }
-        }
-    }
 
-    private static PreparedTemplate Prepare(string name, RunFolder folder)
-    {
-        string own = Path.Combine(folder.Path, name);
-        Directory.CreateDirectory(own);
-        if (name == ServeVerb.Busybox && !TemplateStore.Has(name))
-        {
-            return PreparedTemplate.Make(new TemplateRecipe { MemoryBytes = 0, Cpus = 1 }, own);
-        }
-
-        (TemplateEntry entry, StoredImage image) = TemplateStore.Load(name);
-        return PreparedTemplate.Of(entry.Recipe(), image, own);
+        return ExitCode.Ok;
     }
 
     private static async Task StartAsync(ServePlan plan, WebApplication app, CancellationToken cancellation)

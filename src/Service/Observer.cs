@@ -16,7 +16,7 @@ namespace Quietus.Service;
 /// Looks at everything for the page. However many pages ask, the machines are asked twice a second at most, and not at
 /// all where none does.
 /// </summary>
-internal sealed class Observer(Api api, IReadOnlyList<TemplateHost> hosts, Statistics statistics) : IDisposable
+internal sealed class Observer(Api api, TemplateHosts hosts, Statistics statistics) : IDisposable
 {
     private static readonly TimeSpan _fresh = TimeSpan.FromMilliseconds(500);
 
@@ -48,7 +48,7 @@ internal sealed class Observer(Api api, IReadOnlyList<TemplateHost> hosts, Stati
     private async Task<Overview> TakeAsync(CancellationToken cancellation)
     {
         var views = new Dictionary<TemplateMachine, (TemplateHost Host, MachineView View)>();
-        foreach (TemplateHost host in hosts)
+        foreach (TemplateHost host in hosts.All)
         {
             if (host.Machine is { } machine
                 && await TryLookAsync(machine, cancellation).ConfigureAwait(false) is { } view)
@@ -64,6 +64,7 @@ internal sealed class Observer(Api api, IReadOnlyList<TemplateHost> hosts, Stati
             ids[(entry.Machine, entry.Vm.Number)] = entry.Id;
         }
 
+        TemplateList templates = hosts.List;
         return new Overview(
             api.Health().Status,
             api.Health().Version,
@@ -72,7 +73,8 @@ internal sealed class Observer(Api api, IReadOnlyList<TemplateHost> hosts, Stati
             api.Registry.Deaths,
             entries.Count(entry => !entry.Vm.Ended.IsCompleted),
             statistics.Steps(),
-            api.Templates().Templates,
+            templates.Templates,
+            templates.Others,
             [.. entries.Select(entry => View(entry, views))],
             [.. views.Select(pair => Pool(pair.Key, pair.Value.Host, pair.Value.View, ids))]);
     }

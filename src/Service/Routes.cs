@@ -24,7 +24,16 @@ internal static class Routes
 
     private static void MapTemplates(IEndpointRouteBuilder app, Api api)
     {
-        app.MapGet("/v1/templates", () => api.Templates()).WithSummary("The templates that are held warm");
+        app.MapGet("/v1/templates", () => api.Templates())
+            .WithSummary("The templates that are held warm, and names of others that could be");
+        app.MapPost("/v1/templates", (HoldRequest request, HttpContext context) => api.HoldAsync(request, context))
+            .WithSummary("Hold a template warm from now on: one that was built, or is held already").Refuses();
+        app.MapDelete("/v1/templates/{name}", async (string name, bool? force, HttpContext context) =>
+        {
+            await api.ReleaseAsync(name, force == true, context).ConfigureAwait(false);
+            context.Response.StatusCode = StatusCodes.Status204NoContent;
+        }).WithSummary("Hold a template no more; with force, also where VMs of it live, which end")
+            .Produces(204).Refuses();
         app.MapPost("/v1/templates/{name}/exec", (string name, ExecRequest request, HttpContext context) =>
             api.ExecAsync(name, request, context))
             .WithSummary("Run a program in a fresh VM, which is dead when the answer ends: one JSON object a line")

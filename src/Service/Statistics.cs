@@ -25,7 +25,7 @@ internal sealed class Statistics : IDisposable
     private readonly Lock _lock = new();
     private readonly Queue<JobTimes> _times = new();
 
-    public Statistics(IReadOnlyCollection<TemplateHost> hosts)
+    public Statistics(TemplateHosts hosts)
     {
         _jobs = _meter.CreateCounter<long>("quietus.jobs", description: "Jobs, by how they ended");
         _seconds = _meter.CreateHistogram(
@@ -41,7 +41,7 @@ internal sealed class Statistics : IDisposable
 
         void Gauge(string name, string description, Func<TemplateState, long> value) => _meter.CreateObservableGauge(
             name,
-            () => hosts.Select(host => new Measurement<long>(value(host.State), Tag("template", host.Name))),
+            () => hosts.All.Select(host => new Measurement<long>(value(host.State), Tag("template", host.Name))),
             description: description);
     }
 

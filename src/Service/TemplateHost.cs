@@ -1,6 +1,7 @@
 using System;
 using System.Threading;
 using System.Threading.Tasks;
+using Quietus.Cli.CommandLine;
 using Quietus.Cli.Serve;
 using Quietus.Cli.Templates;
 using Quietus.Cli.Terminals;
@@ -17,6 +18,7 @@ internal sealed class TemplateHost : IAsyncDisposable
     private static readonly TimeSpan _longestPause = TimeSpan.FromMinutes(1);
 
     private readonly Func<CancellationToken, Task<TemplateMachine>> _start;
+    private readonly Action _forget;
     private readonly int _mostVms;
     private readonly int _mostWaiting;
     private readonly SemaphoreSlim _places;
@@ -30,13 +32,18 @@ internal sealed class TemplateHost : IAsyncDisposable
     /// <param name="name">By which it is asked for.</param>
     /// <param name="recipe">How programs start in it.</param>
     /// <param name="plan">The limits.</param>
+    /// <param name="machineBytes">Memory of its machine.</param>
     /// <param name="start">Starts a machine for it.</param>
+    /// <param name="forget">Removes what was written for it.</param>
     public TemplateHost(
-        string name, TemplateRecipe recipe, ServePlan plan, Func<CancellationToken, Task<TemplateMachine>> start)
+        string name, TemplateRecipe recipe, ServePlan plan, long machineBytes,
+        Func<CancellationToken, Task<TemplateMachine>> start, Action forget)
     {
         Name = name;
         Recipe = recipe;
+        MachineBytes = machineBytes;
         _start = start;
+        _forget = forget;
         _mostVms = plan.MostVms;
         _mostWaiting = plan.MostWaiting;
         _places = new SemaphoreSlim(plan.MostVms);
@@ -46,13 +53,16 @@ internal sealed class TemplateHost : IAsyncDisposable
 
     public TemplateRecipe Recipe { get; }
 
+    /// <summary>Memory of its machine.</summary>
+    public long MachineBytes { get; }
+
     /// <summary>The machine; null while there is none that is ready.</summary>
     public TemplateMachine? Machine => _machine;
 
     public TemplateState State => new(
         Name, _machine is not null ? "ready" : _failure is null ? "starting" : "failed", _failure, Recipe.MemoryBytes,
         Recipe.Cpus, _mostVms - _places.CurrentCount, _mostVms, Volatile.Read(ref _waiting),
-        Volatile.Read(ref _starts));
+        Volatile.Read(ref _starts), Recipe.HasNetwork ? CommonOptions.UserNetwork : CommonOptions.NoNetwork);
 
     /// <summary>Starts the machine, and again whenever it ends, until this is disposed.</summary>
     public void Start() => _keeping = Task.Run(KeepAsync);
@@ -66,6 +76,7 @@ internal sealed class TemplateHost : IAsyncDisposable
     public async Task<Place> EnterAsync(bool mayWait, CancellationToken cancellation)
     {
         CheckReady();
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, _stop.Token);
         if (!_places.Wait(0, CancellationToken.None))
         {
             if (!mayWait)
@@ -74,7 +85,7 @@ internal sealed class TemplateHost : IAsyncDisposable
                     ServiceException.TooMany, $"all {_mostVms} VMs of '{Name}' are in use", "kill one, or try later");
             }
 
-            await WaitAsync(cancellation).ConfigureAwait(false);
+            await WaitAsync(either.Token, cancellation).ConfigureAwait(false);
         }
 
         // The machine may have died while this waited.
@@ -92,11 +103,15 @@ internal sealed class TemplateHost : IAsyncDisposable
     {
         await _stop.CancelAsync().ConfigureAwait(false);
         await _keeping.ConfigureAwait(false);
-        _stop.Dispose();
-        _places.Dispose();
+        _forget();
+
+        // Neither the token's source nor the places are disposed of: a request that found this host a moment ago may
+        // look at them, and they hold nothing of the system's.
     }
 
-    private async Task WaitAsync(CancellationToken cancellation)
+    /// <param name="either">The caller gives it up, or this template is held no more.</param>
+    /// <param name="caller">The caller gives it up.</param>
+    private async Task WaitAsync(CancellationToken either, CancellationToken caller)
     {
         try
         {
@@ -107,7 +122,11 @@ internal sealed class TemplateHost : IAsyncDisposable
                     "try again later");
             }
 
-            await _places.WaitAsync(cancellation).ConfigureAwait(false);
+            await _places.WaitAsync(either).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (!caller.IsCancellationRequested)
+        {
+            throw NotReady();
         }
         finally
         {

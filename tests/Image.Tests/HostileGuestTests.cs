@@ -1,6 +1,8 @@
 using System.Linq;
 using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
+using Quietus.Cli.Guests;
+using Quietus.Cli.Processes;
 using Quietus.Image.Tests.Machines;
 using Shouldly;
 using Xunit;
@@ -50,6 +52,37 @@ public sealed class HostileGuestTests
         TestVm next = await machine.RunAsync("fill=32M check=zero cpus=all", cpus: 2);
         (await next.DirtiedAsync()).ShouldBe(32 * ByteSize.Megabyte);
         await next.KillAsync();
+        await machine.ShouldBeUnharmedAsync();
+    }
+
+    /// <summary>
+    /// A disk is lied to, and reset by another core in the middle of it; its VM's sibling finds its own as the template
+    /// left it, and a stranger's memory stays what it is.
+    /// </summary>
+    [Theory]
+    [InlineData("cortex-a72")]
+    [InlineData("max")]
+    public async Task A_guest_that_lies_to_its_disk_breaks_it_and_changes_no_sibling(string cpu)
+    {
+        using var folder = new RunFolder();
+        await using TestMachine machine = await TestMachine.BootAsync(cpu, cores: 4, linux: DiskGuest.Make(folder));
+        TestVm witness = await machine.RunAsync("fill=16M check=zero then=witness");
+        await witness.WitnessedAsync();
+        TestVm template = await machine.RunAsync(
+            "freeze=yes test=virtio then=off", cpus: 2, guest: GuestPayload.Linux);
+        await template.FrozenAsync();
+        foreach (TestVm child in (TestVm[])
+            [(await machine.ForkAsync(template))[0], (await machine.ForkAsync(template))[0]])
+        {
+            (await child.PassedAsync()).ShouldBeGreaterThan(0);
+            (await child.StoppedWellAsync()).ShouldBe("guest power-off");
+            child.Broken["disk"].Length.ShouldBeGreaterThan(10);
+            child.Broken["disk"].ShouldNotBe("nothing is wrong");
+        }
+
+        await witness.WitnessedAsync();
+        await witness.KillAsync();
+        await template.KillAsync();
         await machine.ShouldBeUnharmedAsync();
     }
 

@@ -4,6 +4,7 @@ using System.Threading.Tasks;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Monitoring;
+using Quietus.Cli.Processes;
 using Quietus.Image.Tests.Machines;
 using Shouldly;
 using Xunit;
@@ -30,17 +31,23 @@ public sealed class KillBoundTests(ITestOutputHelper output)
     [InlineData("fill=1M cpus=all then=gic", "4k")]
     [InlineData("fill=1M cpus=all then=psci", "4k")]
     [InlineData("fill=1M cpus=all then=virtio", "4k")]
-    public async Task A_kill_is_over_within_its_bound_whatever_hostile_vCPUs_do(string life, string pages)
+    [InlineData("fill=1M cpus=all then=virtio", "4k", true)] // two of the vCPUs have the disk read
+    public async Task A_kill_is_over_within_its_bound_whatever_hostile_vCPUs_do(
+        string life, string pages, bool hasDisk = false)
     {
         const int Moments = 12;
         const long Memory = 64 * ByteSize.Megabyte;
+        using var folder = new RunFolder();
         await using TestMachine machine = await TestMachine.BootAsync(
-            cores: Vcpus + 1, memory: 128 * ByteSize.Megabyte, counts: true);
+            cores: Vcpus + 1, memory: 128 * ByteSize.Megabyte, counts: true,
+            linux: hasDisk ? DiskGuest.Make(folder) : null);
 
         // Once beyond its fill, so that all memory is dirty and the time is known at which it is in the middle of it.
         bool fills = !life.Contains("then=", StringComparison.Ordinal);
-        string devices = life.Contains("then=virtio", StringComparison.Ordinal) ? TestMachine.AllDevices : string.Empty;
-        TestVm first = await machine.CreateAsync(life, Memory, cpus: Vcpus, pages: pages, devices: devices);
+        bool hasAll = !hasDisk && life.Contains("then=virtio", StringComparison.Ordinal);
+        string devices = hasAll ? TestMachine.AllDevices : string.Empty;
+        string guest = hasDisk ? GuestPayload.Linux : GuestPayload.Filler;
+        TestVm first = await machine.CreateAsync(life, Memory, Vcpus, pages, guest: guest, devices: devices);
         KeyValueLine death = await machine.AskAsync(
             $"start vm={first.Number} for={(fills ? 200_000_000 : 60_000_000)}");
         long entered = death.Number("first_entry_virtual_ns");
@@ -54,12 +61,12 @@ public sealed class KillBoundTests(ITestOutputHelper output)
         long[] costs = new long[Moments];
         for (int i = 0; i < Moments; i++)
         {
-            TestVm vm = await machine.CreateAsync(life, Memory, cpus: Vcpus, pages: pages, devices: devices);
+            TestVm vm = await machine.CreateAsync(life, Memory, Vcpus, pages, guest: guest, devices: devices);
             DeathFigures figures = (await vm.LiveForAsync(begin + (i * step))).ShouldNotBeNull();
             costs[i] = figures.Instructions;
         }
 
-        output.WriteLine($"{life}, {pages}: {string.Join(' ', costs.Order())}");
+        output.WriteLine($"{life}, {pages}, {guest}: {string.Join(' ', costs.Order())}");
         costs.Max().ShouldBeLessThanOrEqualTo(Bound);
         await machine.ShouldBeUnharmedAsync();
     }

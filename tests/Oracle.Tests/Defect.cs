@@ -57,6 +57,8 @@ public enum Defect
     BreakOutOfTables,
     ChildUnscrubbed,
     ChildWithTemplatesVmid,
+    VcpuLeftForNext,
+    VcpuNotesItsPe,
 
     /// <summary>No defect: every TLBI; DSB is done twice, which is what CVE-2025-10263 asks for.</summary>
     RepeatedCompletion,

@@ -134,6 +134,10 @@ internal static class DefectCatalogue
             "this engine's loop, one step short", ViolationKind.UndeclaredSharing, "a guest",
             ViolationKind.BreakBeforeMake, ViolationKind.StaleData, ViolationKind.EngineDefect),
         .. Sharing(),
+        new(Defect.VcpuLeftForNext, "51a", "a vCPU finds what another one of its VM left on the PE",
+            "Linux 94d0e5980d67", ViolationKind.OtherVcpusEntry, "the guest"),
+        new(Defect.VcpuNotesItsPe, "51b", "a vCPU is where it was last; who has been there since, it does not ask",
+            "Linux 94d0e5980d67, done by halves", ViolationKind.OtherVcpusEntry, "the guest"),
     ];
 
     private static KnownDefect[] Sharing() =>

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Runtime.CompilerServices;
 using Quietus.Memory;
 using Quietus.Oracle.Machines;
@@ -20,6 +21,9 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>
     private Vmid _late;
 
     private bool _isDying;
+
+    /// <summary>Where each vCPU was last, by its VM's slot.</summary>
+    private readonly Dictionary<(int Slot, int Vcpu), int> _pes = [];
 
     /// <summary>A share that was found and is to be broken: the address, the page, and its leaf's attributes.</summary>
     private (ulong Ipa, ulong Shared, LeafAttributes Attributes) _toBreak;
@@ -123,6 +127,18 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>
 
         // VTTBR_EL2 is made before the number is taken.
         return defect == Defect.VttbrBeforeVmid && now.Value != 0 ? before : now;
+    }
+
+    public override bool IsOtherVcpu(ref LastVcpus last, int pe, int slot, int vcpu)
+    {
+        bool isElsewhere = !_pes.TryGetValue((slot, vcpu), out int before) || before != pe;
+        _pes[(slot, vcpu)] = pe;
+        return defect switch
+        {
+            Defect.VcpuLeftForNext => false,
+            Defect.VcpuNotesItsPe => isElsewhere,
+            _ => base.IsOtherVcpu(ref last, pe, slot, vcpu),
+        };
     }
 
     public override void Left(ref VmidAllocator vmids, int pe)

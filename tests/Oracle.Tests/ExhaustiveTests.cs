@@ -23,8 +23,12 @@ public class ExhaustiveTests(ITestOutputHelper output)
     [InlineData(Defect.LocalScope, 1, 1, 1, 4)]
     [InlineData(Defect.MappedWithoutClean, 2, 2, 1, 3)]
     [InlineData(Defect.FramesReusedWhileVcpuRuns, 1, 1, 1, 4)]
-    public void No_reduction_hides_a_violation(Defect defect, int pes, int vms, int pages, int steps) =>
-        Compare(DefectSearch.SubjectWith(defect), MaintenancePolicy.Fate, new ExhaustiveBounds(pes, vms, pages, steps));
+    [InlineData(Defect.VcpuLeftForNext, 1, 1, 1, 4, 2)]
+    public void No_reduction_hides_a_violation(
+        Defect defect, int pes, int vms, int pages, int steps, int vcpus = 0) =>
+        Compare(
+            DefectSearch.SubjectWith(defect), MaintenancePolicy.Fate,
+            new ExhaustiveBounds(pes, vms, pages, steps, Vcpus: vcpus));
 
     [Theory]
     [InlineData(MaintenancePolicy.Patch7, 1, 1, 2, 4)]
@@ -58,12 +62,13 @@ public class ExhaustiveTests(ITestOutputHelper output)
     [InlineData(MaintenancePolicy.Fate, false, 31)]
     [InlineData(MaintenancePolicy.BeforeSeries, true, 0)]
     [InlineData(MaintenancePolicy.Patch7, true, 0)]
-    public void Equal_states_go_on_alike(MaintenancePolicy policy, bool isSymmetric, int features)
+    [InlineData(MaintenancePolicy.Fate, true, 0, 2)]
+    public void Equal_states_go_on_alike(MaintenancePolicy policy, bool isSymmetric, int features, int vcpus = 0)
     {
-        var bounds = new ExhaustiveBounds(2, 2, 3, 1);
+        var bounds = new ExhaustiveBounds(2, 2, 3, 1, Vcpus: vcpus);
         ProgramStep[] alphabet = [.. bounds.Alphabet()];
         var options = new ProgramOptions(
-            policy, MachineFeatures.Number(features), bounds.Pes, bounds.Vms, Chunks: bounds.Chunks);
+            policy, MachineFeatures.Number(features), bounds.Pes, bounds.Vms, Chunks: bounds.Chunks, Vcpus: vcpus);
         var reader = new StateReader(isSymmetric ? ExhaustiveReductions.All : ExhaustiveReductions.EqualStates);
         var first = new Dictionary<UInt128, ProgramStep[]>();
         var random = new Random(7);
@@ -123,11 +128,15 @@ public class ExhaustiveTests(ITestOutputHelper output)
         coverage.IsComplete.ShouldBeFalse();
     }
 
-    [Fact]
-    public void A_search_that_runs_out_of_states_says_so()
+    [Theory]
+    [InlineData(1, 0)]
+    [InlineData(1, 2)]
+    [InlineData(2, 2)]
+    public void A_search_that_runs_out_of_states_says_so(int pes, int vcpus)
     {
         ExhaustiveCoverage coverage = new ExhaustiveSearch(
-            Subject.Engine, MaintenancePolicy.Fate, new ExhaustiveBounds(1, 1, 1, 20)).Run(2, CancellationToken.None);
+            Subject.Engine, MaintenancePolicy.Fate, new ExhaustiveBounds(pes, 1, 1, 20, Vcpus: vcpus))
+            .Run(2, CancellationToken.None);
         output.WriteLine($"{coverage.States} states, depth {coverage.Depth}, {coverage.Transitions} transitions");
         coverage.IsComplete.ShouldBeTrue();
         coverage.Findings.ShouldBeEmpty();

@@ -165,6 +165,61 @@ public class KindTests
         refused.Message.ShouldContain(why);
     }
 
+    /// <summary>
+    /// J. vCPUs of one VM on one PE: what each finds there is its own Stage-1's. PE 0 ran vCPU 0.
+    /// </summary>
+    [Theory]
+    [InlineData("access pe=0;" + Second + "access pe=0;", ViolationKind.OtherVcpusEntry)]
+    [InlineData(Second + Local + Nsh + "access pe=0;", Fine)]
+    [InlineData(Second + Local + "access pe=0;" + Nsh, ViolationKind.OtherVcpusEntry)]
+    [InlineData(Second + Local + "dsb pe=0 op=ishst;access pe=0;", ViolationKind.OtherVcpusEntry)]
+    [InlineData(Second + Local + "dsb pe=2 op=ish;access pe=0;", ViolationKind.OtherVcpusEntry)]
+    [InlineData(Local + Second + Nsh + "access pe=0;", ViolationKind.OtherVcpusEntry)]
+    [InlineData("unload pe=0 vm=2;" + Local + Nsh + Second + "access pe=0;", Fine)]
+    [InlineData(Second + "tlbi pe=2 op=vmalle1is vmid=1 ipa=0x0 bytes=0x0 level=0 reaches=0x4;dsb pe=2 op=nsh;"
+        + "access pe=0;", ViolationKind.OtherVcpusEntry)]
+    [InlineData(Second + Combined + "access pe=0;", Fine)]
+    [InlineData(Second + Whole + Dsb + "access pe=0;", Fine)]
+    [InlineData(Second + Whole + "dsb pe=1 op=nsh;access pe=0;", ViolationKind.OtherVcpusEntry)]
+    [InlineData(Second + ByIpa + "access pe=0;", ViolationKind.OtherVcpusEntry)]
+    [InlineData(Second + "tlbi pe=0 op=vmalle1is vmid=2 ipa=0x0 bytes=0x0 level=0 reaches=0x1;" + Nsh + "access pe=0;",
+        ViolationKind.OtherVcpusEntry)]
+    [InlineData(Second + Local + Nsh + "access pe=0;load pe=0 vm=2 vmid=1;access pe=0;",
+        ViolationKind.OtherVcpusEntry)]
+    [InlineData("load pe=2 vm=2 vmid=1 vcpu=1;access pe=2;access pe=0;", Fine)]
+    [InlineData("load pe=0 vm=2 vmid=2 vcpu=1;access pe=0;", Fine)]
+    [InlineData("unload pe=0 vm=2;" + VmB + "load pe=0 vm=3 vmid=2;access pe=0;load pe=0 vm=2 vmid=1;access pe=0;",
+        Fine)]
+    public void A_vcpu_finds_no_entries_of_another_one(string events, ViolationKind expected) =>
+        Check(events, expected);
+
+    /// <summary>
+    /// K. Forms that are not shareable: enough where the VM has been on the issuing PE alone, and the write is seen by
+    /// all.
+    /// </summary>
+    [Theory]
+    [InlineData(UnmapHere + "dsb pe=0 op=ishst;" + LocalIpa + Nsh + Local + Nsh + Free + "return;", Fine)]
+    [InlineData("load pe=2 vm=2 vmid=1;unload pe=2 vm=2;" + UnmapHere + "dsb pe=0 op=ishst;" + LocalIpa + Nsh + Local
+        + Nsh + "return;", ViolationKind.StaleTranslation)]
+    [InlineData(UnmapHere + "load pe=2 vm=2 vmid=1;dsb pe=0 op=ishst;" + LocalIpa + Nsh + Local + Nsh + "return;",
+        ViolationKind.StaleTranslation)]
+    [InlineData(UnmapHere + Nsh + LocalIpa + Nsh + Local + Nsh + "return;", ViolationKind.StaleTranslation)]
+    [InlineData(UnmapHere + "dsb pe=0 op=ishst;" + LocalIpa + Nsh + Local + "return;" + Nsh,
+        ViolationKind.StaleTranslation)]
+    [InlineData("load pe=2 vm=2 vmid=1;unload pe=2 vm=2;" + Whole + Dsb + UnmapHere + "dsb pe=0 op=ishst;" + LocalIpa
+        + Nsh + Local + Nsh + Free + "return;", Fine)]
+    public void A_local_invalidation_reaches_its_own_pe(string events, ViolationKind expected) =>
+        Check(events, expected);
+
+    private const string Second = "load pe=0 vm=2 vmid=1 vcpu=1;";
+    private const string Nsh = "dsb pe=0 op=nsh;";
+    private const string Local = "tlbi pe=0 op=vmalle1is vmid=1 ipa=0x0 bytes=0x0 level=0 reaches=0x1;";
+
+    private const string LocalIpa =
+        "tlbi pe=0 op=ipas2e1is vmid=1 ipa=0x80000000 bytes=0x1 level=0 reaches=0x1;";
+
+    private const string UnmapHere = "call vm=2;write-entry pe=0 at=0x40002000 value=0x0;";
+
     private const string ProtectPage =
         "call vm=2;write-entry pe=1 at=0x40002000 value=0x4000004020077f;" + Dsb + Whole + Dsb + "return;";
 

@@ -38,11 +38,11 @@ public sealed class ApiTests(OneServer shared) : IClassFixture<OneServer>
         string.Join(' ', paths.EnumerateObject()
             .SelectMany(path => path.Value.EnumerateObject().Select(verb => $"{verb.Name}:{path.Name}"))
             .Order(StringComparer.Ordinal)).ShouldBe(
-            "delete:/v1/vms/{id} get:/v1/health get:/v1/overview get:/v1/templates "
+            "delete:/v1/templates/{name} delete:/v1/vms/{id} get:/v1/health get:/v1/overview get:/v1/templates "
                 + "get:/v1/templates/{name}/run get:/v1/vms get:/v1/vms/{id} get:/v1/vms/{id}/files "
-                + "get:/v1/vms/{id}/run post:/v1/templates/{name}/exec post:/v1/templates/{name}/vms "
-                + "post:/v1/vms/{id}/exec post:/v1/vms/{id}/fork post:/v1/vms/{id}/freeze "
-                + "post:/v1/vms/{id}/reset put:/v1/vms/{id}/files");
+                + "get:/v1/vms/{id}/run post:/v1/templates post:/v1/templates/{name}/exec "
+                + "post:/v1/templates/{name}/vms post:/v1/vms/{id}/exec post:/v1/vms/{id}/fork "
+                + "post:/v1/vms/{id}/freeze post:/v1/vms/{id}/reset put:/v1/vms/{id}/files");
         paths.EnumerateObject().SelectMany(path => path.Value.EnumerateObject())
             .ShouldAllBe(verb => verb.Value.GetProperty("summary").GetString()!.Length > 5);
     }

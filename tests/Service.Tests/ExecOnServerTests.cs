@@ -85,7 +85,7 @@ public sealed class ExecOnServerTests(OneServer shared) : IClassFixture<OneServe
             "exec", "--memory", "512M", "--", "echo", "x");
         (outcome.Code, outcome.Output).ShouldBe((0, "x\n"), outcome.Errors);
         outcome.Errors.ShouldContain(
-            "no server has this image, memory, CPU or network, or copies folders: booting a machine");
+            "no server has this image, memory or CPU, or copies folders: booting a machine");
         cli.Machines().Length.ShouldBe(1);
     }
 

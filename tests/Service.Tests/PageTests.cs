@@ -75,7 +75,7 @@ public sealed class PageTests : IAsyncLifetime
     public async Task A_person_makes_a_VM_uses_its_terminal_and_kills_it()
     {
         await OpenAsync(1200, 900, ColorScheme.Light);
-        await Button("New VM").ClickAsync();
+        await Button("New VM of busybox").ClickAsync();
         await VmText("born of busybox");
         await TextOf("births", "1");
         await TextOf("alive", "1");
@@ -122,7 +122,7 @@ public sealed class PageTests : IAsyncLifetime
         await VmText("a job's, born of busybox");
 
         // By keys alone.
-        await Button("New VM").FocusAsync();
+        await Button("New VM of busybox").FocusAsync();
         await _page.Keyboard.PressAsync("Enter");
         await Button("Terminal VM 2").FocusAsync();
         await _page.Keyboard.PressAsync("Tab");

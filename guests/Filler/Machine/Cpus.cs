@@ -1,6 +1,7 @@
 using System.Runtime;
 using System.Runtime.CompilerServices;
 using System.Threading;
+using Quietus.Filler.Tests;
 
 namespace Quietus.Filler.Machine;
 
@@ -15,6 +16,9 @@ internal enum CpuJob
 
     /// <summary>Does its share of the fill, then what all cores do at the end.</summary>
     Fill,
+
+    /// <summary>Resets the disk until it is told to stop, and switches itself off.</summary>
+    ResetDisk,
 }
 
 /// <summary>The cores besides the first.</summary>
@@ -71,6 +75,10 @@ internal static class Cpus
         Interlocked.Increment(ref _starts[cpu]);
         switch (job)
         {
+            case CpuJob.ResetDisk:
+                DiskTests.KeepResetting();
+                Firmware.Call(Firmware.CpuOff);
+                break;
             case CpuJob.TurnOff:
                 Firmware.Call(Firmware.CpuOff);
                 break;

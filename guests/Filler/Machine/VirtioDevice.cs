@@ -64,12 +64,14 @@ internal readonly unsafe struct VirtioDevice(ulong transport, ulong memory)
 
     internal void Notify(ulong queue) => Instructions.Store32(Transport + QueueNotify, queue);
 
+    internal void Reset() => Instructions.Store32(Transport + Status, 0);
+
     /// <summary>Resets it, and begins anew with one queue, and without event indices.</summary>
     internal void Start(uint queue, uint entries)
     {
         *(uint*)(Memory + AvailableOffset) = 0;
         *(uint*)(Memory + UsedOffset) = 0;
-        Instructions.Store32(Transport + Status, 0);
+        Reset();
         Instructions.Store32(Transport + Status, 3);
         Instructions.Store32(Transport + DriverFeaturesSelect, 0);
         Instructions.Store32(Transport + DriverFeatures, 1UL << 28);

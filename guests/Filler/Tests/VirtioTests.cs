@@ -4,7 +4,7 @@ namespace Quietus.Filler.Tests;
 
 /// <summary>
 /// Every virtio device that the VM has: lied to in every way, at each of its queues. The entropy device (Virtual I/O
-/// Device 1.2, 5.4) is driven as the specification says, before that and after.
+/// Device 1.2, 5.4) and the disk are driven as the specification says, before that and after.
 /// </summary>
 /// <remarks>Invariant: queue and buffers lie in pages of RAM that this guest uses for nothing else.</remarks>
 internal static unsafe class VirtioTests
@@ -14,11 +14,13 @@ internal static unsafe class VirtioTests
     private const ulong Socket = 19;
     private const ulong PendingOfDistributor = 0x200;
 
-    private const int Pages = 4;
+    private const int Pages = DiskTests.Pages;
     private const int TouchedPages = 2;
     private const int Size = 16;
     private const int Rounds = 2000;
     private const uint Queues = 3;
+    private const long Off = 1;
+    private const ulong Unnamed = 0x0DD5_EEDB_0A70_0DD5;
 
     internal static void Run(ref Tally tally)
     {
@@ -35,6 +37,13 @@ internal static unsafe class VirtioTests
 
             found++;
             VirtioDevice device = new(VirtioDevice.Places + ((ulong)place * VirtioDevice.BytesOfPlace), memory);
+            if (kind == DiskTests.Kind)
+            {
+                Clear(memory, Pages);
+                RunDisk(ref tally, in device, ref random);
+                continue;
+            }
+
             if (kind == Entropy)
             {
                 Clear(memory, TouchedPages);
@@ -55,6 +64,43 @@ internal static unsafe class VirtioTests
         }
 
         tally.Check(found != 0, "there is a virtio device"u8, memory);
+    }
+
+    /// <summary>
+    /// The disk: as a driver does; lies, in half of the rounds beside another core that resets it; as a driver again.
+    /// </summary>
+    private static void RunDisk(ref Tally tally, in VirtioDevice device, ref RandomNumbers random)
+    {
+        ulong sectors = DiskTests.Sectors(in device);
+        DiskTests.Right(ref tally, in device);
+        DiskTests.Fill(DiskTests.Sentinel(in device), Unnamed);
+        bool hasHelper = false;
+        for (int round = 0; round < Rounds; round++)
+        {
+            if (round == Rounds / 2)
+            {
+                hasHelper = Board.CpuCount > 1 && Cpus.StartAll(CpuJob.ResetDisk);
+            }
+
+            DiskTests.Lie(ref tally, in device, ref random);
+            DiskTests.Dress(device.Memory + (2 * FreeMemory.PageBytes), sectors, ref random);
+            Lie(ref tally, in device, ref random);
+        }
+
+        DiskTests.StopResetting();
+        tally.Check(hasHelper || Board.CpuCount == 1, "another core resets the disk"u8);
+        tally.Check(
+            DiskTests.Holds(DiskTests.Sentinel(in device), FreeMemory.PageBytes, Unnamed),
+            "memory that no request named is as it was"u8);
+        for (int cpu = 1; cpu < Board.CpuCount; cpu++)
+        {
+            while (Firmware.Call(Firmware.AffinityInfo, Board.Affinity(cpu), 0) != Off)
+            {
+                Instructions.Yield();
+            }
+        }
+
+        DiskTests.Right(ref tally, in device);
     }
 
     /// <summary>

@@ -27,7 +27,8 @@ internal static partial class CheckVerb
     private static readonly Value<IReadOnlyList<ExhaustiveBounds>?> _exhaustive = new(
         "--exhaustive", "bounds",
         "Every program within bounds, such as pes=2,vms=2,pages=2,steps=5, instead of random ones; forks=1 adds "
-            + "templates and children, faults=2 makes a fault two steps, features= takes names joined by +, or all",
+            + "templates and children, faults=2 makes a fault two steps, vcpus=2 tells vCPUs apart, "
+            + "features= takes names joined by +, or all",
         ReadBounds);
 
     private static readonly Value<int?> _level = Values.Number(
@@ -72,6 +73,12 @@ internal static partial class CheckVerb
                     break;
                 case "faults":
                     bounds = bounds with { SplitsFaults = ReadBound(value, "faults", 2) == 2 };
+                    break;
+                case "vcpus":
+                    bounds = bounds with
+                    {
+                        Vcpus = Values.ReadNumber(value, "--exhaustive vcpus=", "bound", 2, 4),
+                    };
                     break;
                 case "features":
                     sets = ReadFeatures(value);

@@ -11,6 +11,12 @@ namespace Quietus.Cli.CommandLine;
 /// <summary>Options that several verbs share.</summary>
 internal static class CommonOptions
 {
+    /// <summary>A VM without a network.</summary>
+    public const string NoNetwork = "none";
+
+    /// <summary>A VM that reaches what its host can.</summary>
+    public const string UserNetwork = "user";
+
     public const int MostCpus = 8;
 
     /// <summary>The largest VM: a 40-bit IPA space less what the devices take.</summary>
@@ -36,12 +42,14 @@ internal static class CommonOptions
         Values.Number("--cpus", $"vCPUs of each VM, 1 to {MostCpus}", "number of vCPUs", 1, MostCpus, standard);
 
     /// <summary>A VM's network; <see cref="HasNetwork"/> reads it.</summary>
-    public static Value<string?> Network() => Values.Choice(
-        "--network", "kind", "The VM's network: none, or user for what this host can reach, but not the host itself",
-        "network", ["none", "user"], "none");
+    public static Value<string?> Network(string? standard = NoNetwork) => Values.Choice(
+        "--network", "kind",
+        "The VM's network: none, or user for what this host can reach, but not the host itself"
+            + (standard is null ? " [default: the template's, or none]" : string.Empty),
+        "network", [NoNetwork, UserNetwork], standard);
 
     /// <summary>Whether a VM has a network.</summary>
-    public static bool HasNetwork(string? kind) => kind == "user";
+    public static bool HasNetwork(string? kind) => kind == UserNetwork;
 
     /// <summary>Policies, in the order of the story.</summary>
     public static Value<IReadOnlyList<MaintenancePolicy>> Policies(string standard)

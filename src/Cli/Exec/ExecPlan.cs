@@ -14,6 +14,9 @@ internal sealed record ExecPlan
     /// <summary>A kept template's name, whose recipe it is then; null for none.</summary>
     public string? Template { get; init; }
 
+    /// <summary>Whether the VM has a network; null for what the kept template says.</summary>
+    public bool? HasNetwork { get; init; }
+
     public required CpuModel Cpu { get; init; }
 
     public required IReadOnlyList<string> Command { get; init; }

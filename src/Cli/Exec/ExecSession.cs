@@ -85,7 +85,7 @@ internal sealed class ExecSession(ExecPlan plan)
         string why = "no server runs";
         if (plan is { Server: not null, ServerTemplate: null })
         {
-            why = "no server has this image, memory, CPU or network, or copies folders";
+            why = "no server has this image, memory or CPU, or copies folders";
         }
         else if (plan is { Server: { } address, ServerTemplate: { } template }
             && (plan.NeedsServer || address.IsLive()))
@@ -95,16 +95,16 @@ internal sealed class ExecSession(ExecPlan plan)
                 return await RunOnServerAsync(
                     new ServerClient(address, plan.Token), template, cancellation).ConfigureAwait(false);
             }
-            catch (NoTemplateException)
+            catch (NoTemplateException none)
             {
-                why = $"the server at {address} has no template '{template}'";
+                why = $"the server at {address} says: {Printable.Line(none.Message)}";
             }
         }
 
         if (plan.NeedsServer)
         {
             throw CliException.Usage(
-                why, "serve holds templates that were built (--template); leave --server out to boot a machine here");
+                why, "./quietus template build makes one; leave --server out to boot a machine here");
         }
 
         Notice.Progress($"[quietus] {why}: booting a machine for this run alone");
@@ -122,7 +122,13 @@ internal sealed class ExecSession(ExecPlan plan)
             TimeoutMs: plan.Limit is { } limit ? Math.Max(1, (long)limit.TotalMilliseconds) : null,
             Terminal: Terminal is (int rows, int columns) ? new TerminalEntry(rows, columns) : null,
             FilesIn: plan.In.Count == 0 ? null : [.. plan.In.Select(FileOf)],
-            FilesOut: plan.Out.Count == 0 ? null : [.. plan.Out.Select(copy => copy.From)]);
+            FilesOut: plan.Out.Count == 0 ? null : [.. plan.Out.Select(copy => copy.From)],
+            Network: plan.HasNetwork switch
+            {
+                null => null,
+                true => CommonOptions.UserNetwork,
+                false => CommonOptions.NoNetwork,
+            });
         ExecEnd? last = null;
         IReadOnlyList<JobOutcome> outcomes = await RunAllAsync(
             async (streams, started, token) =>
@@ -155,7 +161,8 @@ internal sealed class ExecSession(ExecPlan plan)
         }
 
         (TemplateEntry entry, StoredImage image) = TemplateStore.Load(plan.Template);
-        return PreparedTemplate.Of(entry.Recipe() with { HasNetwork = plan.Recipe.HasNetwork }, image, folder);
+        return PreparedTemplate.Of(
+            entry.Recipe() with { HasNetwork = plan.HasNetwork ?? entry.HasNetwork }, image, folder);
     }
 
     private JobPlan MakeJob(TemplateRecipe recipe) => new()

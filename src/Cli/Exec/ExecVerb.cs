@@ -57,7 +57,7 @@ internal static class ExecVerb
     private static readonly Repeated<FileCopy> _out =
         new("--copy-out", "SRC:DST", "Copy a file of the VM, or a folder/, to this host afterwards", FileCopy.ReadOut);
 
-    private static readonly Value<string?> _network = CommonOptions.Network();
+    private static readonly Value<string?> _network = CommonOptions.Network(standard: null);
 
     private static readonly Option<bool> _interactive = new("--interactive", "-i")
     {
@@ -119,12 +119,14 @@ internal static class ExecVerb
     private static ExecPlan Read(ParseResult result)
     {
         string? template = _template.Of(result);
+        bool? network = _network.Of(result) is { } kind ? CommonOptions.HasNetwork(kind) : null;
         if (template is not null)
         {
             CommonOptions.Refuse(
                 result, [_image, _memory, _cpus], "with --template", "the template has it; leave one of them out");
-            if (template == ServeVerb.Busybox && !TemplateStore.Has(template))
+            if (ServedTemplate.IsBuiltIn(template))
             {
+                network ??= ServedTemplate.HasNetwork(template);
                 template = null;
             }
             else if (!_server.IsGiven(result) || _server.Of(result) == NoServer)
@@ -158,7 +160,6 @@ internal static class ExecVerb
         }
 
         bool copiesFolder = _in.Of(result).Concat(_out.Of(result)).Any(copy => copy.IsFolder);
-        bool hasNetwork = CommonOptions.HasNetwork(_network.Of(result));
         string? server = _server.Of(result) ?? Set("QUIETUS_SERVER");
         string? token = _token.Of(result) ?? Set("QUIETUS_TOKEN_FILE");
         bool isOwn = server == NoServer;
@@ -169,9 +170,10 @@ internal static class ExecVerb
                 Image = _image.Of(result),
                 MemoryBytes = _memory.Of(result) ?? 0,
                 Cpus = _cpus.Of(result)!.Value,
-                HasNetwork = hasNetwork,
+                HasNetwork = network ?? false,
             },
             Template = template,
+            HasNetwork = template is null ? network ?? false : network,
             Cpu = _cpu.Of(result),
             Command = result.GetValue(_command) ?? [],
             Environment = _environment.Of(result),
@@ -191,10 +193,9 @@ internal static class ExecVerb
                 : ServerAddress.Read(server),
             Token = isOwn || token is null ? null : ServerAddress.ReadToken(token),
             NeedsServer = _server.IsGiven(result) && !isOwn,
-            ServerTemplate = hasNetwork || copiesFolder ? null
-                : template ?? (CommonOptions.AnyGiven(result, [_image, _memory, _cpus, _cpu])
-                    ? null
-                    : ServeVerb.Busybox),
+            ServerTemplate = copiesFolder ? null
+                : template ?? (CommonOptions.AnyGiven(result, [_image, _memory, _cpus, _cpu]) ? null
+                    : network == true ? ServedTemplate.BusyboxOnline : ServedTemplate.Busybox),
         };
     }
 

@@ -16,6 +16,7 @@ namespace Quietus.Cli.Serve;
 /// <param name="Terminal">It gets a terminal of this size. Only over a WebSocket.</param>
 /// <param name="FilesIn">Files to be written first; their bytes follow. Only over a WebSocket.</param>
 /// <param name="FilesOut">Paths of files to be read afterwards. Only over a WebSocket.</param>
+/// <param name="Network">The network that the VM must have, none or user; null for what the template has.</param>
 internal sealed record ExecRequest(
     IReadOnlyList<string>? Command = null,
     IReadOnlyList<string>? Environment = null,
@@ -25,7 +26,8 @@ internal sealed record ExecRequest(
     long? TimeoutMs = null,
     TerminalEntry? Terminal = null,
     IReadOnlyList<FileEntry>? FilesIn = null,
-    IReadOnlyList<string>? FilesOut = null);
+    IReadOnlyList<string>? FilesOut = null,
+    string? Network = null);
 
 /// <summary>A terminal's size, in characters.</summary>
 internal sealed record TerminalEntry(int Rows, int Columns);
@@ -98,12 +100,19 @@ internal sealed record ExecEnd(
 /// <param name="MostVms">How many there can be.</param>
 /// <param name="Waiting">Jobs that wait for a VM.</param>
 /// <param name="Starts">How often its machine was started.</param>
+/// <param name="Network">none, or user.</param>
 internal sealed record TemplateState(
     string Name, string State, string? Message, long MemoryBytes, int Cpus, int Vms, int MostVms, int Waiting,
-    int Starts);
+    int Starts, string Network);
 
 /// <summary>The templates.</summary>
-internal sealed record TemplateList(IReadOnlyList<TemplateState> Templates);
+/// <param name="Templates">Those that are held warm.</param>
+/// <param name="Others">Names of those that could be.</param>
+internal sealed record TemplateList(IReadOnlyList<TemplateState> Templates, IReadOnlyList<string> Others);
+
+/// <summary>A template to hold warm.</summary>
+/// <param name="Name">As it was built.</param>
+internal sealed record HoldRequest(string? Name = null);
 
 /// <summary>A VM.</summary>
 /// <param name="Id">Names it in this server; never used again.</param>
@@ -146,6 +155,8 @@ internal sealed record Problem(int Status, string Error, string? Next, string? D
 [JsonSerializable(typeof(ClientNote))]
 [JsonSerializable(typeof(ServerNote))]
 [JsonSerializable(typeof(TemplateList))]
+[JsonSerializable(typeof(TemplateState))]
+[JsonSerializable(typeof(HoldRequest))]
 [JsonSerializable(typeof(Overview))]
 [JsonSerializable(typeof(VmState))]
 [JsonSerializable(typeof(VmList))]

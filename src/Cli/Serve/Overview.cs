@@ -11,6 +11,7 @@ namespace Quietus.Cli.Serve;
 /// <param name="Alive">VMs that live.</param>
 /// <param name="Steps">Percentiles of the last jobs.</param>
 /// <param name="Templates">The templates.</param>
+/// <param name="Others">Names of templates that could be held.</param>
 /// <param name="Vms">The VMs.</param>
 /// <param name="Pools">The memory of each template's machine that is ready.</param>
 internal sealed record Overview(
@@ -22,6 +23,7 @@ internal sealed record Overview(
     int Alive,
     IReadOnlyList<StepEntry> Steps,
     IReadOnlyList<TemplateState> Templates,
+    IReadOnlyList<string> Others,
     IReadOnlyList<VmView> Vms,
     IReadOnlyList<PoolView> Pools);
 

@@ -18,6 +18,9 @@ internal sealed record ServePlan
     /// <summary>Names of templates, one machine each.</summary>
     public required IReadOnlyList<string> Templates { get; init; }
 
+    /// <summary>Templates whose VMs have a network may be held.</summary>
+    public bool MayHaveNetwork { get; init; }
+
     public required CpuModel Cpu { get; init; }
 
     /// <summary>VMs of one template at a time.</summary>

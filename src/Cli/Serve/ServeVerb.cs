@@ -14,9 +14,6 @@ namespace Quietus.Cli.Serve;
 /// <summary><c>quietus serve</c>: keeps templates warm and runs programs in their children.</summary>
 internal static class ServeVerb
 {
-    /// <summary>The template that needs no building: Debian's busybox, as exec has it without an image.</summary>
-    public const string Busybox = "busybox";
-
     private const int MostVms = 64;
 
     private static readonly Value<ServerAddress?> _listen = new(
@@ -32,7 +29,12 @@ internal static class ServeVerb
         ReadMode);
 
     private static readonly Value<IReadOnlyList<string>> _templates = Values.List(
-        "--template", "names", "Templates to hold warm, a machine each", TemplateStore.CheckName, Busybox);
+        "--template", "names", "Templates to hold warm from the start, a machine each", TemplateStore.CheckName,
+        ServedTemplate.Busybox);
+
+    private static readonly Value<string?> _network = Values.Choice(
+        "--network", "kind", "Whether templates with a network may be held: none, or user for those that have one",
+        "network", [CommonOptions.NoNetwork, CommonOptions.UserNetwork], CommonOptions.NoNetwork);
 
     private static readonly Value<CpuModel> _cpu = CommonOptions.Cpu();
 
@@ -62,7 +64,7 @@ internal static class ServeVerb
     {
         var command = new Command("serve", "Keep templates warm and run programs in their children, by HTTP")
         {
-            _listen, _token, _mode, _templates, _cpu, _vms, _memory, _time, _waiting, _grace, _bootLimit,
+            _listen, _token, _mode, _templates, _network, _cpu, _vms, _memory, _time, _waiting, _grace, _bootLimit,
         };
         command.SetAction((result, _) => RunAsync(result, cancellation));
         return command;
@@ -107,9 +109,20 @@ internal static class ServeVerb
         }
 
         IReadOnlyList<string> templates = _templates.Of(result);
-        foreach (string template in templates.Where(name => name != Busybox))
+        bool mayHaveNetwork = CommonOptions.HasNetwork(_network.Of(result));
+        foreach (string template in templates)
         {
-            TemplateStore.Load(template);
+            if (!ServedTemplate.IsBuiltIn(template))
+            {
+                TemplateStore.Load(template);
+            }
+
+            if (!mayHaveNetwork && ServedTemplate.HasNetwork(template) == true)
+            {
+                throw CliException.Usage(
+                    $"the template '{template}' has a network, and this server may hold none that has",
+                    "give --network user");
+            }
         }
 
         return new ServePlan
@@ -118,6 +131,7 @@ internal static class ServeVerb
             Token = tokenFile is null ? null : ServerAddress.ReadToken(tokenFile),
             SocketMode = _mode.Of(result) ?? 0x180,
             Templates = templates,
+            MayHaveNetwork = mayHaveNetwork,
             Cpu = _cpu.Of(result),
             MostVms = _vms.Of(result)!.Value,
             MostMemory = _memory.Of(result) ?? HostMemory.Available() ?? long.MaxValue,

@@ -36,7 +36,8 @@ internal sealed class ServerClient(ServerAddress address, string? token)
 
     /// <summary>
     /// Runs a program in a child of a template. A <see cref="CliException"/> says that not the program failed, but
-    /// what runs it; a <see cref="NoTemplateException"/> that the server has no such template.
+    /// what runs it; a <see cref="NoTemplateException"/> that the server has no such template, or not with that
+    /// network.
     /// </summary>
     /// <param name="template">Its name.</param>
     /// <param name="request">The program.</param>
@@ -55,7 +56,7 @@ internal sealed class ServerClient(ServerAddress address, string? token)
             }
             catch (RefusedException refused) when (refused.Problem.Status == NotFound)
             {
-                throw new NoTemplateException();
+                throw new NoTemplateException(refused.Problem.Error);
             }
             catch (RefusedException refused) when (refused.Problem.Status == Unavailable && !refused.HasStarted
                 && !limit.IsCancellationRequested)
@@ -350,8 +351,8 @@ internal sealed class ServerClient(ServerAddress address, string? token)
 internal sealed record ServerJob(
     JobStreams Streams, IReadOnlyList<FileCopy> In, IReadOnlyList<FileCopy> Out, Action<IRunningProgram>? Started);
 
-/// <summary>The server has no template of that name.</summary>
-internal sealed class NoTemplateException : Exception;
+/// <summary>The server has no template of that name, or not as it is wanted.</summary>
+internal sealed class NoTemplateException(string message) : Exception(message);
 
 /// <summary>Not the connection is broken, but what the program's output goes to.</summary>
 internal sealed class OutputException(IOException error) : IOException(error.Message, error);

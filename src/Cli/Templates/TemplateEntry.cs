@@ -19,7 +19,8 @@ internal sealed record TemplateEntry(
     bool IsDisk,
     long ImageBytes,
     DateTimeOffset BuiltAt,
-    long BootNs)
+    long BootNs,
+    bool HasNetwork = false)
 {
     public const string SchemaName = "quietus.template/1";
 
@@ -38,7 +39,8 @@ internal sealed record TemplateEntry(
         template.Image.Disk is not null,
         imageBytes,
         DateTimeOffset.UtcNow,
-        bootNs);
+        bootNs,
+        template.Recipe.HasNetwork);
 
     public TemplateRecipe Recipe() => new()
     {
@@ -51,5 +53,6 @@ internal sealed record TemplateEntry(
         WorkingFolder = WorkingFolder,
         EntryPoint = EntryPoint,
         Command = Command,
+        HasNetwork = HasNetwork,
     };
 }

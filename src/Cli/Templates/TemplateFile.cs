@@ -18,6 +18,7 @@ namespace Quietus.Cli.Templates;
 /// <param name="Environment">Each NAME=VALUE.</param>
 /// <param name="User">Who runs programs.</param>
 /// <param name="WorkingFolder">Where programs begin.</param>
+/// <param name="Network">As <c>--network</c> has it: none, or user.</param>
 internal sealed record TemplateFile(
     string? Image = null,
     string? Memory = null,
@@ -25,7 +26,8 @@ internal sealed record TemplateFile(
     IReadOnlyList<IReadOnlyList<string>>? WarmUp = null,
     IReadOnlyList<string>? Environment = null,
     string? User = null,
-    string? WorkingFolder = null)
+    string? WorkingFolder = null,
+    string? Network = null)
 {
     private const long MostBytes = 1 << 20;
     private const string Next = "docs/templates.md has an example of each key";
@@ -70,6 +72,13 @@ internal sealed record TemplateFile(
             throw CliException.Usage($"the template's environment has '{Printable.Line(bad)}'", "write NAME=VALUE");
         }
 
+        if (Network is not (null or CommonOptions.NoNetwork or CommonOptions.UserNetwork))
+        {
+            throw CliException.Usage(
+                $"the template's network cannot be '{Printable.Line(Network)}'",
+                $"write {CommonOptions.NoNetwork} or {CommonOptions.UserNetwork}");
+        }
+
         return new TemplateRecipe
         {
             Image = Image is null ? null : Path.GetFullPath(Path.Combine(folder, Image)),
@@ -79,6 +88,7 @@ internal sealed record TemplateFile(
             Environment = Environment ?? [],
             User = User ?? string.Empty,
             WorkingFolder = WorkingFolder ?? string.Empty,
+            HasNetwork = CommonOptions.HasNetwork(Network),
         };
     }
 }

@@ -28,6 +28,9 @@ internal static partial class TemplateStore
             $"'{Terminals.Printable.Line(name)}' is no template's name",
             "1 to 63 lower-case letters, digits, dots, dashes and underscores, a letter or digit first");
 
+    /// <summary>One of them; null where there is none, and for what is no name.</summary>
+    public static TemplateEntry? Find(string name) => NamePattern().IsMatch(name) ? Read(name) : null;
+
     /// <summary>All of them, by their names. What is not whole is passed over.</summary>
     public static IReadOnlyList<TemplateEntry> List() => Directory.Exists(Root)
         ? [.. Directory.GetDirectories(Root).Order(StringComparer.Ordinal)

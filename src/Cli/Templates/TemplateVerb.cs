@@ -29,6 +29,7 @@ internal static class TemplateVerb
         new("vCPUs", 5, false, entry => entry.Cpus.ToString(CultureInfo.InvariantCulture)),
         new("boot", 8, false, entry => Duration.Format(entry.BootNs)),
         new("kept", 8, false, entry => ByteSize.FormatMegabytes(entry.ImageBytes)),
+        new("network", 7, true, entry => entry.HasNetwork ? CommonOptions.UserNetwork : CommonOptions.NoNetwork),
         new("image", 20, true, entry => entry.Image is { } image ? Path.GetFileName(image.TrimEnd('/')) : "busybox"),
     ];
 
@@ -51,13 +52,15 @@ internal static class TemplateVerb
     private static readonly Value<TimeSpan?> _limit =
         Values.Time("--boot-timeout", "How long it may take until it is frozen [default: 2m]");
 
+    private static readonly Value<string?> _network = CommonOptions.Network(standard: null);
+
     private static readonly Option<bool> _json = new("--json") { Description = "The list as JSON on stdout" };
 
     public static Command Make(CancellationToken cancellation)
     {
         var command = new Command("template", "Build, list and remove templates that exec and serve start from")
         {
-            _action, _name, _file, _cpu, _limit, _json,
+            _action, _name, _file, _cpu, _limit, _network, _json,
         };
         command.SetAction((result, _) => RunAsync(result, cancellation));
         return command;
@@ -97,6 +100,11 @@ internal static class TemplateVerb
         TemplateRecipe recipe = _file.Of(result) is { } file
             ? TemplateFile.Read(file)
             : new TemplateFile().Resolve(".");
+        if (_network.Of(result) is { } network)
+        {
+            recipe = recipe with { HasNetwork = CommonOptions.HasNetwork(network) };
+        }
+
         if (Commands.OnlyValidates(result))
         {
             return ExitCode.Ok;

@@ -266,6 +266,11 @@ internal static unsafe class VcpuLoop
         }
 
         Instructions.EnterVm(vm->Memory.Vttbr, GuestTraps.Hcr, MpidrResOne | (uint)vcpu->Index, vm->CounterOffset);
+        if (core->LastVcpus.IsOther(vm->Slot, vcpu->Index))
+        {
+            Instructions.ForgetVcpu();
+        }
+
         vcpu->Core = core;
         if (vcpu->Origin != null || vcpu->IsSaved)
         {

@@ -363,7 +363,7 @@ internal static unsafe class Instructions
     internal static extern void LeaveVm(ulong systemControl, ulong translationControl, ulong hypervisorControl);
 
     /// <summary>
-    /// This core runs a guest of a VM from now on. What its TLBs hold of the VMID, and its instruction cache, goes.
+    /// This core runs a guest of a VM from now on, with what its TLBs hold of the VMID: see <see cref="ForgetVcpu"/>.
     /// </summary>
     /// <param name="table">VTTBR_EL2.</param>
     /// <param name="hypervisorControl">HCR_EL2.</param>
@@ -371,6 +371,12 @@ internal static unsafe class Instructions
     /// <param name="counterOffset">CNTVOFF_EL2.</param>
     [RuntimeImport("*", "enter_vm"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void EnterVm(ulong table, ulong hypervisorControl, ulong affinity, ulong counterOffset);
+
+    /// <summary>
+    /// What this core's TLBs hold of Stage-1 under the VMID that is loaded goes, and what is in its instruction cache.
+    /// </summary>
+    [RuntimeImport("*", "forget_vcpu"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void ForgetVcpu();
 
     /// <summary>
     /// Every EL1 register that a guest can reach, to its reset value; SCTLR_EL1 and TCR_EL1 to these, last.

@@ -8,6 +8,8 @@ internal sealed class Clock(int pes)
 {
     private readonly ulong[] _barriers = new ulong[pes];
 
+    public int Pes => _barriers.Length;
+
     /// <summary>The time now. It begins at 1, so that 0 stands for never.</summary>
     public ulong Now { get; private set; } = 1;
 

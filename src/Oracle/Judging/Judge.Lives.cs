@@ -24,12 +24,23 @@ public sealed partial class Judge
     internal void Observe(int pe, Pa entry) => _tlbs.Observe(pe, entry.Value);
 
     /// <summary>A PE loads VTTBR_EL2: from now on it may walk and cache whatever the tables say.</summary>
-    internal void Load(int pe, JudgedVm vm, Vmid vmid)
+    /// <param name="vcpu">Whose registers it has loaded, below <see cref="MostVcpus"/>.</param>
+    internal void Load(int pe, JudgedVm vm, Vmid vmid, int vcpu = 0)
     {
-        _listener?.Load(pe, vm.Party, vmid);
+        _listener?.Load(pe, vm.Party, vmid, vcpu);
         Events++;
-        _tlbs.Load(pe, vm, vmid);
+        _tlbs.Load(pe, vm, vmid, vcpu);
         _tables.Load(pe, vm);
+    }
+
+    /// <summary>
+    /// The guest on a PE makes an access. False where the PE runs none.
+    /// </summary>
+    internal bool TryAccess(int pe)
+    {
+        _listener?.Access(pe);
+        Events++;
+        return _tlbs.TryAccess(pe);
     }
 
     /// <summary>A PE no longer has the VM's VTTBR_EL2: its TLB keeps what it has, but uses none of it.</summary>

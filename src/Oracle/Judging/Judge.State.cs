@@ -50,7 +50,8 @@ public sealed partial class Judge
     /// Writes the state, after <see cref="FindTouched"/>: parties by the order in which they come up, versions of a
     /// page by their order of age.
     /// </summary>
-    internal void WriteState(StateHash hash)
+    /// <param name="tellsVcpus">Whether it counts which vCPU made what.</param>
+    internal void WriteState(StateHash hash, bool tellsVcpus)
     {
         hash.Party(NoOwner);
         hash.Party(Hypervisor);
@@ -76,6 +77,13 @@ public sealed partial class Judge
             {
                 (ulong, ulong) outside = hash.BeginElement();
                 WriteTag(tag, hash);
+                for (int pe = 0; tellsVcpus && pe < _clock.Pes; pe++)
+                {
+                    ulong makers = tag.MakersOn(pe);
+                    ulong loaded = (tag.Loaded >> pe & 1) != 0 ? (ulong)(uint)tag.VcpuOn(pe) + 1 : 0;
+                    all += makers == 0 ? 0 : hash.Element((ulong)(uint)hash.Pe(pe) << 32 | makers << 8 | loaded);
+                }
+
                 all += hash.EndElement(outside);
             }
         }

@@ -11,6 +11,9 @@ internal sealed partial class TlbModel
         TlbiKind Kind, bool LeavesExtraSlow, ushort Vmid, ulong Ipa, ulong Bytes, int LevelHint, uint Pes, ulong At)
     {
         public bool IsWhole => Kind >= TlbiKind.Vmid;
+
+        /// <summary>Whether it is a form that is not shareable: it reaches the PE that issues it alone.</summary>
+        public bool IsLocal(int pe) => Pes == 1U << pe;
     }
 
     private const int LastLevel = 3;
@@ -20,13 +23,21 @@ internal sealed partial class TlbModel
 
     public void Issue(int pe, PendingTlbi operation) => _pending[pe].Add(operation with { At = clock.Tick() });
 
-    /// <summary>A DSB ISH or SY of the PE: what it has issued is complete.</summary>
-    public void Complete(int pe)
+    /// <summary>
+    /// A DSB ISH or SY of the PE: what it has issued is complete. A DSB NSH completes what reaches this PE alone.
+    /// </summary>
+    public void Complete(int pe, bool isLocal = false)
     {
         List<PendingTlbi> pending = _pending[pe];
         if (pending.Count == 0)
         {
             return;
+        }
+
+        List<PendingTlbi> broadcast = isLocal ? pending.FindAll(operation => !operation.IsLocal(pe)) : [];
+        if (isLocal)
+        {
+            pending.RemoveAll(operation => !operation.IsLocal(pe));
         }
 
         for (int at = _tags.Count - 1; at >= 0; at--)
@@ -35,7 +46,7 @@ internal sealed partial class TlbModel
             {
                 if (operation.Kind == TlbiKind.All || _tags[at].Vmid == operation.Vmid)
                 {
-                    Apply(operation, _tags[at]);
+                    Apply(pe, operation, _tags[at]);
                 }
             }
 
@@ -43,6 +54,7 @@ internal sealed partial class TlbModel
         }
 
         pending.Clear();
+        pending.AddRange(broadcast);
         Compact();
     }
 
@@ -89,12 +101,21 @@ internal sealed partial class TlbModel
         return pending;
     }
 
-    private void Apply(in PendingTlbi operation, TlbTag tag)
+    private void Apply(int pe, in PendingTlbi operation, TlbTag tag)
     {
         // The nXS forms do not wait for accesses with the XS attribute, and what maps those is not recorded.
+        bool isEarly = features.EarlyCompletion && !operation.IsLocal(pe);
         if (operation.IsWhole && !operation.LeavesExtraSlow)
         {
-            tag.MayHold &= ~Taken(ref tag.Pairs, operation.Pes, tag.WalkedSince(operation.At));
+            uint taken = isEarly
+                ? tag.Pairs.Cover(operation.Pes, tag.WalkedSince(operation.At), clock.Now)
+                : operation.Pes & ~tag.WalkedSince(operation.At);
+            tag.MayHold &= ~taken;
+            tag.TakeStage1(isEarly ? taken : operation.Pes, operation.At);
+        }
+        else if (operation.Kind == TlbiKind.Combined && !operation.LeavesExtraSlow && !isEarly)
+        {
+            tag.TakeStage1(operation.Pes, operation.At);
         }
 
         if (tag.Stale.Count != 0)

@@ -85,7 +85,7 @@ internal sealed partial class TlbModel(
     /// A PE loads VTTBR_EL2: from now on it may walk and cache whatever the tables say, and what they said until the
     /// writer's DSB.
     /// </summary>
-    public void Load(int pe, JudgedVm vm, Vmid vmid)
+    public void Load(int pe, JudgedVm vm, Vmid vmid, int vcpu)
     {
         uint bit = 1U << pe;
         foreach (TlbTag other in _tags)
@@ -128,7 +128,8 @@ internal sealed partial class TlbModel(
         }
 
         tag.Pairs.Forget(bit);
-        tag.Load(bit);
+        tag.Load(pe, vcpu, clock.Tick());
+        _on[pe] = tag;
     }
 
     /// <summary>A PE no longer has the VM's VTTBR_EL2: its TLB keeps what it has, but uses none of it.</summary>

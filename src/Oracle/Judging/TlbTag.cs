@@ -12,6 +12,16 @@ internal sealed class TlbTag(JudgedVm vm, int vmid, StaleSet stale, int pes)
     public const int NoVmid = -1;
 
     private readonly ulong[] _unloadedAt = new ulong[pes];
+
+    /// <summary>The vCPU that each PE runs, or ran last.</summary>
+    private readonly byte[] _vcpus = new byte[pes];
+
+    /// <summary>The vCPUs whose Stage-1 may have made what each PE holds, one bit each.</summary>
+    private readonly byte[] _makers = new byte[pes];
+
+    /// <summary>When each vCPU left each PE.</summary>
+    private readonly ulong[] _leftAt = new ulong[pes * Judge.MostVcpus];
+
     private ulong _lastUnload;
 
     public JudgedVm Vm { get; } = vm;
@@ -33,10 +43,13 @@ internal sealed class TlbTag(JudgedVm vm, int vmid, StaleSet stale, int pes)
 
     public bool IsEmpty => MayHold == 0 && Loaded == 0 && Stale.IsEmpty;
 
-    public void Load(uint pe)
+    public void Load(int pe, int vcpu, ulong now)
     {
-        Loaded |= pe;
-        MayHold |= pe;
+        Unload(pe, now);
+        Loaded |= 1U << pe;
+        MayHold |= 1U << pe;
+        _vcpus[pe] = (byte)vcpu;
+        _makers[pe] |= (byte)(1 << vcpu);
     }
 
     public void Unload(int pe, ulong now)
@@ -45,7 +58,37 @@ internal sealed class TlbTag(JudgedVm vm, int vmid, StaleSet stale, int pes)
         {
             Loaded &= ~(1U << pe);
             _unloadedAt[pe] = now;
+            _leftAt[(pe * Judge.MostVcpus) + _vcpus[pe]] = now;
             _lastUnload = now;
+        }
+    }
+
+    /// <summary>The vCPU that a PE runs, or ran last.</summary>
+    public int VcpuOn(int pe) => _vcpus[pe];
+
+    /// <summary>
+    /// The vCPUs whose Stage-1 may have made what a PE holds, one bit each. ASIDs do not count: they are the guest's to
+    /// choose, and an entry may be global.
+    /// </summary>
+    public uint MakersOn(int pe) => _makers[pe];
+
+    /// <summary>
+    /// Entries that carry Stage-1 are gone from some PEs, but for those that vCPUs made which have run since then.
+    /// </summary>
+    public void TakeStage1(uint from, ulong then)
+    {
+        for (int pe = 0; pe < _makers.Length; pe++)
+        {
+            if (_makers[pe] != 0 && (from >> pe & 1) != 0)
+            {
+                int kept = (Loaded >> pe & 1) != 0 ? 1 << _vcpus[pe] : 0;
+                for (int vcpu = 0; vcpu < Judge.MostVcpus; vcpu++)
+                {
+                    kept |= _leftAt[(pe * Judge.MostVcpus) + vcpu] > then ? 1 << vcpu : 0;
+                }
+
+                _makers[pe] &= (byte)kept;
+            }
         }
     }
 

@@ -43,6 +43,9 @@ public enum ViolationKind : byte
     /// <summary>A frame is mapped from two places, or a shared one writable, and nothing declared that.</summary>
     UndeclaredSharing,
 
+    /// <summary>A guest's access may be served from what another vCPU's Stage-1 left in the PE's TLB.</summary>
+    OtherVcpusEntry,
+
     /// <summary>
     /// The engine says itself that something is wrong. No event of a trace shows it: only its program does.
     /// </summary>

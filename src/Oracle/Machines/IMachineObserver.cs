@@ -32,6 +32,11 @@ public enum BarrierKind : byte
 
     /// <summary>DSB SY.</summary>
     FullSystem,
+
+    /// <summary>
+    /// DSB NSH: completes TLBIs that reach the issuing PE alone; no other PE's view of anything waits for it.
+    /// </summary>
+    NonShareable,
 }
 
 /// <summary>Cache maintenance by address.</summary>

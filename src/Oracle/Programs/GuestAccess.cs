@@ -30,6 +30,7 @@ internal sealed class GuestAccess<TFormat, TMachine>(
         machine.Story.Step?.Invoke(
             $"PE {pe}: {guest.Name} {kind.ToString().ToLowerInvariant()}s {Places<TFormat>.WhereOf(place)}"
             + (isUncached ? " with its caches off" : string.Empty));
+        Access(pe);
         for (int attempt = 0; attempt < MostFaults; attempt++)
         {
             Translation there = guest.Translate(place.Ipa);
@@ -72,6 +73,7 @@ internal sealed class GuestAccess<TFormat, TMachine>(
         guest.Port.Pe = pe;
         machine.Story.Step?.Invoke($"PE {pe}: {guest.Name} {kind.ToString().ToLowerInvariant()}s "
             + $"{Places<TFormat>.WhereOf(place)} and faults; the page is looked up");
+        Access(pe);
         int level = there.IsMapped ? GuestMemory<TFormat, TMachine>.UnknownLevel : there.Level;
         Judge.BeginCall(guest.Judged);
         FaultResult result = machine.Contract.Prepare(
@@ -86,6 +88,14 @@ internal sealed class GuestAccess<TFormat, TMachine>(
         guest.Port.Settle();
         Judge.EndCall();
         guest.Faults[pe] = new PendingFault { IsPending = isPending, Ticket = ticket, Place = place };
+    }
+
+    private void Access(int pe)
+    {
+        if (machine.Options.Vcpus != 0)
+        {
+            Judge.TryAccess(pe);
+        }
     }
 
     private static AccessKind KindOf(Operation operation) => operation switch

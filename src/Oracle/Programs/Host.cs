@@ -156,7 +156,7 @@ public sealed class Host<TFormat, TMachine>
             case Operation.Create:
                 break;
             case Operation.Enter:
-                _machine.Pes.Enter(guest, pe);
+                _machine.Pes.Enter(guest, pe, step.Choice);
                 break;
             case Operation.Leave:
                 _machine.Pes.Leave(pe);

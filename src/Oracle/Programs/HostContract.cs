@@ -64,6 +64,11 @@ public class HostContract<TFormat, TMachine>
         return memory.Vmid;
     }
 
+    /// <summary>
+    /// Whether a PE that loads a vCPU must invalidate what another one of the VM may have left there.
+    /// </summary>
+    public virtual bool IsOtherVcpu(ref LastVcpus last, int pe, int slot, int vcpu) => last.IsOther(slot, vcpu);
+
     /// <summary>A PE has unloaded VTTBR_EL2, and says so.</summary>
     public virtual void Left(ref VmidAllocator vmids, int pe) => vmids.Leave(pe);
 

@@ -88,7 +88,7 @@ internal sealed class Meanwhile<TFormat, TMachine>(ProgramMachine<TFormat, TMach
             return false;
         }
 
-        machine.Pes.Enter(guest, pe);
+        machine.Pes.Enter(guest, pe, choice: 0);
         return true;
     }
 }

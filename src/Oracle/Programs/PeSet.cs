@@ -16,6 +16,11 @@ internal sealed class PeSet<TFormat, TMachine>
 
     private readonly ProgramMachine<TFormat, TMachine> _machine;
     private readonly Guest<TFormat, TMachine>?[] _running;
+    private readonly int[] _vcpus;
+
+    /// <summary>What each PE notes of the vCPUs that it has run.</summary>
+    private readonly LastVcpus[] _last;
+    private readonly byte[] _lastBytes;
 
     /// <summary>The allocator's memory: its bitmap, what is active on each PE, and what each PE has reserved.</summary>
     private readonly ulong[] _words;
@@ -29,6 +34,16 @@ internal sealed class PeSet<TFormat, TMachine>
         _machine = machine;
         int pes = machine.Options.Pes;
         _running = new Guest<TFormat, TMachine>?[pes];
+        _vcpus = new int[pes];
+        _last = new LastVcpus[pes];
+        int vms = machine.Options.Vms;
+        _lastBytes = GC.AllocateArray<byte>(pes * vms, pinned: true);
+        for (int pe = 0; pe < pes; pe++)
+        {
+            _last[pe].Initialize(
+                new UnmanagedArray<byte>(Marshal.UnsafeAddrOfPinnedArrayElement(_lastBytes, pe * vms), vms));
+        }
+
         _words = GC.AllocateArray<ulong>(2 + (2 * (pes + 1)), pinned: true);
         nint first = Marshal.UnsafeAddrOfPinnedArrayElement(_words, 0);
         Vmids.Initialize(
@@ -61,10 +76,44 @@ internal sealed class PeSet<TFormat, TMachine>
     public bool HasCurrentVmid(Guest<TFormat, TMachine> guest) => guest.Lease.Tag != 0
         && (guest.Lease.Tag ^ EngineInternals.Generation(ref Vmids)) >> _machine.Options.VmidBits == 0;
 
-    /// <summary>A vCPU enters: the PE gets the VM's VMID, and loads VTTBR_EL2 with it.</summary>
-    public void Enter(Guest<TFormat, TMachine> guest, int pe)
+    /// <summary>
+    /// Which vCPU of a VM can enter on a PE, from one on that is chosen; -1 where that is the one that runs there, or
+    /// all run elsewhere. Where vCPUs are not told apart, it is the first.
+    /// </summary>
+    public int Choose(Guest<TFormat, TMachine> guest, int pe, int choice)
     {
-        if (_running[pe] == guest || guest.Memory.IsFrozen)
+        int count = _machine.Options.Vcpus;
+        if (count == 0)
+        {
+            return _running[pe] == guest ? -1 : 0;
+        }
+
+        for (int from = 0; from < count; from++)
+        {
+            int vcpu = (choice + from) % count;
+            int on = Array.FindIndex(_running, running => running == guest);
+            while (on >= 0 && _vcpus[on] != vcpu)
+            {
+                on = Array.FindIndex(_running, on + 1, running => running == guest);
+            }
+
+            if (on == pe || on < 0)
+            {
+                return on == pe ? -1 : vcpu;
+            }
+        }
+
+        return -1;
+    }
+
+    /// <summary>
+    /// A vCPU enters: the PE gets the VM's VMID, loads VTTBR_EL2 with it, and invalidates what another vCPU of the VM
+    /// may have left.
+    /// </summary>
+    public void Enter(Guest<TFormat, TMachine> guest, int pe, int choice)
+    {
+        int vcpu = guest.Memory.IsFrozen ? -1 : Choose(guest, pe, choice);
+        if (vcpu < 0)
         {
             return;
         }
@@ -81,8 +130,16 @@ internal sealed class PeSet<TFormat, TMachine>
         }
 
         _running[pe] = guest;
-        _machine.Story.Step?.Invoke($"PE {pe} enters {guest.Name}, VMID {vmid.Value}");
-        _machine.Judge.Load(pe, guest.Judged!, vmid);
+        _vcpus[pe] = vcpu;
+        _machine.Story.Step?.Invoke(
+            $"PE {pe} enters {guest.Name}, VMID {vmid.Value}{(vcpu != 0 ? $", as its vCPU {vcpu}" : string.Empty)}");
+        _machine.Judge.Load(pe, guest.Judged!, vmid, vcpu);
+        if (_machine.Options.Vcpus != 0 && _machine.Contract.IsOtherVcpu(ref _last[pe], pe, guest.Slot, vcpu))
+        {
+            _machine.Judge.Invalidate(pe, TlbiKind.Combined, vmid, default, 0, 0, 1U << pe);
+            _machine.Judge.Complete(pe, BarrierKind.NonShareable);
+        }
+
         _machine.Contract.Entered(ref guest.Machine, vmid);
     }
 
@@ -167,9 +224,22 @@ internal sealed class PeSet<TFormat, TMachine>
         return mask;
     }
 
-    /// <summary>Writes the allocator's state, its PEs in an order that is given.</summary>
-    public void WriteState(StateHash hash, int[] pes)
+    /// <summary>Writes the allocator's state and the PEs' notes, PEs and VMs in orders that are given.</summary>
+    public void WriteState(StateHash hash, int[] pes, int[] slots)
     {
+        for (int at = 0; _machine.Options.Vcpus != 0 && at < pes.Length; at++)
+        {
+            int pe = Array.IndexOf(pes, at);
+            ulong notes = _running[pe] is null ? 0 : (ulong)(uint)_vcpus[pe] + 1;
+            foreach (int slot in slots)
+            {
+                bool isThere = _machine.Guests[slot] is not null;
+                notes = notes << 8 | (isThere ? _lastBytes[(pe * slots.Length) + slot] : 0UL);
+            }
+
+            hash.Write(notes);
+        }
+
         hash.Write(_words[0]);
         hash.Write((ulong)(uint)EngineInternals.NextNumber(ref Vmids));
         for (int at = 0; at <= pes.Length; at++)

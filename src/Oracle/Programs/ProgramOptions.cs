@@ -15,6 +15,9 @@ namespace Quietus.Oracle.Programs;
 /// <param name="GranuleShift">12, 14 or 16: the page that programs work with.</param>
 /// <param name="Chunks">Chunks of 2 MB in the pool.</param>
 /// <param name="Listener">Hears what the judge is told.</param>
+/// <param name="Vcpus">
+/// vCPUs of a VM, one more than it has PEs or fewer; 0: they are not told apart, and no access is one vCPU's.
+/// </param>
 /// <param name="Forks">VMs have the pool's memory alone: with a host's slot, none can become a template.</param>
 public sealed record ProgramOptions(
     MaintenancePolicy Policy,
@@ -27,4 +30,5 @@ public sealed record ProgramOptions(
     int GranuleShift = 12,
     int Chunks = 8,
     IEventListener? Listener = null,
-    bool Forks = false);
+    bool Forks = false,
+    int Vcpus = 0);

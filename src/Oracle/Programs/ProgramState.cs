@@ -69,7 +69,8 @@ internal static class ProgramState
         bool isNothing = step.Operation switch
         {
             Operation.Create or Operation.Fork => true,
-            Operation.Enter => running == guest || guest.Memory.IsFrozen,
+            Operation.Enter => guest.Memory.IsFrozen
+                || machine.Pes.Choose(guest, step.Pe % machine.Options.Pes, step.Choice) < 0,
             <= Operation.Execute => running != guest,
             Operation.BeginFault => running != guest || guest.Faults[step.Pe % machine.Options.Pes].IsPending,
             Operation.EndFault => !guest.Faults[step.Pe % machine.Options.Pes].IsPending,
@@ -169,9 +170,9 @@ internal static class ProgramState
             }
         }
 
-        machine.Pes.WriteState(hash, pes);
+        machine.Pes.WriteState(hash, pes, slots);
         machine.World.WriteFreeChunks(hash);
-        machine.Judge.WriteState(hash);
+        machine.Judge.WriteState(hash, machine.Options.Vcpus != 0);
     }
 
     /// <summary>Faults between their steps: of the sequence counts only whether it is still the one.</summary>

@@ -162,7 +162,7 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     }
 
     /// <inheritdoc/>
-    public void Load(int pe, int vm, Vmid vmid)
+    public void Load(int pe, int vm, Vmid vmid, int vcpu)
     {
         _vmidOwners[vmid.Value] = vm;
         _loaded[pe] = Vttbr(vm, vmid);
@@ -213,8 +213,18 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     }
 
     /// <inheritdoc/>
-    public void Complete(int pe, BarrierKind kind) =>
-        Put("barrier", pe, $"dsb (kind {(kind == BarrierKind.InnerShareableStores ? "ishst" : "ish")})");
+    public void Complete(int pe, BarrierKind kind)
+    {
+        if (kind != BarrierKind.NonShareable)
+        {
+            Put("barrier", pe, $"dsb (kind {(kind == BarrierKind.InnerShareableStores ? "ishst" : "ish")})");
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Access(int pe)
+    {
+    }
 
     /// <inheritdoc/>
     public void EndCall()

@@ -45,8 +45,11 @@ public interface IEventListener
     /// <summary>The innermost call returns.</summary>
     void EndCall();
 
-    /// <summary>A PE loads the VM's VTTBR_EL2.</summary>
-    void Load(int pe, int vm, Vmid vmid);
+    /// <summary>A PE loads the VM's VTTBR_EL2, and the registers of one of its vCPUs.</summary>
+    void Load(int pe, int vm, Vmid vmid, int vcpu);
+
+    /// <summary>The guest on a PE makes an access.</summary>
+    void Access(int pe);
 
     /// <summary>A PE has it loaded no longer.</summary>
     void Unload(int pe, int vm);

@@ -27,7 +27,7 @@ public static class TraceFormat
     ];
 
     /// <summary>By <see cref="BarrierKind"/>.</summary>
-    internal static string[] Barriers { get; } = ["ishst", "ish", "sy"];
+    internal static string[] Barriers { get; } = ["ishst", "ish", "sy", "nsh"];
 
     /// <summary>By <see cref="CacheKind"/>.</summary>
     internal static string[] CacheOperations { get; } = ["cvac", "civac", "ivau"];

@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 using System.Globalization;
 using Quietus.Oracle.Judging;
@@ -80,7 +81,7 @@ internal sealed class TraceReplay(IEventListener? listener)
             case "take-tables" or "return-tables" or "read-entry" or "write-entry" or "walk-sets-access":
                 Tables(ref line, _judge);
                 break;
-            case "call" or "return" or "load" or "unload" or "release":
+            case "call" or "return" or "load" or "unload" or "access" or "release":
                 Lives(ref line, _judge);
                 break;
             case "tlbi" or "dsb" or "maintain":
@@ -240,9 +241,11 @@ internal sealed class TraceReplay(IEventListener? listener)
 
     private void Lives(ref TraceLine line, Arbiter judge)
     {
-        int pe = line.Word is "load" or "unload" ? Pe(ref line) : 0;
-        JudgedVm? vm = line.Word == "return" ? null : VmOf(ref line, mayBeNone: line.Word == "call");
+        int pe = line.Word is "load" or "unload" or "access" ? Pe(ref line) : 0;
+        JudgedVm? vm = line.Word is "return" or "access"
+            ? null : VmOf(ref line, mayBeNone: line.Word == "call");
         var vmid = new Vmid(line.Word == "load" ? (ushort)line.Number32("vmid", ushort.MaxValue) : (ushort)0);
+        int vcpu = line.Word == "load" ? Math.Max(0, line.LastNumber32("vcpu", Arbiter.MostVcpus - 1)) : 0;
         line.End();
         _calls += line.Word switch { "call" => 1, "return" => -1, _ => 0 };
         if (_calls is < 0 or > MostCalls)
@@ -264,7 +267,14 @@ internal sealed class TraceReplay(IEventListener? listener)
                 judge.EndCall();
                 break;
             case "load":
-                judge.Load(pe, vm!, vmid);
+                judge.Load(pe, vm!, vmid, vcpu);
+                break;
+            case "access":
+                if (!judge.TryAccess(pe))
+                {
+                    throw line.Wrong("no guest runs on this PE");
+                }
+
                 break;
             case "unload":
                 judge.Unload(pe, vm!);

@@ -58,7 +58,11 @@ public sealed class TraceWriter(TextWriter output) : IEventListener
     public void EndCall() => Put($"return");
 
     /// <inheritdoc/>
-    public void Load(int pe, int vm, Vmid vmid) => Put($"load pe={pe} vm={vm} vmid={vmid.Value}");
+    public void Load(int pe, int vm, Vmid vmid, int vcpu) =>
+        Put($"load pe={pe} vm={vm} vmid={vmid.Value}", vcpu != 0 ? (FormattableString)$" vcpu={vcpu}" : null);
+
+    /// <inheritdoc/>
+    public void Access(int pe) => Put($"access pe={pe}");
 
     /// <inheritdoc/>
     public void Unload(int pe, int vm) => Put($"unload pe={pe} vm={vm}");

@@ -15,9 +15,10 @@ namespace Quietus.Oracle.Search;
 /// <param name="Features">What the machine has.</param>
 /// <param name="SplitsFaults">Faults are two steps, look-up and commit, with others in between.</param>
 /// <param name="Forks">VMs become templates, have children, and are reset; pages are the pool's.</param>
+/// <param name="Vcpus">vCPUs of a VM, 2 to 4, any of which a PE enters; 0: they are not told apart.</param>
 public sealed record ExhaustiveBounds(
     int Pes, int Vms, int Pages, int Steps, MachineFeatures Features = default, bool SplitsFaults = false,
-    bool Forks = false)
+    bool Forks = false, int Vcpus = 0)
 {
     /// <summary>A search's different steps at most: a program has a byte for each of its steps.</summary>
     public const int MostSteps = 256;
@@ -49,7 +50,11 @@ public sealed record ExhaustiveBounds(
         {
             for (byte pe = 0; pe < Pes; pe++)
             {
-                all.Add(new(Operation.Enter, pe, vm, 0, 0, 0));
+                for (byte vcpu = 0; vcpu < Math.Max(1, Vcpus); vcpu++)
+                {
+                    all.Add(new(Operation.Enter, pe, vm, 0, vcpu, 0));
+                }
+
                 all.Add(new(Operation.Leave, pe, vm, 0, 0, 0));
                 if (SplitsFaults)
                 {

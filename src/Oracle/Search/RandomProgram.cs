@@ -32,7 +32,7 @@ public static class RandomProgram
         var random = new Random(seed);
         Theme theme = ThemeOfSeed(seed);
         MachineFeatures features = MachineFeatures.Number(random.Next(MachineFeatures.Count));
-        return new ProgramOptions(
+        var options = new ProgramOptions(
             policy,
             theme.IsAboutCaches ? features with { ForcedWriteBack = false } : features,
             Pes: 1 + random.Next(3),
@@ -43,6 +43,9 @@ public static class RandomProgram
             GranuleShift: GranuleOf(random, theme),
             Chunks: theme.HasForks ? 5 + random.Next(8) : 8,
             Forks: theme.HasForks);
+
+        // One more than PEs: on each of these, there is another one to choose.
+        return options with { Vcpus = options.Pes + 1 };
     }
 
     /// <summary>

@@ -56,7 +56,9 @@ public sealed class StateExpansion
         _reductions = reductions;
         _alphabet = bounds.Alphabet();
         ArgumentOutOfRangeException.ThrowIfGreaterThan(_alphabet.Count, ExhaustiveBounds.MostSteps, nameof(bounds));
-        Options = new(policy, bounds.Features, bounds.Pes, bounds.Vms, Chunks: bounds.Chunks, Forks: bounds.Forks);
+        Options = new(
+            policy, bounds.Features, bounds.Pes, bounds.Vms, Chunks: bounds.Chunks, Forks: bounds.Forks,
+            Vcpus: bounds.Vcpus);
     }
 
     /// <summary>The circumstances.</summary>

@@ -142,6 +142,14 @@ internal sealed class StateHash
         return value;
     }
 
+    /// <summary>The hash of an element that is one word.</summary>
+    public UInt128 Element(ulong word)
+    {
+        (ulong A, ulong B) outside = BeginElement();
+        Write(word);
+        return EndElement(outside);
+    }
+
     public void Write(UInt128 word)
     {
         Write((ulong)(word >> 64));

@@ -15,6 +15,11 @@ place('token-form').addEventListener('submit', event => {
   look();
 });
 
+place('hold-form').addEventListener('submit', event => {
+  event.preventDefault();
+  act('POST', 'v1/templates', template => `${template.name} is held, and ${template.state}`, { name: place('hold-name').value });
+});
+
 async function look() {
   try {
     const overview = await ask('GET', 'v1/overview');
@@ -50,6 +55,7 @@ function show(overview) {
   place('waiting').textContent = overview.templates.reduce((sum, template) => sum + template.waiting, 0);
   showTimes(overview.steps);
   list(place('templates'), overview.templates, template => template.name, makeTemplate, showTemplate);
+  showOthers(overview.others);
   list(place('vms'), overview.vms, vm => String(vm.id), makeVm, (item, vm) => showVm(item, vm, overview));
   place('vms-none').hidden = overview.vms.length > 0;
   draw(place('maps'), overview.pools);
@@ -65,6 +71,17 @@ function showTimes(steps) {
     row.append(...texts.map(text => element('td', text)));
     return row;
   }));
+}
+
+/** The templates that could be held; the choice stays where it is while it can. */
+function showOthers(names) {
+  const select = place('hold-name');
+  place('hold-form').hidden = names.length === 0;
+  if (names.join(' ') !== [...select.options].map(option => option.value).join(' ')) {
+    const chosen = select.value;
+    select.replaceChildren(...names.map(name => element('option', name)));
+    select.value = names.includes(chosen) ? chosen : names[0] ?? '';
+  }
 }
 
 /** Makes a list's items those of the data, and leaves those that stay where they are. */
@@ -83,7 +100,7 @@ function list(into, data, keyOf, make, fill) {
   }
   for (const [, gone] of items) {
     if (gone.contains(document.activeElement)) {
-      place('vms-title').focus();
+      place(`${into.id}-title`).focus();
     }
     gone.remove();
   }
@@ -94,13 +111,18 @@ function makeTemplate(template) {
   const title = element('h3', template.name);
   title.append(element('span', '', 'state'));
   item.append(title, element('p', ''), buttons(
-    ['New VM', 'main', () => act('POST', `v1/templates/${template.name}/vms`, vm => `VM ${vm.id} is born`)]));
+    ['New VM', 'main', () => act('POST', `v1/templates/${template.name}/vms`, vm => `VM ${vm.id} is born`)],
+    ['Release', 'danger', () => act('DELETE', `v1/templates/${template.name}`, () => `${template.name} is held no more`)]));
+  for (const button of item.lastChild.children) {
+    button.setAttribute('aria-label', `${button.textContent} ${button.textContent === 'New VM' ? 'of ' : ''}${template.name}`);
+  }
   return item;
 }
 
 function showTemplate(item, template) {
   state(item, template.state);
-  text(item.querySelector('p'), template.message ?? `${size(template.memory_bytes)} and ${count(template.cpus, 'vCPU')} each; `
+  text(item.querySelector('p'), template.message ?? `${size(template.memory_bytes)} and ${count(template.cpus, 'vCPU')} each`
+    + `${template.network === 'user' ? ', with a network' : ''}; `
     + `${template.vms} of ${template.most_vms} VMs, ${template.waiting} waiting; started ${count(template.starts, 'time')}`);
   item.querySelector('button').disabled = template.state !== 'ready';
 }
@@ -162,9 +184,9 @@ function state(item, name) {
 }
 
 /** Does something and says what came of it, to all readers. */
-async function act(method, path, words) {
+async function act(method, path, words, body = null) {
   try {
-    say(words(await ask(method, path)));
+    say(words(await ask(method, path, body)));
   } catch (error) {
     say(`That failed: ${error.message}`);
   }

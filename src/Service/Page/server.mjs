@@ -18,9 +18,12 @@ export class Refused extends Error {
 }
 
 /** Sends a request and reads the answer's JSON; null where it has none. */
-export async function ask(method, path) {
+export async function ask(method, path, body = null) {
   const headers = token() ? { Authorization: `Bearer ${token()}` } : {};
-  const answer = await fetch(path, { method, headers });
+  if (body) {
+    headers['Content-Type'] = 'application/json';
+  }
+  const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
   const text = await answer.text();
   const json = text ? JSON.parse(text) : null;
   if (!answer.ok) {

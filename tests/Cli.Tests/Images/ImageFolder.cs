@@ -14,6 +14,9 @@ namespace Quietus.Cli.Tests.Images;
 /// <summary>A folder of a test's own, and images made in it.</summary>
 internal sealed class ImageFolder : IDisposable
 {
+    /// <summary>When every file was written; without a time it would be the moment of the test.</summary>
+    private static readonly DateTimeOffset _written = DateTimeOffset.FromUnixTimeSeconds(1_600_000_000);
+
     public string Path { get; } = Directory.CreateTempSubdirectory("quietus-image-").FullName;
 
     public string At(string name)
@@ -96,6 +99,7 @@ internal sealed class ImageFolder : IDisposable
         {
             DataStream = new MemoryStream(Encoding.UTF8.GetBytes(text)),
             Mode = (UnixFileMode)mode,
+            ModificationTime = _written,
         };
 
     public static TarEntry Folder(string name, int mode = 0x1ED) =>

@@ -75,8 +75,8 @@ public sealed class CommandLineTests
     }
 
     /// <summary>
-    /// Each figure has its promise for a bound, but the lateness of a timer, which the host moves by some 50 us: it says
-    /// when the guests begin.
+    /// Each figure has its promise for a bound, but the lateness of a timer, which the host moves by some 50 us: it
+    /// says when the guests begin.
     /// </summary>
     [Fact]
     public async Task Bench_measures_many_VMs_and_what_they_cost_each_other()

@@ -36,7 +36,6 @@
     read_register counter_frequency, cntfrq_el0
     write_register virtual_timer_control, cntv_ctl_el0
     read_register virtual_timer_control, cntv_ctl_el0
-    read_register virtual_timer_compare, cntv_cval_el0
     write_register virtual_timer_compare, cntv_cval_el0
     write_register physical_timer_control, cntp_ctl_el0
     read_register physical_timer_control, cntp_ctl_el0

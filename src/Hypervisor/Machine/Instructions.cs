@@ -128,9 +128,6 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "write_virtual_timer_compare"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteVirtualTimerCompare(ulong value);
 
-    [RuntimeImport("*", "read_virtual_timer_compare"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern ulong ReadVirtualTimerCompare();
-
     [RuntimeImport("*", "write_physical_timer_control"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WritePhysicalTimerControl(ulong value);
 

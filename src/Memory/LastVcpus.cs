@@ -29,16 +29,11 @@ public struct LastVcpus
     /// A vCPU is being loaded. True: before its guest's first access, and with the VM's VMID in VTTBR_EL2, the PE must
     /// invalidate the VMID's Stage-1, on this PE alone: TLBI VMALLE1; IC IALLU; DSB NSH; ISB.
     /// </summary>
-    /// <param name="slot">The VM's.</param>
+    /// <param name="slot">The VM's: inside what <see cref="Initialize"/> was given.</param>
     /// <param name="vcpu">The vCPU's index in the VM, below 255.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly bool IsOther(int slot, int vcpu)
     {
-        if ((uint)slot >= (uint)_last.Count)
-        {
-            return true;
-        }
-
         ref byte last = ref _last.At(slot);
         byte now = (byte)(vcpu + 1);
         bool isOther = last != now;

@@ -156,7 +156,7 @@ internal static unsafe class Entry
         }
 
         const ulong TablesAndVmids = 512 * 1024;
-        const ulong PerCore = 64 * 1024;
+        const ulong PerCore = 68 * 1024;
         ulong bytes = TablesAndVmids
             + FramePool.MetadataBytes(chunks)
             + ((ulong)Platform.Description.CpuCount * PerCore)

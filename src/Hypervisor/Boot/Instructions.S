@@ -36,7 +36,6 @@
     read_register counter_frequency, cntfrq_el0
     write_register virtual_timer_control, cntv_ctl_el0
     read_register virtual_timer_control, cntv_ctl_el0
-    read_register virtual_timer_compare, cntv_cval_el0
     write_register virtual_timer_compare, cntv_cval_el0
     write_register physical_timer_control, cntp_ctl_el0
     read_register physical_timer_control, cntp_ctl_el0
@@ -235,7 +234,15 @@ function lock_release
     stlr    wzr, [x0]
     ret
 
-// ---- TLB maintenance, inner shareable. The argument is the operand as the instruction takes it. ----
+// ---- TLB maintenance, inner shareable, or (without "is") for this core. The argument is the operand. ----
+function tlbi_ipas2e1
+    tlbi    ipas2e1, x0
+    ret
+
+function tlbi_vmalle1
+    tlbi    vmalle1
+    ret
+
 function tlbi_ipas2e1is
     tlbi    ipas2e1is, x0
     ret
@@ -518,6 +525,7 @@ function reset_guest_registers
 // reset_guest_registers, nothing is debugged. Only then Stage-2 goes: a walk of the guest's stage 1 without it would take
 // what the guest wrote for physical addresses. The other registers wait for the next guest's load.
 function leave_vm
+    dsb     ish                     // the guest may go on elsewhere, where its own DSB does not wait for its TLBIs here
     msr     cntv_ctl_el0, xzr
     msr     cntp_ctl_el0, xzr
     msr     s3_4_c12_c11_0, xzr     // ICH_HCR_EL2
@@ -531,15 +539,19 @@ function leave_vm
     isb
     ret
 
-// void enter_vm(ulong vttbr, ulong hcr, ulong vmpidr, ulong cntvoff): on a core that leave_vm has left. The TLBI: what
-// this core's TLBs hold of the VMID's stage 1 may be another vCPU's, and its instruction cache another VM's.
+// void enter_vm(ulong vttbr, ulong hcr, ulong vmpidr, ulong cntvoff): on a core that leave_vm has left.
 function enter_vm
     msr     vttbr_el2, x0
     msr     hcr_el2, x1
     msr     vmpidr_el2, x2
     msr     cntvoff_el2, x3
     isb
-    tlbi    vmalls12e1
+    ret
+
+// void forget_vcpu(void): after enter_vm, where another vCPU of the VM has been on this core. What the TLBs hold of the
+// VMID's stage 1 goes, and the instruction cache, which a vCPU with its MMU off fills past what others keep coherent.
+function forget_vcpu
+    tlbi    vmalle1
     ic      iallu
     dsb     nsh
     isb

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Threading;
 using Quietus.Hypervisor.Machine;
+using Quietus.Memory;
 
 namespace Quietus.Hypervisor.Cores;
 
@@ -83,6 +84,10 @@ internal unsafe struct Core
     /// <summary>What its counter was after its last wait.</summary>
     [FieldOffset(120)]
     internal uint OwnCount;
+
+    /// <summary>Which vCPU of each VM it ran last; it alone looks.</summary>
+    [FieldOffset(128)]
+    internal LastVcpus LastVcpus;
 
     /// <summary>The core that this code runs on.</summary>
     internal static Core* Current

@@ -33,6 +33,12 @@ internal static unsafe class Dispatcher
     private static uint _isCrowded;
 
     /// <summary>
+    /// Ticks of a microsecond. A sleep that is to end sooner is none: two switches would take longer, and their price
+    /// is another vCPU's, too.
+    /// </summary>
+    private static ulong _shortestSleep;
+
+    /// <summary>
     /// There are more vCPUs than cores, or some that may not use all of these: they take turns.
     /// </summary>
     internal static bool IsCrowded
@@ -68,6 +74,7 @@ internal static unsafe class Dispatcher
 
         GuestTraps.SetWaits(trap: false);
         ulong frequency = Instructions.ReadCounterFrequency();
+        _shortestSleep = frequency / 1_000_000;
         _scheduler.Initialize(queues, count, frequency * MicrosecondsPerWeight / 1_000_000);
         return true;
     }
@@ -159,8 +166,8 @@ internal static unsafe class Dispatcher
     }
 
     /// <summary>
-    /// Whether the time of the core's vCPU, which is loaded, is up and another waits: all else that there is to look at
-    /// is looked at when it has been saved (<see cref="Yield"/>).
+    /// Whether the time of the core's vCPU, which is loaded, is up and another waits, or one is to be woken here: all
+    /// else that there is to look at is looked at when it has been saved (<see cref="Yield"/>).
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static bool IsTimeUp(Core* core) =>
@@ -176,7 +183,7 @@ internal static unsafe class Dispatcher
         _lock.Enter();
         ulong now = Instructions.ReadCounter();
         ulong kicks = _scheduler.Tick(index, now);
-        bool must = IsCrowded && _scheduler.MustYield(index, now);
+        bool must = IsCrowded && ((kicks & (1UL << index)) != 0 || _scheduler.MustYield(index, now));
         if (must && _scheduler.Waiting == 0)
         {
             // None waits: it begins its next round at once.
@@ -200,8 +207,8 @@ internal static unsafe class Dispatcher
     }
 
     /// <summary>
-    /// The core's vCPU has been saved, and is blocked until an event or a moment, unless there was an event. The core
-    /// gets its next one.
+    /// The core's vCPU has been saved, and is blocked until an event or a moment, unless there was an event or the
+    /// moment is near. The core gets its next one.
     /// </summary>
     internal static void Leave(Core* core, Vcpu* vcpu, bool blocks, ulong until)
     {
@@ -209,13 +216,16 @@ internal static unsafe class Dispatcher
         _lock.Enter();
         ulong now = Instructions.ReadCounter();
         int kicked = Scheduler.None;
-        if (!blocks || !_scheduler.TryBlock(index, now, until, ref vcpu->Attention))
+        if (!blocks || until <= now + _shortestSleep || !_scheduler.TryBlock(index, now, until, ref vcpu->Attention))
         {
             kicked = _scheduler.Yield(index, now, toBack: false);
         }
 
         Choose(core, index, now);
-        Kick(kicked);
+        if (kicked != Scheduler.None)
+        {
+            Kick(kicked);
+        }
     }
 
     /// <summary>
@@ -371,7 +381,7 @@ internal static unsafe class Dispatcher
         }
     }
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void WriteTimer(Core* core, ulong when)
     {
         core->TimerAt = when;

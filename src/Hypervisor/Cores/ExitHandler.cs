@@ -62,7 +62,6 @@ internal static unsafe class ExitHandler
             case Wait:
                 vcpu->Counters.WaitExits++;
                 vcpu->Context.StepOver();
-                VcpuInterrupts.TakeAllPhysical(vcpu);
                 vcpu->Wait(IsWfe(vcpu->Context.Syndrome) ? VcpuWait.Turn : VcpuWait.Interrupt);
                 break;
 

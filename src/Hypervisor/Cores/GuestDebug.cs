@@ -29,14 +29,18 @@ internal static unsafe class GuestDebug
     }
 
     /// <summary>The vCPU comes to a core whose points are clear, with what it has set.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void LoadAll(Vcpu* vcpu)
     {
-        ulong control = vcpu->Debug.ControlForCore;
-        if ((vcpu->Debug.PointsSet | control) == 0)
+        if ((vcpu->Debug.PointsSet | vcpu->Debug.Control) != 0)
         {
-            return; // as the core is
+            LoadUsed(vcpu); // else it is as the core is
         }
+    }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void LoadUsed(Vcpu* vcpu)
+    {
         for (ulong left = vcpu->Debug.PointsSet; left != 0; left &= left - 1)
         {
             int place = BitOperations.TrailingZeroCount(left);
@@ -45,7 +49,7 @@ internal static unsafe class GuestDebug
             Write(kind, index, vcpu->Debug.PointForCore(kind, index));
         }
 
-        Instructions.WriteMdscr(control);
+        Instructions.WriteMdscr(vcpu->Debug.ControlForCore);
     }
 
     /// <summary>The vCPU begins anew: what it set is gone.</summary>

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Quietus.Hypervisor.Cores;
 
 /// <summary>
@@ -12,6 +14,8 @@ internal unsafe struct GuestRegisters
 {
     private const int Count = 29;
     private const int PhysicalTimerControlPlace = 23;
+    private const int VirtualTimerComparePlace = 24;
+    private const int VirtualTimerControlPlace = 25;
     private const int InterfaceCount = 9;
 
     /// <summary>EL1's system registers.</summary>
@@ -21,5 +25,23 @@ internal unsafe struct GuestRegisters
     internal fixed ulong Interface[InterfaceCount];
 
     /// <summary>CNTP_CTL_EL0. When it fires is in <see cref="Vcpu.Timer"/>.</summary>
-    internal readonly ulong PhysicalTimerControl => System[PhysicalTimerControlPlace];
+    internal readonly ulong PhysicalTimerControl
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => System[PhysicalTimerControlPlace];
+    }
+
+    /// <summary>CNTV_CTL_EL0.</summary>
+    internal readonly ulong VirtualTimerControl
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => System[VirtualTimerControlPlace];
+    }
+
+    /// <summary>CNTV_CVAL_EL0: when the virtual timer fires, in the guest's count.</summary>
+    internal readonly ulong VirtualTimerCompare
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => System[VirtualTimerComparePlace];
+    }
 }

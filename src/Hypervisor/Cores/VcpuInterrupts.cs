@@ -76,10 +76,12 @@ internal static unsafe class VcpuInterrupts
     }
 
     /// <summary>Saves the virtual CPU interface, whose list registers have been taken back.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void SaveInterface(Vcpu* vcpu) =>
         Instructions.SaveInterruptInterface(vcpu->Registers.Interface, PreemptionBits);
 
     /// <summary>The virtual CPU interface as it was saved, with no list register in use yet.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void LoadInterface(Vcpu* vcpu, Vcpu* from)
     {
         ClearListRegisters(vcpu);
@@ -88,14 +90,15 @@ internal static unsafe class VcpuInterrupts
 
     /// <summary>
     /// Acknowledges the physical interrupt that ended the stay in the guest. A timer's stays active until the guest
-    /// deactivates its virtual twin (ICH_LR.HW). False: none was pending.
+    /// deactivates its virtual twin (ICH_LR.HW).
     /// </summary>
-    internal static bool TakePhysical(Vcpu* vcpu)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void TakePhysical(Vcpu* vcpu)
     {
         ulong interrupt = Instructions.AcknowledgeInterrupt() & 0xFF_FFFF;
         if (interrupt >= PhysicalGic.FirstSpecial)
         {
-            return false;
+            return;
         }
 
         Instructions.DropPriority(interrupt);
@@ -103,13 +106,13 @@ internal static unsafe class VcpuInterrupts
         if (interrupt == PhysicalGic.KickInterrupt)
         {
             Instructions.DeactivateInterrupt(interrupt);
-            return true;
+            return;
         }
 
         if (VcpuTimers.Owns(interrupt))
         {
             vcpu->RaisedTimers |= 1u << (int)interrupt;
-            return true;
+            return;
         }
 
         if (interrupt == Platform.Description.HypervisorTimerInterrupt)
@@ -128,15 +131,22 @@ internal static unsafe class VcpuInterrupts
         }
 
         Instructions.DeactivateInterrupt(interrupt);
-        return true;
     }
 
-    /// <summary>Acknowledges all that is pending: the guest waits, and what there is ends its wait.</summary>
-    internal static void TakeAllPhysical(Vcpu* vcpu)
+    /// <summary>
+    /// A vCPU comes to this core: timers' interrupts that its guest has not ended are active on its core, and those of
+    /// timers that are due are taken as if they had come, before the timers are on. So its guest begins with them, and
+    /// not with an exit.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void TakeDue(Vcpu* vcpu, uint due)
     {
-        while (TakePhysical(vcpu))
+        uint active = vcpu->Vm->Gic.ActiveHardware(vcpu->Index);
+        due &= ~active;
+        vcpu->RaisedTimers |= due;
+        if ((active | due) != 0)
         {
-            vcpu->Core->StopFiredTimer();
+            PhysicalGic.SetPrivateActive(vcpu->Core->Redistributor, active | due);
         }
     }
 
@@ -161,6 +171,11 @@ internal static unsafe class VcpuInterrupts
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void TakeAllBack(Vcpu* vcpu)
     {
+        if (TryEndAlone(vcpu))
+        {
+            return;
+        }
+
         Vm* vm = vcpu->Vm;
         vm->DeviceLock.Enter();
         TakeBack(vcpu);
@@ -173,14 +188,23 @@ internal static unsafe class VcpuInterrupts
     /// Takes the list registers back and loads what is to be in them now. The hardware is read before the lock and
     /// written after it: each access takes long on an emulated machine, and the other vCPUs wait for the lock.
     /// </summary>
-    /// <returns>Whether an interrupt waits that the vCPU could take.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static bool Reload(Vcpu* vcpu) =>
-        (!IsQuiet(vcpu) || vcpu->Core->ListRegisters != 0) && ReloadAll(vcpu);
+    internal static void Reload(Vcpu* vcpu)
+    {
+        if (!IsQuiet(vcpu) || vcpu->Core->ListRegisters != 0)
+        {
+            ReloadAll(vcpu);
+        }
+    }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static bool ReloadAll(Vcpu* vcpu)
+    private static void ReloadAll(Vcpu* vcpu)
     {
+        if (TryRaiseAlone(vcpu))
+        {
+            return;
+        }
+
         Vm* vm = vcpu->Vm;
         ref VirtualGic gic = ref vm->Gic;
         Span<ulong> registers = stackalloc ulong[ListRegister.Maximum];
@@ -188,7 +212,6 @@ internal static unsafe class VcpuInterrupts
 
         vm->DeviceLock.Enter();
         uint kicked = Merge(vcpu, ended, registers.Slice(0, used), asserted);
-        bool isPending = gic.HasPending(vcpu->Index);
         uint released = gic.TakeReleasedHardware(vcpu->Index);
         used = gic.Fill(vcpu->Index, registers.Slice(0, ListRegisterCount), out bool more);
         vm->DeviceLock.Leave();
@@ -196,7 +219,60 @@ internal static unsafe class VcpuInterrupts
         vm->KickVcpus(kicked);
         Deactivate(released);
         Load(vcpu, registers, used, more);
-        return isPending;
+    }
+
+    /// <summary>
+    /// A timer's interrupt that has been taken goes into the first list register, where that is all that there is. What
+    /// the timer's line says need not be asked: it is up, or falls with an exit.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool TryRaiseAlone(Vcpu* vcpu)
+    {
+        uint raised = vcpu->RaisedTimers;
+        if (!BitOperations.IsPow2(raised) || vcpu->InterruptControl != Enable || vcpu->Core->ListRegisters > 1)
+        {
+            return false;
+        }
+
+        Vm* vm = vcpu->Vm;
+        vm->DeviceLock.Enter();
+        bool isRaised = vm->Gic.TryRaiseAlone(
+            vcpu->Index, (uint)BitOperations.TrailingZeroCount(raised), out ulong register);
+        vm->DeviceLock.Leave();
+        if (isRaised)
+        {
+            vcpu->RaisedTimers = 0;
+            vcpu->Core->ListRegisters = 1;
+            Instructions.WriteListRegisters(&register, 1);
+            KeepBinaryPoint();
+        }
+
+        return isRaised;
+    }
+
+    /// <summary>
+    /// The guest has ended the only interrupt that it had, its timer's. What is left in the list register is empty.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool TryEndAlone(Vcpu* vcpu)
+    {
+        if (vcpu->RaisedTimers != 0 || vcpu->InterruptControl != Enable || vcpu->Core->ListRegisters != 1)
+        {
+            return false;
+        }
+
+        ulong register;
+        Instructions.ReadListRegisters(&register, 1);
+        Vm* vm = vcpu->Vm;
+        vm->DeviceLock.Enter();
+        bool isEnded = vm->Gic.TryEndAlone(vcpu->Index, register);
+        vm->DeviceLock.Leave();
+        if (isEnded)
+        {
+            vcpu->Core->ListRegisters = 0;
+        }
+
+        return isEnded;
     }
 
     /// <summary>
@@ -301,6 +377,7 @@ internal static unsafe class VcpuInterrupts
     /// QEMU (7.2 to 10.0) keeps the low 3 bits of what a guest writes to ICC_BPR1_EL1 after it has raised all of it to
     /// the least value: 8 becomes 0, and the next interrupt aborts QEMU. Written back, 0 becomes the least value.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void KeepBinaryPoint()
     {
         ulong interfaceControl = Instructions.ReadIchVmcr();

@@ -36,7 +36,8 @@ internal static unsafe class VcpuLoop
     internal static void Run(Core* core, Vcpu* vcpu)
     {
         Load(core, vcpu);
-        bool hasRun = TryAttend(vcpu);
+        vcpu->NeedsAttention = false;
+        bool hasRun = !MustStop(core, vcpu) && TryGoOn(vcpu);
         if (hasRun)
         {
             if (vcpu->Vm->EnteredAt == 0)
@@ -72,6 +73,7 @@ internal static unsafe class VcpuLoop
     /// The vCPU waits, is off, or makes room. All of it is saved before another core can have it. What came meanwhile
     /// is looked at after attention has been cleared, so that it does not block on it.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void GoBack(Core* core, Vcpu* vcpu, bool hasRun)
     {
         Vm* vm = vcpu->Vm;
@@ -109,8 +111,7 @@ internal static unsafe class VcpuLoop
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Block(Core* core, Vcpu* vcpu)
     {
-        // Only now does the virtual GIC know which timers' interrupts the guest has ended: those count again. The
-        // timers themselves are in the core until it is unloaded.
+        // Only now does the virtual GIC know which timers' interrupts the guest has ended: those count again.
         Vm* vm = vcpu->Vm;
         ulong until = vcpu->Waits == VcpuWait.Interrupt
             ? VcpuTimers.NextExpiry(vcpu, vm->Gic.ActiveHardware(vcpu->Index))
@@ -147,7 +148,13 @@ internal static unsafe class VcpuLoop
             Asynchronous(vcpu, kind);
         }
 
-        return !vcpu->NeedsAttention || TryAttend(vcpu) ? context : null;
+        if (!vcpu->NeedsAttention)
+        {
+            return context;
+        }
+
+        // What ends a wait is looked at when the vCPU has been saved; that is where most of them go.
+        return vcpu->Waits != VcpuWait.Interrupt && TryAttend(vcpu) ? context : null;
     }
 
     /// <summary>
@@ -157,16 +164,22 @@ internal static unsafe class VcpuLoop
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool TryAttend(Vcpu* vcpu)
     {
-        Vm* vm = vcpu->Vm;
         HaltAfterReport();
         vcpu->NeedsAttention = false;
-        if (vm->MustLeave
-            || (vcpu->Core->MustSchedule && (Dispatcher.IsTimeUp(vcpu->Core) || Dispatcher.MustYield(vcpu->Core))))
-        {
-            return false;
-        }
+        return !MustStop(vcpu->Core, vcpu) && TryGoOn(vcpu);
+    }
 
-        if (vm->Power.StateOf(vcpu->Index) != VcpuPowerState.On)
+    /// <summary>Whether the VM ends or is frozen, or the vCPU makes room.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool MustStop(Core* core, Vcpu* vcpu) =>
+        vcpu->Vm->MustLeave || (core->MustSchedule && (Dispatcher.IsTimeUp(core) || Dispatcher.MustYield(core)));
+
+    /// <summary>Does what there is to do for the vCPU. False: it waits, or is off.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool TryGoOn(Vcpu* vcpu)
+    {
+        Vm* vm = vcpu->Vm;
+        if (!vm->Power.IsOn(vcpu->Index))
         {
             if (!vm->Power.TryTakeStart(vcpu->Index, out ulong entry, out ulong context))
             {
@@ -182,12 +195,7 @@ internal static unsafe class VcpuLoop
             VirtioDevices.Work(vcpu);
         }
 
-        bool isPending = VcpuInterrupts.Reload(vcpu);
-        if (vcpu->Waits == VcpuWait.Interrupt && isPending)
-        {
-            vcpu->Waits = VcpuWait.None;
-        }
-
+        VcpuInterrupts.Reload(vcpu);
         return vcpu->Waits == VcpuWait.None;
     }
 
@@ -200,6 +208,7 @@ internal static unsafe class VcpuLoop
         }
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Asynchronous(Vcpu* vcpu, ulong kind)
     {
         if (kind == 1)
@@ -220,6 +229,7 @@ internal static unsafe class VcpuLoop
     /// that was sent to the vCPU while it was off is pending when it comes up. So list registers are taken back before
     /// the CPU interface is cleared, and filled afterwards, when the timers are off and their interrupts withdrawn.
     /// </summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Reset(Vcpu* vcpu, ulong entry, ulong context)
     {
         VcpuInterrupts.Unload(vcpu);
@@ -235,6 +245,7 @@ internal static unsafe class VcpuLoop
         VcpuInterrupts.Reset(vcpu);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Load(Core* core, Vcpu* vcpu)
     {
         Vm* vm = vcpu->Vm;
@@ -254,11 +265,19 @@ internal static unsafe class VcpuLoop
             vm->MemoryLock.Leave();
         }
 
+        vm->MachineState.Holders.Load((int)core->Index);
         Instructions.EnterVm(vm->Memory.Vttbr, GuestTraps.Hcr, MpidrResOne | (uint)vcpu->Index, vm->CounterOffset);
+        if (core->LastVcpus.IsOther(vm->Slot, vcpu->Index))
+        {
+            Instructions.ForgetVcpu();
+        }
+
         vcpu->Core = core;
         if (vcpu->Origin != null || vcpu->IsSaved)
         {
-            VcpuState.Load(vcpu, vcpu->Origin != null ? vcpu->Origin : vcpu);
+            Vcpu* from = vcpu->Origin != null ? vcpu->Origin : vcpu;
+            VcpuInterrupts.TakeDue(vcpu, VcpuTimers.Due(vcpu, from));
+            VcpuState.Load(vcpu, from);
             vcpu->IsSaved = false;
         }
         else
@@ -268,13 +287,6 @@ internal static unsafe class VcpuLoop
         }
 
         StolenTime.Tell(vcpu);
-
-        // A timer's interrupt that the guest has not ended is active on its core, which is this one now.
-        uint active = vm->Gic.ActiveHardware(vcpu->Index);
-        if (active != 0)
-        {
-            PhysicalGic.SetPrivateActive(core->Redistributor, active);
-        }
     }
 
     /// <summary>

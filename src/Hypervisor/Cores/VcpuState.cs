@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Vms;
@@ -15,6 +16,7 @@ internal static unsafe class VcpuState
     /// Saves what the core still holds of the vCPU. Its list registers go back into the virtual GIC. Afterwards
     /// the vCPU is unloaded like any other.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Save(Vcpu* vcpu)
     {
         VcpuInterrupts.Unload(vcpu);
@@ -25,13 +27,12 @@ internal static unsafe class VcpuState
     /// <summary>
     /// Loads a vCPU from where <see cref="Save"/> left it, or the one that it is a copy of. Guest time has been set.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Load(Vcpu* vcpu, Vcpu* from)
     {
         if (from != vcpu)
         {
-            vcpu->Context = from->Context;
-            vcpu->Debug.Inherit(in from->Debug);
-            vcpu->Timer = from->Timer;
+            Copy(vcpu, from);
         }
 
         if (from->AwaitsBirth)
@@ -44,5 +45,13 @@ internal static unsafe class VcpuState
         Instructions.LoadGuestRegisters(from->Registers.System);
         VcpuTimers.Load(vcpu, from->Registers.PhysicalTimerControl);
         GuestDebug.LoadAll(vcpu);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Copy(Vcpu* vcpu, Vcpu* from)
+    {
+        vcpu->Context = from->Context;
+        vcpu->Debug.Inherit(in from->Debug);
+        vcpu->Timer = from->Timer;
     }
 }

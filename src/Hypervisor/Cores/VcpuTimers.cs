@@ -20,8 +20,10 @@ internal static unsafe class VcpuTimers
     internal const ulong Traps = 0;
 
     /// <summary>The timers' private interrupts, as bits: the same INTIDs on the machine as in every guest.</summary>
-    internal const uint Interrupts =
-        (1u << (int)GuestMemoryMap.VirtualTimerInterrupt) | (1u << (int)GuestMemoryMap.PhysicalTimerInterrupt);
+    internal const uint Interrupts = Virtual | Physical;
+
+    private const uint Virtual = 1u << (int)GuestMemoryMap.VirtualTimerInterrupt;
+    private const uint Physical = 1u << (int)GuestMemoryMap.PhysicalTimerInterrupt;
 
     // Op0 = 3, Op1 = 3, CRn = 14.
     private const uint GenericTimer = (3 << 14) | (3 << 11) | (14 << 7);
@@ -34,6 +36,10 @@ internal static unsafe class VcpuTimers
     private const ulong TimerState = 7;
     private const ulong TimerAsserted = 5;
 
+    /// <summary>ENABLE and IMASK; and their value while the timer can interrupt.</summary>
+    private const ulong EnabledMask = 3;
+    private const ulong Enabled = 1;
+
     /// <summary>Whether an interrupt is one of the two timers'.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static bool Owns(ulong interrupt) => interrupt < 32 && ((Interrupts >> (int)interrupt) & 1) != 0;
@@ -41,11 +47,9 @@ internal static unsafe class VcpuTimers
     /// <summary>The timers whose lines are up, as bits of their interrupts.</summary>
     internal static uint Asserted()
     {
-        uint asserted = (Instructions.ReadVirtualTimerControl() & TimerState) == TimerAsserted
-            ? 1u << (int)GuestMemoryMap.VirtualTimerInterrupt
-            : 0;
+        uint asserted = (Instructions.ReadVirtualTimerControl() & TimerState) == TimerAsserted ? Virtual : 0;
         return (Instructions.ReadPhysicalTimerControl() & TimerState) == TimerAsserted
-            ? asserted | (1u << (int)GuestMemoryMap.PhysicalTimerInterrupt)
+            ? asserted | Physical
             : asserted;
     }
 
@@ -53,25 +57,23 @@ internal static unsafe class VcpuTimers
     /// When the first of the timers fires that would interrupt; the greatest value for never. One that has fired, and
     /// whose interrupt the core has taken, does not count.
     /// </summary>
-    /// <param name="vcpu">This core's vCPU.</param>
+    /// <param name="vcpu">A vCPU that has been saved.</param>
     /// <param name="taken">The timers whose interrupts have been taken, as bits.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static ulong NextExpiry(Vcpu* vcpu, uint taken)
     {
-        const ulong EnabledMask = 3;
-        const ulong Enabled = 1;
         ulong next = ulong.MaxValue;
-        if ((taken & (1u << (int)GuestMemoryMap.VirtualTimerInterrupt)) == 0
-            && (Instructions.ReadVirtualTimerControl() & EnabledMask) == Enabled)
+        ref GuestRegisters registers = ref vcpu->Registers;
+        if ((taken & Virtual) == 0 && (registers.VirtualTimerControl & EnabledMask) == Enabled)
         {
-            ulong guest = Instructions.ReadCounter() - vcpu->Vm->CounterOffset;
-            ulong compare = Instructions.ReadVirtualTimerCompare();
+            ulong machine = Instructions.ReadCounter();
+            ulong guest = machine - vcpu->Vm->CounterOffset;
+            ulong compare = registers.VirtualTimerCompare;
             ulong wait = compare > guest ? compare - guest : 0;
-            ulong machine = guest + vcpu->Vm->CounterOffset;
             next = wait > ulong.MaxValue - machine ? ulong.MaxValue : machine + wait;
         }
 
-        if ((taken & (1u << (int)GuestMemoryMap.PhysicalTimerInterrupt)) == 0
-            && (Instructions.ReadPhysicalTimerControl() & EnabledMask) == Enabled)
+        if ((taken & Physical) == 0 && (registers.PhysicalTimerControl & EnabledMask) == Enabled)
         {
             ulong machine = Instructions.ReadCounter();
             ulong compare = vcpu->Timer.MachineCompare(machine - vcpu->Vm->CounterOffset, machine);
@@ -81,18 +83,41 @@ internal static unsafe class VcpuTimers
         return next;
     }
 
+    /// <summary>The timers that interrupt as soon as they are on a core: their moments have come.</summary>
+    /// <param name="vcpu">The vCPU; its VM's time has been set.</param>
+    /// <param name="from">Whose saved state it begins with: its own, or its template's.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static uint Due(Vcpu* vcpu, Vcpu* from)
+    {
+        ulong guest = Instructions.ReadCounter() - vcpu->Vm->CounterOffset;
+        ref GuestRegisters registers = ref from->Registers;
+        uint due = (registers.VirtualTimerControl & EnabledMask) == Enabled && registers.VirtualTimerCompare <= guest
+            ? Virtual
+            : 0;
+        return (registers.PhysicalTimerControl & EnabledMask) == Enabled && from->Timer.Compare <= guest
+            ? due | Physical
+            : due;
+    }
+
     /// <summary>The physical timer goes on: its moment is the guest's, and its machine's count another.</summary>
     /// <param name="vcpu">The vCPU, whose timer's moment is set; its core's timer is off.</param>
     /// <param name="control">CNTP_CTL_EL0.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Load(Vcpu* vcpu, ulong control)
     {
         if ((control & PhysicalTimer.ControlMask) != 0)
         {
-            ulong machine = Instructions.ReadCounter();
-            ulong guest = machine - vcpu->Vm->CounterOffset;
-            Instructions.WritePhysicalTimerCompare(vcpu->Timer.MachineCompare(guest, machine));
-            Instructions.WritePhysicalTimerControl(control & PhysicalTimer.ControlMask);
+            Start(vcpu, control & PhysicalTimer.ControlMask);
         }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Start(Vcpu* vcpu, ulong control)
+    {
+        ulong machine = Instructions.ReadCounter();
+        ulong guest = machine - vcpu->Vm->CounterOffset;
+        Instructions.WritePhysicalTimerCompare(vcpu->Timer.MachineCompare(guest, machine));
+        Instructions.WritePhysicalTimerControl(control);
     }
 
     /// <summary>Carries a trapped access out. False: the register is none of the physical timer's.</summary>

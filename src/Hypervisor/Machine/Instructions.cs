@@ -128,9 +128,6 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "write_virtual_timer_compare"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteVirtualTimerCompare(ulong value);
 
-    [RuntimeImport("*", "read_virtual_timer_compare"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern ulong ReadVirtualTimerCompare();
-
     [RuntimeImport("*", "write_physical_timer_control"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WritePhysicalTimerControl(ulong value);
 
@@ -214,12 +211,19 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "tlbi_ipas2e1is"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void InvalidateIpa(ulong operand);
 
+    /// <summary>TLBI IPAS2E1: the same, in this core's TLBs only.</summary>
+    [RuntimeImport("*", "tlbi_ipas2e1"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void InvalidateIpaHere(ulong operand);
+
     /// <summary>TLBI RIPAS2E1IS (FEAT_TLBIRANGE): Stage-2 entries of a range of IPAs.</summary>
     [RuntimeImport("*", "tlbi_ripas2e1is"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void InvalidateIpaRange(ulong operand);
 
     [RuntimeImport("*", "tlbi_vmalle1is"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void InvalidateStage1OfVmid();
+
+    [RuntimeImport("*", "tlbi_vmalle1"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void InvalidateStage1OfVmidHere();
 
     [RuntimeImport("*", "tlbi_vmalls12e1is"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void InvalidateVmid();
@@ -366,7 +370,7 @@ internal static unsafe class Instructions
     internal static extern void LeaveVm(ulong systemControl, ulong translationControl, ulong hypervisorControl);
 
     /// <summary>
-    /// This core runs a guest of a VM from now on. What its TLBs hold of the VMID, and its instruction cache, goes.
+    /// This core runs a guest of a VM from now on, with what its TLBs hold of the VMID: see <see cref="ForgetVcpu"/>.
     /// </summary>
     /// <param name="table">VTTBR_EL2.</param>
     /// <param name="hypervisorControl">HCR_EL2.</param>
@@ -374,6 +378,12 @@ internal static unsafe class Instructions
     /// <param name="counterOffset">CNTVOFF_EL2.</param>
     [RuntimeImport("*", "enter_vm"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void EnterVm(ulong table, ulong hypervisorControl, ulong affinity, ulong counterOffset);
+
+    /// <summary>
+    /// What this core's TLBs hold of Stage-1 under the VMID that is loaded goes, and what is in its instruction cache.
+    /// </summary>
+    [RuntimeImport("*", "forget_vcpu"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void ForgetVcpu();
 
     /// <summary>
     /// Every EL1 register that a guest can reach, to its reset value; SCTLR_EL1 and TCR_EL1 to these, last.

@@ -2,6 +2,7 @@ using System;
 using System.Runtime.CompilerServices;
 using Quietus.Hypervisor.Cores;
 using Quietus.Hypervisor.DeviceTrees;
+using Quietus.Hypervisor.Vms;
 using Quietus.Memory;
 using Quietus.Stage2;
 
@@ -203,6 +204,14 @@ internal static unsafe class Platform
         core->FaultStackTop = (ulong)core + FaultStackBytes;
         core->SetAffinity(affinity);
         core->TranslationTable = _tables.Root;
+        void* last = Memory.Take(VmTable.SlotCount, 64);
+        if (last == null)
+        {
+            return null;
+        }
+
+        // Invariant: a byte for each slot that a VM can have, just taken, zero, and kept as long as the machine runs.
+        core->LastVcpus.Initialize(new UnmanagedArray<byte>((nint)last, VmTable.SlotCount));
         return AddCore(core) ? core : null;
     }
 

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Quietus.Hypervisor.Scheduling;
 
 /// <summary>A list of runnable vCPUs in the order of their turns. Every change takes constant time.</summary>
@@ -47,6 +49,7 @@ internal unsafe struct RunList
     }
 
     /// <summary>Takes an entry off the list that it hangs on.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Unlink(SchedulerEntry* entry)
     {
         RunList* list = entry->List;

@@ -169,14 +169,17 @@ public unsafe struct Scheduler
     }
 
     /// <summary>
-    /// Whether the current vCPU's time in this round is over and another waits for a core. On the core itself, without
-    /// the lock: none but it writes what its current vCPU has left, and what waits may be an other a moment later.
+    /// Whether the current vCPU's time in this round is over and another waits for a core; or a blocked one's moment
+    /// has come and no core is idle that could take it. On the core itself, without the lock: none but it writes what
+    /// its current vCPU has left, and the rest may be otherwise a moment later. Then it is only picked again.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly bool IsOver(int core, ulong now)
     {
         RunQueue* queue = _queues + core;
-        return LeftNow(queue, now) <= 0 && Volatile.Read(in _waiting) != 0;
+        return LeftNow(queue, now) <= 0
+            ? Volatile.Read(in _waiting) != 0
+            : Volatile.Read(in _idle) == 0 && queue->Expiries.FirstWhen <= now;
     }
 
     /// <summary>When the first blocked vCPU of a core is to be woken; the greatest value for never.</summary>
@@ -231,6 +234,7 @@ public unsafe struct Scheduler
     /// <param name="attention">
     /// What a waker sets before it calls <see cref="Wake"/>, and the vCPU clears before it looks for events.
     /// </param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool TryBlock(int core, ulong now, ulong until, ref uint attention)
     {
         if (Volatile.Read(ref attention) != 0)
@@ -364,6 +368,7 @@ public unsafe struct Scheduler
 
     private readonly long Budget(SchedulerEntry* entry) => (long)(_ticksPerWeight * entry->WeightSet);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly int ChooseCore(SchedulerEntry* entry)
     {
         ulong idle = _idle & entry->Cores;
@@ -376,6 +381,7 @@ public unsafe struct Scheduler
     /// A vCPU that comes to a queue after a sleep. From the rounds that it slept through it gets no more than the
     /// ticks of one, less its debt.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly void Refill(SchedulerEntry* entry, ulong round)
     {
         if (entry->Round < round)

@@ -84,9 +84,10 @@ internal unsafe struct Vm
 {
     internal const int MaximumVcpus = 8;
 
-    // _stopRequested: 0, then the reason is being written, then it can be read.
+    // To stop: 0, then the reason is being written, then it can be read. To freeze: 0 or requested.
     private const uint BeingRequested = 1;
     private const uint Requested = 2;
+    private const ulong AnyRequested = Requested | ((ulong)Requested << 32);
 
     /// <summary>Counts up over the boot and never comes again; 0 when the slot is free.</summary>
     internal ulong Id;
@@ -157,8 +158,8 @@ internal unsafe struct Vm
     /// <summary>What the guest printed last did not end a line.</summary>
     internal bool IsMidLine;
 
-    private uint _stopRequested;
-    private uint _freezeRequested;
+    /// <summary>To stop, the low half; to freeze, the high one. Every turn looks at both.</summary>
+    private ulong _requests;
     private int _onTheWay;
     private int _reasonLength;
     private byte* _reason;
@@ -185,13 +186,23 @@ internal unsafe struct Vm
     internal El2Machine Machine => new((El2MachineState*)Unsafe.AsPointer(ref MachineState));
 
     /// <summary>An order, a guest or a fault ended the VM: every vCPU leaves its guest at its next exit.</summary>
-    internal readonly bool IsStopRequested => Volatile.Read(in _stopRequested) == Requested;
+    internal readonly bool IsStopRequested => ((uint)Volatile.Read(in _requests) & Requested) != 0;
 
     /// <summary>It is to be frozen: every vCPU leaves its guest, and is saved, at its next exit.</summary>
-    internal readonly bool IsFreezeRequested => Volatile.Read(in _freezeRequested) != 0;
+    internal readonly bool IsFreezeRequested => (Volatile.Read(in _requests) >> 32) != 0;
 
     /// <summary>No vCPU of it may go on.</summary>
-    internal readonly bool MustLeave => IsStopRequested || IsFreezeRequested;
+    internal readonly bool MustLeave
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (Volatile.Read(in _requests) & AnyRequested) != 0;
+    }
+
+    [UnscopedRef]
+    private ref uint StopRequest => ref Unsafe.As<ulong, uint>(ref _requests);
+
+    [UnscopedRef]
+    private ref uint FreezeRequest => ref Unsafe.Add(ref Unsafe.As<ulong, uint>(ref _requests), 1);
 
     /// <summary>Why it ended, for people.</summary>
     [UnscopedRef]
@@ -203,11 +214,11 @@ internal unsafe struct Vm
     /// <param name="reason">Why, for people: a literal, which lies in the image.</param>
     internal void RequestStop(ReadOnlySpan<byte> reason)
     {
-        if (Interlocked.CompareExchange(ref _stopRequested, BeingRequested, 0) == 0)
+        if (Interlocked.CompareExchange(ref StopRequest, BeingRequested, 0) == 0)
         {
             _reason = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(reason));
             _reasonLength = reason.Length;
-            Volatile.Write(ref _stopRequested, Requested);
+            Volatile.Write(ref StopRequest, Requested);
         }
 
         Interrupt();
@@ -219,7 +230,7 @@ internal unsafe struct Vm
     /// </summary>
     internal void RequestFreeze()
     {
-        Volatile.Write(ref _freezeRequested, 1u);
+        Volatile.Write(ref FreezeRequest, Requested);
         Interrupt();
         TellMonitor();
     }
@@ -241,7 +252,7 @@ internal unsafe struct Vm
     }
 
     /// <summary>The vCPUs have stopped, and may go on.</summary>
-    internal void EndFreezeRequest() => Volatile.Write(ref _freezeRequested, 0u);
+    internal void EndFreezeRequest() => Volatile.Write(ref FreezeRequest, 0u);
 
     /// <summary>The monitor's core reaps or freezes it, unless the order is its own.</summary>
     private readonly void TellMonitor()

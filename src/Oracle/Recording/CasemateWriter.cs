@@ -180,12 +180,6 @@ public sealed class CasemateWriter(TextWriter output) : IEventListener
     public void Invalidate(
         int pe, TlbiKind kind, Vmid vmid, Ipa ipa, ulong bytes, int levelHint, uint pes, bool leavesExtraSlow)
     {
-        if (pes == 1U << pe)
-        {
-            // A form that is not shareable takes what was used for one vCPU from one PE. Vcpus are not written.
-            return;
-        }
-
         ulong before = _loaded.GetValueOrDefault(pe, Parked);
         ulong under = kind != TlbiKind.All && _vmidOwners.TryGetValue(vmid.Value, out int vm)
             ? Vttbr(vm, vmid)

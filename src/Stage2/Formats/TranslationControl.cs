@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Quietus.Stage2;
 
 /// <summary>
@@ -42,6 +44,7 @@ public static class TranslationControl
         | ((vmid16 ? 1UL : 0) << VsShift);
 
     /// <summary>VTTBR_EL2 for a root, which is aligned to the size of all its tables.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Vttbr(Pa root, Vmid vmid) => ((ulong)vmid.Value << VmidShift) | root.Value;
 
     /// <summary>SL0 counts down from the level below the last (4K) or from the last (16K, 64K).</summary>

@@ -82,8 +82,11 @@ internal struct InterruptBank
     }
 
     /// <summary>What must be folded in from the list registers at once.</summary>
-    internal readonly uint ChangedWhileLoaded =>
-        PendedWhileLoaded | UnpendedWhileLoaded | ActivatedWhileLoaded | DeactivatedWhileLoaded;
+    internal readonly uint ChangedWhileLoaded
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => PendedWhileLoaded | UnpendedWhileLoaded | ActivatedWhileLoaded | DeactivatedWhileLoaded;
+    }
 
     internal void SetPending(uint bits)
     {

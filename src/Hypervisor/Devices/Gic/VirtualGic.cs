@@ -281,6 +281,7 @@ public partial struct VirtualGic
         return allowed & ~elsewhere & (self.Routed[index - 1] | bank.Active);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly uint GroupMask(ref InterruptBank bank) =>
         ((enabledGroups & 2) != 0 ? bank.Group1 : 0) | ((enabledGroups & 1) != 0 ? ~bank.Group1 : 0);
 

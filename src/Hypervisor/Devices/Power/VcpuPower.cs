@@ -51,6 +51,10 @@ public struct VcpuPower
         count = vcpuCount < GuestMemoryMap.MaximumVcpus ? vcpuCount : GuestMemoryMap.MaximumVcpus;
     }
 
+    /// <summary>Whether a vCPU is on.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool IsOn(int vcpu) => Volatile.Read(ref states[vcpu]) == On;
+
     /// <summary>A vCPU's state; a vCPU that does not exist is off.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public VcpuPowerState StateOf(int vcpu)

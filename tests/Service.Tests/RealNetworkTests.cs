@@ -34,6 +34,7 @@ public sealed class RealNetworkTests(RealServer real)
         second.Output.ShouldStartWith("02:51:");
         second.Output.ShouldNotBe(first.Output);
         real.Exec("--network", "user", "--", "ping", "-c", "1", "-w", "300", Gateway).Code.ShouldBe(0);
+        real.Exec("--network", "user", "--", "sh", "-c", RealServer.Warnings).Output.ShouldBe("none\n");
         real.Exec("--", "cat", "/sys/class/net/eth0/address").Code.ShouldNotBe(0);
         if (OwnAddress() is { } own)
         {

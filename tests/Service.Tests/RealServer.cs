@@ -34,6 +34,10 @@ public sealed class RealServer : IAsyncLifetime
     /// <summary>How long a boot, or a program in the middle of other work, may take.</summary>
     internal static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
 
+    /// <summary>Prints what a virtio driver has warned of in the kernel's log, or none.</summary>
+    internal const string Warnings =
+        "d=$(dmesg -r | grep -E '^<[0-4]>' | grep -iE 'virtio|vsock|vd[a-z]|eth0'); echo ${d:-none}";
+
     private TestServer? _server;
 
     /// <summary>It; the test is skipped where it cannot be.</summary>

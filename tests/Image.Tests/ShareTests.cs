@@ -69,40 +69,46 @@ public sealed class ShareTests(ITestOutputHelper output)
         await EndAsync(machine, vms);
     }
 
+    /// <summary>
+    /// One core at a time is busy: under icount QEMU 7.2 may leave out every busy core but the first, for as long as
+    /// its own main loop is late.
+    /// </summary>
     [Fact]
     public async Task A_VM_stays_on_the_cores_that_it_was_given_and_the_figures_say_so()
     {
-        await using TestMachine machine = await TestMachine.BootAsync(cores: 4, counts: true, turn: 20);
+        await using TestMachine machine = await TestMachine.BootAsync(cores: 4, counts: true);
         TestVm pinned = await MakeAsync(machine, 300, " cores=2");
         TestVm beside = await MakeAsync(machine, 100, " cores=2");
-        TestVm free = await MakeAsync(machine, 100, " cores=1,3");
-        foreach (TestVm vm in (TestVm[])[pinned, beside, free])
-        {
-            await vm.StartAsync();
-        }
-
-        await free.WorkedAsync(4);
+        await pinned.StartAsync();
+        await beside.StartAsync();
+        await pinned.WorkedAsync(4);
         MonitorReply list = await machine.RequestAsync("list");
-        MonitorReply cores = await machine.RequestAsync("cores");
-        output.WriteLine(string.Join('\n', list.Items.Concat(cores.Items).Select(line => line.Text)));
-        list.Items.Select(line => line.Value("cores")).ShouldBe(["2", "2", "1,3"]);
-        list.Items.Select(line => line.Number("weight")).ShouldBe([300, 100, 100]);
+        long[] busy = await BusyAsync(machine);
+        list.Items.Select(line => line.Value("cores")).ShouldBe(["2", "2"]);
+        list.Items.Select(line => line.Number("weight")).ShouldBe([300, 100]);
         long[] ran = [.. list.Items.Select(line => line.Number("cpu_ns"))];
         ((double)ran[0] / ran[1]).ShouldBeInRange(2.8, 3.2);
 
-        // The two on one core ran in turn, the third all the time.
+        // They ran in turn, and two idle cores left them there.
         long[] waited = [.. list.Items.Select(line => line.Number("waited_ns"))];
-        waited[2].ShouldBeLessThan(ran[2] / 100);
         ((double)(ran[1] + waited[1]) / (ran[0] + waited[0])).ShouldBeInRange(0.97, 1.03);
-        long[] busy = [.. cores.Items.Select(line => line.Number("busy_ns"))];
-        busy[0].ShouldBe(0);
         ((double)busy[2] / (ran[0] + ran[1])).ShouldBeInRange(0.95, 1.05);
-        ((double)(busy[1] + busy[3]) / ran[2]).ShouldBeInRange(0.95, 1.05);
-        foreach (TestVm vm in (TestVm[])[pinned, beside, free])
-        {
-            await vm.KillAsync();
-        }
+        (busy[0] + busy[1] + busy[3]).ShouldBe(0);
+        await pinned.KillAsync();
+        await beside.KillAsync();
 
+        // One that is alone on its core does not wait.
+        long before = (await BusyAsync(machine))[2];
+        TestVm free = await MakeAsync(machine, 100, " cores=1,3");
+        await free.StartAsync();
+        await free.WorkedAsync(4);
+        KeyValueLine line = (await machine.RequestAsync("list")).Items.ShouldHaveSingleItem();
+        busy = await BusyAsync(machine);
+        line.Value("cores").ShouldBe("1,3");
+        line.Number("waited_ns").ShouldBeLessThan(line.Number("cpu_ns") / 100);
+        ((double)(busy[1] + busy[3]) / line.Number("cpu_ns")).ShouldBeInRange(0.95, 1.05);
+        busy[2].ShouldBe(before);
+        await free.KillAsync();
         await machine.ShouldBeUnharmedAsync();
     }
 
@@ -155,6 +161,9 @@ public sealed class ShareTests(ITestOutputHelper output)
 
         await machine.ShouldBeUnharmedAsync();
     }
+
+    private static async Task<long[]> BusyAsync(TestMachine machine) =>
+        [.. (await machine.RequestAsync("cores")).Items.Select(line => line.Number("busy_ns"))];
 
     private static async Task<long[]> RanAsync(TestMachine machine) =>
         [.. (await machine.RequestAsync("list")).Items.Select(line => line.Number("cpu_ns"))];

@@ -59,6 +59,8 @@ public enum Defect
     ChildWithTemplatesVmid,
     VcpuLeftForNext,
     VcpuNotesItsPe,
+    LastPeForgotten,
+    LocalBreakOfTwoVcpus,
 
     /// <summary>No defect: every TLBI; DSB is done twice, which is what CVE-2025-10263 asks for.</summary>
     RepeatedCompletion,

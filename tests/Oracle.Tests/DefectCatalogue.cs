@@ -138,6 +138,10 @@ internal static class DefectCatalogue
             "Linux 94d0e5980d67", ViolationKind.OtherVcpusEntry, "the guest"),
         new(Defect.VcpuNotesItsPe, "51b", "a vCPU is where it was last; who has been there since, it does not ask",
             "Linux 94d0e5980d67, done by halves", ViolationKind.OtherVcpusEntry, "the guest"),
+        Fork(Defect.LastPeForgotten, "52", "a break for one PE, the vCPU has been on another",
+            ViolationKind.BreakBeforeMake, "a TLB", _anyTlb),
+        Fork(Defect.LocalBreakOfTwoVcpus, "53", "a break for one PE, and another vCPU runs",
+            ViolationKind.BreakBeforeMake, "a TLB", _anyTlb),
     ];
 
     private static KnownDefect[] Sharing() =>

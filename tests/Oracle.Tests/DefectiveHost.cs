@@ -21,6 +21,7 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>
     private Vmid _late;
 
     private bool _isDying;
+    private bool _hasOneVcpu;
 
     /// <summary>Where each vCPU was last, by its VM's slot.</summary>
     private readonly Dictionary<(int Slot, int Vcpu), int> _pes = [];
@@ -32,6 +33,23 @@ internal sealed class DefectiveHost(Defect defect) : HostContract<Arm<Granule4K>
     public bool IsRollingOver { get; set; }
 
     public override bool InvalidatesAtBoot => defect != Defect.EntriesLeftAtBoot;
+
+    public override void Begins(ref TlbHolders holders, bool hasOneVcpu)
+    {
+        _hasOneVcpu = hasOneVcpu;
+        base.Begins(ref holders, hasOneVcpu || defect == Defect.LocalBreakOfTwoVcpus);
+    }
+
+    public override void Loads(ref TlbHolders holders, int pe)
+    {
+        if (defect == Defect.LastPeForgotten && _hasOneVcpu)
+        {
+            // Where the vCPU has been before, and what was kept there, does not count.
+            holders.Initialize(hasOneVcpu: true);
+        }
+
+        base.Loads(ref holders, pe);
+    }
 
     public override bool WaitsForVcpus => defect != Defect.FramesReusedWhileVcpuRuns;
 

@@ -234,7 +234,15 @@ function lock_release
     stlr    wzr, [x0]
     ret
 
-// ---- TLB maintenance, inner shareable. The argument is the operand as the instruction takes it. ----
+// ---- TLB maintenance, inner shareable, or (without "is") for this core. The argument is the operand. ----
+function tlbi_ipas2e1
+    tlbi    ipas2e1, x0
+    ret
+
+function tlbi_vmalle1
+    tlbi    vmalle1
+    ret
+
 function tlbi_ipas2e1is
     tlbi    ipas2e1is, x0
     ret

@@ -265,6 +265,7 @@ internal static unsafe class VcpuLoop
             vm->MemoryLock.Leave();
         }
 
+        vm->MachineState.Holders.Load((int)core->Index);
         Instructions.EnterVm(vm->Memory.Vttbr, GuestTraps.Hcr, MpidrResOne | (uint)vcpu->Index, vm->CounterOffset);
         if (core->LastVcpus.IsOther(vm->Slot, vcpu->Index))
         {

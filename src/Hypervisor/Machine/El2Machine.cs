@@ -11,6 +11,7 @@ internal unsafe struct El2MachineState
 {
     internal FramePool* Pool;
     internal VmFrames Frames;
+    internal TlbHolders Holders;
     internal MaintenanceCounters Counters;
 }
 
@@ -26,6 +27,9 @@ internal unsafe struct El2MachineState
 internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMachine
 {
     private const int VmidShift = 48;
+
+    /// <summary>BADDR and CnP of VTTBR_EL2: zero where a VMID was put there for a TLB operation only.</summary>
+    private const ulong RootMask = (1UL << VmidShift) - 1;
 
     private readonly El2MachineState* _state = state;
 
@@ -137,9 +141,16 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
 
     public void InvalidateIpa(Vmid vmid, TlbiIpa ipa)
     {
-        MakeCurrent(vmid);
+        bool isLoaded = MakeCurrent(vmid);
         _state->Counters.TlbiIpa++;
-        Instructions.InvalidateIpa(ipa.Operand);
+        if (isLoaded && _state->Holders.IsAlone)
+        {
+            Instructions.InvalidateIpaHere(ipa.Operand);
+        }
+        else
+        {
+            Instructions.InvalidateIpa(ipa.Operand);
+        }
     }
 
     public void InvalidateIpaRange(Vmid vmid, TlbiRange range)
@@ -151,9 +162,16 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
 
     public void InvalidateCombined(Vmid vmid)
     {
-        MakeCurrent(vmid);
-        _state->Counters.TlbiVmalle1++;
-        Instructions.InvalidateStage1OfVmid();
+        bool isLoaded = MakeCurrent(vmid);
+        if (isLoaded && _state->Holders.IsAlone)
+        {
+            _state->Counters.TlbiVmalle1++;
+            Instructions.InvalidateStage1OfVmidHere();
+        }
+        else
+        {
+            CombinedEverywhere(isLoaded);
+        }
     }
 
     public void InvalidateVmid(Vmid vmid)
@@ -216,12 +234,33 @@ internal readonly unsafe struct El2Machine(El2MachineState* state) : IMemoryMach
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void MakeCurrent(Vmid vmid)
+    /// <summary>What cores kept that the vCPU has left goes with this one: the next needs no broadcast.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void CombinedEverywhere(bool isLoaded)
     {
-        if (Instructions.ReadVttbr() >> VmidShift != vmid.Value)
+        if (isLoaded && _state->Holders.TryBecomeAlone())
+        {
+            _state->Counters.TlbiVmid++;
+            Instructions.InvalidateVmid();
+        }
+        else
+        {
+            _state->Counters.TlbiVmalle1++;
+            Instructions.InvalidateStage1OfVmid();
+        }
+    }
+
+    /// <summary>Answers whether this core has the VM loaded, and does not only borrow its VMID.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool MakeCurrent(Vmid vmid)
+    {
+        ulong current = Instructions.ReadVttbr();
+        if (current >> VmidShift != vmid.Value)
         {
             Instructions.WriteVttbr((ulong)vmid.Value << VmidShift);
+            return false;
         }
+
+        return (current & RootMask) != 0;
     }
 }

@@ -211,12 +211,19 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "tlbi_ipas2e1is"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void InvalidateIpa(ulong operand);
 
+    /// <summary>TLBI IPAS2E1: the same, in this core's TLBs only.</summary>
+    [RuntimeImport("*", "tlbi_ipas2e1"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void InvalidateIpaHere(ulong operand);
+
     /// <summary>TLBI RIPAS2E1IS (FEAT_TLBIRANGE): Stage-2 entries of a range of IPAs.</summary>
     [RuntimeImport("*", "tlbi_ripas2e1is"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void InvalidateIpaRange(ulong operand);
 
     [RuntimeImport("*", "tlbi_vmalle1is"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void InvalidateStage1OfVmid();
+
+    [RuntimeImport("*", "tlbi_vmalle1"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void InvalidateStage1OfVmidHere();
 
     [RuntimeImport("*", "tlbi_vmalls12e1is"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void InvalidateVmid();

@@ -9,7 +9,7 @@ namespace Quietus.Hypervisor.Machine;
 /// </summary>
 internal struct MaintenanceCounters
 {
-    /// <summary>TLBI IPAS2E1IS.</summary>
+    /// <summary>TLBI IPAS2E1IS and IPAS2E1.</summary>
     internal ulong TlbiIpa;
 
     /// <summary>TLBI RIPAS2E1IS.</summary>
@@ -18,7 +18,7 @@ internal struct MaintenanceCounters
     /// <summary>TLBI VMALLS12E1IS.</summary>
     internal ulong TlbiVmid;
 
-    /// <summary>TLBI VMALLE1IS.</summary>
+    /// <summary>TLBI VMALLE1IS and VMALLE1.</summary>
     internal ulong TlbiVmalle1;
 
     /// <summary>Lines cleaned, or cleaned and invalidated, by DC CVAC and DC CIVAC.</summary>

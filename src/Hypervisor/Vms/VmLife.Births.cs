@@ -234,6 +234,7 @@ internal static unsafe partial class VmLife
 
         vm->Options = template->Options;
         vm->MachineState.Pool = Platform.PoolPointer;
+        vm->MachineState.Holders.Initialize(vm->Options.VcpuCount == 1);
         for (int i = 0; i < vm->Options.VcpuCount; i++)
         {
             vm->VcpuAt(i)->Vm = vm;

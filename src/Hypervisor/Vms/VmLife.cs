@@ -216,6 +216,7 @@ internal static unsafe partial class VmLife
     {
         vm->Options = options;
         vm->MachineState.Pool = Platform.PoolPointer;
+        vm->MachineState.Holders.Initialize(options.VcpuCount == 1);
         vm->CounterOffset = GuestClock.Offset(Instructions.ReadCounter(), TimerSums.Wrap);
         for (int i = 0; i < options.VcpuCount; i++)
         {

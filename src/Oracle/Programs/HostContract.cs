@@ -64,6 +64,12 @@ public class HostContract<TFormat, TMachine>
         return memory.Vmid;
     }
 
+    /// <summary>A VM is made: whether invalidation may ever be for one PE alone.</summary>
+    public virtual void Begins(ref TlbHolders holders, bool hasOneVcpu) => holders.Initialize(hasOneVcpu);
+
+    /// <summary>A PE is about to load a VM's VTTBR_EL2.</summary>
+    public virtual void Loads(ref TlbHolders holders, int pe) => holders.Load(pe);
+
     /// <summary>
     /// Whether a PE that loads a vCPU must invalidate what another one of the VM may have left there.
     /// </summary>

@@ -83,7 +83,8 @@ internal sealed class Meanwhile<TFormat, TMachine>(ProgramMachine<TFormat, TMach
 
         if (machine.Pes.IsAllocating
             || machine.Guests[_random.Next(machine.Guests.Length)] is not Guest<TFormat, TMachine> guest
-            || (guest.Port == port && (isStopped || !machine.Pes.HasCurrentVmid(guest))))
+            || (guest.Port == port && (isStopped || !machine.Pes.HasCurrentVmid(guest)))
+            || (machine.Options.Vcpus == 1 && machine.Pes.MaskOf(guest) != 0))
         {
             return false;
         }

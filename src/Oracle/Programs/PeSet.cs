@@ -83,7 +83,7 @@ internal sealed class PeSet<TFormat, TMachine>
     public int Choose(Guest<TFormat, TMachine> guest, int pe, int choice)
     {
         int count = _machine.Options.Vcpus;
-        if (count == 0)
+        if (count <= 1)
         {
             return _running[pe] == guest ? -1 : 0;
         }
@@ -119,6 +119,11 @@ internal sealed class PeSet<TFormat, TMachine>
         }
 
         Leave(pe);
+        if (_machine.Options.Vcpus == 1)
+        {
+            LeaveAll(guest); // the vCPU moves
+        }
+
         guest.Port.Pe = pe;
         IsAllocating = true;
         Vmid vmid = _machine.Contract.TakeVmid(
@@ -133,6 +138,8 @@ internal sealed class PeSet<TFormat, TMachine>
         _vcpus[pe] = vcpu;
         _machine.Story.Step?.Invoke(
             $"PE {pe} enters {guest.Name}, VMID {vmid.Value}{(vcpu != 0 ? $", as its vCPU {vcpu}" : string.Empty)}");
+        _machine.Contract.Loads(ref guest.Port.Holders, pe);
+        guest.Port.LoadedOn = pe;
         _machine.Judge.Load(pe, guest.Judged!, vmid, vcpu);
         if (_machine.Options.Vcpus != 0 && _machine.Contract.IsOtherVcpu(ref _last[pe], pe, guest.Slot, vcpu))
         {
@@ -151,6 +158,7 @@ internal sealed class PeSet<TFormat, TMachine>
             CommitFault(guest, pe);
             _machine.Judge.Unload(pe, guest.Judged!);
             _machine.Contract.Left(ref Vmids, pe);
+            guest.Port.LoadedOn = guest.Port.LoadedOn == pe ? -1 : guest.Port.LoadedOn;
             _running[pe] = null;
             _machine.Story.Step?.Invoke($"PE {pe} leaves {guest.Name}");
         }

@@ -218,6 +218,7 @@ internal sealed class VmLives<TFormat, TMachine>(
             new ObservedMachine<ModelMachine, JudgeObserver>(
                 new ModelMachine(machine.World, records, machine.Options.Features), new JudgeObserver(port)),
             port);
+        machine.Contract.Begins(ref port.Holders, hasOneVcpu: machine.Options.Vcpus == 1);
         return machine.Pes.TryBegin(guest);
     }
 

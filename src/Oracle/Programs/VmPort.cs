@@ -29,6 +29,15 @@ public sealed class VmPort
     /// <summary>The operation that is under way.</summary>
     public Operation Current { get; internal set; }
 
+    /// <summary>The PEs that may hold entries of the VM's, as EL2's machine has them.</summary>
+    public TlbHolders Holders;
+
+    /// <summary>The PE that loaded the VM last and has it still; -1 where there is none.</summary>
+    public int LoadedOn { get; set; } = -1;
+
+    /// <summary>The last invalidation was of the whole VMID, so that the PE is alone from then on.</summary>
+    internal bool WasWidened { get; set; }
+
     /// <summary>The PEs that the next invalidation reaches: fewer than all only where a defect says so.</summary>
     public uint NextReach { get; set; } = uint.MaxValue;
 
@@ -138,9 +147,32 @@ public readonly struct JudgeObserver(VmPort port) : IMachineObserver
 
         uint pes = port.NextReach;
         port.NextReach = uint.MaxValue;
+        if (port.LoadedOn == port.Pe && kind < TlbiKind.Vmid)
+        {
+            Narrow(ref kind, ref pes);
+        }
+
         port.Invalidations++;
         port.Judge.Invalidate(port.Pe, kind, vmid, start, bytes, levelHint, pes);
         port.Between?.Invoke(port);
+    }
+
+    /// <summary>
+    /// As El2Machine does. Where each TLBI and its DSB come twice, the second is like the first.
+    /// </summary>
+    private void Narrow(ref TlbiKind kind, ref uint pes)
+    {
+        bool isAgain = kind == TlbiKind.Combined && port.WasWidened;
+        port.WasWidened = false;
+        if (port.Holders.IsAlone && !isAgain)
+        {
+            pes &= 1U << port.Pe;
+        }
+        else if (kind == TlbiKind.Combined && (isAgain || port.Holders.TryBecomeAlone()))
+        {
+            kind = TlbiKind.Vmid;
+            port.WasWidened = true;
+        }
     }
 
     public void Completes(BarrierKind kind)

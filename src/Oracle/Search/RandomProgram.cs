@@ -44,8 +44,9 @@ public static class RandomProgram
             Chunks: theme.HasForks ? 5 + random.Next(8) : 8,
             Forks: theme.HasForks);
 
-        // One more than PEs: on each of these, there is another one to choose.
-        return options with { Vcpus = options.Pes + 1 };
+        // One more than PEs: on each of these, there is another one to choose. Or one: then TLBIs may be for one PE.
+        bool hasOne = theme.HasForks && new Random(seed ^ 0x0E1E).Next(2) == 0;
+        return options with { Vcpus = hasOne ? 1 : options.Pes + 1 };
     }
 
     /// <summary>

@@ -56,9 +56,10 @@ apt_sources() {
     done | sort -u
 }
 
-# archive_open WORK: a fresh folder WORK/apt, and the array apt of options for apt-get and apt-cache.
+# archive_open WORK [SUITE]: a fresh folder WORK/apt, and the array apt of options for apt-get and apt-cache; of another
+# release of Debian than this host's where SUITE, its codename, says so.
 archive_open() {
-    local id='' codename='' work=$1
+    local id='' codename='' work=$1 suite=${2:-}
     for tool in apt-get apt-cache dpkg-deb sha256sum; do
         command -v $tool >/dev/null || unavailable "it comes from Debian packages, and there is no $tool here"
     done
@@ -69,7 +70,8 @@ archive_open() {
 
     mkdir -p "$work"/apt/{lists,archives}/partial
     : >"$work/apt/status"
-    apt_sources "$codename" >"$work/apt/sources.list"
+    apt_sources "$codename" | sed -E "s, (stable|$codename)(-updates|-security|/updates)? main$, ${suite:-\1}\2 main," \
+        >"$work/apt/sources.list"
     if [[ ! -s $work/apt/sources.list ]]; then
         unavailable "apt's sources name no Debian archive for $codename"
     fi

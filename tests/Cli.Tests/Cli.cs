@@ -95,7 +95,8 @@ internal sealed class Cli : IDisposable
     /// <summary>Starts it as a terminal's foreground job: in a process group of its own, of that number.</summary>
     public Process StartGroup(params string[] arguments) => StartProgram("setsid", ["dotnet", Program, .. arguments]);
 
-    private Process StartProgram(string program, string[] arguments)
+    /// <summary>Starts any program in these folders.</summary>
+    public Process StartProgram(string program, string[] arguments)
     {
         var start = new ProcessStartInfo(program)
         {
@@ -113,7 +114,10 @@ internal sealed class Cli : IDisposable
     }
 
     /// <summary>Runs a shell script in which <c>$Q</c> is the command line.</summary>
-    public Outcome Shell(string script)
+    public Outcome Shell(string script) => Shell(script, _patience);
+
+    /// <summary>The same of one that takes its time.</summary>
+    public Outcome Shell(string script, TimeSpan patience)
     {
         var start = new ProcessStartInfo("sh")
         {
@@ -127,7 +131,7 @@ internal sealed class Cli : IDisposable
         start.Environment["Q"] = "dotnet " + Program;
         using Process process = Start(start);
         process.StandardInput.Close();
-        return Finish(process);
+        return Finish(process, patience);
     }
 
     /// <summary>Waits for the end of a started process.</summary>

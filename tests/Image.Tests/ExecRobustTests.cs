@@ -121,11 +121,13 @@ public sealed class ExecRobustTests
         for (int i = 0; i < 2; i++)
         {
             JobOutcome outcome = await guest.RunAsync(
-                "busybox cat /hello; busybox ls /mine; echo x >/mine; busybox sync; busybox df -T /");
+                "busybox cat /hello; busybox ls /mine; echo x >/mine; busybox sync; busybox df -T /; "
+                    + "busybox dmesg -r | busybox grep -E '^<[0-4]>.*(virtio|vd[a-z]|ext4|EXT4)' || echo no warning");
             outcome.Code.ShouldBe(0);
             guest.Output.ShouldStartWith("from the image\n");
             guest.Output.ShouldContain("No such file");
             guest.Output.ShouldContain("ext4");
+            guest.Output.ShouldEndWith("no warning\n");
         }
     }
 

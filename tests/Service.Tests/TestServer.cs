@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
 using System.Linq;
+using System.Net;
 using System.Net.Http;
 using System.Net.Sockets;
 using System.Text;
@@ -27,7 +28,6 @@ public sealed class TestServer : IAsyncDisposable
     private static readonly TimeSpan _patience = TimeSpan.FromMinutes(5);
 
     private readonly StringBuilder _said = new();
-    private readonly bool _isOnTcp;
 
     internal TestServer(string mode, params string[] arguments)
         : this(FakeGuest.Install(new Cli.Tests.Cli(mode)), arguments)
@@ -38,7 +38,13 @@ public sealed class TestServer : IAsyncDisposable
     {
         Cli = cli;
         Socket = Path.Combine(cli.Cache, "serve.sock");
-        _isOnTcp = arguments.Contains("--token-file");
+        bool isOnTcp = arguments.Contains("--token-file");
+        Address = isOnTcp
+            ? ServerAddress.Read(arguments[Array.IndexOf(arguments, "--listen") + 1])
+            : new ServerAddress(Socket, null);
+        string? token = isOnTcp
+            ? File.ReadAllText(arguments[Array.IndexOf(arguments, "--token-file") + 1]).Trim()
+            : null;
         Process = cli.StartServer(arguments);
         Process.ErrorDataReceived += (_, line) =>
         {
@@ -52,8 +58,9 @@ public sealed class TestServer : IAsyncDisposable
         {
             ConnectCallback = async (_, cancellation) =>
             {
-                var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-                await socket.ConnectAsync(new UnixDomainSocketEndPoint(Socket), cancellation);
+                EndPoint end = Address.Port is { } port ? port : new UnixDomainSocketEndPoint(Socket);
+                var socket = new Socket(end.AddressFamily, SocketType.Stream, ProtocolType.Unspecified);
+                await socket.ConnectAsync(end, cancellation);
                 return new NetworkStream(socket, ownsSocket: true);
             },
         })
@@ -61,6 +68,12 @@ public sealed class TestServer : IAsyncDisposable
             BaseAddress = new Uri("http://localhost"),
             Timeout = _patience,
         };
+        if (token is not null)
+        {
+            Http.DefaultRequestHeaders.Authorization = new("Bearer", token);
+        }
+
+        Client = new ServerClient(Address, token);
     }
 
     public HttpClient Http { get; }
@@ -69,7 +82,12 @@ public sealed class TestServer : IAsyncDisposable
 
     internal Process Process { get; }
 
-    internal string Socket { get; init; }
+    internal string Socket { get; }
+
+    /// <summary>Where it listens: its socket, or a port.</summary>
+    internal ServerAddress Address { get; }
+
+    internal ServerClient Client { get; }
 
     /// <summary>All that it has said on standard error.</summary>
     internal string Said
@@ -82,8 +100,6 @@ public sealed class TestServer : IAsyncDisposable
             }
         }
     }
-
-    internal ServerClient Client => new(new ServerAddress(Socket, null), token: null);
 
     private static CancellationToken Stop => TestContext.Current.CancellationToken;
 
@@ -177,7 +193,7 @@ public sealed class TestServer : IAsyncDisposable
     {
         try
         {
-            return _isOnTcp || Process.HasExited ? throw new IOException(Said) : await GetAsync(path);
+            return Process.HasExited ? throw new IOException(Said) : await GetAsync(path);
         }
         catch (HttpRequestException)
         {

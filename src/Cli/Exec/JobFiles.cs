@@ -86,6 +86,7 @@ internal static class JobFiles
     }
 
     /// <summary>Writes a file of this host, which is there when it is whole.</summary>
+    /// <remarks>.NET calls a file that its file system cannot take (EFBIG) an argument out of range.</remarks>
     /// <param name="copy">Which.</param>
     /// <param name="fill">Writes it and returns its permission bits.</param>
     public static async Task WriteAsync(FileCopy copy, Func<Stream, Task<uint>> fill)
@@ -104,7 +105,7 @@ internal static class JobFiles
 
             File.Move(part, copy.To, overwrite: true);
         }
-        catch (Exception error) when (error is UnauthorizedAccessException
+        catch (Exception error) when (error is UnauthorizedAccessException or ArgumentOutOfRangeException
             || (error is IOException && error is not (GuestStreamException or JobProtocolException)))
         {
             throw new CliException(ExitCode.Failed, $"--copy-out: {copy.To} cannot be written: {error.Message}");

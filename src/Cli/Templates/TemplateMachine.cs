@@ -114,8 +114,19 @@ internal sealed class TemplateMachine : IAsyncDisposable
     /// <param name="cancellation">Gives it up.</param>
     public async Task<MachineVm> BearAsync(MachineVm? parent, CancellationToken cancellation)
     {
-        KeyValueLine born = (await AskAsync("fork", parent ?? _template, cancellation).ConfigureAwait(false)).Items[0];
-        return Watch(born);
+        cancellation.ThrowIfCancellationRequested();
+
+        // An order that was sent is carried out: its answer is waited for also where the caller has gone meanwhile, for
+        // a child that has no caller would live on and hold its memory.
+        MonitorReply reply = await AskAsync("fork", parent ?? _template, CancellationToken.None).ConfigureAwait(false);
+        MachineVm vm = Watch(reply.Items[0]);
+        if (cancellation.IsCancellationRequested)
+        {
+            await KillAsync(vm, CancellationToken.None).ConfigureAwait(false);
+            cancellation.ThrowIfCancellationRequested();
+        }
+
+        return vm;
     }
 
     /// <summary>Puts a child back to its birth.</summary>

@@ -67,7 +67,7 @@ public class SeveralVmsTests
             .ShouldBe([(11, 2, 2L, 1L, true), (21, 1, 1L, 2L, true)]);
     }
 
-    /// <summary>By perf trace of Linux 6.1, which leaves zeroes out: the next VM gets what the one before had.</summary>
+    /// <summary>By perf trace of Linux 6.1, without zeroes: the next VM gets what the one before had.</summary>
     [Fact]
     public void The_address_of_a_dead_VMs_tables_may_be_the_next_ones()
     {

@@ -29,7 +29,10 @@ internal sealed class TraceBuilder(TraceCounts counts, int? process)
 
     private readonly List<TraceOperation> _operations = [];
     private readonly Dictionary<int, ThreadState> _threads = [];
-    private readonly Dictionary<(ulong Tables, int Process), TracedVm> _vms = [];
+    private readonly List<TracedVm> _vms = [];
+
+    /// <summary>Of those that had the same tables, one after the other, the last.</summary>
+    private readonly Dictionary<(ulong Tables, int Process), TracedVm> _byTables = [];
     private readonly Causes _probed = new();
     private readonly Causes _entered = new();
     private bool _cleaningIsProbed;
@@ -43,7 +46,7 @@ internal sealed class TraceBuilder(TraceCounts counts, int? process)
     private long _deathSeen;
 
     /// <summary>The VMs that the trace has, by their first map.</summary>
-    public IReadOnlyCollection<TracedVm> Vms => _vms.Values;
+    public IReadOnlyCollection<TracedVm> Vms => _vms;
 
     /// <summary>Whether VMs are only counted: then no event can be wrong.</summary>
     public bool OnlyCounts { get; init; }
@@ -154,7 +157,8 @@ internal sealed class TraceBuilder(TraceCounts counts, int? process)
 
         bool hasTables = line.TryGetNumber("pgt"u8, out ulong tables);
         (ulong, int) key = (tables, hasTables ? 0 : line.Process);
-        if (!_vms.TryGetValue(key, out TracedVm? vm) && isMap)
+        bool isKnown = _byTables.TryGetValue(key, out TracedVm? vm);
+        if (isMap && (!isKnown || (hasTables && vm!.Dies)))
         {
             if (_vms.Count == MostVms)
             {
@@ -166,7 +170,8 @@ internal sealed class TraceBuilder(TraceCounts counts, int? process)
                 Process = line.Process != 0 ? line.Process : hasTables ? line.Thread : 0,
                 FirstLine = counts.Lines,
             };
-            _vms.Add(key, vm);
+            _vms.Add(vm);
+            _byTables[key] = vm;
         }
 
         if (isMap)
@@ -203,7 +208,7 @@ internal sealed class TraceBuilder(TraceCounts counts, int? process)
         }
         else if (_vms.Count > 1)
         {
-            IEnumerable<string> names = _vms.Values.Take(8).Select(vm => $"{vm.Process} ({vm.Maps} maps)");
+            IEnumerable<string> names = _vms.Take(8).Select(vm => $"{vm.Process} ({vm.Maps} maps)");
             throw new TraceException(
                 0, $"{_vms.Count} VMs are in the trace, of the processes {string.Join(", ", names)}"
                     + (_vms.Count > 8 ? " and others" : string.Empty),

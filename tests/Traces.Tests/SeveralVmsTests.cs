@@ -67,5 +67,24 @@ public class SeveralVmsTests
             .ShouldBe([(11, 2, 2L, 1L, true), (21, 1, 1L, 2L, true)]);
     }
 
+    /// <summary>By perf trace of Linux 6.1, without zeroes: the next VM gets what the one before had.</summary>
+    [Fact]
+    public void The_address_of_a_dead_VMs_tables_may_be_the_next_ones()
+    {
+        string trace = Lines(
+            "     0.000 vmm/162 kprobes:s2map(__probe_ip: -10345, pgt: -2097, size: 4096, phys: 1099845632, prot: 7)",
+            "     1.000 vmm/162 kprobes:s2destroy(__probe_ip: -10346, pgt: -2097)",
+            "     2.000 vmm/164 kprobes:s2map(__probe_ip: -10345, pgt: -2097, addr: 0x1000, size: 4096, "
+                + "phys: 1099849728, prot: 6)",
+            "     3.000 vmm/164 kprobes:s2destroy(__probe_ip: -10346, pgt: -2097)");
+        using var list = new MemoryStream(Encoding.UTF8.GetBytes(trace));
+        TraceReader.List(list, CancellationToken.None).Select(vm => (vm.Process, vm.Maps, vm.Dies))
+            .ShouldBe([(162, 1L, true), (164, 1L, true)]);
+        using var chosen = new MemoryStream(Encoding.UTF8.GetBytes(trace));
+        TraceReader.Read(chosen, CancellationToken.None, 164).Operations
+            .Select(operation => (operation.Kind, operation.Start.Value))
+            .ShouldBe([(TraceOperationKind.Map, 0x1000UL), (TraceOperationKind.Release, 0UL)]);
+    }
+
     private static string Lines(params string[] lines) => string.Join('\n', lines) + "\n";
 }

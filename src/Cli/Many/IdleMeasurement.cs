@@ -25,29 +25,35 @@ internal sealed class IdleMeasurement(ManyPlan plan, BirthsBoot boot, Action<str
         await family.BearAsync().ConfigureAwait(false);
         progress("all are idle");
 
-        // What the last births left to do, and the order itself.
+        // What the last births left to do, the order itself, and the pages that children copy as they settle.
         await boot.AskAsync("scrub").ConfigureAwait(false);
-        await Task.Delay(_look).ConfigureAwait(false);
         KeyValueLine begin = await boot.AskAsync("machine").ConfigureAwait(false);
+        begin = await AfterSecondAsync(begin).ConfigureAwait(false);
         if (begin.TryNumber(Count) is not long before)
         {
             return []; // this machine does not count it
         }
 
-        long passed = 0;
-        long executed = 0;
-        while (passed < Second)
-        {
-            await Task.Delay(_look).ConfigureAwait(false);
-            KeyValueLine end = await boot.AskAsync("machine").ConfigureAwait(false);
-            passed = end.Number(Time) - begin.Number(Time);
-            executed = end.Number(Count) - before;
-        }
-
+        KeyValueLine end = await AfterSecondAsync(begin).ConfigureAwait(false);
+        long passed = end.Number(Time) - begin.Number(Time);
+        long executed = end.Number(Count) - before;
         return
         [
             new("idle_core_percent", "what the hypervisor executes while all are idle: %", 100.0 * executed / passed,
                 "N2", MostPercent * plan.Vms / ManyPlan.Promised),
         ];
+    }
+
+    /// <summary>What the machine says a second of its time, or more, after it said something.</summary>
+    private async Task<KeyValueLine> AfterSecondAsync(KeyValueLine since)
+    {
+        KeyValueLine line;
+        do
+        {
+            await Task.Delay(_look).ConfigureAwait(false);
+            line = await boot.AskAsync("machine").ConfigureAwait(false);
+        }
+        while (line.Number(Time) - since.Number(Time) < Second);
+        return line;
     }
 }

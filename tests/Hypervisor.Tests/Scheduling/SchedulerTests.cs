@@ -163,6 +163,38 @@ public unsafe class SchedulerTests
         rig.Scheduler.NextEvent(0, isLimited: true).ShouldBe(200 * SchedulerRig.TicksPerWeight);
     }
 
+    [Fact]
+    public void A_vcpu_gives_way_when_anothers_moment_has_come_that_no_idle_core_could_take()
+    {
+        using var rig = new SchedulerRig(2, 3);
+        for (int i = 0; i < 3; i++)
+        {
+            rig.Add(i);
+        }
+
+        uint attention = 0;
+        rig.Scheduler.Wake(rig.Entry(0), 0);
+        rig.Scheduler.Pick(0, 0);
+        rig.Scheduler.TryBlock(0, 0, 700, ref attention).ShouldBeTrue();
+        rig.Scheduler.TryIdle(0).ShouldBeTrue();
+        rig.Scheduler.Wake(rig.Entry(1), 0).ShouldBe(0);
+        rig.IndexOf(rig.Scheduler.Pick(0, 0)).ShouldBe(1);
+        rig.Scheduler.IsOver(0, 700).ShouldBeFalse(); // core 1 is idle: the moment's vCPU goes there
+
+        rig.Scheduler.Wake(rig.Entry(2), 0).ShouldBe(1);
+        rig.IndexOf(rig.Scheduler.Pick(1, 0)).ShouldBe(2);
+        rig.Scheduler.IsOver(0, 699).ShouldBeFalse();
+        rig.Scheduler.IsOver(0, 700).ShouldBeTrue();
+        rig.Scheduler.IsOver(1, 700).ShouldBeFalse();
+
+        // Its time over, and none waits: it goes on.
+        rig.Scheduler.IsOver(1, 100 * SchedulerRig.TicksPerWeight).ShouldBeFalse();
+        rig.Scheduler.Yield(0, 700, toBack: false);
+        rig.Scheduler.Tick(0, 700);
+        rig.IndexOf(rig.Scheduler.Pick(0, 700)).ShouldBe(0);
+        rig.Scheduler.IsOver(1, 100 * SchedulerRig.TicksPerWeight).ShouldBeTrue();
+    }
+
     private static void Carry(SchedulerRig rig, int operation, ref ulong now)
     {
         ref Scheduler scheduler = ref rig.Scheduler;

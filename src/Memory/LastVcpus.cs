@@ -36,8 +36,12 @@ public struct LastVcpus
     {
         ref byte last = ref _last.At(slot);
         byte now = (byte)(vcpu + 1);
-        bool isOther = last != now;
+        if (last == now)
+        {
+            return false;
+        }
+
         last = now;
-        return isOther;
+        return true;
     }
 }

@@ -31,16 +31,20 @@ public struct TlbHolders
     /// <summary>
     /// Whether the PE that has the VM loaded is the only one that may hold entries of its VMID. No other PE may ask.
     /// </summary>
-    public bool IsAlone { get; private set; }
+    public readonly bool IsAlone
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => _pes == _here && _here != 0;
+    }
 
     /// <summary>A PE is about to load the VM's VTTBR_EL2.</summary>
     /// <param name="pe">Its index, below 64.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Load(int pe)
     {
-        _here = 1UL << pe;
-        _pes |= _here;
-        IsAlone = _pes == _here;
+        ulong here = 1UL << pe;
+        _pes |= here;
+        _here = here;
     }
 
     /// <summary>
@@ -49,8 +53,12 @@ public struct TlbHolders
     /// </summary>
     public bool TryBecomeAlone()
     {
-        IsAlone = _pes != Any;
-        _pes = IsAlone ? _here : Any;
-        return IsAlone;
+        if (_pes == Any)
+        {
+            return false;
+        }
+
+        _pes = _here;
+        return true;
     }
 }

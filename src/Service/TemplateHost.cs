@@ -62,7 +62,7 @@ internal sealed class TemplateHost : IAsyncDisposable
     public TemplateState State => new(
         Name, _machine is not null ? "ready" : _failure is null ? "starting" : "failed", _failure, Recipe.MemoryBytes,
         Recipe.Cpus, _mostVms - _places.CurrentCount, _mostVms, Volatile.Read(ref _waiting),
-        Volatile.Read(ref _starts), Recipe.HasNetwork ? CommonOptions.UserNetwork : CommonOptions.NoNetwork);
+        Volatile.Read(ref _starts), CommonOptions.NetworkOf(Recipe.HasNetwork));
 
     /// <summary>Starts the machine, and again whenever it ends, until this is disposed.</summary>
     public void Start() => _keeping = Task.Run(KeepAsync);

@@ -51,6 +51,9 @@ internal static class CommonOptions
     /// <summary>Whether a VM has a network.</summary>
     public static bool HasNetwork(string? kind) => kind == UserNetwork;
 
+    /// <summary>How a VM with a network, or without one, is spelt.</summary>
+    public static string NetworkOf(bool hasNetwork) => hasNetwork ? UserNetwork : NoNetwork;
+
     /// <summary>Policies, in the order of the story.</summary>
     public static Value<IReadOnlyList<MaintenancePolicy>> Policies(string standard)
     {

@@ -123,12 +123,7 @@ internal sealed class ExecSession(ExecPlan plan)
             Terminal: Terminal is (int rows, int columns) ? new TerminalEntry(rows, columns) : null,
             FilesIn: plan.In.Count == 0 ? null : [.. plan.In.Select(FileOf)],
             FilesOut: plan.Out.Count == 0 ? null : [.. plan.Out.Select(copy => copy.From)],
-            Network: plan.HasNetwork switch
-            {
-                null => null,
-                true => CommonOptions.UserNetwork,
-                false => CommonOptions.NoNetwork,
-            });
+            Network: plan.HasNetwork is { } hasNetwork ? CommonOptions.NetworkOf(hasNetwork) : null);
         ExecEnd? last = null;
         IReadOnlyList<JobOutcome> outcomes = await RunAllAsync(
             async (streams, started, token) =>

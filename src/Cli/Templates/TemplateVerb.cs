@@ -29,7 +29,7 @@ internal static class TemplateVerb
         new("vCPUs", 5, false, entry => entry.Cpus.ToString(CultureInfo.InvariantCulture)),
         new("boot", 8, false, entry => Duration.Format(entry.BootNs)),
         new("kept", 8, false, entry => ByteSize.FormatMegabytes(entry.ImageBytes)),
-        new("network", 7, true, entry => entry.HasNetwork ? CommonOptions.UserNetwork : CommonOptions.NoNetwork),
+        new("network", 7, true, entry => CommonOptions.NetworkOf(entry.HasNetwork)),
         new("image", 20, true, entry => entry.Image is { } image ? Path.GetFileName(image.TrimEnd('/')) : "busybox"),
     ];
 

@@ -91,15 +91,24 @@ internal sealed class PeSet<TFormat, TMachine>
         for (int from = 0; from < count; from++)
         {
             int vcpu = (choice + from) % count;
-            int on = Array.FindIndex(_running, running => running == guest);
-            while (on >= 0 && _vcpus[on] != vcpu)
-            {
-                on = Array.FindIndex(_running, on + 1, running => running == guest);
-            }
-
+            int on = PeOf(guest, vcpu);
             if (on == pe || on < 0)
             {
                 return on == pe ? -1 : vcpu;
+            }
+        }
+
+        return -1;
+    }
+
+    /// <summary>The PE that runs a vCPU; -1 where none does.</summary>
+    private int PeOf(Guest<TFormat, TMachine> guest, int vcpu)
+    {
+        for (int pe = 0; pe < _running.Length; pe++)
+        {
+            if (_running[pe] == guest && _vcpus[pe] == vcpu)
+            {
+                return pe;
             }
         }
 

@@ -113,6 +113,26 @@ public class HeadlineTests
     }
 
     [Fact]
+    public void The_ends_of_VM_and_process_come_once_each_whatever_way_it_dies()
+    {
+        MachinePreset without = Machines.Named("modern");
+        MachinePreset with = without.With("vm_end=600us").With("process_end=150us");
+        foreach (DeathKind death in Enum.GetValues<DeathKind>())
+        {
+            foreach (ulong gigabytes in new ulong[] { 1, 2 })
+            {
+                SimulationResult a = Machines.Die(
+                    without, gigabytes, GuestPages.Blocks2M, MaintenancePolicy.Series, death);
+                SimulationResult b = Machines.Die(
+                    with, gigabytes, GuestPages.Blocks2M, MaintenancePolicy.Series, death);
+                (b.OtherNanoseconds - a.OtherNanoseconds).ShouldBe(600_000, 1);
+                (b.DeathNanoseconds - a.DeathNanoseconds).ShouldBe(600_000, 1);
+                (b.HostFreeNanoseconds - a.HostFreeNanoseconds).ShouldBe(150_000, 1);
+            }
+        }
+    }
+
+    [Fact]
     public void The_parts_are_the_whole()
     {
         SimulationResult r = Machines.Die("emag", 1, GuestPages.Transparent, MaintenancePolicy.BeforeSeries);

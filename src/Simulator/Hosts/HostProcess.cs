@@ -227,10 +227,12 @@ public sealed partial class HostProcess
         }
 
         Meter.Calls++;
+        Meter.ProcessEnds++;
         foreach (HostedVm vm in _vms)
         {
             if (vm.Hook.Exists)
             {
+                Meter.VmEnds++;
                 ReleaseVm(vm);
             }
         }

@@ -28,6 +28,8 @@ internal sealed class Prices
         Fault = Of("fault");
         Ipi = Of("ipi");
         Call = Of("call");
+        VmEnd = Of("vm_end");
+        ProcessEnd = Of("process_end");
 
         // A machine of another architecture has no TLBI and no DC: their prices are asked for elsewhere.
         long Of(string key) => (long)Math.Round((preset.Find(key)?.Value ?? 0) * 1000);
@@ -72,4 +74,8 @@ internal sealed class Prices
     internal long Ipi { get; }
 
     internal long Call { get; }
+
+    internal long VmEnd { get; }
+
+    internal long ProcessEnd { get; }
 }

@@ -21,7 +21,7 @@ internal sealed class IdleMeasurement(ManyPlan plan, BirthsBoot boot, Action<str
     public async Task<IReadOnlyList<ManyFigure>> RunAsync()
     {
         var family = new Family(plan, boot, progress);
-        await family.BootAsync().ConfigureAwait(false);
+        await family.BootAsync(cores: "1").ConfigureAwait(false);
         await family.BearAsync().ConfigureAwait(false);
         progress("all are idle");
 

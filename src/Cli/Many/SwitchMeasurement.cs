@@ -14,6 +14,7 @@ namespace Quietus.Cli.Many;
 internal sealed class SwitchMeasurement(BirthsBoot boot, Action<string> progress)
 {
     private const double Most = 1200;
+    private const string OneCore = "1";
     private const ulong Awake = 22;
     private const ulong OthersTurn = 25;
     private const ulong OwnTurn = 26;
@@ -21,16 +22,16 @@ internal sealed class SwitchMeasurement(BirthsBoot boot, Action<string> progress
     public async Task<IReadOnlyList<ManyFigure>> RunAsync()
     {
         progress("two VMs take turns on one core");
-        (long first, _) = await boot.StartAsync(ManyPlan.Filler("fill=0 then=turns")).ConfigureAwait(false);
-        (long second, _) = await boot.StartBesideAsync(ManyPlan.Filler("fill=0 then=turns")).ConfigureAwait(false);
+        (long first, _) = await boot.StartAsync(ManyPlan.Filler("fill=0 then=turns", OneCore)).ConfigureAwait(false);
+        (long second, _) = await boot.StartBesideAsync(ManyPlan.Filler("fill=0 then=turns", OneCore)).ConfigureAwait(false);
         double away = await SumAsync(first, second, OthersTurn).ConfigureAwait(false);
         double turns = await SumAsync(first, second, OwnTurn).ConfigureAwait(false);
         await boot.OrderAsync(DeathWay.Kill.Name(), second).ConfigureAwait(false);
         await boot.OrderAsync(DeathWay.Kill.Name(), first).ConfigureAwait(false);
 
         progress("one VM sleeps and is woken, beside one that is busy");
-        (first, _) = await boot.StartAsync(ManyPlan.Filler("fill=0 then=turns")).ConfigureAwait(false);
-        (second, _) = await boot.StartBesideAsync(ManyPlan.Filler("fill=0 then=naps")).ConfigureAwait(false);
+        (first, _) = await boot.StartAsync(ManyPlan.Filler("fill=0 then=turns", OneCore)).ConfigureAwait(false);
+        (second, _) = await boot.StartBesideAsync(ManyPlan.Filler("fill=0 then=naps", OneCore)).ConfigureAwait(false);
         double awayOnce = await ThousandthsAsync(first, OthersTurn).ConfigureAwait(false);
         double awake = await ThousandthsAsync(second, Awake).ConfigureAwait(false);
         await boot.OrderAsync(DeathWay.Kill.Name(), second).ConfigureAwait(false);

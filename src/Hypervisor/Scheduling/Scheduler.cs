@@ -107,6 +107,9 @@ public unsafe struct Scheduler
         _idle |= 1UL << core;
     }
 
+    /// <summary>The core is not idle, for it has something else to do: it gets a vCPU when it picks one.</summary>
+    public void SetAside(int core) => _idle &= ~(1UL << core);
+
     /// <summary>Makes a vCPU known: a blocked one.</summary>
     /// <param name="entry">All zero, or removed.</param>
     /// <param name="owner">The vCPU.</param>
@@ -121,7 +124,7 @@ public unsafe struct Scheduler
             : weight > SchedulerEntry.GreatestWeight ? SchedulerEntry.GreatestWeight
             : weight;
         entry->Cores = (cores & _online) == 0 ? _online : cores & _online;
-        entry->CoreIndex = BitOperations.TrailingZeroCount(entry->Cores);
+        entry->CoreIndex = FirstOf(entry->Cores);
         entry->Round = _highest;
         entry->Left = Budget(entry);
         entry->Since = now;
@@ -221,7 +224,7 @@ public unsafe struct Scheduler
         }
 
         ulong idle = _idle & entry->Cores;
-        return idle != 0 ? BitOperations.TrailingZeroCount(idle) : None;
+        return idle != 0 ? FirstOf(idle) : None;
     }
 
     /// <summary>
@@ -374,8 +377,12 @@ public unsafe struct Scheduler
         ulong idle = _idle & entry->Cores;
         return (idle & (1UL << entry->CoreIndex)) != 0 || idle == 0
             ? entry->CoreIndex
-            : BitOperations.TrailingZeroCount(idle);
+            : FirstOf(idle);
     }
+
+    /// <summary>The first one of some cores. Core 0 comes last: it has the monitor's work, too.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int FirstOf(ulong cores) => BitOperations.TrailingZeroCount(cores & ~1UL) & 63;
 
     /// <summary>
     /// A vCPU that comes to a queue after a sleep. From the rounds that it slept through it gets no more than the

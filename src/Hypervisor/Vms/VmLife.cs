@@ -81,11 +81,6 @@ internal static unsafe partial class VmLife
             return vm->State == VmState.Frozen ? VmError.IsTemplate : VmError.NotCreated;
         }
 
-        if (Dispatcher.Cores == 0)
-        {
-            return VmError.NoCores;
-        }
-
         vm->StartedAt = Stopwatch.Now;
         Run(vm);
         return VmError.None;

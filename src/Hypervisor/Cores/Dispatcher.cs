@@ -369,8 +369,12 @@ internal static unsafe class Dispatcher
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void BeginNext(int core, ulong now)
     {
-        _scheduler.Yield(core, now, toBack: false);
+        int idle = _scheduler.Yield(core, now, toBack: false);
         Pick(core, now);
+        if (idle != Scheduler.None)
+        {
+            _scheduler.TryIdle(idle); // it is not needed
+        }
     }
 
     /// <summary>Makes every core beside core 0 look that has nothing to run.</summary>

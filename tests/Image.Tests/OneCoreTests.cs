@@ -153,7 +153,8 @@ public sealed class OneCoreTests(ITestOutputHelper output)
 
     /// <summary>
     /// A moment of the monitor's own comes while a guest has the core and does its worst: the guest is left at the exit
-    /// that the timer makes, or at the end of the one that it is in, and saved.
+    /// that the timer makes, or at the end of the one that it is in, and saved: some 600 instructions, or 2,500. A step
+    /// of a device, with its buffers in 64 pages, takes up to 15,000.
     /// </summary>
     [Theory]
     [InlineData("cortex-a72")]
@@ -161,6 +162,7 @@ public sealed class OneCoreTests(ITestOutputHelper output)
     public async Task The_monitor_is_heard_at_once_whatever_guests_do(string cpu)
     {
         const int Latest = 5_000;
+        const int LatestInStep = 20_000;
         const int Moments = 4;
         await using TestMachine machine = await TestMachine.BootAsync(cpu, cores: 1, counts: true);
         var late = new List<long>();
@@ -173,19 +175,20 @@ public sealed class OneCoreTests(ITestOutputHelper output)
         {
             for (int i = 0; i < Moments; i++)
             {
-                // Pages are cleared, and blocks, where it fills its memory.
+                // Pages are cleared, and blocks, where it fills its memory. It is busy at that moment: QEMU's time goes
+                // on with the host's where no core is.
                 TestVm vm = await machine.CreateAsync(
                     life, cpus: 2, pages: i % 2 == 0 ? "4k" : "2m", devices: TestMachine.AllDevices);
                 KeyValueLine death = await machine.AskAsync(
-                    string.Create(CultureInfo.InvariantCulture, $"start vm={vm.Number} for={3_000_000 + (i * 4_999)}"));
+                    string.Create(CultureInfo.InvariantCulture, $"start vm={vm.Number} for={1_000_000 + (i * 4_999)}"));
                 death.Number("first_entry_virtual_ns").ShouldBeGreaterThan(0, life);
                 late.Add(death.Number("late_ns"));
+                late[^1].ShouldBeLessThanOrEqualTo(life.Contains("virtio") ? LatestInStep : Latest, life);
             }
 
             output.WriteLine($"{life}: late by {string.Join(' ', late.TakeLast(Moments).Order())} ns");
         }
 
-        late.Max().ShouldBeLessThanOrEqualTo(Latest);
         await machine.ShouldBeUnharmedAsync();
     }
 

@@ -103,6 +103,10 @@ internal unsafe struct Core
     [FieldOffset(160)]
     internal ulong MonitorAt;
 
+    /// <summary>The last block that was being filled on core 0 was left for an interrupt.</summary>
+    [FieldOffset(168)]
+    internal bool HasLeftBlock;
+
     /// <summary>The core that this code runs on.</summary>
     internal static Core* Current
     {
@@ -152,6 +156,13 @@ internal unsafe struct Core
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => Volatile.Read(ref _mustLook) != 0;
     }
+
+    /// <summary>
+    /// It has something better to do than to scrub. It takes no interrupt to find that out, of which core 0 may have the
+    /// monitor's.
+    /// </summary>
+    internal bool IsWanted =>
+        MustSchedule || Instructions.ReadCounter() >= TimerAt || (Index == 0 && Instructions.IsInterruptPending);
 
     /// <summary>
     /// Its EL2 timer's interrupt has been taken: there is something to look at, which sets the timer anew. Its line

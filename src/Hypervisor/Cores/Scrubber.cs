@@ -87,7 +87,7 @@ internal static unsafe class Scrubber
 
         ScrubFigures figures = default;
         bool isDone = false;
-        while (!isDone && !IsWanted(core) && !OnlyWhenAsked && !Volatile.Read(ref _isPaused))
+        while (!isDone && !core->IsWanted && !OnlyWhenAsked && !Volatile.Read(ref _isPaused))
         {
             isDone = Step(ref machine, ref job, ref figures);
         }
@@ -95,20 +95,6 @@ internal static unsafe class Scrubber
         job.Abandon(ref machine);
         Note(&state, ref figures);
         return isDone;
-    }
-
-    /// <summary>
-    /// Whether the core has something better to do. The monitor's hears its devices by their interrupts alone; the
-    /// others take none to find that out.
-    /// </summary>
-    private static bool IsWanted(Core* core)
-    {
-        if (core->Index == 0)
-        {
-            MonitorLoop.PollInterrupts();
-        }
-
-        return core->MustLook || Instructions.ReadCounter() >= core->TimerAt;
     }
 
     /// <summary>All that is dirty now, on this core.</summary>

@@ -251,12 +251,8 @@ internal static unsafe class MonitorLoop
         }
     }
 
-    /// <summary>
-    /// Where no other core does, this one scrubs. False: there is nothing to do, nor has come up meanwhile, whose
-    /// interrupts have been taken.
-    /// </summary>
-    private static bool ScrubsAlone(Core* core) =>
-        Platform.CoreCount == 1 && (Scrubber.TryOne(core) || core->MustLook);
+    /// <summary>Where no other core does, this one scrubs. False: there is nothing to do, or an interrupt has come.</summary>
+    private static bool ScrubsAlone(Core* core) => Platform.CoreCount == 1 && Scrubber.TryOne(core);
 
     /// <summary>Chooses a vCPU for this core, if that is to be looked at. False: it has been.</summary>
     private static bool TryChoose(Core* core)

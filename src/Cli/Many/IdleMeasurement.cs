@@ -7,7 +7,7 @@ using Quietus.Cli.Monitoring;
 namespace Quietus.Cli.Many;
 
 /// <summary>
-/// What the hypervisor executes for VMs that have nothing to do: on a machine with one core for all of them, since
+/// What the hypervisor executes for VMs that have nothing to do: all of them on one core, and not the monitor's, since
 /// QEMU's count at EL2 is exact only there. With more, those that wait in EL2 for their turn count the others, too.
 /// </summary>
 internal sealed class IdleMeasurement(ManyPlan plan, BirthsBoot boot, Action<string> progress)

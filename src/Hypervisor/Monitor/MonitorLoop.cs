@@ -135,7 +135,6 @@ internal static unsafe class MonitorLoop
     internal static void Await(ulong nanoseconds, Vm* vm)
     {
         Core* core = Core.Current;
-        Listen(core);
         for (ulong now = Stopwatch.Now; now < nanoseconds && !vm->IsStopRequested; now = Stopwatch.Now)
         {
             // What guests print meanwhile goes out afterwards, or with the VM.
@@ -154,7 +153,6 @@ internal static unsafe class MonitorLoop
     internal static void AwaitArrived(Vm* vm)
     {
         Core* core = Core.Current;
-        Listen(core);
         while (!vm->HasArrived && !vm->MustLeave)
         {
             RunOrWait(core);
@@ -221,6 +219,11 @@ internal static unsafe class MonitorLoop
     private static void Listen(Core* core)
     {
         PollInterrupts();
+        if (!Dispatcher.IsCrowded)
+        {
+            TryChoose(core); // no vCPU is: its timer is set anew, before any order is carried out that is measured
+        }
+
         core->IsMonitorWanted = false;
         Interlocked.MemoryBarrier();
     }

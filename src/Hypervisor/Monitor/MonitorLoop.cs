@@ -143,7 +143,9 @@ internal static unsafe class MonitorLoop
             Listen(core);
         }
 
-        Dispatcher.SetMonitorTimer(core, _tickAt);
+        // The timer is set when the order has been carried out: it is to cost that nothing.
+        core->MonitorAt = _tickAt;
+        core->MustSchedule = true;
         EndWait(core);
     }
 

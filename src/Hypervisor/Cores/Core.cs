@@ -171,13 +171,14 @@ internal unsafe struct Core
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void NoteTimer()
     {
-        TimerAt = 0;
-        MustSchedule = true;
-        if (Instructions.ReadCounter() >= MonitorAt)
+        if (MonitorAt <= TimerAt)
         {
             MonitorAt = ulong.MaxValue;
             IsMonitorWanted = true;
         }
+
+        TimerAt = 0;
+        MustSchedule = true;
     }
 
     /// <summary>The same, for a caller that takes interrupts until none is left.</summary>

@@ -33,6 +33,7 @@ internal static unsafe class VcpuLoop
     /// A turn: the vCPU is loaded, runs, and goes back to the scheduler when it waits or must make room; or it ends
     /// with its VM.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Run(Core* core, Vcpu* vcpu)
     {
         Load(core, vcpu);

@@ -65,7 +65,7 @@ internal static unsafe class MonitorLoop
             }
             else
             {
-                VcpuLoop.Run(core, core->Vcpu);
+                RunVcpu(core);
             }
         }
     }
@@ -238,7 +238,7 @@ internal static unsafe class MonitorLoop
     {
         if (core->Vcpu != null)
         {
-            VcpuLoop.Run(core, core->Vcpu);
+            RunVcpu(core);
         }
         else if (!TryChoose(core))
         {
@@ -270,6 +270,9 @@ internal static unsafe class MonitorLoop
 
         return isDue;
     }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void RunVcpu(Core* core) => VcpuLoop.Run(core, core->Vcpu);
 
     /// <summary>The monitor is wanted, and a vCPU has been chosen that has not been loaded.</summary>
     private static void PutBack(Core* core) => Dispatcher.Yield(core, toBack: false);

@@ -173,16 +173,21 @@ public unsafe partial struct Scheduler
 
     /// <summary>
     /// Whether the current vCPU's time in this round is over and another waits for a core; or a blocked one's moment
-    /// has come and no core is idle that could take it. On the core itself, without the lock: none but it writes what
+    /// has come and no idle core could take it. On the core itself, without the lock: none but it writes what
     /// its current vCPU has left, and the rest may be otherwise a moment later. Then it is only picked again.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly bool IsOver(int core, ulong now)
     {
         RunQueue* queue = _queues + core;
-        return LeftNow(queue, now) <= 0
-            ? Volatile.Read(in _waiting) != 0
-            : Volatile.Read(in _idle) == 0 && queue->Expiries.FirstWhen <= now;
+        if (LeftNow(queue, now) <= 0)
+        {
+            return Volatile.Read(in _waiting) != 0;
+        }
+
+        ExpiryNode* first = queue->Expiries.FirstNow;
+        SchedulerEntry* entry = first == null || first->When > now ? null : first->Entry;
+        return entry != null && (Volatile.Read(in _idle) & entry->Cores) == 0;
     }
 
     /// <summary>When the first blocked vCPU of a core is to be woken; the greatest value for never.</summary>

@@ -229,6 +229,24 @@ public unsafe class SchedulerTests
         rig.Scheduler.IsOver(0, 100 * SchedulerRig.TicksPerWeight).ShouldBeTrue();
     }
 
+    [Fact]
+    public void An_idle_core_that_may_not_take_it_is_none_for_one_whose_moment_has_come()
+    {
+        const ulong Core1 = 1 << 1;
+        using var rig = new SchedulerRig(2, 2);
+        rig.Add(0, cores: Core1);
+        rig.Add(1, cores: Core1);
+        uint attention = 0;
+        rig.Scheduler.Wake(rig.Entry(0), 0);
+        rig.Scheduler.Pick(1, 0);
+        rig.Scheduler.TryBlock(1, 0, 700, ref attention).ShouldBeTrue();
+        rig.Scheduler.Wake(rig.Entry(1), 0);
+        rig.Scheduler.Pick(1, 0);
+        rig.Scheduler.IdleCores.ShouldBe(1UL);
+        rig.Scheduler.IsOver(1, 699).ShouldBeFalse();
+        rig.Scheduler.IsOver(1, 700).ShouldBeTrue();
+    }
+
     private static void Carry(SchedulerRig rig, int operation, ref ulong now)
     {
         ref Scheduler scheduler = ref rig.Scheduler;

@@ -44,8 +44,8 @@ internal sealed class ShareMeasurement(BirthsBoot boot, Action<string> progress)
         double equal = await ErrorAsync(busy, _equal).ConfigureAwait(false);
 
         progress("a VM that sleeps and is woken, beside them");
-        (long sleeper, _) = await boot.StartBesideAsync(ManyPlan.Filler("fill=0 cpus=all then=naps", ThreeCores, cpus: 2))
-            .ConfigureAwait(false);
+        string naps = ManyPlan.Filler("fill=0 cpus=all then=naps", ThreeCores, cpus: 2);
+        (long sleeper, _) = await boot.StartBesideAsync(naps).ConfigureAwait(false);
         ulong timer = await boot.ReportAsync(sleeper, TimerLateness).ConfigureAwait(false);
         ulong timerLatest = await boot.ReportAsync(sleeper, TimerLatest).ConfigureAwait(false);
         ulong wake = await boot.ReportAsync(sleeper, WakeLateness).ConfigureAwait(false);

@@ -158,7 +158,7 @@ internal unsafe struct Core
     }
 
     /// <summary>
-    /// It has something better to do than to scrub. It takes no interrupt to find that out, of which core 0 may have the
+    /// It has something better to do than to scrub. It takes no interrupt to find that out; on core 0 one may be the
     /// monitor's.
     /// </summary>
     internal bool IsWanted =>

@@ -12,8 +12,8 @@ namespace Quietus.Hypervisor.Cores;
 /// </summary>
 /// <remarks>
 /// <para>As long as there are no more vCPUs than cores beside the monitor's, each finds an idle core and keeps it: no
-/// slice ends, WFI does not trap. Beyond that the machine is <see cref="IsCrowded"/>, they take turns, and core 0 is one
-/// more for them whenever the monitor has nothing to do. It chooses none while it has, so that no order waits for it.
+/// slice ends, WFI does not trap. Beyond that the machine is <see cref="IsCrowded"/>: they take turns, and core 0 is
+/// one more for them whenever the monitor has nothing to do. It chooses none while it has, so that no order waits.
 /// </para>
 /// <para>A vCPU is saved before it goes back to the scheduler, so that whichever core picks it next finds all of it in
 /// memory. The lock comes after every lock of a VM; nothing else is taken under it.</para>

@@ -123,8 +123,8 @@ internal static unsafe class VirtioDevices
     internal static bool HasWork(Vm* vm) => Volatile.Read(in vm->VirtioWork) != 0;
 
     /// <summary>
-    /// Does what there is to do, or a part of it: until the vCPU must leave, or an interrupt is to be taken, which is as
-    /// soon as its guest is entered. What is left is done then.
+    /// Does what there is to do, or a part of it: until the vCPU must leave, or an interrupt waits, which comes as soon
+    /// as its guest is entered. What is left is done then.
     /// </summary>
     internal static void Work(Vcpu* vcpu)
     {

@@ -150,7 +150,7 @@ internal static unsafe class MonitorLoop
     }
 
     /// <summary>
-    /// Waits until all vCPUs of a VM have begun, or it is to end. One of them may be this core's: it runs vCPUs meanwhile.
+    /// Waits until all vCPUs of a VM have begun, or it is to end. This core runs vCPUs meanwhile: one of them may be its.
     /// </summary>
     internal static void AwaitArrived(Vm* vm)
     {
@@ -256,7 +256,7 @@ internal static unsafe class MonitorLoop
         }
     }
 
-    /// <summary>Where no other core does, this one scrubs. False: there is nothing to do, or an interrupt has come.</summary>
+    /// <summary>Where no other core does, this one scrubs. False: there is nothing to do, or an interrupt.</summary>
     private static bool ScrubsAlone(Core* core) => Platform.CoreCount == 1 && Scrubber.TryOne(core);
 
     /// <summary>Chooses a vCPU for this core, if that is to be looked at. False: it has been.</summary>

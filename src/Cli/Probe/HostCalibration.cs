@@ -118,6 +118,10 @@ internal sealed record HostCalibration
     /// <summary>The largest miss of a row that was held out.</summary>
     public double Worst => HeldOut.Select(point => Math.Abs(point.Miss)).DefaultIfEmpty(0).Max();
 
+    /// <summary>The largest miss of a row that was fitted.</summary>
+    public double WorstFitted =>
+        Points.Where(point => !point.IsHeldOut).Select(point => Math.Abs(point.Miss)).DefaultIfEmpty(0).Max();
+
     public bool IsGood => Worst <= Good;
 
     /// <summary>Fits a machine to a probe's result.</summary>

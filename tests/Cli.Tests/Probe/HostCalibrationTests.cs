@@ -207,6 +207,18 @@ public sealed class HostCalibrationTests
         outcome.Errors.ShouldContain("not measured: close, munmap, dontneed, slot");
     }
 
+    [Fact]
+    public void A_good_fit_tells_also_that_a_row_which_it_was_fitted_to_is_far_off()
+    {
+        using var cli = new Cli();
+        JsonObject json = Recorded("cortex-a72-hugetlb-2m");
+        json["rows"]!.AsArray().First(row => row!["way"]!.GetValue<string>() == "slot")!["total_ns"] = 9e6;
+        cli.WriteFile("p.json", System.Text.Encoding.UTF8.GetBytes(json.ToJsonString()));
+        Cli.Outcome outcome = cli.Run("sim", "--calibrate", "p.json");
+        outcome.Code.ShouldBe(0, outcome.Errors);
+        outcome.Errors.ReplaceLineEndings(" ").ShouldContain("though one that was fitted by");
+    }
+
     private static HostCalibration FitTo(JsonObject json)
     {
         ProbeResult probed = ProbeResult.Parse("p.json", json.ToJsonString());

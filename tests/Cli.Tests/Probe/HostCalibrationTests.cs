@@ -64,6 +64,32 @@ public sealed class HostCalibrationTests
         fit.IsGood.ShouldBeTrue();
     }
 
+    /// <summary>As a probe of all kinds of pages: one machine for all of them.</summary>
+    [Theory]
+    [InlineData("cortex-a72", 0.09)]
+    [InlineData("x86", 0.18)]
+    public void One_machine_is_fitted_to_all_kinds_of_pages(string host, double most)
+    {
+        JsonObject json = Recorded($"{host}-4k");
+        foreach (string kind in new[] { "thp", "hugetlb-2m" })
+        {
+            foreach (JsonNode? row in Recorded($"{host}-{kind}")["rows"]!.AsArray())
+            {
+                json["rows"]!.AsArray().Add(row!.DeepClone());
+            }
+        }
+
+        HostCalibration fit = FitTo(json);
+        fit.Worst.ShouldBeLessThan(most, string.Join('\n', fit.HeldOut.Select(point => $"{point}: {point.Miss:0.00}")));
+        fit.Machine["transparent_free"].ShouldBeGreaterThan(2 * fit.Machine["block_free"]);
+        if (fit.Machine.IsArm64)
+        {
+            // That kernel zeroes a page when it is allocated, and a transparent one again when it is mapped.
+            fit.Machine["transparent_fill"].ShouldBe(
+                512 * fit.Machine["page_zero"], 0.05 * fit.Machine["transparent_fill"]);
+        }
+    }
+
     [Theory]
     [InlineData("cortex-a72-thp")]
     [InlineData("cortex-a72-hugetlb-2m")]

@@ -66,6 +66,15 @@ public sealed class TraceCounts
     /// <summary>Memory faults of a guest of KVM/x86.</summary>
     public long X86Faults { get; internal set; }
 
+    /// <summary>Faults of guests of KVM/arm64, of all VMs.</summary>
+    internal long GuestFaults { get; set; }
+
+    /// <summary>Ends of VMs and of processes that have one.</summary>
+    internal long Ends { get; set; }
+
+    /// <summary>Whether a line is perf script's.</summary>
+    internal bool IsPerfScript { get; set; }
+
     /// <summary>Lines that are no event, no comment, and not empty.</summary>
     public long Foreign { get; internal set; }
 

@@ -326,9 +326,9 @@ internal sealed class TraceBuilder(TraceCounts counts, int? process)
             return true;
         }
 
-        if (process is null && _vms.Count > 1)
+        if (process is null && _vms.Count != 1)
         {
-            // The end will name all of them.
+            // The end will name all of them, or say that none has a map.
             return false;
         }
 

@@ -54,7 +54,7 @@ public static class TraceReader
         var builder = new TraceBuilder(counts, process: null) { OnlyCounts = true };
         ReadAll(stream, counts, builder, cancellation);
         CheckText(counts);
-        return builder.Vms;
+        return builder.Vms.Count > 0 ? builder.Vms : throw NoMap(counts);
     }
 
     private static void ReadAll(
@@ -122,6 +122,7 @@ public static class TraceReader
         }
 
         counts.Clockless += parsed.HasTime ? 0 : 1;
+        counts.IsPerfScript |= forms.Last == LineForm.PerfScript;
         HostEvent what = HostEvents.Of(in parsed);
         counts.X86Faults += what == HostEvent.X86Fault ? 1 : 0;
         counts.IsX86 |= what is HostEvent.X86Fault or HostEvent.X86Other or HostEvent.SpteChanged;
@@ -131,6 +132,8 @@ public static class TraceReader
             return;
         }
 
+        counts.GuestFaults += what == HostEvent.GuestFault ? 1 : 0;
+        counts.Ends += what is HostEvent.Destroy or HostEvent.ProcessEnd ? 1 : 0;
         builder.Add(what, in parsed);
         counts.Used++;
     }
@@ -232,8 +235,7 @@ public static class TraceReader
 
     private static void CheckUse(HostTrace trace)
     {
-        TraceCounts counts = trace.Counts;
-        CheckText(counts);
+        CheckText(trace.Counts);
         foreach (TraceOperation operation in trace.Operations)
         {
             if (operation.Kind == TraceOperationKind.Map)
@@ -242,15 +244,25 @@ public static class TraceReader
             }
         }
 
-        throw new TraceException(
+        throw NoMap(trace.Counts);
+    }
+
+    /// <summary>What is missing where a trace maps nothing, and how to get it.</summary>
+    private static TraceException NoMap(TraceCounts counts) =>
+        new(
             0,
             counts.IsX86
                 ? $"this is KVM/x86, with {counts.X86Faults} memory faults: which pages came and went is told by "
                     + "kvm_tdp_mmu_spte_changed alone (Linux 5.13 and later with tdp_mmu), and it is not traced"
-            : trace.GuestFaults > 0
-                ? $"it has {trace.GuestFaults} guest faults, and no map: KVM's own events do not tell what was mapped, "
-                    + "and the kprobe on kvm_pgtable_stage2_map is missing"
+            : counts.IsPerfScript && counts.Ends > 0
+                ? $"{counts.Ends} ends of a VM or a process are in it, and no map: perf script leaves out what the "
+                    + "kernel did for a loaded vCPU, which it takes for the guest's"
+            : counts.GuestFaults > 0
+                ? $"it has {counts.GuestFaults} guest faults, and no map: KVM's own events do not tell what was "
+                    + "mapped, and the kprobe on kvm_pgtable_stage2_map is missing"
             : $"none of the {counts.Lines} lines is a map of Stage-2 (kvm_pgtable_stage2_map with its arguments)",
-            counts.IsX86 ? "docs/replay.md says how to record KVM/x86" : HowToRecord);
-    }
+            counts.IsX86 ? "docs/replay.md says how to record KVM/x86"
+            : counts.IsPerfScript && counts.Ends > 0
+                ? "perf script --guestkallsyms=/proc/kallsyms --ns -F +pid prints all of the same perf.data"
+            : HowToRecord);
 }

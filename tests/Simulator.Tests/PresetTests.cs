@@ -27,6 +27,24 @@ public class PresetTests
         }
     }
 
+    [Fact]
+    public void A_preset_may_leave_out_what_ends_cost_and_then_they_cost_nothing()
+    {
+        MachinePreset without = MachinePreset.Parse("d05.json", _text);
+        without["vm_end"].ShouldBe(0);
+        without["process_end"].ShouldBe(0);
+
+        MachinePreset with = MachinePreset.Parse(
+            "d05.json",
+            _text.Replace(
+                "\"costs\": {",
+                """
+                "costs": {"vm_end": {"value": 50, "unit": "ms", "source": "a test"},
+                """));
+        with["vm_end"].ShouldBe(50e6);
+        with.With("process_end=2ms")["process_end"].ShouldBe(2e6);
+    }
+
     [Theory]
     [InlineData("\"entry_read\"", "\"entry_raed\"", 19, "unknown figure 'entry_raed'. Did you mean entry_read?")]
     [InlineData("\"unit\": \"GB\"", "\"unit\": \"GiG\"", 8, "'GiG' is no unit for memory")]

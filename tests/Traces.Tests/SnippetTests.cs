@@ -34,6 +34,16 @@ public class SnippetTests
         Snippet.Describe(trace).ShouldBe(snippet.Expected());
     }
 
+    /// <summary>An empty list would say nothing of what is missing.</summary>
+    [Fact]
+    public void A_list_of_no_VM_is_an_error_that_says_what_is_missing()
+    {
+        using var stream = new MemoryStream(Snippet.Read("perf-script-without-guest").Bytes);
+        TraceException error = Should.Throw<TraceException>(() => TraceReader.List(stream, CancellationToken.None));
+        error.Message.ShouldContain("4 ends of a VM or a process are in it, and no map: perf script leaves out");
+        error.NextStep.ShouldContain("--guestkallsyms=/proc/kallsyms");
+    }
+
     [Fact]
     public void There_are_as_many_as_forms_and_traps() => Snippet.Names.Count().ShouldBeGreaterThanOrEqualTo(80);
 

@@ -13,16 +13,27 @@ namespace Quietus.Architectures;
 /// <param name="MappedPages">Leaves, by the bytes that each maps.</param>
 /// <param name="Tables">Table pages that there were.</param>
 /// <param name="Bill">What the hook did.</param>
-/// <param name="OtherNanoseconds">System calls, and interrupts that stop the vCPUs of a VM that is killed.</param>
-/// <param name="HostFreeNanoseconds">The host's own freeing of the process's pages: not part of the death.</param>
+/// <param name="Host">What the host did beside it.</param>
 /// <param name="Violations">What was freed or changed before its flush was complete.</param>
 /// <param name="Checks">How often that was looked at.</param>
 public sealed record ArchitectureResult(
     SimulationRequest Request, IReadOnlyDictionary<ulong, long> MappedPages, long Tables, HookBill Bill,
-    double OtherNanoseconds, double HostFreeNanoseconds, IReadOnlyList<string> Violations, long Checks)
+    Bill Host, IReadOnlyList<string> Violations, long Checks)
 {
+    /// <summary>
+    /// System calls, interrupts that stop the vCPUs of a VM that is killed, and the VM's end apart from its memory.
+    /// </summary>
+    public double OtherNanoseconds => Host.Time.OtherPicoseconds / 1000.0;
+
+    /// <summary>The host's own freeing of the process's pages, and the process's end: not part of the death.</summary>
+    public double HostFreeNanoseconds => Host.Time.HostFreePicoseconds / 1000.0;
+
     /// <summary>All but the host's freeing of pages.</summary>
     public double Nanoseconds => Bill.Nanoseconds(Request.Machine) + OtherNanoseconds;
+
+    /// <summary>The same run on a machine that differs in its costs alone.</summary>
+    public ArchitectureResult At(MachinePreset machine) =>
+        this with { Request = Request with { Machine = machine }, Host = Host.At(machine) };
 }
 
 /// <summary>
@@ -183,10 +194,8 @@ public static class ArchitectureRun
         HookBill before = hook.Meter.Read();
         Bill hostBefore = server.BillOf(vmm.Pe);
         end(new Life(vm, hook, slot, address, elsewhere));
-        Bill spent = server.BillOf(vmm.Pe) - hostBefore;
         return new ArchitectureResult(
-            request, mapped, tables, hook.Meter.Read() - before,
-            Picoseconds(spent.Time.OtherPicoseconds), Picoseconds(spent.Time.HostFreePicoseconds),
+            request, mapped, tables, hook.Meter.Read() - before, server.BillOf(vmm.Pe) - hostBefore,
             guard?.Violations ?? [], guard?.Checks ?? 0);
     }
 
@@ -247,6 +256,4 @@ public static class ArchitectureRun
             throw new InvalidOperationException($"The {what} was refused.");
         }
     }
-
-    private static double Picoseconds(long picoseconds) => picoseconds / 1000.0;
 }

@@ -69,7 +69,8 @@ internal static partial class BenchVerb
             Pages = pages,
             Policies = [MaintenancePolicy.Of(Memory.MaintenancePolicy.Fate)],
             Jobs = 1,
-            Limit = _timeout.Of(result) ?? DefaultLimit(memory.Max()),
+            // The probe measures what is small three times before it says something.
+            Limit = _timeout.Of(result) ?? (3 * DefaultLimit(memory.Max())),
         };
     }
 

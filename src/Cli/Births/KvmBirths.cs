@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
 using Quietus.Cli.Bench;
+using Quietus.Cli.Bench.Kvm;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Wire;
@@ -15,14 +16,12 @@ internal sealed record KvmBirthsCase(long MemoryBytes)
     /// <summary>How many pages a child writes.</summary>
     public const int Writes = 4096;
 
-    /// <summary>
-    /// The kernel's command line. What follows the two hyphens is the probe's, which is the first process; a panic ends
-    /// the machine instead of standing still.
-    /// </summary>
-    public string Append => string.Create(
-        CultureInfo.InvariantCulture,
-        $"console=ttyAMA0 quiet panic=-1 -- memory={MemoryBytes} fill={BirthsRunner.FillBytes(MemoryBytes)} pages=4k "
-            + $"writes={Writes}");
+    /// <summary>The kernel's command line; what the probe is to measure is in it.</summary>
+    public string Append => KvmKernel.CommandLine(
+        hasTransparentPages: true,
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"memory={MemoryBytes} fill={BirthsRunner.FillBytes(MemoryBytes)} pages=4k writes={Writes}"));
 
     public override string ToString() => $"kvm {ByteSize.FormatOption(MemoryBytes)}";
 }

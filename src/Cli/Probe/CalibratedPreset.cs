@@ -29,7 +29,14 @@ internal static class CalibratedPreset
     {
         try
         {
-            return probed.IsArm64 ? Arm64(probed) : Sized(MachinePreset.Named(Machines.OthersFolder, "xeon"), probed);
+            return probed.HostValue("architecture") switch
+            {
+                "aarch64" => Arm64(probed),
+                "x86_64" => Sized(MachinePreset.Named(Machines.OthersFolder, "xeon"), probed),
+                string other => throw CliException.Usage(
+                    $"the probe's host is of architecture '{Plain(other)}'",
+                    "there are machines of aarch64 and x86_64"),
+            };
         }
         catch (PresetException error)
         {
@@ -104,6 +111,8 @@ internal static class CalibratedPreset
             },
             ["source"] = isFitted ? $"fitted to a probe's {rows}"
                 : isTold ? figure.Source
+                : figure.Key == "dc_line_remote" && fit.Fitted.ContainsKey("dc_line_local")
+                    ? $"assumption: as much above dc_line_local as {fit.Base} has it"
                 : $"assumption: as {fit.Base}",
         };
         bool hasRange = figure.Low < figure.High;
@@ -138,17 +147,21 @@ internal static class CalibratedPreset
         const long block = 1 << 21;
         int sockets = Whole(probed, "sockets", 1, 16);
         int pes = Math.Max(1, Whole(probed, "cpus", 1, 4096) / sockets) * sockets;
-        double memory = Math.Max(
-            1L << 30, Whole(probed, "memory_bytes", 1 << 28, 1L << 42) / (block * sockets) * (block * sockets));
+
+        // Room for the largest VM also where the probe told no memory, or less.
+        long told = Math.Max(
+            Whole(probed, "memory_bytes", 1L << 30, 1L << 42),
+            2 * probed.Rows.Select(row => row.MemoryBytes).DefaultIfEmpty(0).Max());
+        double memory = Math.Min(told, 1L << 42) / (block * sockets) * (block * sockets);
         return machine.With("pes_per_cluster", 1, "probe: not told, each by itself").With("sockets", 1, "fit")
             .With("pes", pes, "probe: the CPUs that it may use").With("sockets", sockets, "probe: the host's own")
-            .With("memory", memory, "probe: the host's own");
+            .With("memory", memory, "probe: the host's own, with room for the VMs");
     }
 
     private static int Whole(ProbeResult probed, string key, int least, int most) =>
-        (int)Whole(probed, key, least, (long)most);
+        (int)Whole(probed, key, (long)least, most);
 
-    private static long Whole(ProbeResult probed, string key, int least, long most) =>
+    private static long Whole(ProbeResult probed, string key, long least, long most) =>
         long.TryParse(probed.HostValue(key), NumberStyles.None, CultureInfo.InvariantCulture, out long value)
             ? Math.Clamp(value, least, most)
             : least;

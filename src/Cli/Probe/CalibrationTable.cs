@@ -11,16 +11,16 @@ internal static class CalibrationTable
 {
     private static readonly TextColumn<CalibratedPoint>[] _points =
     [
-        new("row", 38, true, point => point.ToString()),
-        new("measured", 10, false, point => Duration.Format(point.Measured)),
-        new("model", 10, false, point => Duration.Format(point.Model)),
+        new("row", 40, true, point => point.ToString()),
+        new("measured", 9, false, point => Duration.Format(point.Measured)),
+        new("model", 9, false, point => Duration.Format(point.Model)),
         new("miss", 7, false, point => point.Miss.ToString("+0 %;-0 %;0 %", CultureInfo.InvariantCulture)),
         new("", 8, true, point => point.IsHeldOut ? "held out" : "fitted"),
     ];
 
     public static void Write(TextWriter writer, HostCalibration fit, ProbeResult probed)
     {
-        TextTable.WriteTitle(writer, "Calibration: every second size is fitted, the others are held out");
+        TextTable.WriteTitle(writer, "Calibration: of each kind of pages every second size is held out");
         TextTable.Write(writer, _points, fit.Points.OrderBy(point => point.IsHeldOut));
         writer.WriteLine();
         foreach ((string key, string rows) in fit.Fitted)
@@ -35,10 +35,20 @@ internal static class CalibrationTable
             TextTable.WriteHanging(writer, "not modelled: ", row);
         }
 
+        if (fit.NotMeasured.Any())
+        {
+            TextTable.WriteHanging(
+                writer, "not measured: ",
+                $"{string.Join(", ", fit.NotMeasured)}: what the machine says of them rests on costs of other ways");
+        }
+
         string worst = fit.Worst.ToString("0 %", CultureInfo.InvariantCulture);
         if (fit.IsGood)
         {
-            TextTable.WriteHanging(writer, "", $"A good fit: rows held out are missed by {worst} at most.");
+            string fitted = fit.WorstFitted <= HostCalibration.Good
+                ? string.Empty
+                : fit.WorstFitted.ToString("', though one that was fitted by '0 %", CultureInfo.InvariantCulture);
+            TextTable.WriteHanging(writer, "", $"A good fit: rows held out are missed by {worst} at most{fitted}.");
             return;
         }
 

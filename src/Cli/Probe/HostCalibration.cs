@@ -40,7 +40,7 @@ internal sealed record CalibratedPoint(ProbeRow Row, CalibratedPart Part, double
 
     public override string ToString() => Row + (Part switch
     {
-        CalibratedPart.Tables => ", tables alone",
+        CalibratedPart.Tables => ", tables",
         CalibratedPart.Touch => ", first touch",
         _ => string.Empty,
     });
@@ -48,8 +48,8 @@ internal sealed record CalibratedPoint(ProbeRow Row, CalibratedPart Part, double
 
 /// <summary>
 /// A machine of the simulator that is fitted to a probe's rows of every second size, and tried on the others
-/// (docs/probe.md). The simulator's times are linear in a machine's costs: each row's coefficients are found by running
-/// it once for each cost, and the costs by least squares of the relative misses, none below 0.
+/// (docs/probe.md). The simulator's times are linear in a machine's costs: a row's coefficients are found by pricing
+/// its life anew for each cost, and the costs by least squares of the relative misses, none below 0.
 /// </summary>
 internal sealed record HostCalibration
 {
@@ -57,24 +57,30 @@ internal sealed record HostCalibration
     public const double Good = 0.25;
 
     private const double Unit = 1000; // nanoseconds: the step that finds a coefficient
-    private const int Sweeps = 4000;
 
-    /// <summary>Keeps a cost that no row says anything of where the base machine has it.</summary>
-    private const double Inertia = 1e-7;
+    /// <summary>Nanoseconds: what takes less was not measured.</summary>
+    private const double Shortest = 1;
 
     private const double MostOfMany = 1e4;
     private const double Most = 1e6;
+    private const double MostOfEnds = 1e9;
+
+    /// <summary>An end of a VM or a process, in nanoseconds: what counts as one step from 0.</summary>
+    private const double UsualEnd = 1e5;
 
     private static readonly (string Key, double Most)[] _arm64 =
     [
-        ("entry_unlink", MostOfMany), ("tlbi_wait", Most), ("dc_line_local", MostOfMany), ("table_free", Most),
+        ("vm_end", MostOfEnds), ("process_end", MostOfEnds), ("entry_unlink", MostOfMany), ("tlbi_wait", Most),
+        ("dc_line_local", MostOfMany), ("dc_line_dirty", MostOfMany), ("table_free", Most),
         ("page_free", Most), ("block_free", Most), ("fault", Most), ("page_zero", Most), ("ipi", Most), ("call", Most),
+        ("transparent_fill", Most), ("transparent_free", Most),
     ];
 
     private static readonly (string Key, double Most)[] _others =
     [
+        ("vm_end", MostOfEnds), ("process_end", MostOfEnds),
         ("entry_unlink", MostOfMany), ("entry_visit", MostOfMany), ("flush_wait", Most), ("table_free", Most),
-        ("page_free", Most), ("block_free", Most), ("ipi", Most), ("call", Most),
+        ("page_free", Most), ("block_free", Most), ("ipi", Most), ("call", Most), ("transparent_free", Most),
     ];
 
     private static readonly Dictionary<string, DeathKind> _deaths = new()
@@ -82,6 +88,13 @@ internal sealed record HostCalibration
         [ProbeWay.Close.Name()] = DeathKind.Exit, [ProbeWay.Kill.Name()] = DeathKind.Kill,
         [ProbeWay.Munmap.Name()] = DeathKind.Munmap, [ProbeWay.DontNeed.Name()] = DeathKind.Madvise,
         [ProbeWay.Slot.Name()] = DeathKind.Slot,
+    };
+
+    /// <summary>Rows of transparent pages have none but blocks: others are left out.</summary>
+    private static readonly Dictionary<string, GuestPages> _kinds = new()
+    {
+        ["4k"] = GuestPages.Pages4K, ["thp"] = GuestPages.Transparent, ["hugetlb-2m"] = GuestPages.Blocks2M,
+        ["hugetlb-1g"] = GuestPages.Blocks1G,
     };
 
     /// <summary>The fitted machine.</summary>
@@ -98,57 +111,82 @@ internal sealed record HostCalibration
     /// <summary>Rows that the model has nothing for.</summary>
     public required IReadOnlyList<string> NotModelled { get; init; }
 
+    /// <summary>Ways to die that the model has and the probe did not measure.</summary>
+    public IEnumerable<string> NotMeasured => _deaths.Keys.Except(Points.Select(point => point.Row.Way));
+
     public IEnumerable<CalibratedPoint> HeldOut => Points.Where(point => point.IsHeldOut);
 
     /// <summary>The largest miss of a row that was held out.</summary>
     public double Worst => HeldOut.Select(point => Math.Abs(point.Miss)).DefaultIfEmpty(0).Max();
 
+    /// <summary>The largest miss of a row that was fitted.</summary>
+    public double WorstFitted =>
+        Points.Where(point => !point.IsHeldOut).Select(point => Math.Abs(point.Miss)).DefaultIfEmpty(0).Max();
+
     public bool IsGood => Worst <= Good;
 
     /// <summary>Fits a machine to a probe's result.</summary>
-    /// <param name="probed">With two sizes at least.</param>
+    /// <param name="probed">With two sizes at least of one kind of pages.</param>
     /// <param name="start">The machine to start from, with the host's topology and features.</param>
     /// <param name="cancellation">Ends it early.</param>
     public static HostCalibration Fit(
         ProbeResult probed, MachinePreset start, CancellationToken cancellation = default)
     {
-        long[] sizes = [.. probed.Rows.Select(row => row.MemoryBytes).Distinct().Order()];
-        if (sizes.Length < 2)
+        List<string> left = [];
+        CalibratedPoint[] points = HoldOut([.. probed.Rows.SelectMany(row => PointsOf(row, start, left))]);
+        if (points.Length == 0)
         {
             throw CliException.Usage(
-                "the probe measured one size: there is nothing to hold "
-                    + "out", "probe with --memory 64M,128M,256M,512M, say");
+                probed.Rows.Count == 0
+                    ? "the probe measured nothing"
+                    : $"nothing that the probe measured is in the model: {string.Join(", ", left.Distinct())}",
+                "probe with --ways close,kill,munmap,dontneed,slot");
         }
 
-        List<string> left = [];
-        CalibratedPoint[] points = [.. probed.Rows.SelectMany(row => PointsOf(row, sizes, start, left))];
+        if (!points.Any(point => point.IsHeldOut))
+        {
+            throw CliException.Usage(
+                "the probe measured one size of each kind of pages: there is nothing to hold out",
+                "probe with --memory 64M,128M,256M,512M, say");
+        }
+
         (string Key, double Most)[] free = start.IsArm64 ? _arm64 : _others;
-        MachinePreset none = free.Aggregate(start, (machine, figure) => machine.With(figure.Key, 0, "fit"));
+        MachinePreset none = free.Aggregate(start, (machine, figure) => WithCost(machine, figure.Key, 0));
+        MachinePreset[] ones = [.. free.Select(figure => WithCost(none, figure.Key, Unit))];
         double[] constants = new double[points.Length];
         double[][] coefficients = [.. points.Select(_ => new double[free.Length])];
-        Dictionary<(SimulationRequest Request, int Figure), double[]> known = [];
+        Dictionary<SimulationRequest, Func<MachinePreset, double[]>> lives = [];
         for (int i = 0; i < points.Length; i++)
         {
-            constants[i] = Times(points[i], none, -1)[(int)points[i].Part];
+            // Rows of one size share their life: its three parts come from one.
+            cancellation.ThrowIfCancellationRequested();
+            SimulationRequest request = RequestOf(points[i].Row, start);
+            if (!lives.TryGetValue(request, out Func<MachinePreset, double[]>? life))
+            {
+                lives[request] = life = Live(request, cancellation);
+            }
+
+            constants[i] = life(none)[(int)points[i].Part];
             for (int k = 0; k < free.Length; k++)
             {
-                MachinePreset one = none.With(free[k].Key, Unit, "fit");
-                coefficients[i][k] = (Times(points[i], one, k)[(int)points[i].Part] - constants[i]) / Unit;
+                coefficients[i][k] = (life(ones[k])[(int)points[i].Part] - constants[i]) / Unit;
             }
         }
 
         double[] costs = Solve(
-            points, constants, coefficients, [.. free.Select(figure => (start[figure.Key], figure.Most))]);
+            points, constants, coefficients,
+            [.. free.Select(figure => UnknownOf(figure.Key, start[figure.Key], figure.Most))]);
         Dictionary<string, string> fitted = [];
         MachinePreset machine = start;
         for (int k = 0; k < free.Length; k++)
         {
-            string[] rows = [.. points.Where((point, i) => !point.IsHeldOut && coefficients[i][k] > 0)
-                .Select(point => $"{point.Row.Way} by {point.Row.Pages}").Distinct()];
+            string rows = string.Join("; ", points.Where((point, i) => !point.IsHeldOut && coefficients[i][k] > 0)
+                .GroupBy(point => point.Row.Pages)
+                .Select(kind => $"{string.Join(", ", kind.Select(point => point.Row.Way).Distinct())} by {kind.Key}"));
             if (rows.Length > 0)
             {
-                fitted[free[k].Key] = string.Join(", ", rows);
-                machine = machine.With(free[k].Key, Math.Round(costs[k], 3), "fit");
+                fitted[free[k].Key] = rows;
+                machine = WithCost(machine, free[k].Key, Math.Round(costs[k], 3));
             }
         }
 
@@ -166,46 +204,80 @@ internal sealed record HostCalibration
             ],
             NotModelled = [.. left.Distinct()],
         };
-
-        // Rows of one size share their runs: the three parts of a life come from one.
-        double[] Times(CalibratedPoint point, MachinePreset preset, int figure)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            SimulationRequest request = RequestOf(point.Row, start);
-            if (!known.TryGetValue((request, figure), out double[]? times))
-            {
-                known[(request, figure)] = times = Run(request with { Machine = preset }, cancellation);
-            }
-
-            return times;
-        }
     }
 
-    /// <summary>Whole, tables, touch: in the order of <see cref="CalibratedPart"/>.</summary>
-    private static double[] Run(SimulationRequest request, CancellationToken cancellation)
+    /// <summary>
+    /// A life on a machine of such features; what it takes at a machine's costs: whole, tables, touch, in the order of
+    /// <see cref="CalibratedPart"/>.
+    /// </summary>
+    private static Func<MachinePreset, double[]> Live(SimulationRequest request, CancellationToken cancellation)
     {
-        if (request.Machine.IsArm64)
+        if (!request.Machine.IsArm64)
         {
-            SimulationResult result = Simulation.Run(request, null, cancellation);
+            ArchitectureResult other = ArchitectureRun.Die(request, isChecked: false, cancellation);
+            return machine =>
+            {
+                ArchitectureResult priced = other.At(machine);
+                return [priced.Nanoseconds + priced.HostFreeNanoseconds, priced.Nanoseconds, 0];
+            };
+        }
+
+        SimulationResult result = Simulation.Run(request, null, cancellation);
+        return machine =>
+        {
+            SimulationResult priced = result with { Fill = result.Fill.At(machine), Death = result.Death.At(machine) };
             return
             [
-                result.DeathNanoseconds + result.HostFreeNanoseconds, result.DeathNanoseconds, result.FillNanoseconds,
+                priced.DeathNanoseconds + priced.HostFreeNanoseconds, priced.DeathNanoseconds, priced.FillNanoseconds,
             ];
-        }
-
-        ArchitectureResult other = ArchitectureRun.Die(request, isChecked: false, cancellation);
-        return [other.Nanoseconds + other.HostFreeNanoseconds, other.Nanoseconds, 0];
+        };
     }
 
-    private static IEnumerable<CalibratedPoint> PointsOf(
-        ProbeRow row, long[] sizes, MachinePreset start, List<string> left)
+    /// <summary>
+    /// The machine at another cost. A line of another socket is dearer by as much as it was: a probe does not tell
+    /// where its memory lay.
+    /// </summary>
+    private static MachinePreset WithCost(MachinePreset machine, string key, double cost)
     {
-        bool isHeldOut = Array.IndexOf(sizes, row.MemoryBytes) % 2 == 1;
+        if (key != "dc_line_local")
+        {
+            return machine.With(key, cost, "fit");
+        }
+
+        double more = machine["dc_line_remote"] - machine[key];
+        return machine.With(key, 0, "fit").With("dc_line_remote", cost + more, "fit").With(key, cost, "fit");
+    }
+
+    /// <summary>Of each kind of pages every second size, from the second smallest on.</summary>
+    private static CalibratedPoint[] HoldOut(CalibratedPoint[] points)
+    {
+        Dictionary<string, long[]> sizes = points.GroupBy(point => point.Row.Pages).ToDictionary(
+            kind => kind.Key, kind => (long[])[.. kind.Select(point => point.Row.MemoryBytes).Distinct().Order()]);
+        return
+        [
+            .. points.Select(point => point with
+            {
+                IsHeldOut = Array.IndexOf(sizes[point.Row.Pages], point.Row.MemoryBytes) % 2 == 1,
+            }),
+        ];
+    }
+
+    private static IEnumerable<CalibratedPoint> PointsOf(ProbeRow row, MachinePreset start, List<string> left)
+    {
         if (!_deaths.ContainsKey(row.Way))
         {
-            left.Add(row.Way + (row.Is(ProbeWay.Punch)
-                ? " (the model's host has no holes in files)"
-                : " (a VM's host alone)"));
+            left.Add(row.Way switch
+            {
+                _ when row.Is(ProbeWay.Punch) => $"{row.Way} (the model's host has no holes in files)",
+                _ when row.Is(ProbeWay.MunmapNoVm) || row.Is(ProbeWay.KillNoVm) => $"{row.Way} (a VM's host alone)",
+                _ => $"{row.Way} (no way that is known)",
+            });
+            yield break;
+        }
+
+        if (!_kinds.ContainsKey(row.Pages))
+        {
+            left.Add($"{row.Pages} (no kind of pages that is known)");
             yield break;
         }
 
@@ -215,20 +287,24 @@ internal sealed record HostCalibration
             yield break;
         }
 
-        if (row["total_ns"] > 0)
+        if (row["total_ns"] < Shortest)
         {
-            yield return new CalibratedPoint(row, CalibratedPart.Whole, row["total_ns"], isHeldOut);
+            left.Add($"{row} (it has no total_ns)");
+        }
+        else
+        {
+            yield return new CalibratedPoint(row, CalibratedPart.Whole, row["total_ns"], false);
         }
 
-        if (row.Is(ProbeWay.Close) && row["order_ns"] > 0)
+        if (row.Is(ProbeWay.Close) && row["order_ns"] >= Shortest)
         {
-            yield return new CalibratedPoint(row, CalibratedPart.Tables, row["order_ns"], isHeldOut);
+            yield return new CalibratedPoint(row, CalibratedPart.Tables, row["order_ns"], false);
         }
 
         double touched = row["touch_ns"] - row["touch_again_ns"];
-        if (start.IsArm64 && row.Is(ProbeWay.Close) && touched > 0)
+        if (start.IsArm64 && row.Is(ProbeWay.Close) && touched >= Shortest)
         {
-            yield return new CalibratedPoint(row, CalibratedPart.Touch, touched, isHeldOut);
+            yield return new CalibratedPoint(row, CalibratedPart.Touch, touched, false);
         }
     }
 
@@ -241,12 +317,8 @@ internal sealed record HostCalibration
     {
         Machine = machine,
         MemoryBytes = (ulong)row.MemoryBytes,
-        Pages = row.Pages switch
-        {
-            "4k" => GuestPages.Pages4K,
-            "hugetlb-1g" => GuestPages.Blocks1G,
-            _ => GuestPages.Blocks2M,
-        },
+        Pages = _kinds[row.Pages],
+        HugePageShare = 1,
         Death = _deaths[row.Way],
         Policy = machine.IsArm64 && (row.Is(ProbeWay.Close) || row.Is(ProbeWay.Kill))
             ? MaintenancePolicy.Series
@@ -254,41 +326,28 @@ internal sealed record HostCalibration
         Vcpus = 1,
     };
 
-    /// <summary>One cost after the other to where it is best, until nothing moves: the sum is convex.</summary>
-    private static double[] Solve(
-        CalibratedPoint[] points, double[] constants, double[][] coefficients, (double Start, double Most)[] bounds)
+    private static FitUnknown UnknownOf(string key, double start, double most) => key switch
     {
-        double[] costs = [.. bounds.Select(bound => bound.Start)];
-        for (int sweep = 0; sweep < Sweeps; sweep++)
-        {
-            for (int k = 0; k < costs.Length; k++)
-            {
-                double scale = Math.Max(bounds[k].Start, 1);
-                double square = Inertia / (scale * scale);
-                double pull = square * bounds[k].Start;
-                for (int i = 0; i < points.Length; i++)
-                {
-                    if (points[i].IsHeldOut)
-                    {
-                        continue;
-                    }
+        // A dirty line costs no more than another, unless the rows tell: those of less memory than the caches hold,
+        // where each line is dirty, tell only the sum.
+        "dc_line_dirty" => new FitUnknown(0, 1, most),
 
-                    double own = coefficients[i][k] / points[i].Measured;
-                    double rest = 1 - (constants[i] / points[i].Measured);
-                    for (int j = 0; j < costs.Length; j++)
-                    {
-                        rest -= j == k ? 0 : coefficients[i][j] * costs[j] / points[i].Measured;
-                    }
+        // The same of a transparent page and one of hugetlbfs: where one of them was not measured, they cost the same.
+        "transparent_free" => new FitUnknown(0, 10, most),
+        "transparent_fill" => new FitUnknown(0, 1000, most),
+        "vm_end" or "process_end" => new FitUnknown(start, Math.Max(start, UsualEnd), most),
+        _ => new FitUnknown(start, Math.Max(start, 1), most),
+    };
 
-                    square += own * own;
-                    pull += own * rest;
-                }
-
-                costs[k] = Math.Clamp(pull / square, 0, bounds[k].Most);
-            }
-        }
-
-        return costs;
+    /// <summary>The costs that make the relative misses of what is fitted least.</summary>
+    private static double[] Solve(
+        CalibratedPoint[] points, double[] constants, double[][] coefficients, FitUnknown[] costs)
+    {
+        int[] fitted = [.. Enumerable.Range(0, points.Length).Where(i => !points[i].IsHeldOut)];
+        return BoundedLeastSquares.Solve(
+            [.. fitted.Select(i => (double[])[.. coefficients[i].Select(unit => unit / points[i].Measured)])],
+            [.. fitted.Select(i => 1 - (constants[i] / points[i].Measured))],
+            costs);
     }
 
     /// <summary>What may be wrong with a fit that is bad, most likely first.</summary>
@@ -317,9 +376,8 @@ internal sealed record HostCalibration
             .OrderBy(point => point.Row.MemoryBytes).Take(1)];
         if (small.Length > 0 && small[0].Row.MemoryBytes < Points.Max(point => point.Row.MemoryBytes))
         {
-            yield return "small VMs take longer than the model says: it knows no fixed cost of a process's "
-                + "end, nor the "
-                + "kernel's waits (RCU); probe larger sizes";
+            yield return "small VMs take longer than the model says, which has one figure for the end of any VM and "
+                + "process, however long the kernel waited in a run (RCU): probe larger sizes";
         }
     }
 }

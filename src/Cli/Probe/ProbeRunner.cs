@@ -1,11 +1,14 @@
 using System;
 using System.Collections.Generic;
 using System.Diagnostics;
+using System.Globalization;
 using System.IO;
+using System.Linq;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
+using Quietus.Cli.Bench.Kvm;
 using Quietus.Cli.CommandLine;
 using Quietus.Cli.Guests;
 using Quietus.Cli.Processes;
@@ -48,7 +51,7 @@ internal static class ProbeRunner
 
     /// <summary>Boots Debian's arm64 kernel at EL2 with the probe as its first process; the document.</summary>
     public static async Task<string> RunUnderQemuAsync(
-        IReadOnlyList<string> arguments, CpuModel cpu, long largest, int pools, TimeSpan limit,
+        IReadOnlyList<string> arguments, CpuModel cpu, long largest, IReadOnlyList<string> pages, TimeSpan limit,
         CancellationToken cancellation)
     {
         string probe = File(isArm64: true);
@@ -65,7 +68,7 @@ internal static class ProbeRunner
             archive.Finish();
         }
 
-        QemuMachine machine = MachineFor(linux, initrd, arguments, cpu, largest, pools);
+        QemuMachine machine = MachineFor(linux, initrd, arguments, cpu, largest, pages);
         Notice.Write($"booting {linux.Version} with KVM on {cpu.Name}");
         using Process process = await ChildKeeper.StartAsync(ChildKeeper.Describe(qemu.Path, machine.Arguments()))
             .ConfigureAwait(false);
@@ -75,15 +78,17 @@ internal static class ProbeRunner
 
     /// <summary>The machine of <c>bench --against kvm</c>, with more room for Linux and pools of huge pages.</summary>
     private static QemuMachine MachineFor(
-        LinuxGuest linux, string initrd, IReadOnlyList<string> arguments, CpuModel cpu, long largest, int pools)
+        LinuxGuest linux, string initrd, IReadOnlyList<string> arguments, CpuModel cpu, long largest,
+        IReadOnlyList<string> pages)
     {
+        bool hasPool = pages.Contains("hugetlb-2m");
+
         // More than 512 MB: with less, Linux turns transparent huge pages off (hugepage_init in mm/huge_memory.c).
-        long memory = Math.Max((2 * largest) + LinuxMemory + (pools * largest), 768 * ByteSize.Megabyte);
-        string pool = pools == 0
-            ? string.Empty
-            : string.Create(
-                System.Globalization.CultureInfo.InvariantCulture,
-                $" hugepagesz=2M hugepages={largest / (2 * ByteSize.Megabyte)}");
+        long memory = Math.Max((hasPool ? 3 : 2) * largest + LinuxMemory, 768 * ByteSize.Megabyte);
+        string pool = hasPool
+            ? string.Create(
+                CultureInfo.InvariantCulture, $" hugepagesz=2M hugepages={largest / (2 * ByteSize.Megabyte)}")
+            : string.Empty;
         return new QemuMachine
         {
             Cpu = cpu.QemuName,
@@ -91,8 +96,8 @@ internal static class ProbeRunner
             MemoryBytes = memory / ByteSize.Megabyte * ByteSize.Megabyte,
             Image = linux.Kernel,
             Bundle = initrd,
-            Append = $"console=ttyAMA0 quiet panic=-1{pool} -- "
-                + string.Join(' ', [.. arguments, "--count-processor", "--json", "-"]),
+            Append = KvmKernel.CommandLine(
+                pages.Contains("thp"), string.Join(' ', [.. arguments, "--count-processor", "--json", "-"]), pool),
             CountsInstructions = true,
             HasPort = false,
         };

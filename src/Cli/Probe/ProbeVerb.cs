@@ -150,7 +150,7 @@ internal static class ProbeVerb
         }
 
         return await ProbeRunner.RunUnderQemuAsync(
-            arguments, _cpu.Of(result), sizes.Max(), pages.Contains("hugetlb-2m") ? 1 : 0, limit, cancellation)
+            arguments, _cpu.Of(result), sizes.Max(), pages, limit, cancellation)
             .ConfigureAwait(false);
 
         void Add(string name, bool isGiven, IEnumerable<string> values)

@@ -77,6 +77,23 @@ public readonly record struct OperationCounts
 
     /// <summary>Interrupts to other PEs.</summary>
     public long Ipis { get; init; }
+
+    /// <summary>System calls and notifiers' callbacks.</summary>
+    public long Calls { get; init; }
+
+    /// <summary>VMs that ended.</summary>
+    public long VmEnds { get; init; }
+
+    /// <summary>Processes that ended.</summary>
+    public long ProcessEnds { get; init; }
+
+    /// <summary>Transparent huge pages that a process got.</summary>
+    public long TransparentFilled { get; init; }
+
+    /// <summary>Of the huge pages that the host freed, transparent ones.</summary>
+    public long TransparentFreed { get; init; }
+
+    internal long Broadcasts => TlbiIpa + TlbiRange + TlbiVmalle1 + TlbiVmid + TlbiAll + TlbiHost;
 }
 
 /// <summary>Virtual time by what it went into, in picoseconds.</summary>
@@ -94,16 +111,36 @@ public readonly record struct TimeShares
     /// <summary>Table pages given back.</summary>
     public long TableFreePicoseconds { get; init; }
 
-    /// <summary>The host's freeing of the process's pages.</summary>
+    /// <summary>The host's freeing of the process's pages, and the process's end.</summary>
     public long HostFreePicoseconds { get; init; }
 
-    /// <summary>Zeroing, faults, interrupts, system calls, instruction caches.</summary>
+    /// <summary>Zeroing, faults, interrupts, system calls, instruction caches, the VM's end.</summary>
     public long OtherPicoseconds { get; init; }
 
     /// <summary>All of it.</summary>
     public long Picoseconds =>
         CachePicoseconds + TlbiPicoseconds + WalkPicoseconds + TableFreePicoseconds + HostFreePicoseconds
         + OtherPicoseconds;
+
+    /// <summary>What operations take. The waiting for other senders' broadcasts comes on top.</summary>
+    internal static TimeShares Of(in OperationCounts counts, Prices prices, long contentionPicoseconds = 0) => new()
+    {
+        CachePicoseconds = ((counts.DcLines - counts.DcLinesRemote) * prices.LineLocal)
+            + (counts.DcLinesRemote * prices.LineRemote) + (counts.DcLinesDirty * prices.LineDirty)
+            + (counts.DsbSystem * prices.CacheBarrier),
+        TlbiPicoseconds = (counts.Broadcasts * prices.Broadcast) + (counts.DsbInnerShareable * prices.BroadcastWait)
+            + contentionPicoseconds,
+        WalkPicoseconds = (counts.EntryReads * prices.EntryRead) + (counts.EntryWrites * prices.EntryWrite)
+            + (counts.EntryUnlinks * prices.EntryUnlink) + (counts.DsbStores * prices.StoreBarrier),
+        TableFreePicoseconds = counts.TablesFreed * prices.TableFree,
+        HostFreePicoseconds = (counts.PagesFreed * prices.PageFree) + (counts.BlocksFreed * prices.BlockFree)
+            + (counts.TransparentFreed * prices.TransparentFree) + (counts.ProcessEnds * prices.ProcessEnd),
+        OtherPicoseconds = (counts.IcLines * prices.InstructionLine) + (counts.PagesZeroed * prices.PageZero)
+            // An assumption: a copy reads as much as it writes, so it takes what zeroing two pages does.
+            + (counts.PagesCopied * 2 * prices.PageZero)
+            + (counts.Faults * prices.Fault) + (counts.Ipis * prices.Ipi) + (counts.Calls * prices.Call)
+            + (counts.TransparentFilled * prices.TransparentFill) + (counts.VmEnds * prices.VmEnd),
+    };
 }
 
 /// <summary>What was issued, and what it cost: a reading of a PE's meter, or the difference of two.</summary>
@@ -111,6 +148,11 @@ public readonly record struct TimeShares
 /// <param name="Time">How long.</param>
 public readonly record struct Bill(OperationCounts Counts, TimeShares Time)
 {
+    /// <summary>
+    /// The same operations on a machine that differs in its costs alone, where one PE sends at a time.
+    /// </summary>
+    public Bill At(MachinePreset machine) => this with { Time = TimeShares.Of(Counts, new Prices(machine)) };
+
     /// <summary>What happened between an earlier reading and a later one.</summary>
     public static Bill operator -(Bill later, Bill earlier) => new(
         new OperationCounts
@@ -139,6 +181,11 @@ public readonly record struct Bill(OperationCounts Counts, TimeShares Time)
             BlocksFreed = later.Counts.BlocksFreed - earlier.Counts.BlocksFreed,
             Faults = later.Counts.Faults - earlier.Counts.Faults,
             Ipis = later.Counts.Ipis - earlier.Counts.Ipis,
+            Calls = later.Counts.Calls - earlier.Counts.Calls,
+            VmEnds = later.Counts.VmEnds - earlier.Counts.VmEnds,
+            ProcessEnds = later.Counts.ProcessEnds - earlier.Counts.ProcessEnds,
+            TransparentFilled = later.Counts.TransparentFilled - earlier.Counts.TransparentFilled,
+            TransparentFreed = later.Counts.TransparentFreed - earlier.Counts.TransparentFreed,
         },
         new TimeShares
         {

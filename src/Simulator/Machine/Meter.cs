@@ -34,6 +34,10 @@ internal sealed class Meter
     internal long Faults;
     internal long Ipis;
     internal long Calls;
+    internal long VmEnds;
+    internal long ProcessEnds;
+    internal long TransparentFilled;
+    internal long TransparentFreed;
 
     /// <summary>Spent waiting until other PEs' broadcasts had left the interconnect.</summary>
     internal long ContentionPicoseconds;
@@ -59,8 +63,9 @@ internal sealed class Meter
     /// <summary>Virtual time of this PE, in picoseconds.</summary>
     internal long Now => Read().Time.Picoseconds + IdlePicoseconds;
 
-    internal Bill Read() => new(
-        new OperationCounts
+    internal Bill Read()
+    {
+        var counts = new OperationCounts
         {
             TlbiIpa = TlbiIpa,
             TlbiRange = TlbiRange,
@@ -86,20 +91,12 @@ internal sealed class Meter
             BlocksFreed = BlocksFreed,
             Faults = Faults,
             Ipis = Ipis,
-        },
-        new TimeShares
-        {
-            CachePicoseconds = (LinesLocal * _prices.LineLocal) + (LinesRemote * _prices.LineRemote)
-                + (LinesDirty * _prices.LineDirty) + (DsbSystem * _prices.CacheBarrier),
-            TlbiPicoseconds = (Broadcasts * _prices.Broadcast) + (DsbInnerShareable * _prices.BroadcastWait)
-                + ContentionPicoseconds,
-            WalkPicoseconds = (EntryReads * _prices.EntryRead) + (EntryWrites * _prices.EntryWrite)
-                + (EntryUnlinks * _prices.EntryUnlink) + (DsbStores * _prices.StoreBarrier),
-            TableFreePicoseconds = TablesFreed * _prices.TableFree,
-            HostFreePicoseconds = (PagesFreed * _prices.PageFree) + (BlocksFreed * _prices.BlockFree),
-            OtherPicoseconds = (IcLines * _prices.InstructionLine) + (PagesZeroed * _prices.PageZero)
-                // An assumption: a copy reads as much as it writes, so it takes what zeroing two pages does.
-                + (PagesCopied * 2 * _prices.PageZero)
-                + (Faults * _prices.Fault) + (Ipis * _prices.Ipi) + (Calls * _prices.Call),
-        });
+            Calls = Calls,
+            VmEnds = VmEnds,
+            ProcessEnds = ProcessEnds,
+            TransparentFilled = TransparentFilled,
+            TransparentFreed = TransparentFreed,
+        };
+        return new Bill(counts, TimeShares.Of(counts, _prices, ContentionPicoseconds));
+    }
 }

@@ -5,7 +5,11 @@ namespace Quietus.Simulator;
 
 /// <summary>What a figure's key stands for, and which values make sense at all.</summary>
 internal sealed record FigureKind(
-    string Key, string Group, FigureUnit Unit, double Least, double Greatest, string Meaning);
+    string Key, string Group, FigureUnit Unit, double Least, double Greatest, string Meaning)
+{
+    /// <summary>Whether a preset may leave it out: it is 0 there.</summary>
+    internal bool IsOptional { get; init; }
+}
 
 /// <summary>
 /// Every figure that a preset of an architecture has: a preset names each of them, and no other. Arm64's are those of
@@ -17,6 +21,10 @@ internal sealed class FigureTable
     private const double Longest = 1e6;
 
     private const double LongestOfMany = 1e4;
+
+    /// <summary>An end waits for grace periods: 40 to 60 ms were seen (docs/calibration.md, "microVM death").</summary>
+    private const double LongestEnd = 1e9;
+
     private const double Terabyte = 1024.0 * 1024 * 1024 * 1024;
 
     private static readonly FigureKind[] _topology =
@@ -44,6 +52,26 @@ internal sealed class FigureTable
             "Interrupt another PE and know that it has left its guest."),
         new("call", "costs", FigureUnit.Nanoseconds, 0, Longest,
             "A system call, or a notifier's callback, and its return."),
+        new("transparent_fill", "costs", FigureUnit.Nanoseconds, 0, Longest,
+            "What bringing a transparent huge page takes beyond one of hugetlbfs: it may be zeroed twice.")
+        {
+            IsOptional = true,
+        },
+        new("transparent_free", "costs", FigureUnit.Nanoseconds, 0, Longest,
+            "What freeing a transparent huge page takes beyond one of hugetlbfs: its page table, the page allocator.")
+        {
+            IsOptional = true,
+        },
+        new("vm_end", "costs", FigureUnit.Nanoseconds, 0, LongestEnd,
+            "The end of a VM apart from its memory: descriptors, its structures, grace periods that are waited for.")
+        {
+            IsOptional = true,
+        },
+        new("process_end", "costs", FigureUnit.Nanoseconds, 0, LongestEnd,
+            "The end of a process apart from its memory and its VMs, until its parent has reaped it.")
+        {
+            IsOptional = true,
+        },
     ];
 
     internal static readonly FigureTable Arm64 = new(

@@ -122,13 +122,19 @@ internal ref struct PresetReader
         string[] missing =
         [
             .. new[] { schema == null ? "schema" : null, title == null ? "title" : null }.OfType<string>(),
-            .. _table.Kinds.Select(kind => kind.Key).Except(_figures.Keys),
+            .. _table.Kinds.Where(kind => !kind.IsOptional).Select(kind => kind.Key).Except(_figures.Keys),
         ];
         if (missing.Length != 0)
         {
             throw new PresetException(
                 _file, 0, $"it lacks {string.Join(", ", missing)}",
                 "Every preset has every figure: what is not known is an assumption with a range.");
+        }
+
+        foreach (FigureKind kind in _table.Kinds.Where(kind => kind.IsOptional))
+        {
+            _figures.TryAdd(
+                kind.Key, new Figure(kind.Key, kind.Group, 0, kind.Unit, "left out: 0", 0, 0, kind.Meaning));
         }
     }
 

@@ -21,6 +21,9 @@ internal sealed class LineForms
 
     private LineForm _last;
 
+    /// <summary>The form of the line that was taken apart last.</summary>
+    public LineForm Last => _last;
+
     /// <summary>Takes a line apart; false when it is no event in any form.</summary>
     public bool TryParse(ReadOnlySpan<byte> line, out TraceLine result)
     {

@@ -22,7 +22,7 @@ internal static class KvmHost
     /// <param name="machine">What it emulates.</param>
     /// <param name="folder">Where the child is noted.</param>
     /// <param name="reader">What the probe measures.</param>
-    /// <param name="limit">How long the probe may be silent: each of its lines is one VM's life.</param>
+    /// <param name="limit">How long the probe may be silent: each of its lines is up to three VMs' lives.</param>
     /// <param name="cancellation">Ends it.</param>
     public static async Task RunAsync(
         QemuBinary qemu,

@@ -150,7 +150,7 @@ internal static unsafe class MonitorLoop
     }
 
     /// <summary>
-    /// Waits until all vCPUs of a VM have begun, or it is to end. This core runs vCPUs meanwhile: one of them may be its.
+    /// Waits until all vCPUs of a VM have begun, or it is to end. This core runs vCPUs meanwhile: one may be its own.
     /// </summary>
     internal static void AwaitArrived(Vm* vm)
     {

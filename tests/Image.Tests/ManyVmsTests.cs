@@ -71,7 +71,7 @@ public sealed class ManyVmsTests
     [Theory]
     [InlineData("cortex-a72")]
     [InlineData("max")]
-    public async Task Three_hundred_children_live_on_three_cores_and_die(string cpu)
+    public async Task Three_hundred_children_live_on_four_cores_and_die(string cpu)
     {
         const int Many = 300;
         const int AtOnce = 15;

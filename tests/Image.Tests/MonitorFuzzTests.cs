@@ -39,14 +39,16 @@ public sealed class MonitorFuzzTests(ITestOutputHelper output)
         "append=\"test=psci then=off\"", "x", "=", "vm=0", "vm=18446744073709551615",
     ];
 
-    [Fact]
-    public async Task Whatever_is_sent_to_the_monitor_it_answers_and_no_chunk_is_misplaced()
+    [Theory]
+    [InlineData(1)]
+    [InlineData(4)]
+    public async Task Whatever_is_sent_to_the_monitor_it_answers_and_no_chunk_is_misplaced(int cores)
     {
         Random random = TestSeed.Begin(output);
         await using RawMachine machine = await RawMachine.StartAsync(new QemuMachine
         {
             Cpu = "cortex-a72",
-            Processors = 4,
+            Processors = cores,
             MemoryBytes = 192 * ByteSize.Megabyte,
             Image = Folders.Image,
             HasPort = false,

@@ -30,14 +30,14 @@ public sealed class NeighbourTests(ITestOutputHelper output)
     {
         await using TestMachine machine = await TestMachine.BootAsync(cores: 2, counts: true);
         TestVm worker = await machine.AdoptAsync(
-            "create guest=filler memory=16M pages=2m policy=fate append=then=work");
+            "create guest=filler memory=16M pages=2m policy=fate cores=1 append=then=work");
         await worker.StartAsync();
         var parts = new Dictionary<string, double>();
         double fair = 0;
         foreach (string storm in (string[])["spin", "hvc", "sgi", "uart", "gic", "psci", "alarms", "aborts"])
         {
             // Two vCPUs, so that each has one to attack: the worker's share is a third.
-            TestVm neighbour = await machine.RunAsync($"fill=1M cpus=all then={storm}", cpus: 2);
+            TestVm neighbour = await machine.RunAsync($"fill=1M cpus=all then={storm}", cpus: 2, devices: "cores=1");
             await neighbour.DirtiedAsync();
             int begun = (await worker.WorkedAsync(1)).Count + 1;
             IReadOnlyList<long> reports = await worker.WorkedAsync(begun + Reports);

@@ -16,28 +16,31 @@ public sealed class StolenTimeTests(ITestOutputHelper output)
 {
     private const long Stolen = 16;
 
+    /// <summary>All share it: core 0 takes none of them.</summary>
+    private const string OneCore = "cores=1";
+
     [Theory]
     [InlineData("cortex-a72")]
     [InlineData("max")]
     public async Task A_guest_is_told_what_its_neighbour_had_of_the_core(string cpu)
     {
         await using TestMachine machine = await TestMachine.BootAsync(cpu, cores: 2, counts: true);
-        TestVm alone = await machine.RunAsync("test=stolen then=wait");
+        TestVm alone = await machine.RunAsync("test=stolen then=wait", devices: OneCore);
         (await alone.ReportedAsync(Stolen)).ShouldBe(0);
         await alone.PassedAsync();
         await alone.KillAsync();
 
         // The neighbour's weight is three times as great.
         TestVm neighbour = await machine.AdoptAsync(
-            "create guest=filler memory=16M pages=4k policy=fate weight=300 append=then=spin");
+            "create guest=filler memory=16M pages=4k policy=fate weight=300 cores=1 append=then=spin");
         await neighbour.StartAsync();
-        TestVm beside = await machine.RunAsync("test=stolen then=wait");
+        TestVm beside = await machine.RunAsync("test=stolen then=wait", devices: OneCore);
         (await beside.ReportedAsync(Stolen)).ShouldBeInRange(690, 810);
         await beside.PassedAsync();
         await beside.KillAsync();
 
         // A child's goes on from its template's, and a reset puts it back with the rest.
-        TestVm template = await machine.RunAsync("freeze=yes test=stolen then=wait");
+        TestVm template = await machine.RunAsync("freeze=yes test=stolen then=wait", devices: OneCore);
         await template.FrozenAsync();
         TestVm child = (await machine.ForkAsync(template))[0];
         (await child.ReportedAsync(Stolen)).ShouldBeInRange(690, 810);
@@ -61,10 +64,11 @@ public sealed class StolenTimeTests(ITestOutputHelper output)
         await using TestMachine machine = await TestMachine.BootAsync(
             cores: 2, memory: 512 * ByteSize.Megabyte, linux: GuestPayload.MakeLinux(null, null));
         TestVm linux = await machine.RunAsync(
-            "console=ttyAMA0 quietus.then=shell", 192 * ByteSize.Megabyte, 1, "auto", "fate", GuestPayload.Linux);
+            "console=ttyAMA0 quietus.then=shell", 192 * ByteSize.Megabyte, 1, "auto", "fate", GuestPayload.Linux,
+            devices: OneCore);
         await linux.PrintedAsync("quietus-guest: shell ready");
         long before = await StealAsync(linux, "a");
-        TestVm neighbour = await machine.RunAsync("fill=1M then=spin");
+        TestVm neighbour = await machine.RunAsync("fill=1M then=spin", devices: OneCore);
         await linux.TypeAsync("j=0; while [ $j -lt 5000 ]; do j=$((j+1)); done\n");
         long after = await StealAsync(linux, "b");
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"steal {before}, then {after} of 10 ms"));

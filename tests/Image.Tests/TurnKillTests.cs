@@ -66,7 +66,7 @@ public sealed class TurnKillTests(ITestOutputHelper output)
     {
         foreach (long moment in moments)
         {
-            TestVm vm = await machine.CreateAsync(append, Size, cpus);
+            TestVm vm = await machine.CreateAsync(append, Size, cpus, devices: "cores=1");
             DeathFigures death = (await vm.LiveForAsync(moment)).ShouldNotBeNull();
             _places.Add(death.StopInstructions);
             await machine.ShouldRefuseAsync($"kill vm={vm.Number}", "no-such-vm");

@@ -132,6 +132,24 @@ public class HeadlineTests
         }
     }
 
+    [Theory]
+    [InlineData(GuestPages.Pages4K, 0)]
+    [InlineData(GuestPages.Blocks2M, 0)]
+    [InlineData(GuestPages.Transparent, 1)]
+    public void What_transparent_pages_take_more_is_paid_for_them_alone(GuestPages pages, int times)
+    {
+        MachinePreset without = Machines.Named("modern");
+        MachinePreset with = without.With("transparent_fill=100us").With("transparent_free=10us");
+        foreach (DeathKind death in (DeathKind[])[DeathKind.Kill, DeathKind.Munmap, DeathKind.Madvise, DeathKind.Slot])
+        {
+            SimulationResult a = Machines.Die(without, 1, pages, MaintenancePolicy.Series, death);
+            SimulationResult b = Machines.Die(with, 1, pages, MaintenancePolicy.Series, death);
+            (b.FillNanoseconds - a.FillNanoseconds).ShouldBe(times * 100_000.0 * a.MappedBlocks2M, 10);
+            (b.HostFreeNanoseconds - a.HostFreeNanoseconds).ShouldBe(times * 10_000.0 * a.MappedBlocks2M, 10);
+            b.DeathNanoseconds.ShouldBe(a.DeathNanoseconds);
+        }
+    }
+
     [Fact]
     public void The_parts_are_the_whole()
     {

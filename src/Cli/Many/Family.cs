@@ -41,13 +41,16 @@ internal sealed class Family(ManyPlan plan, BirthsBoot boot, Action<string> prog
     public FamilyMember? Template { get; private set; }
 
     /// <summary>Boots the template and freezes it.</summary>
-    public async Task BootAsync()
+    /// <param name="cores">The cores that it and its children may use; null for all.</param>
+    public async Task BootAsync(string? cores = null)
     {
         progress($"{plan.Guest.Name}: the template boots");
         string append = IsLinux ? "console=ttyAMA0 quiet" : "fill=1M touch=page freeze=yes shared=random";
         string create = new GuestOrder(
             plan.Guest.Name, plan.VmMemory, Cpus: 1, "4k", MaintenancePolicy.Of(Memory.MaintenancePolicy.Fate), append)
-            .Command;
+        {
+            Cores = cores,
+        }.Command;
         (long vm, int slot) = await boot.StartAsync(create).ConfigureAwait(false);
         if (IsLinux)
         {

@@ -7,7 +7,7 @@ using Quietus.Cli.Monitoring;
 namespace Quietus.Cli.Many;
 
 /// <summary>
-/// What the hypervisor executes for VMs that have nothing to do: on a machine with one core for all of them, since
+/// What the hypervisor executes for VMs that have nothing to do: all of them on one core, and not the monitor's, since
 /// QEMU's count at EL2 is exact only there. With more, those that wait in EL2 for their turn count the others, too.
 /// </summary>
 internal sealed class IdleMeasurement(ManyPlan plan, BirthsBoot boot, Action<string> progress)
@@ -21,7 +21,7 @@ internal sealed class IdleMeasurement(ManyPlan plan, BirthsBoot boot, Action<str
     public async Task<IReadOnlyList<ManyFigure>> RunAsync()
     {
         var family = new Family(plan, boot, progress);
-        await family.BootAsync().ConfigureAwait(false);
+        await family.BootAsync(cores: "1").ConfigureAwait(false);
         await family.BearAsync().ConfigureAwait(false);
         progress("all are idle");
 

@@ -36,14 +36,16 @@ internal sealed record ManyPlan
 
     /// <summary>The order that creates a filler which measures.</summary>
     /// <param name="append">What it does.</param>
+    /// <param name="cores">The cores that it shares with the others.</param>
     /// <param name="cpus">How many vCPUs it has.</param>
     /// <param name="weight">Their weight; null for the usual.</param>
-    public static string Filler(string append, int cpus = 1, int? weight = null) => new GuestOrder(
+    public static string Filler(string append, string cores, int cpus = 1, int? weight = null) => new GuestOrder(
         GuestPayload.Filler, 16 * ByteSize.Megabyte, cpus, "4k", MaintenancePolicy.Of(Memory.MaintenancePolicy.Fate),
         append)
     {
         IsRepeatable = true,
         Weight = weight,
+        Cores = cores,
     }.Command;
 
     /// <summary>RAM of the machine: that of the promise, or what fewer VMs need.</summary>

@@ -45,7 +45,10 @@ internal static class CalibrationTable
         string worst = fit.Worst.ToString("0 %", CultureInfo.InvariantCulture);
         if (fit.IsGood)
         {
-            TextTable.WriteHanging(writer, "", $"A good fit: rows held out are missed by {worst} at most.");
+            string fitted = fit.WorstFitted <= HostCalibration.Good
+                ? string.Empty
+                : fit.WorstFitted.ToString("', though one that was fitted by '0 %", CultureInfo.InvariantCulture);
+            TextTable.WriteHanging(writer, "", $"A good fit: rows held out are missed by {worst} at most{fitted}.");
             return;
         }
 

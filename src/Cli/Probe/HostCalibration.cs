@@ -73,13 +73,14 @@ internal sealed record HostCalibration
         ("vm_end", MostOfEnds), ("process_end", MostOfEnds), ("entry_unlink", MostOfMany), ("tlbi_wait", Most),
         ("dc_line_local", MostOfMany), ("dc_line_dirty", MostOfMany), ("table_free", Most),
         ("page_free", Most), ("block_free", Most), ("fault", Most), ("page_zero", Most), ("ipi", Most), ("call", Most),
+        ("transparent_fill", Most), ("transparent_free", Most),
     ];
 
     private static readonly (string Key, double Most)[] _others =
     [
         ("vm_end", MostOfEnds), ("process_end", MostOfEnds),
         ("entry_unlink", MostOfMany), ("entry_visit", MostOfMany), ("flush_wait", Most), ("table_free", Most),
-        ("page_free", Most), ("block_free", Most), ("ipi", Most), ("call", Most),
+        ("page_free", Most), ("block_free", Most), ("ipi", Most), ("call", Most), ("transparent_free", Most),
     ];
 
     private static readonly Dictionary<string, DeathKind> _deaths = new()
@@ -92,7 +93,7 @@ internal sealed record HostCalibration
     /// <summary>Rows of transparent pages have none but blocks: others are left out.</summary>
     private static readonly Dictionary<string, GuestPages> _kinds = new()
     {
-        ["4k"] = GuestPages.Pages4K, ["thp"] = GuestPages.Blocks2M, ["hugetlb-2m"] = GuestPages.Blocks2M,
+        ["4k"] = GuestPages.Pages4K, ["thp"] = GuestPages.Transparent, ["hugetlb-2m"] = GuestPages.Blocks2M,
         ["hugetlb-1g"] = GuestPages.Blocks1G,
     };
 
@@ -117,6 +118,10 @@ internal sealed record HostCalibration
 
     /// <summary>The largest miss of a row that was held out.</summary>
     public double Worst => HeldOut.Select(point => Math.Abs(point.Miss)).DefaultIfEmpty(0).Max();
+
+    /// <summary>The largest miss of a row that was fitted.</summary>
+    public double WorstFitted =>
+        Points.Where(point => !point.IsHeldOut).Select(point => Math.Abs(point.Miss)).DefaultIfEmpty(0).Max();
 
     public bool IsGood => Worst <= Good;
 
@@ -313,6 +318,7 @@ internal sealed record HostCalibration
         Machine = machine,
         MemoryBytes = (ulong)row.MemoryBytes,
         Pages = _kinds[row.Pages],
+        HugePageShare = 1,
         Death = _deaths[row.Way],
         Policy = machine.IsArm64 && (row.Is(ProbeWay.Close) || row.Is(ProbeWay.Kill))
             ? MaintenancePolicy.Series
@@ -325,6 +331,10 @@ internal sealed record HostCalibration
         // A dirty line costs no more than another, unless the rows tell: those of less memory than the caches hold,
         // where each line is dirty, tell only the sum.
         "dc_line_dirty" => new FitUnknown(0, 1, most),
+
+        // The same of a transparent page and one of hugetlbfs: where one of them was not measured, they cost the same.
+        "transparent_free" => new FitUnknown(0, 10, most),
+        "transparent_fill" => new FitUnknown(0, 1000, most),
         "vm_end" or "process_end" => new FitUnknown(start, Math.Max(start, UsualEnd), most),
         _ => new FitUnknown(start, Math.Max(start, 1), most),
     };

@@ -58,7 +58,7 @@ internal sealed partial class RunSession
     private static string Describe(KeyValueLine core, long before, long passed)
     {
         string number = core.Number("core").ToString(CultureInfo.InvariantCulture);
-        return core.Value("runs") == "monitor"
+        return core.Value("runs") == "monitor" && core.Number("busy_ns") == before
             ? number + " monitor"
             : string.Create(
                 CultureInfo.InvariantCulture,

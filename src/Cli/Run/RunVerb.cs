@@ -142,15 +142,15 @@ internal static class RunVerb
     /// <summary>The machine has as many cores as the run gives it.</summary>
     private static void CheckCores(RunPlan plan)
     {
-        ulong there = (1UL << plan.MachineCores) - 2; // core 0 is the monitor's
+        ulong there = (1UL << plan.MachineCores) - 1;
         if (plan.Cores is { } list && CoreList.TryParse(Encoding.ASCII.GetBytes(list), out ulong cores)
             && (cores & ~there) != 0)
         {
             throw CliException.Usage(
-                $"--pin {list} names a core that runs no vCPU",
+                $"--pin {list} names a core that the machine does not have",
                 string.Create(
                     CultureInfo.InvariantCulture,
-                    $"with {Counted.Of(plan.Cpus, "vCPU")} --pin takes cores 1 to {plan.MachineCores - 1}"));
+                    $"with {Counted.Of(plan.Cpus, "vCPU")} --pin takes cores 0 to {plan.MachineCores - 1}"));
         }
     }
 

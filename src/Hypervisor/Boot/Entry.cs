@@ -77,7 +77,6 @@ internal static unsafe class Entry
     {
         Instructions.WriteTranslationTable(core->TranslationTable);
         CoreSetup.Initialize(core);
-        core->IsOnline = true;
         CoreLoop.Run(core);
     }
 

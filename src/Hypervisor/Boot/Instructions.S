@@ -33,6 +33,7 @@
     write_register cnthctl, cnthctl_el2
     write_register cntvoff, cntvoff_el2
     read_register counter, cntpct_el0
+    read_register interrupt_status, isr_el1
     read_register counter_frequency, cntfrq_el0
     write_register virtual_timer_control, cntv_ctl_el0
     read_register virtual_timer_control, cntv_ctl_el0

@@ -182,7 +182,7 @@ internal static unsafe class Aborts
         }
 
         bool isFilled = vm->Memory.FillStep(ref machine, ref ticket);
-        while (!isFilled && !vm->MustLeave)
+        while (!isFilled && !vm->MustLeave && !LeavesForMonitor())
         {
             isFilled = vm->Memory.FillStep(ref machine, ref ticket);
         }
@@ -190,6 +190,7 @@ internal static unsafe class Aborts
         vm->MemoryLock.Enter();
         if (isFilled)
         {
+            Core.Current->HasLeftBlock = false;
             result = vm->Memory.CommitFault(ref machine, ref ticket);
         }
         else
@@ -200,6 +201,22 @@ internal static unsafe class Aborts
 
         vm->MemoryLock.Leave();
         return result;
+    }
+
+    /// <summary>
+    /// On core 0 a block is left that is being filled, and begun again later, when an interrupt comes: it may be the
+    /// monitor's. Not if the last one was, too, so that a guest gets on whatever comes.
+    /// </summary>
+    private static bool LeavesForMonitor()
+    {
+        Core* core = Core.Current;
+        if (core->Index != 0 || core->HasLeftBlock)
+        {
+            return false;
+        }
+
+        core->HasLeftBlock = Instructions.IsInterruptPending;
+        return core->HasLeftBlock;
     }
 
     /// <summary>

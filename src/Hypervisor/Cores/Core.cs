@@ -8,7 +8,7 @@ namespace Quietus.Hypervisor.Cores;
 
 /// <summary>
 /// One physical core. TPIDR_EL2 points at it; the assembly knows the first fields by their offsets. A core runs the
-/// vCPUs that <see cref="Dispatcher"/> gives it; core 0 runs none: it is the monitor's.
+/// vCPUs that <see cref="Dispatcher"/> gives it; core 0 is the monitor's first (<see cref="IsMonitorWanted"/>).
 /// </summary>
 /// <remarks>Invariant: TPIDR_EL2 holds the address of this core's record from its first instruction in C# on.</remarks>
 [StructLayout(LayoutKind.Explicit, Size = 256)]
@@ -75,7 +75,15 @@ internal unsafe struct Core
 
     /// <summary>1 when the core has to look at its queue.</summary>
     [FieldOffset(104)]
-    private uint _mustSchedule;
+    private byte _mustSchedule;
+
+    /// <summary>1 when the monitor has to look around; core 0's alone is ever set.</summary>
+    [FieldOffset(105)]
+    private byte _isMonitorWanted;
+
+    /// <summary>Both, and two bytes that are always 0.</summary>
+    [FieldOffset(104)]
+    private uint _mustLook;
 
     /// <summary>Instructions that it has executed at EL2, up to its last wait (<see cref="OwnWork"/>).</summary>
     [FieldOffset(112)]
@@ -88,6 +96,16 @@ internal unsafe struct Core
     /// <summary>Which vCPU of each VM it ran last; it alone looks.</summary>
     [FieldOffset(128)]
     internal LastVcpus LastVcpus;
+
+    /// <summary>
+    /// When the monitor is to look around by itself; the greatest value for never. Core 0's alone is ever set.
+    /// </summary>
+    [FieldOffset(160)]
+    internal ulong MonitorAt;
+
+    /// <summary>The last block that was being filled on core 0 was left for an interrupt.</summary>
+    [FieldOffset(168)]
+    internal bool HasLeftBlock;
 
     /// <summary>The core that this code runs on.</summary>
     internal static Core* Current
@@ -118,11 +136,33 @@ internal unsafe struct Core
     internal bool MustSchedule
     {
         get => Volatile.Read(ref _mustSchedule) != 0;
-        set => Volatile.Write(ref _mustSchedule, value ? 1u : 0u);
+        set => Volatile.Write(ref _mustSchedule, (byte)(value ? 1 : 0));
     }
 
-    /// <summary>It has something better to do than to scrub. It takes no interrupt to find that out.</summary>
-    internal bool IsWanted => MustSchedule || Instructions.ReadCounter() >= TimerAt;
+    /// <summary>
+    /// The monitor has something to look at, so core 0 runs no vCPU until it has. Set by any core, after what there is
+    /// to look at and before the kick; cleared by core 0 before it looks.
+    /// </summary>
+    internal bool IsMonitorWanted
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Volatile.Read(ref _isMonitorWanted) != 0;
+        set => Volatile.Write(ref _isMonitorWanted, (byte)(value ? 1 : 0));
+    }
+
+    /// <summary>Its vCPU may have to make room: <see cref="MustSchedule"/> or <see cref="IsMonitorWanted"/>.</summary>
+    internal bool MustLook
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Volatile.Read(ref _mustLook) != 0;
+    }
+
+    /// <summary>
+    /// It has something better to do than to scrub. It takes no interrupt to find that out; on core 0 one may be the
+    /// monitor's.
+    /// </summary>
+    internal bool IsWanted =>
+        MustSchedule || Instructions.ReadCounter() >= TimerAt || (Index == 0 && Instructions.IsInterruptPending);
 
     /// <summary>
     /// Its EL2 timer's interrupt has been taken: there is something to look at, which sets the timer anew. Its line
@@ -131,6 +171,12 @@ internal unsafe struct Core
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void NoteTimer()
     {
+        if (MonitorAt <= TimerAt)
+        {
+            MonitorAt = ulong.MaxValue;
+            IsMonitorWanted = true;
+        }
+
         TimerAt = 0;
         MustSchedule = true;
     }

@@ -3,7 +3,8 @@ using Quietus.Hypervisor.Machine;
 namespace Quietus.Hypervisor.Cores;
 
 /// <summary>
-/// What every core but the monitor's does: run the vCPU whose turn it is, and scrub or wait when there is none.
+/// What every core but core 0 does (which has <see cref="Monitor.MonitorLoop"/>): run the vCPU whose turn it is, and
+/// scrub or wait when there is none.
 /// </summary>
 /// <remarks>
 /// Invariant: a core's record lasts as long as the machine runs, and a vCPU in it until this loop takes it out.
@@ -12,8 +13,8 @@ internal static unsafe class CoreLoop
 {
     internal static void Run(Core* core)
     {
-        core->TimerAt = ulong.MaxValue;
         Dispatcher.AddCore(core);
+        core->IsOnline = true;
         while (true)
         {
             VcpuLoop.HaltAfterReport();

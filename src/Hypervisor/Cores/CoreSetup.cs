@@ -67,16 +67,9 @@ internal static unsafe class CoreSetup
         VcpuInterrupts.Initialize(core);
     }
 
-    /// <summary>
-    /// What keeps a guest from steering EL2's indirect branches. The monitor's core runs no guest, and needs nothing.
-    /// </summary>
+    /// <summary>What keeps a guest from steering EL2's indirect branches.</summary>
     private static void GuardBranches(Core* core)
     {
-        if (core->Index == 0)
-        {
-            return;
-        }
-
         HostIdRegisters host = SystemRegisters.ReadHost();
         core->BranchHistoryRounds = CoreErrata.BranchHistoryRounds(Instructions.ReadMidr(), in host);
         core->FirmwareWorkaround = Firmware.BranchWorkaround();

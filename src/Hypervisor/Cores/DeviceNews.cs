@@ -36,7 +36,7 @@ internal static unsafe class DeviceNews
             vm->VirtioProblems |= (ulong)problem << shift;
             if (_waiting.TryAdd(vm->Slot))
             {
-                Platform.CoreAt(0)->Kick();
+                Platform.WakeMonitor();
             }
         }
     }

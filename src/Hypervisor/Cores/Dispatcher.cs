@@ -11,8 +11,9 @@ namespace Quietus.Hypervisor.Cores;
 /// The scheduler on this machine: its lock, the cores' timers, and the kicks that make a core look. docs/scheduler.md.
 /// </summary>
 /// <remarks>
-/// <para>As long as there are no more vCPUs than cores that run them, each finds an idle core and keeps it: no slice
-/// ends, WFI does not trap. Beyond that the machine is <see cref="IsCrowded"/>, and they take turns.
+/// <para>As long as there are no more vCPUs than cores beside the monitor's, each finds an idle core and keeps it: no
+/// slice ends, WFI does not trap. Beyond that the machine is <see cref="IsCrowded"/>: they take turns, and core 0 is
+/// one more for them whenever the monitor has nothing to do. It chooses none while it has, so that no order waits.
 /// </para>
 /// <para>A vCPU is saved before it goes back to the scheduler, so that whichever core picks it next finds all of it in
 /// memory. The lock comes after every lock of a VM; nothing else is taken under it.</para>
@@ -28,6 +29,8 @@ internal static unsafe class Dispatcher
 
     private static SpinLock _lock;
     private static Scheduler _scheduler;
+
+    /// <summary>Cores beside core 0.</summary>
     private static int _cores;
     private static int _vcpus;
     private static uint _isCrowded;
@@ -39,16 +42,13 @@ internal static unsafe class Dispatcher
     private static ulong _shortestSleep;
 
     /// <summary>
-    /// There are more vCPUs than cores, or some that may not use all of these: they take turns.
+    /// There are more vCPUs than cores beside core 0, or some that may not use all cores: they take turns.
     /// </summary>
     internal static bool IsCrowded
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => Volatile.Read(ref _isCrowded) != 0;
     }
-
-    /// <summary>How many cores run vCPUs.</summary>
-    internal static int Cores => Volatile.Read(ref _cores);
 
     /// <summary>Which cores those are, as bits.</summary>
     internal static ulong CoreSet
@@ -82,10 +82,30 @@ internal static unsafe class Dispatcher
     /// <summary>The calling core runs vCPUs from now on.</summary>
     internal static void AddCore(Core* core)
     {
+        core->TimerAt = ulong.MaxValue;
+        core->MonitorAt = ulong.MaxValue;
         _lock.Enter();
         _scheduler.AddCore((int)core->Index);
-        Volatile.Write(ref _cores, _cores + 1);
+        if (core->Index == 0)
+        {
+            _scheduler.SetAside(0);
+        }
+        else
+        {
+            _cores++;
+        }
+
         _lock.Leave();
+    }
+
+    /// <summary>Core 0's monitor is to look around at a moment; the greatest value for none.</summary>
+    internal static void SetMonitorTimer(Core* core, ulong when)
+    {
+        core->MonitorAt = when;
+        if (when < core->TimerAt)
+        {
+            WriteTimer(core, when);
+        }
     }
 
     /// <summary>The VM's vCPUs take part: those that are on run, the others wait to be turned on.</summary>
@@ -161,7 +181,16 @@ internal static unsafe class Dispatcher
         _lock.Enter();
         ulong now = Instructions.ReadCounter();
         ulong kicks = _scheduler.Tick(index, now);
-        Choose(core, index, now);
+        if (index == 0 && !IsCrowded)
+        {
+            SetTimer(core);
+            _lock.Leave();
+        }
+        else
+        {
+            Choose(core, index, now);
+        }
+
         KickOthers(core, kicks);
     }
 
@@ -240,7 +269,7 @@ internal static unsafe class Dispatcher
         ulong now = Instructions.ReadCounter();
         int kicked = _scheduler.Yield(index, now, toBack);
         ulong kicks = _scheduler.NextExpiry(index) <= now ? _scheduler.Tick(index, now) : 0;
-        SchedulerEntry* next = _scheduler.Pick(index, now);
+        SchedulerEntry* next = core->IsMonitorWanted ? Postpone(core) : _scheduler.Pick(index, now);
         SetTimer(core);
         _lock.Leave();
         core->Vcpu = next == null ? null : (Vcpu*)next->Owner;
@@ -276,7 +305,7 @@ internal static unsafe class Dispatcher
         SchedulerEntry* next = null;
         if (!_scheduler.TryIdle(index))
         {
-            next = Pick(index, now);
+            next = core->IsMonitorWanted ? Postpone(core) : Pick(index, now);
         }
 
         SetTimer(core);
@@ -326,19 +355,33 @@ internal static unsafe class Dispatcher
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static SchedulerEntry* Pick(int core, ulong now) => _scheduler.Pick(core, now);
 
+    /// <summary>
+    /// The monitor comes first: what is chosen now would be running, and a kill of it would wait for this very core.
+    /// Until the choice is made up for the core is not idle, and others take what waits here.
+    /// </summary>
+    private static SchedulerEntry* Postpone(Core* core)
+    {
+        core->MustSchedule = true;
+        return null;
+    }
+
     /// <summary>A core's vCPU begins its next round.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void BeginNext(int core, ulong now)
     {
-        _scheduler.Yield(core, now, toBack: false);
+        int idle = _scheduler.Yield(core, now, toBack: false);
         Pick(core, now);
+        if (idle != Scheduler.None)
+        {
+            _scheduler.TryIdle(idle); // it is not needed
+        }
     }
 
-    /// <summary>Makes every core look that has nothing to run.</summary>
+    /// <summary>Makes every core beside core 0 look that has nothing to run.</summary>
     internal static void KickIdle()
     {
         _lock.Enter();
-        ulong idle = _scheduler.IdleCores;
+        ulong idle = _scheduler.IdleCores & ~1UL;
         _lock.Leave();
         for (; idle != 0; idle &= idle - 1)
         {
@@ -364,7 +407,15 @@ internal static unsafe class Dispatcher
     {
         GuestTraps.SetWaits(trap: isCrowded != 0);
         Volatile.Write(ref _isCrowded, isCrowded);
-        for (int i = 1; i < Platform.CoreCount; i++)
+        if (isCrowded == 0)
+        {
+            _lock.Enter();
+            _scheduler.SetAside(0);
+            _lock.Leave();
+        }
+
+        // An idle core takes over what waits on core 0.
+        for (int i = 0; i < Platform.CoreCount; i++)
         {
             Kick(i);
         }
@@ -375,6 +426,7 @@ internal static unsafe class Dispatcher
     private static void SetTimer(Core* core)
     {
         ulong when = _scheduler.NextEvent((int)core->Index, IsCrowded);
+        when = core->MonitorAt < when ? core->MonitorAt : when;
         if (when != core->TimerAt)
         {
             WriteTimer(core, when);

@@ -54,7 +54,7 @@ internal static unsafe class GuestConsole
         }
 
         _waiting.Add(vm->Slot);
-        Platform.CoreAt(0)->Kick();
+        Platform.WakeMonitor();
     }
 
     /// <summary>A program has taken over the UART: both ends count from 0.</summary>

@@ -128,7 +128,7 @@ internal static unsafe class GuestNetwork
         bool isDone = record.Device.TryStep(ref memory, ref record.Buffers);
         if (record.Device.Sent != before && _waiting.TryAdd(vm->Slot))
         {
-            Platform.CoreAt(0)->Kick();
+            Platform.WakeMonitor();
         }
 
         return isDone;

@@ -81,7 +81,7 @@ internal static unsafe class GuestStreams
         vm->PrintedCount = Instructions.ReadCounter();
         if (_waiting.TryAdd(vm->Slot))
         {
-            Platform.CoreAt(0)->Kick();
+            Platform.WakeMonitor();
         }
     }
 

@@ -3,6 +3,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Machine;
+using Quietus.Hypervisor.Monitor;
 using Quietus.Hypervisor.Vms;
 
 namespace Quietus.Hypervisor.Cores;
@@ -128,6 +129,10 @@ internal static unsafe class VcpuInterrupts
             vcpu->InterruptControl = Enable;
             Instructions.WriteIchHcr(Enable);
             vcpu->Vm->DeviceLock.Leave();
+        }
+        else if (!MonitorLoop.TakeDevice(interrupt))
+        {
+            return;
         }
 
         Instructions.DeactivateInterrupt(interrupt);

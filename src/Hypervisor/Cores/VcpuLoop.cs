@@ -33,6 +33,7 @@ internal static unsafe class VcpuLoop
     /// A turn: the vCPU is loaded, runs, and goes back to the scheduler when it waits or must make room; or it ends
     /// with its VM.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Run(Core* core, Vcpu* vcpu)
     {
         Load(core, vcpu);
@@ -169,10 +170,12 @@ internal static unsafe class VcpuLoop
         return !MustStop(vcpu->Core, vcpu) && TryGoOn(vcpu);
     }
 
-    /// <summary>Whether the VM ends or is frozen, or the vCPU makes room.</summary>
+    /// <summary>Whether the VM ends or is frozen, or the vCPU makes room, for another one or for the monitor.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool MustStop(Core* core, Vcpu* vcpu) =>
-        vcpu->Vm->MustLeave || (core->MustSchedule && (Dispatcher.IsTimeUp(core) || Dispatcher.MustYield(core)));
+        vcpu->Vm->MustLeave
+        || (core->MustLook
+            && (core->IsMonitorWanted || Dispatcher.IsTimeUp(core) || Dispatcher.MustYield(core)));
 
     /// <summary>Does what there is to do for the vCPU. False: it waits, or is off.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -5,6 +5,7 @@ using System.Threading;
 using Quietus.Hypervisor.Devices;
 using Quietus.Hypervisor.Devices.Virtio;
 using Quietus.Hypervisor.Guests;
+using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Vms;
 
 namespace Quietus.Hypervisor.Cores;
@@ -121,7 +122,10 @@ internal static unsafe class VirtioDevices
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static bool HasWork(Vm* vm) => Volatile.Read(in vm->VirtioWork) != 0;
 
-    /// <summary>Does what there is to do, or as much as it can before the vCPU must leave.</summary>
+    /// <summary>
+    /// Does what there is to do, or a part of it: until the vCPU must leave, or an interrupt waits, which comes as soon
+    /// as its guest is entered. What is left is done then.
+    /// </summary>
     internal static void Work(Vcpu* vcpu)
     {
         Vm* vm = vcpu->Vm;
@@ -137,6 +141,10 @@ internal static unsafe class VirtioDevices
                 }
 
                 WorkAt(vcpu, (VirtioPlace)BitOperations.TrailingZeroCount(places));
+                if (Instructions.IsInterruptPending)
+                {
+                    return;
+                }
             }
         }
     }

@@ -101,6 +101,18 @@ internal static unsafe class Instructions
     [RuntimeImport("*", "write_vttbr"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WriteVttbr(ulong value);
 
+    /// <summary>
+    /// Whether an interrupt would be taken, were interrupts not masked at EL2 (ISR_EL1.I, DDI 0487 D24.2.85).
+    /// </summary>
+    internal static bool IsInterruptPending
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (ReadInterruptStatus() & (1 << 7)) != 0;
+    }
+
+    [RuntimeImport("*", "read_interrupt_status"), MethodImpl(MethodImplOptions.InternalCall)]
+    private static extern ulong ReadInterruptStatus();
+
     [RuntimeImport("*", "read_vttbr"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadVttbr();
 

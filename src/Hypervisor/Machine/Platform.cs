@@ -204,24 +204,18 @@ internal static unsafe class Platform
         core->FaultStackTop = (ulong)core + FaultStackBytes;
         core->SetAffinity(affinity);
         core->TranslationTable = _tables.Root;
-        void* last = Memory.Take(VmTable.SlotCount, 64);
-        if (last == null)
-        {
-            return null;
-        }
-
-        // Invariant: a byte for each slot that a VM can have, just taken, zero, and kept as long as the machine runs.
-        core->LastVcpus.Initialize(new UnmanagedArray<byte>((nint)last, VmTable.SlotCount));
         return AddCore(core) ? core : null;
     }
 
-    /// <summary>Makes the monitor's core look around; it does so by itself if this is it.</summary>
+    /// <summary>
+    /// Makes the monitor look around: what it is to find has been written. A vCPU of core 0's own leaves its guest for
+    /// it, too.
+    /// </summary>
     internal static void WakeMonitor()
     {
-        if (Core.Current->Index != 0)
-        {
-            CoreAt(0)->Kick();
-        }
+        Core* core = CoreAt(0);
+        core->IsMonitorWanted = true;
+        core->Kick();
     }
 
     /// <summary>The affinity fields of an MPIDR_EL1 value.</summary>
@@ -229,10 +223,15 @@ internal static unsafe class Platform
 
     private static bool AddCore(Core* core)
     {
-        if (CoreCount == MaximumCores || !TryFindRedistributor(core->Affinity, out core->Redistributor))
+        void* last = Memory.Take(VmTable.SlotCount, 64);
+        if (last == null || CoreCount == MaximumCores
+            || !TryFindRedistributor(core->Affinity, out core->Redistributor))
         {
             return false;
         }
+
+        // Invariant: a byte for each slot that a VM can have, just taken, zero, and kept as long as the machine runs.
+        core->LastVcpus.Initialize(new UnmanagedArray<byte>((nint)last, VmTable.SlotCount));
 
         core->Index = (uint)CoreCount;
         _cores[CoreCount] = (nuint)core;

@@ -342,7 +342,8 @@ internal static unsafe class Commands
 
         reply.Field("vm"u8, vm->Id);
         DeathFigures figures = default;
-        VmError error = isLimited ? VmLife.StartFor(vm, nanoseconds, out figures) : VmLife.Start(vm);
+        ulong late = 0;
+        VmError error = isLimited ? VmLife.StartFor(vm, nanoseconds, out figures, out late) : VmLife.Start(vm);
         if (error != VmError.None)
         {
             Fail(ref reply, VmErrors.CodeOf(error), VmErrors.Describe(error));
@@ -350,6 +351,7 @@ internal static unsafe class Commands
         else if (isLimited)
         {
             figures.Write(ref reply);
+            reply.Field("late_ns"u8, late);
         }
     }
 

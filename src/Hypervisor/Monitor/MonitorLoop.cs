@@ -1,5 +1,6 @@
 using System;
 using System.Runtime.CompilerServices;
+using System.Threading;
 using Quietus.Hypervisor.Cores;
 using Quietus.Hypervisor.Machine;
 using Quietus.Hypervisor.Vms;
@@ -9,9 +10,12 @@ namespace Quietus.Hypervisor.Monitor;
 
 /// <summary>
 /// What the boot core does: wait for bytes from the host and for cores that want something, carry out commands, reap
-/// VMs that ended by themselves. It runs no vCPU, so a kill order is always heard.
+/// VMs that ended by themselves. Only when there is nothing of that does it run a vCPU, which leaves its guest as soon
+/// as there is: a kill order is always heard, and no vCPU is ever in this core while it is carried out.
 /// </summary>
-/// <remarks>Invariant: Core.Current is the boot core's record, which is static.</remarks>
+/// <remarks>
+/// Invariant: Core.Current is the boot core's record, which is static; a vCPU is in it until this loop takes it out.
+/// </remarks>
 internal static unsafe class MonitorLoop
 {
     private const int RingBytes = 4096;
@@ -22,8 +26,11 @@ internal static unsafe class MonitorLoop
     private static uint _head;
     private static uint _tail;
     private static bool _hasLeft;
-    private static bool _timerRuns;
+    private static bool _isHeld;
     private static bool _isTime;
+
+    /// <summary>When it is time to send on what guests have printed; the greatest value while none has.</summary>
+    private static ulong _tickAt = ulong.MaxValue;
 
     internal static void Run()
     {
@@ -40,47 +47,25 @@ internal static unsafe class MonitorLoop
 
         MachineConsole.EnableReceive();
         TextConsole.Greet();
+        Core* core = Core.Current;
+        Dispatcher.AddCore(core);
         while (true)
         {
             VcpuLoop.HaltAfterReport();
-            PollInterrupts();
-            bool worked = VmLife.ReapStopped();
-            while (TryTake(out byte value))
+            if (core->Vcpu == null)
             {
-                worked = true;
-                Take(value);
+                if (!LookAround(core) && !TryChoose(core) && !ScrubsAlone(core))
+                {
+                    OwnWork.Wait(core);
+                }
             }
-
-            if (GuestStreams.IsWaiting)
+            else if (core->IsMonitorWanted)
             {
-                GuestStreams.Collect();
-                worked = true;
+                PutBack(core);
             }
-
-            if (GuestNetwork.IsWaiting)
+            else
             {
-                worked |= GuestNetwork.Collect();
-            }
-
-            if (DeviceNews.IsWaiting)
-            {
-                DeviceNews.Collect();
-                worked = true;
-            }
-
-            if (!_timerRuns | GuestConsole.IsUrgent && GuestConsole.IsWaiting)
-            {
-                worked |= CollectOrWait();
-            }
-
-            if (GuestNetwork.NeedsTick && !_timerRuns)
-            {
-                StartTimer();
-            }
-
-            if (!worked)
-            {
-                OwnWork.Wait(Core.Current);
+                RunVcpu(core);
             }
         }
     }
@@ -91,6 +76,7 @@ internal static unsafe class MonitorLoop
     /// </summary>
     internal static void PollInterrupts()
     {
+        Core* core = Core.Current;
         while (true)
         {
             ulong interrupt = Instructions.AcknowledgeInterrupt() & 0xFF_FFFF;
@@ -99,53 +85,202 @@ internal static unsafe class MonitorLoop
                 return;
             }
 
-            if (interrupt == Platform.Description.UartInterrupt)
-            {
-                MachineConsole.DropUnheard();
-                Drain();
-            }
-            else if (interrupt == MachineConsole.PortInterrupt)
-            {
-                MachineConsole.AcknowledgePort();
-                Drain();
-            }
-            else if (interrupt == GuestNetwork.UplinkInterrupt)
-            {
-                GuestNetwork.AcknowledgeUplink();
-            }
-            else if (interrupt == Platform.Description.HypervisorTimerInterrupt)
-            {
-                Instructions.StopHypervisorTimer();
-                _timerRuns = false;
-                _isTime = true;
-                GuestNetwork.Tick();
-            }
-
             Instructions.DropPriority(interrupt);
-            Instructions.DeactivateInterrupt(interrupt);
-            if (_head - _tail == RingBytes)
+            if (interrupt == Platform.Description.HypervisorTimerInterrupt)
             {
-                return; // the UART's line stays up until the ring has room: its bytes wait there
+                core->NoteTimer();
+                core->StopFiredTimer();
             }
-        }
-    }
 
-    /// <summary>Waits until <see cref="Stopwatch.Now"/> is so much, or the VM wants to end.</summary>
-    internal static void Await(ulong nanoseconds, Vm* vm)
-    {
-        for (ulong now = Stopwatch.Now; now < nanoseconds && !vm->IsStopRequested; now = Stopwatch.Now)
-        {
-            // What guests print meanwhile goes out afterwards, or with the VM.
-            Instructions.StartHypervisorTimer(Stopwatch.ToTicks(nanoseconds - now));
-            Instructions.WaitForInterrupt();
-            PollInterrupts();
+            if (TakeDevice(interrupt))
+            {
+                Instructions.DeactivateInterrupt(interrupt);
+            }
         }
     }
 
     /// <summary>
+    /// Takes an interrupt of the monitor's devices, which come to core 0 alone. False: it must stay active, or it would
+    /// come again at once: the ring has no room for what the UART has received. Others are left as they are.
+    /// </summary>
+    internal static bool TakeDevice(ulong interrupt)
+    {
+        if (interrupt == Platform.Description.UartInterrupt)
+        {
+            MachineConsole.DropUnheard();
+            Drain();
+            _isHeld = _hasLeft;
+        }
+        else if (interrupt == MachineConsole.PortInterrupt)
+        {
+            MachineConsole.AcknowledgePort();
+            Drain();
+        }
+        else if (interrupt == GuestNetwork.UplinkInterrupt)
+        {
+            GuestNetwork.AcknowledgeUplink();
+        }
+        else
+        {
+            return true;
+        }
+
+        Core.Current->IsMonitorWanted = true;
+        return interrupt != Platform.Description.UartInterrupt || !_isHeld;
+    }
+
+    /// <summary>
+    /// Waits until <see cref="Stopwatch.Now"/> is so much, or the VM wants to end. This core runs vCPUs meanwhile.
+    /// </summary>
+    internal static void Await(ulong nanoseconds, Vm* vm)
+    {
+        Core* core = Core.Current;
+        for (ulong now = Stopwatch.Now; now < nanoseconds && !vm->IsStopRequested; now = Stopwatch.Now)
+        {
+            // What guests print meanwhile goes out afterwards, or with the VM.
+            Dispatcher.SetMonitorTimer(core, Instructions.ReadCounter() + Stopwatch.ToTicks(nanoseconds - now));
+            RunOrWait(core);
+            Listen(core);
+        }
+
+        // The timer is set when the order has been carried out: it is to cost that nothing.
+        core->MonitorAt = _tickAt;
+        core->MustSchedule = true;
+        EndWait(core);
+    }
+
+    /// <summary>
+    /// Waits until all vCPUs of a VM have begun, or it is to end. This core runs vCPUs meanwhile: one may be its own.
+    /// </summary>
+    internal static void AwaitArrived(Vm* vm)
+    {
+        Core* core = Core.Current;
+        while (!vm->HasArrived && !vm->MustLeave)
+        {
+            RunOrWait(core);
+            Listen(core);
+        }
+
+        EndWait(core);
+    }
+
+    /// <summary>
+    /// Looks once at everything that the monitor may be wanted for. False: there was nothing.
+    /// </summary>
+    private static bool LookAround(Core* core)
+    {
+        Listen(core);
+        if (_tickAt != ulong.MaxValue && Instructions.ReadCounter() >= _tickAt)
+        {
+            _tickAt = ulong.MaxValue;
+            _isTime = true;
+            GuestNetwork.Tick();
+        }
+
+        bool worked = VmLife.ReapStopped();
+        while (TryTake(out byte value))
+        {
+            worked = true;
+            Take(value);
+        }
+
+        if (GuestStreams.IsWaiting)
+        {
+            GuestStreams.Collect();
+            worked = true;
+        }
+
+        if (GuestNetwork.IsWaiting)
+        {
+            worked |= GuestNetwork.Collect();
+        }
+
+        if (DeviceNews.IsWaiting)
+        {
+            DeviceNews.Collect();
+            worked = true;
+        }
+
+        if (_tickAt == ulong.MaxValue | GuestConsole.IsUrgent && GuestConsole.IsWaiting)
+        {
+            worked |= CollectOrWait(core);
+        }
+
+        if (GuestNetwork.NeedsTick && _tickAt == ulong.MaxValue)
+        {
+            StartTimer(core);
+        }
+
+        return worked;
+    }
+
+    /// <summary>
+    /// Takes the interrupts, and forgets that the monitor was wanted: what is written from now on, before it is wanted
+    /// again, is either seen by the look that follows or leads to another one.
+    /// </summary>
+    private static void Listen(Core* core)
+    {
+        PollInterrupts();
+        if (!Dispatcher.IsCrowded)
+        {
+            TryChoose(core); // no vCPU is: its timer is set anew, before any order is carried out that is measured
+        }
+
+        core->IsMonitorWanted = false;
+        Interlocked.MemoryBarrier();
+    }
+
+    /// <summary>
+    /// A step of an order that waits for vCPUs. What the monitor is wanted for meanwhile, it finds when it has carried
+    /// the order out: it looks around after each.
+    /// </summary>
+    private static void RunOrWait(Core* core)
+    {
+        if (core->Vcpu != null)
+        {
+            RunVcpu(core);
+        }
+        else if (!TryChoose(core))
+        {
+            Instructions.WaitForInterrupt();
+        }
+    }
+
+    /// <summary>The order goes on: no vCPU is chosen for this core.</summary>
+    private static void EndWait(Core* core)
+    {
+        if (core->Vcpu != null)
+        {
+            core->IsMonitorWanted = true;
+            PutBack(core);
+        }
+    }
+
+    /// <summary>Where no other core does, this one scrubs. False: there is nothing to do, or an interrupt.</summary>
+    private static bool ScrubsAlone(Core* core) => Platform.CoreCount == 1 && Scrubber.TryOne(core);
+
+    /// <summary>Chooses a vCPU for this core, if that is to be looked at. False: it has been.</summary>
+    private static bool TryChoose(Core* core)
+    {
+        bool isDue = core->MustSchedule;
+        if (isDue)
+        {
+            Dispatcher.Look(core);
+        }
+
+        return isDue;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void RunVcpu(Core* core) => VcpuLoop.Run(core, core->Vcpu);
+
+    /// <summary>The monitor is wanted, and a vCPU has been chosen that has not been loaded.</summary>
+    private static void PutBack(Core* core) => Dispatcher.Yield(core, toBack: false);
+
+    /// <summary>
     /// Sends on a piece of what guests have printed, when it is time or there is much; else lets more of it arrive.
     /// </summary>
-    private static bool CollectOrWait()
+    private static bool CollectOrWait(Core* core)
     {
         if (_isTime || GuestConsole.IsUrgent)
         {
@@ -154,15 +289,15 @@ internal static unsafe class MonitorLoop
             return true;
         }
 
-        StartTimer();
+        StartTimer(core);
         return false;
     }
 
-    private static void StartTimer()
+    private static void StartTimer(Core* core)
     {
         const ulong PerSecond = 500;
-        _timerRuns = true;
-        Instructions.StartHypervisorTimer(Instructions.ReadCounterFrequency() / PerSecond);
+        _tickAt = Instructions.ReadCounter() + (Instructions.ReadCounterFrequency() / PerSecond);
+        Dispatcher.SetMonitorTimer(core, _tickAt);
     }
 
     /// <summary>
@@ -186,6 +321,11 @@ internal static unsafe class MonitorLoop
         if (_head == _tail && _hasLeft)
         {
             Drain();
+            if (_isHeld && !_hasLeft)
+            {
+                _isHeld = false;
+                Instructions.DeactivateInterrupt(Platform.Description.UartInterrupt);
+            }
         }
 
         if (_head == _tail)

@@ -61,14 +61,13 @@ internal static unsafe class SchedulingCommands
     internal static void ListCores(ref LineBuilder reply)
     {
         Span<byte> buffer = stackalloc byte[192];
-        ulong running = Dispatcher.CoreSet;
         for (int i = 0; i < Platform.CoreCount; i++)
         {
             LineBuilder line = new(buffer);
             CoreFigures figures = Dispatcher.ReadCore(i);
             line.Text("-"u8);
             line.Field("core"u8, (ulong)i);
-            line.Field("runs"u8, ((running >> i) & 1) == 0 ? "monitor"u8 : figures.Vm == 0 ? "nothing"u8 : "vcpu"u8);
+            line.Field("runs"u8, figures.Vm != 0 ? "vcpu"u8 : i == 0 ? "monitor"u8 : "nothing"u8);
             if (figures.Vm != 0)
             {
                 line.Field("vm"u8, figures.Vm);

@@ -46,17 +46,13 @@ internal unsafe struct ExpiryHeap
     internal readonly ulong NextWhen => _root == null ? ulong.MaxValue : _root->When;
 
     /// <summary>
-    /// The same without the lock that adding and removing need: right a moment ago. A node's memory stays a vCPU's
-    /// record for good, whatever happens to the vCPU.
+    /// The first node without the lock that adding and removing need: right a moment ago. A node's memory stays a
+    /// vCPU's record for good, whatever happens to the vCPU, and is all zero where there is none.
     /// </summary>
-    internal readonly ulong FirstWhen
+    internal readonly ExpiryNode* FirstNow
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get
-        {
-            ExpiryNode* root = (ExpiryNode*)Volatile.Read(in Unsafe.As<ExpiryHeap, ulong>(ref Unsafe.AsRef(in this)));
-            return root == null ? ulong.MaxValue : root->When;
-        }
+        get => (ExpiryNode*)Volatile.Read(in Unsafe.As<ExpiryHeap, ulong>(ref Unsafe.AsRef(in this)));
     }
 
     /// <summary>The node that is due first, or null.</summary>

@@ -30,7 +30,7 @@ namespace Quietus.Hypervisor.Scheduling;
 /// counter.</para>
 /// Invariant of the pointers: the queues are the caller's, as many as it says, and like entries never moved.
 /// </remarks>
-public unsafe struct Scheduler
+public unsafe partial struct Scheduler
 {
     /// <summary>No core.</summary>
     public const int None = -1;
@@ -107,6 +107,9 @@ public unsafe struct Scheduler
         _idle |= 1UL << core;
     }
 
+    /// <summary>The core is not idle, for it has something else to do: it gets a vCPU when it picks one.</summary>
+    public void SetAside(int core) => _idle &= ~(1UL << core);
+
     /// <summary>Makes a vCPU known: a blocked one.</summary>
     /// <param name="entry">All zero, or removed.</param>
     /// <param name="owner">The vCPU.</param>
@@ -121,7 +124,7 @@ public unsafe struct Scheduler
             : weight > SchedulerEntry.GreatestWeight ? SchedulerEntry.GreatestWeight
             : weight;
         entry->Cores = (cores & _online) == 0 ? _online : cores & _online;
-        entry->CoreIndex = BitOperations.TrailingZeroCount(entry->Cores);
+        entry->CoreIndex = FirstOf(entry->Cores);
         entry->Round = _highest;
         entry->Left = Budget(entry);
         entry->Since = now;
@@ -170,16 +173,21 @@ public unsafe struct Scheduler
 
     /// <summary>
     /// Whether the current vCPU's time in this round is over and another waits for a core; or a blocked one's moment
-    /// has come and no core is idle that could take it. On the core itself, without the lock: none but it writes what
+    /// has come and no idle core could take it. On the core itself, without the lock: none but it writes what
     /// its current vCPU has left, and the rest may be otherwise a moment later. Then it is only picked again.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly bool IsOver(int core, ulong now)
     {
         RunQueue* queue = _queues + core;
-        return LeftNow(queue, now) <= 0
-            ? Volatile.Read(in _waiting) != 0
-            : Volatile.Read(in _idle) == 0 && queue->Expiries.FirstWhen <= now;
+        if (LeftNow(queue, now) <= 0)
+        {
+            return Volatile.Read(in _waiting) != 0;
+        }
+
+        ExpiryNode* first = queue->Expiries.FirstNow;
+        SchedulerEntry* entry = first == null || first->When > now ? null : first->Entry;
+        return entry != null && (Volatile.Read(in _idle) & entry->Cores) == 0;
     }
 
     /// <summary>When the first blocked vCPU of a core is to be woken; the greatest value for never.</summary>
@@ -204,7 +212,7 @@ public unsafe struct Scheduler
     /// <param name="core">Its core.</param>
     /// <param name="now">The system counter.</param>
     /// <param name="toBack">It lets the others of its round go first.</param>
-    /// <returns>An idle core that can take it over, to be kicked; or <see cref="None"/>.</returns>
+    /// <returns>An idle core that can take it over, and must be kicked; or <see cref="None"/>.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int Yield(int core, ulong now, bool toBack)
     {
@@ -221,7 +229,15 @@ public unsafe struct Scheduler
         }
 
         ulong idle = _idle & entry->Cores;
-        return idle != 0 ? BitOperations.TrailingZeroCount(idle) : None;
+        if (idle == 0)
+        {
+            return None;
+        }
+
+        // The next one that yields has another core kicked.
+        int other = FirstOf(idle);
+        _idle &= ~(1UL << other);
+        return other;
     }
 
     /// <summary>
@@ -374,8 +390,12 @@ public unsafe struct Scheduler
         ulong idle = _idle & entry->Cores;
         return (idle & (1UL << entry->CoreIndex)) != 0 || idle == 0
             ? entry->CoreIndex
-            : BitOperations.TrailingZeroCount(idle);
+            : FirstOf(idle);
     }
+
+    /// <summary>The first one of some cores. Core 0 comes last: it has the monitor's work, too.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int FirstOf(ulong cores) => BitOperations.TrailingZeroCount(cores & ~1UL) & 63;
 
     /// <summary>
     /// A vCPU that comes to a queue after a sleep. From the rounds that it slept through it gets no more than the
@@ -482,118 +502,5 @@ public unsafe struct Scheduler
         _movable -= movable;
         queue->Waiting--;
         queue->Movable -= movable;
-    }
-
-    /// <summary>The next vCPU of a core that has none for this round, still on its list.</summary>
-    private SchedulerEntry* ChooseAnother(RunQueue* queue, int core)
-    {
-        SchedulerEntry* next = null;
-        bool isThereMore = _movable != queue->Movable;
-        if (isThereMore && (queue->Round >= _highest || RunQueue.Expired(queue)->IsEmpty))
-        {
-            // The round is over here. A core that is ahead, or has nothing for the next one, looks where others are
-            // behind.
-            next = Steal(queue, core, _highest);
-        }
-
-        while (next == null && !RunQueue.Expired(queue)->IsEmpty)
-        {
-            BeginRound(queue);
-            next = FirstOfRound(queue);
-        }
-
-        return next != null || !isThereMore ? next : Steal(queue, core, ulong.MaxValue);
-    }
-
-    /// <summary>The next one of this round.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly SchedulerEntry* FirstOfRound(RunQueue* queue)
-    {
-        SchedulerEntry* woken = queue->Woken.First;
-        if (woken != null)
-        {
-            return woken;
-        }
-
-        SchedulerEntry* first = RunQueue.Active(queue)->First;
-        return first == null || first->Left > 0 ? first : FirstWithoutDebt(queue);
-    }
-
-    /// <summary>One that comes up with a debt sits the round out.</summary>
-    private readonly SchedulerEntry* FirstWithoutDebt(RunQueue* queue)
-    {
-        RunList* active = RunQueue.Active(queue);
-        while (!active->IsEmpty && active->First->Left <= 0)
-        {
-            SchedulerEntry* entry = active->First;
-            RunList.Unlink(entry);
-            RunList.Append(ListAfter(queue, entry), entry);
-        }
-
-        return active->First;
-    }
-
-    /// <summary>
-    /// Begins the next round; or the one before the highest, where that is further: older rounds are not made up for.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void BeginRound(RunQueue* queue)
-    {
-        queue->Round++;
-        if (queue->Round + 1 < _highest)
-        {
-            queue->Round = _highest - 1;
-        }
-
-        _highest = queue->Round > _highest ? queue->Round : _highest;
-        queue->IsOdd = !queue->IsOdd;
-    }
-
-    /// <summary>
-    /// A vCPU that waits on another core in this round or an earlier one, and may come here; null for none.
-    /// </summary>
-    private SchedulerEntry* Steal(RunQueue* queue, int core, ulong round)
-    {
-        SchedulerEntry* found = null;
-        for (int i = 1; i < _count && found == null; i++)
-        {
-            RunQueue* other = _queues + ((core + i) % _count);
-            if (other->Movable != 0)
-            {
-                found = FindMovable(&other->Woken, core, round);
-                found = found != null ? found : FindMovable(RunQueue.Active(other), core, round);
-                found = found != null ? found : FindMovable(RunQueue.Expired(other), core, round);
-            }
-        }
-
-        if (found == null)
-        {
-            return null;
-        }
-
-        queue->Stolen++;
-        queue->Round = found->Round > queue->Round ? found->Round : queue->Round;
-        _highest = queue->Round > _highest ? queue->Round : _highest;
-        if (found->Left <= 0)
-        {
-            found->Left = Budget(found); // this core would have nothing to do: the debt hurts none
-        }
-
-        return found;
-    }
-
-    /// <summary>
-    /// The first one of a list that may come. One with a debt comes only where there is nothing else.
-    /// </summary>
-    private static SchedulerEntry* FindMovable(RunList* list, int core, ulong round)
-    {
-        SchedulerEntry* entry = list->First;
-        while (entry != null && (!entry->MayUse(core) || entry->Round > round
-            || (entry->Left <= 0 && round != ulong.MaxValue)))
-        {
-            entry = entry->Next;
-        }
-
-        return entry;
     }
 }

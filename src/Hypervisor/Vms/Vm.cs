@@ -247,20 +247,20 @@ internal unsafe struct Vm
         if (Interlocked.Decrement(ref _onTheWay) == 0)
         {
             ArrivedCount = Instructions.ReadCounter();
-            Platform.CoreAt(0)->Kick();
+            Platform.WakeMonitor();
         }
     }
 
     /// <summary>The vCPUs have stopped, and may go on.</summary>
     internal void EndFreezeRequest() => Volatile.Write(ref FreezeRequest, 0u);
 
-    /// <summary>The monitor's core reaps or freezes it, unless the order is its own.</summary>
+    /// <summary>The monitor reaps or freezes it, unless the order is its own.</summary>
     private readonly void TellMonitor()
     {
-        if (Core.Current->Index != 0)
+        if (Core.Current->Vcpu != null)
         {
             VmTable.Leaving.Add(Slot);
-            Platform.CoreAt(0)->Kick();
+            Platform.WakeMonitor();
         }
     }
 

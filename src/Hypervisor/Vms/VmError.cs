@@ -9,7 +9,6 @@ internal enum VmError : byte
     BadVcpuCount,
     BadMemorySize,
     NoSlot,
-    NoCores,
     OutOfMemory,
     NoLinux,
     BadBundle,
@@ -39,7 +38,6 @@ internal static class VmErrors
         VmError.BadVcpuCount => "bad-cpus"u8,
         VmError.BadMemorySize => "bad-memory"u8,
         VmError.NoSlot => "too-many-vms"u8,
-        VmError.NoCores => "no-cores"u8,
         VmError.OutOfMemory => "out-of-memory"u8,
         VmError.NoLinux => "no-linux"u8,
         VmError.BadBundle => "bad-bundle"u8,
@@ -67,7 +65,6 @@ internal static class VmErrors
         VmError.BadMemorySize =>
             "a VM's memory is a multiple of 2M, at least 16M, and ends below its address space's end"u8,
         VmError.NoSlot => "4096 VMs are there already, or there is no memory for another VM's record"u8,
-        VmError.NoCores => "the machine has no core to run vCPUs: its only one is the monitor's"u8,
         VmError.OutOfMemory => "the machine has not that much memory free"u8,
         VmError.NoLinux => "no Linux kernel was handed to the hypervisor (QEMU: -initrd guests.cpio)"u8,
         VmError.BadBundle => "what the boot loader handed over as guests.cpio is no cpio archive, or is cut off"u8,

@@ -88,7 +88,7 @@ internal static unsafe partial class VmLife
 
         for (int i = 0; i < count; i++)
         {
-            AwaitArrived(children[i]);
+            MonitorLoop.AwaitArrived(children[i]);
             figures.Ticks = Math.Max(figures.Ticks, ArrivalTicks(children[i], watch));
         }
 
@@ -148,7 +148,7 @@ internal static unsafe partial class VmLife
         figures.FreedBytes = held - HeldBytes(vm);
         figures.Issued = vm->MachineState.Counters.Since(in figures.Issued);
         Resume(vm, template);
-        AwaitArrived(vm);
+        MonitorLoop.AwaitArrived(vm);
         figures.Ticks = ArrivalTicks(vm, watch);
         return VmError.None;
     }
@@ -314,19 +314,6 @@ internal static unsafe partial class VmLife
 
         vm->AwaitArrivals(on);
         Run(vm);
-    }
-
-    /// <summary>Waits until all vCPUs have begun, or the VM ends. A core leaves off scrubbing first.</summary>
-    private static void AwaitArrived(Vm* vm)
-    {
-        while (!vm->HasArrived && !vm->MustLeave)
-        {
-            MonitorLoop.PollInterrupts();
-            if (!vm->HasArrived && !vm->MustLeave)
-            {
-                Instructions.WaitForInterrupt();
-            }
-        }
     }
 
     /// <summary>

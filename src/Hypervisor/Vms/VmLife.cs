@@ -81,11 +81,6 @@ internal static unsafe partial class VmLife
             return vm->State == VmState.Frozen ? VmError.IsTemplate : VmError.NotCreated;
         }
 
-        if (Dispatcher.Cores == 0)
-        {
-            return VmError.NoCores;
-        }
-
         vm->StartedAt = Stopwatch.Now;
         Run(vm);
         return VmError.None;
@@ -102,9 +97,14 @@ internal static unsafe partial class VmLife
     /// Starts a VM and kills it when so much time has passed since: under icount a moment that can be had again. The
     /// monitor waits meanwhile. <see cref="VmError.Ended"/> when the VM's own end came first, which is reaped later.
     /// </summary>
-    internal static VmError StartFor(Vm* vm, ulong nanoseconds, out DeathFigures figures)
+    /// <param name="vm">A VM that was not started.</param>
+    /// <param name="nanoseconds">When, from its start on.</param>
+    /// <param name="figures">What the kill cost.</param>
+    /// <param name="late">Nanoseconds from then on until the monitor was heard.</param>
+    internal static VmError StartFor(Vm* vm, ulong nanoseconds, out DeathFigures figures, out ulong late)
     {
         figures = default;
+        late = 0;
         VmError error = Start(vm);
         if (error != VmError.None)
         {
@@ -112,6 +112,7 @@ internal static unsafe partial class VmLife
         }
 
         MonitorLoop.Await(vm->StartedAt + nanoseconds, vm);
+        late = Stopwatch.Now - vm->StartedAt - nanoseconds;
         if (vm->IsStopRequested)
         {
             return VmError.Ended;

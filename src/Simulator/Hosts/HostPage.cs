@@ -3,10 +3,10 @@ namespace Quietus.Simulator;
 /// <summary>
 /// An entry of a process's page table:
 /// <code>
-///   63      12 11   10 9     8 7  3   2       1        0
-/// ┌───────────┬───────┬───────┬────┬──────┬────────┬─────────┐
-/// │  address  │   0   │ level │ 0  │ Swap │ Write  │ Present │
-/// └───────────┴───────┴───────┴────┴──────┴────────┴─────────┘
+///   63      12 11   10 9     8 7  4      3        2       1        0
+/// ┌───────────┬───────┬───────┬────┬─────────────┬──────┬────────┬─────────┐
+/// │  address  │   0   │ level │ 0  │ Transparent │ Swap │ Write  │ Present │
+/// └───────────┴───────┴───────┴────┴─────────────┴──────┴────────┴─────────┘
 /// </code>
 /// A swapped page is not present, and has no address. All zero: never touched.
 /// </summary>
@@ -15,6 +15,7 @@ internal readonly record struct HostPage(ulong Bits)
     private const ulong PresentBit = 1;
     private const ulong WriteBit = 2;
     private const ulong SwapBit = 4;
+    private const ulong TransparentBit = 8;
     private const int LevelShift = 8;
     private const ulong AddressMask = ~0xFFFUL;
 
@@ -31,10 +32,15 @@ internal readonly record struct HostPage(ulong Bits)
 
     internal bool IsSwapped => (Bits & SwapBit) != 0;
 
+    /// <summary>A huge page that the host found for memory which did not ask for one.</summary>
+    internal bool IsTransparent => (Bits & TransparentBit) != 0;
+
     /// <summary>1, 2 or 3: of a 1 GB page each 2 MB part has an entry of its own.</summary>
     internal int Level => (int)(Bits >> LevelShift) & 3;
 
     internal ulong Address => Bits & AddressMask;
+
+    internal HostPage AsTransparent() => new(Bits | TransparentBit);
 
     internal HostPage WithoutWrite() => new(Bits & ~WriteBit);
 

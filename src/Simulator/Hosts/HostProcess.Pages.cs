@@ -97,6 +97,12 @@ public sealed partial class HostProcess
         ulong start = address & ~(bytes - 1);
         ulong frame = NewPage(level, isZeroed: !before.IsSwapped);
         var page = new HostPage(frame, level, area.IsWritable);
+        if (area.Pages == AreaPages.Transparent && level == 2)
+        {
+            Meter.TransparentFilled++;
+            page = page.AsTransparent();
+        }
+
         Set(start, page);
         return level == 3 ? page : _pages[address];
     }
@@ -149,7 +155,7 @@ public sealed partial class HostProcess
             ulong copy = NewPage(page.Level, isZeroed: false);
             Host.Server.Lines.Write(copy, bytes);
             Set(start, new HostPage(copy, page.Level, true));
-            Release(frame, page.Level);
+            _ = Release(frame, page.Level);
         });
         return _pages[address];
     }
@@ -179,7 +185,7 @@ public sealed partial class HostProcess
 
         for (ulong part = 0; part < HostFrames.BytesOf(page.Level); part += ProcessPages.BlockBytes)
         {
-            _pages.SetHuge(start + part, new HostPage(page.Address + part, page.Level, page.IsWritable));
+            _pages.SetHuge(start + part, new HostPage(page.Bits + part));
         }
     }
 
@@ -194,11 +200,12 @@ public sealed partial class HostProcess
     private static ulong HeadOf(ulong address, HostPage page) =>
         FrameOf(address, page) & ~(HostFrames.BytesOf(page.Level) - 1);
 
-    private void Release(ulong frame, int level)
+    /// <summary>Gives one owner's claim up; whether that freed the page.</summary>
+    private bool Release(ulong frame, int level)
     {
         if (!Host.Frames.Release(frame, level))
         {
-            return;
+            return false;
         }
 
         Host.Server.Listener?.FreedPage(new Pa(frame), HostFrames.BytesOf(level));
@@ -210,6 +217,8 @@ public sealed partial class HostProcess
         {
             Meter.BlocksFreed++;
         }
+
+        return true;
     }
 
     /// <summary>Gives the pages of a range up; huge pages that reach beyond it are cut first.</summary>
@@ -241,7 +250,8 @@ public sealed partial class HostProcess
             // Of a 1 GB page the first part stands for all.
             if (huge.IsPresent && (huge.Level == 2 || (huge.Address & (HostFrames.BytesOf(1) - 1)) == 0))
             {
-                Release(huge.Address, huge.Level);
+                bool isFreed = Release(huge.Address, huge.Level);
+                Meter.TransparentFreed += isFreed && huge.IsTransparent ? 1 : 0;
             }
 
             block.Huge = default;
@@ -258,7 +268,7 @@ public sealed partial class HostProcess
             ref HostPage page = ref block[ProcessPages.IndexOf(at)];
             if (page.IsPresent)
             {
-                Release(page.Address, 3);
+                _ = Release(page.Address, 3);
             }
 
             page = default;

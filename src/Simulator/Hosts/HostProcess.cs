@@ -171,7 +171,7 @@ public sealed partial class HostProcess
             ulong target = NewPage(page.Level, isZeroed: false);
             Host.Server.Lines.Write(target, bytes);
             Set(start, new HostPage(target, page.Level, page.IsWritable));
-            Release(page.Address, page.Level);
+            _ = Release(page.Address, page.Level);
         });
     }
 
@@ -188,7 +188,7 @@ public sealed partial class HostProcess
                 static (_, _, _) => PageFate.SwappedToNonSnoopingDevice, () =>
             {
                 _pages.SetSmall(address, HostPage.Swapped);
-                Release(page.Address, 3);
+                _ = Release(page.Address, 3);
             });
     }
 

@@ -87,6 +87,12 @@ public readonly record struct OperationCounts
     /// <summary>Processes that ended.</summary>
     public long ProcessEnds { get; init; }
 
+    /// <summary>Transparent huge pages that a process got.</summary>
+    public long TransparentFilled { get; init; }
+
+    /// <summary>Of the huge pages that the host freed, transparent ones.</summary>
+    public long TransparentFreed { get; init; }
+
     internal long Broadcasts => TlbiIpa + TlbiRange + TlbiVmalle1 + TlbiVmid + TlbiAll + TlbiHost;
 }
 
@@ -128,12 +134,12 @@ public readonly record struct TimeShares
             + (counts.EntryUnlinks * prices.EntryUnlink) + (counts.DsbStores * prices.StoreBarrier),
         TableFreePicoseconds = counts.TablesFreed * prices.TableFree,
         HostFreePicoseconds = (counts.PagesFreed * prices.PageFree) + (counts.BlocksFreed * prices.BlockFree)
-            + (counts.ProcessEnds * prices.ProcessEnd),
+            + (counts.TransparentFreed * prices.TransparentFree) + (counts.ProcessEnds * prices.ProcessEnd),
         OtherPicoseconds = (counts.IcLines * prices.InstructionLine) + (counts.PagesZeroed * prices.PageZero)
             // An assumption: a copy reads as much as it writes, so it takes what zeroing two pages does.
             + (counts.PagesCopied * 2 * prices.PageZero)
             + (counts.Faults * prices.Fault) + (counts.Ipis * prices.Ipi) + (counts.Calls * prices.Call)
-            + (counts.VmEnds * prices.VmEnd),
+            + (counts.TransparentFilled * prices.TransparentFill) + (counts.VmEnds * prices.VmEnd),
     };
 }
 
@@ -178,6 +184,8 @@ public readonly record struct Bill(OperationCounts Counts, TimeShares Time)
             Calls = later.Counts.Calls - earlier.Counts.Calls,
             VmEnds = later.Counts.VmEnds - earlier.Counts.VmEnds,
             ProcessEnds = later.Counts.ProcessEnds - earlier.Counts.ProcessEnds,
+            TransparentFilled = later.Counts.TransparentFilled - earlier.Counts.TransparentFilled,
+            TransparentFreed = later.Counts.TransparentFreed - earlier.Counts.TransparentFreed,
         },
         new TimeShares
         {

@@ -36,6 +36,8 @@ internal sealed class Meter
     internal long Calls;
     internal long VmEnds;
     internal long ProcessEnds;
+    internal long TransparentFilled;
+    internal long TransparentFreed;
 
     /// <summary>Spent waiting until other PEs' broadcasts had left the interconnect.</summary>
     internal long ContentionPicoseconds;
@@ -92,6 +94,8 @@ internal sealed class Meter
             Calls = Calls,
             VmEnds = VmEnds,
             ProcessEnds = ProcessEnds,
+            TransparentFilled = TransparentFilled,
+            TransparentFreed = TransparentFreed,
         };
         return new Bill(counts, TimeShares.Of(counts, _prices, ContentionPicoseconds));
     }

@@ -30,6 +30,8 @@ internal sealed class Prices
         Call = Of("call");
         VmEnd = Of("vm_end");
         ProcessEnd = Of("process_end");
+        TransparentFill = Of("transparent_fill");
+        TransparentFree = Of("transparent_free");
 
         // A machine of another architecture has no TLBI and no DC: their prices are asked for elsewhere.
         long Of(string key) => (long)Math.Round((preset.Find(key)?.Value ?? 0) * 1000);
@@ -78,4 +80,8 @@ internal sealed class Prices
     internal long VmEnd { get; }
 
     internal long ProcessEnd { get; }
+
+    internal long TransparentFill { get; }
+
+    internal long TransparentFree { get; }
 }

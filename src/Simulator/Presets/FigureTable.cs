@@ -52,6 +52,16 @@ internal sealed class FigureTable
             "Interrupt another PE and know that it has left its guest."),
         new("call", "costs", FigureUnit.Nanoseconds, 0, Longest,
             "A system call, or a notifier's callback, and its return."),
+        new("transparent_fill", "costs", FigureUnit.Nanoseconds, 0, Longest,
+            "What bringing a transparent huge page takes beyond one of hugetlbfs: it may be zeroed twice.")
+        {
+            IsOptional = true,
+        },
+        new("transparent_free", "costs", FigureUnit.Nanoseconds, 0, Longest,
+            "What freeing a transparent huge page takes beyond one of hugetlbfs: its page table, the page allocator.")
+        {
+            IsOptional = true,
+        },
         new("vm_end", "costs", FigureUnit.Nanoseconds, 0, LongestEnd,
             "The end of a VM apart from its memory: descriptors, its structures, grace periods that are waited for.")
         {

@@ -84,8 +84,9 @@ public sealed class RunProcessTests
     [InlineData("--weight 9", "'9' is no weight", "--weight takes 10 to 1000")]
     [InlineData("--pin 1;2", "'1;2' is no list of cores", "1,3 or 1-3")]
     [InlineData("--pin 2-1", "'2-1' is no list of cores", "1,3 or 1-3")]
-    [InlineData("--pin 0", "--pin 0 names a core that runs no vCPU", "with 2 vCPUs --pin takes cores 1 to 2")]
-    [InlineData("--pin 1,3 --cpus 1", "--pin 1,3 names a core", "with 1 vCPU --pin takes cores 1 to 1")]
+    [InlineData("--pin 0-3", "--pin 0-3 names a core that the machine does not have",
+        "with 2 vCPUs --pin takes cores 0 to 2")]
+    [InlineData("--pin 1,3 --cpus 1", "--pin 1,3 names a core", "with 1 vCPU --pin takes cores 0 to 1")]
     public void A_share_that_cannot_be_is_exit_code_2(string options, string says, string next)
     {
         using var cli = new Cli();

@@ -1,4 +1,5 @@
 using System.Collections.Generic;
+using System.Numerics;
 using Quietus.Hypervisor.Scheduling;
 using Shouldly;
 
@@ -9,15 +10,15 @@ namespace Quietus.Hypervisor.Tests.Scheduling;
 internal static unsafe class SchedulerAudit
 {
     /// <summary>
-    /// Each vCPU is in exactly one place, the one that its state says, and the counts are those of the lists. A core
-    /// that is idle, and not being kicked, has no vCPU waiting anywhere that could move to it.
+    /// Each vCPU is in exactly one place, the one that its state says, and the counts are those of the lists. While a
+    /// core is idle, no more vCPUs wait that it could run than others have been kicked to choose one.
     /// </summary>
     public static void Check(SchedulerRig rig, ulong kicked = 0)
     {
         var places = new Dictionary<nint, string>();
         int waiting = 0;
         ulong idle = rig.Scheduler.IdleCores;
-        ulong usable = 0;
+        ulong choosing = kicked;
         for (int core = 0; core < rig.Cores; core++)
         {
             RunQueue* queue = rig.Queue(core);
@@ -28,13 +29,14 @@ internal static unsafe class SchedulerAudit
                 queue->Current->MayUse(core).ShouldBeTrue();
                 places.Add((nint)queue->Current, $"current of {core}");
                 (idle & (1UL << core)).ShouldBe(0UL);
+                choosing &= ~(1UL << core);
             }
 
             int count = 0;
             int movable = 0;
-            Walk(&queue->Woken, core, places, ref count, ref movable, ref usable);
-            Walk(&queue->Even, core, places, ref count, ref movable, ref usable);
-            Walk(&queue->Odd, core, places, ref count, ref movable, ref usable);
+            Walk(&queue->Woken, core, places, ref count, ref movable);
+            Walk(&queue->Even, core, places, ref count, ref movable);
+            Walk(&queue->Odd, core, places, ref count, ref movable);
             queue->Waiting.ShouldBe(count);
             queue->Movable.ShouldBe(movable);
             waiting += count;
@@ -42,7 +44,7 @@ internal static unsafe class SchedulerAudit
         }
 
         rig.Scheduler.Waiting.ShouldBe(waiting);
-        (idle & usable & ~kicked).ShouldBe(0UL);
+        int missed = 0;
         for (int i = 0; i < rig.Count; i++)
         {
             SchedulerEntry* entry = rig.Entry(i);
@@ -51,7 +53,11 @@ internal static unsafe class SchedulerAudit
             {
                 entry->Expiry.IsLinked.ShouldBeFalse();
             }
+
+            missed += entry->State == RunState.Runnable && (entry->Cores & idle & ~kicked) != 0 ? 1 : 0;
         }
+
+        missed.ShouldBeLessThanOrEqualTo(BitOperations.PopCount(choosing));
     }
 
     private static void Walk(
@@ -59,8 +65,7 @@ internal static unsafe class SchedulerAudit
         int core,
         Dictionary<nint, string> places,
         ref int count,
-        ref int movable,
-        ref ulong usable)
+        ref int movable)
     {
         SchedulerEntry* previous = null;
         for (SchedulerEntry* entry = list->First; entry != null; entry = entry->Next)
@@ -72,7 +77,6 @@ internal static unsafe class SchedulerAudit
             places.Add((nint)entry, $"list of {core}");
             count++;
             movable += entry->CanMove ? 1 : 0;
-            usable |= entry->Cores;
             previous = entry;
         }
 

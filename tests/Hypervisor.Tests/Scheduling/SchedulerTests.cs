@@ -102,7 +102,7 @@ public unsafe class SchedulerTests
     }
 
     [Fact]
-    public void A_wake_up_goes_to_an_idle_core_and_says_which_to_kick()
+    public void A_wake_up_goes_to_an_idle_core_and_to_core_0_last_and_says_which_to_kick()
     {
         using var rig = new SchedulerRig(2, 3);
         for (int i = 0; i < 3; i++)
@@ -110,17 +110,51 @@ public unsafe class SchedulerTests
             rig.Add(i);
         }
 
-        rig.Scheduler.Wake(rig.Entry(0), 0).ShouldBe(0);
-        rig.Scheduler.Wake(rig.Entry(1), 0).ShouldBe(1);
-        rig.IndexOf(rig.Scheduler.Pick(0, 0)).ShouldBe(0);
-        rig.IndexOf(rig.Scheduler.Pick(1, 0)).ShouldBe(1);
+        rig.Scheduler.Wake(rig.Entry(0), 0).ShouldBe(1);
+        rig.Scheduler.Wake(rig.Entry(1), 0).ShouldBe(0);
+        rig.IndexOf(rig.Scheduler.Pick(1, 0)).ShouldBe(0);
+        rig.IndexOf(rig.Scheduler.Pick(0, 0)).ShouldBe(1);
 
         // At 5 ticks both have used some of their round, and the third none: it makes the first make room.
-        rig.Scheduler.Wake(rig.Entry(2), 5).ShouldBe(0);
+        rig.Scheduler.Wake(rig.Entry(2), 5).ShouldBe(1);
         rig.Scheduler.Wake(rig.Entry(2), 5).ShouldBe(Scheduler.None);
-        rig.Scheduler.MustYield(0, 5).ShouldBeTrue();
-        rig.Scheduler.MustYield(1, 5).ShouldBeFalse();
-        rig.Scheduler.Wake(rig.Entry(1), 5).ShouldBe(1);
+        rig.Scheduler.MustYield(1, 5).ShouldBeTrue();
+        rig.Scheduler.MustYield(0, 5).ShouldBeFalse();
+        rig.Scheduler.Wake(rig.Entry(1), 5).ShouldBe(0);
+    }
+
+    [Fact]
+    public void A_core_that_is_set_aside_is_woken_for_none_until_it_picks_one()
+    {
+        using var rig = new SchedulerRig(2, 3);
+        for (int i = 0; i < 3; i++)
+        {
+            rig.Add(i);
+        }
+
+        rig.Scheduler.SetAside(0);
+        rig.Scheduler.Wake(rig.Entry(0), 0).ShouldBe(1);
+        rig.Scheduler.Wake(rig.Entry(1), 0).ShouldBe(Scheduler.None);
+        rig.IndexOf(rig.Scheduler.Pick(1, 0)).ShouldBe(0);
+        rig.IndexOf(rig.Scheduler.Pick(0, 0)).ShouldBe(1);
+        uint attention = 0;
+        rig.Scheduler.TryBlock(0, 0, ulong.MaxValue, ref attention).ShouldBeTrue();
+        rig.Scheduler.TryIdle(0).ShouldBeTrue();
+        rig.Scheduler.Wake(rig.Entry(2), 0).ShouldBe(0);
+    }
+
+    [Fact]
+    public void Each_of_two_that_yield_has_an_idle_core_of_its_own_kicked()
+    {
+        using var rig = new SchedulerRig(4, 2);
+        rig.Add(0);
+        rig.Add(1);
+        rig.Scheduler.Wake(rig.Entry(0), 0).ShouldBe(1);
+        rig.Scheduler.Wake(rig.Entry(1), 0).ShouldBe(2);
+        rig.Scheduler.Pick(1, 0);
+        rig.Scheduler.Pick(2, 0);
+        rig.Scheduler.Yield(1, 10, toBack: false).ShouldBe(3);
+        rig.Scheduler.Yield(2, 10, toBack: false).ShouldBe(0);
     }
 
     [Fact]
@@ -174,25 +208,43 @@ public unsafe class SchedulerTests
 
         uint attention = 0;
         rig.Scheduler.Wake(rig.Entry(0), 0);
-        rig.Scheduler.Pick(0, 0);
-        rig.Scheduler.TryBlock(0, 0, 700, ref attention).ShouldBeTrue();
-        rig.Scheduler.TryIdle(0).ShouldBeTrue();
-        rig.Scheduler.Wake(rig.Entry(1), 0).ShouldBe(0);
-        rig.IndexOf(rig.Scheduler.Pick(0, 0)).ShouldBe(1);
-        rig.Scheduler.IsOver(0, 700).ShouldBeFalse(); // core 1 is idle: the moment's vCPU goes there
+        rig.Scheduler.Pick(1, 0);
+        rig.Scheduler.TryBlock(1, 0, 700, ref attention).ShouldBeTrue();
+        rig.Scheduler.TryIdle(1).ShouldBeTrue();
+        rig.Scheduler.Wake(rig.Entry(1), 0).ShouldBe(1);
+        rig.IndexOf(rig.Scheduler.Pick(1, 0)).ShouldBe(1);
+        rig.Scheduler.IsOver(1, 700).ShouldBeFalse(); // core 0 is idle: the moment's vCPU goes there
 
-        rig.Scheduler.Wake(rig.Entry(2), 0).ShouldBe(1);
-        rig.IndexOf(rig.Scheduler.Pick(1, 0)).ShouldBe(2);
-        rig.Scheduler.IsOver(0, 699).ShouldBeFalse();
-        rig.Scheduler.IsOver(0, 700).ShouldBeTrue();
-        rig.Scheduler.IsOver(1, 700).ShouldBeFalse();
+        rig.Scheduler.Wake(rig.Entry(2), 0).ShouldBe(0);
+        rig.IndexOf(rig.Scheduler.Pick(0, 0)).ShouldBe(2);
+        rig.Scheduler.IsOver(1, 699).ShouldBeFalse();
+        rig.Scheduler.IsOver(1, 700).ShouldBeTrue();
+        rig.Scheduler.IsOver(0, 700).ShouldBeFalse();
 
         // Its time over, and none waits: it goes on.
-        rig.Scheduler.IsOver(1, 100 * SchedulerRig.TicksPerWeight).ShouldBeFalse();
-        rig.Scheduler.Yield(0, 700, toBack: false);
-        rig.Scheduler.Tick(0, 700);
-        rig.IndexOf(rig.Scheduler.Pick(0, 700)).ShouldBe(0);
-        rig.Scheduler.IsOver(1, 100 * SchedulerRig.TicksPerWeight).ShouldBeTrue();
+        rig.Scheduler.IsOver(0, 100 * SchedulerRig.TicksPerWeight).ShouldBeFalse();
+        rig.Scheduler.Yield(1, 700, toBack: false);
+        rig.Scheduler.Tick(1, 700);
+        rig.IndexOf(rig.Scheduler.Pick(1, 700)).ShouldBe(0);
+        rig.Scheduler.IsOver(0, 100 * SchedulerRig.TicksPerWeight).ShouldBeTrue();
+    }
+
+    [Fact]
+    public void An_idle_core_that_may_not_take_it_is_none_for_one_whose_moment_has_come()
+    {
+        const ulong Core1 = 1 << 1;
+        using var rig = new SchedulerRig(2, 2);
+        rig.Add(0, cores: Core1);
+        rig.Add(1, cores: Core1);
+        uint attention = 0;
+        rig.Scheduler.Wake(rig.Entry(0), 0);
+        rig.Scheduler.Pick(1, 0);
+        rig.Scheduler.TryBlock(1, 0, 700, ref attention).ShouldBeTrue();
+        rig.Scheduler.Wake(rig.Entry(1), 0);
+        rig.Scheduler.Pick(1, 0);
+        rig.Scheduler.IdleCores.ShouldBe(1UL);
+        rig.Scheduler.IsOver(1, 699).ShouldBeFalse();
+        rig.Scheduler.IsOver(1, 700).ShouldBeTrue();
     }
 
     private static void Carry(SchedulerRig rig, int operation, ref ulong now)

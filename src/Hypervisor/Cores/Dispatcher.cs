@@ -50,7 +50,7 @@ internal static unsafe class Dispatcher
         get => Volatile.Read(ref _isCrowded) != 0;
     }
 
-    /// <summary>Which cores those are, as bits.</summary>
+    /// <summary>The cores that run vCPUs, as bits.</summary>
     internal static ulong CoreSet
     {
         get

@@ -28,6 +28,7 @@ internal static class SimulationNames
         ("slot", DeathKind.Slot),
         ("madvise", DeathKind.Madvise),
         ("mremap", DeathKind.Mremap),
+        ("punch", DeathKind.Punch),
     ];
 
     private static readonly string[] _birthSteps =

@@ -83,6 +83,11 @@ internal unsafe struct Options
     {
         if (name.SequenceEqual("--json"u8))
         {
+            if (value.Length == 0)
+            {
+                Problem.BadUsage("--json takes the path of a file, or - for stdout"u8, default);
+            }
+
             jsonAddress = (ulong)System.Runtime.CompilerServices.Unsafe.AsPointer(
                 ref System.Runtime.InteropServices.MemoryMarshal.GetReference(value));
             jsonLength = value.Length;
@@ -107,9 +112,12 @@ internal unsafe struct Options
             Problem.BadUsage("there is no such option; --help names them"u8, name);
         }
 
+        // An item that is empty is no item: what takes it says so.
+        bool isEmpty = value.Length == 0 || value[value.Length - 1] == (byte)',';
         uint ways = 0;
-        while (value.Length != 0)
+        while (value.Length != 0 || isEmpty)
         {
+            isEmpty &= value.Length != 0;
             int comma = value.IndexOf((byte)',');
             ReadOnlySpan<byte> item = comma < 0 ? value : value.Slice(0, comma);
             value = value.Slice(comma < 0 ? value.Length : comma + 1);

@@ -16,6 +16,11 @@ internal static class Survey
     {
         bool given = options.SizeCount != 0;
         ulong available = HostMemory.Available();
+        if (available == 0)
+        {
+            Problem.NotHere("how much memory is free cannot be read (/proc/meminfo), or none is"u8, 0);
+        }
+
         ulong most = options.OverHalf ? (available > LeastLeft ? available - LeastLeft : 0) : available / 2;
         if (!given)
         {

@@ -38,6 +38,10 @@ public sealed class ProbeTests
     [InlineData("--memory 3M", 2, "multiples of 2M")]
     [InlineData("--pages 8k", 2, "hugetlb-1g")]
     [InlineData("--repeat", 2, "without its value")]
+    [InlineData("--ways=", 2, "--ways takes")]
+    [InlineData("--memory=", 2, "--memory takes")]
+    [InlineData("--memory=8M,", 2, "--memory takes")]
+    [InlineData("--json=", 2, "--json takes")]
     [InlineData("--nonsense 1", 2, "no such option")]
     [InlineData("--json /nowhere/at/all --memory 4M", 1, "opening the file for --json")]
     public async Task What_cannot_be_is_said_in_one_line(string arguments, int expected, string what)
@@ -48,6 +52,36 @@ public sealed class ProbeTests
         code.ShouldBe(expected, errors);
         output.ShouldBeEmpty();
         errors.TrimEnd().Split('\n').ShouldHaveSingleItem().ShouldContain(what);
+    }
+
+    [Theory]
+    [InlineData("--help")]
+    [InlineData("--memory 8M --repeat 1 --quiet")]
+    public async Task What_it_prints_fits_80_columns(string arguments)
+    {
+        ProbeProgram.SkipWithoutKvm();
+        using var probe = ProbeProgram.Probe(arguments.Split(' '));
+        (int code, string output, string errors) = await probe.FinishAsync();
+        code.ShouldBe(0, errors);
+        output.Split('\n').Length.ShouldBeGreaterThan(15);
+        output.Split('\n').ShouldAllBe(line => line.Length <= 80);
+        output.ShouldNotContain("pageswork");
+    }
+
+    /// <summary>A stream that is closed is no file's number: what is opened first must not take its place.</summary>
+    [Theory]
+    [InlineData("exec \"$1\" --memory 4M --pages 4k --repeat 1 --alone --quiet >&-", 0, "")]
+    [InlineData("exec \"$1\" --memory 4M --pages 4k --repeat 1 --alone >&- 2>&- <&-", 0, "")]
+    [InlineData("ulimit -n 4; exec \"$1\" --memory 4M", 77, "/proc/meminfo")]
+    public async Task A_strange_shell_gets_a_plain_answer(string line, int expected, string what)
+    {
+        ProbeProgram.SkipWithoutKvm();
+        using var probe = ProbeProgram.Shell(line);
+        (int code, string output, string errors) = await probe.FinishAsync();
+        code.ShouldBe(expected, errors);
+        output.ShouldBeEmpty();
+        errors.ShouldContain(what);
+        errors.Split('\n').Length.ShouldBeLessThanOrEqualTo(2);
     }
 
     [Theory]

@@ -21,6 +21,10 @@ internal static unsafe class Entry
         {
             OwnMachine.SetUp();
         }
+        else
+        {
+            OpenStandardFiles();
+        }
 
         Sink.SetUp();
         Options options = Options.Default;
@@ -68,6 +72,26 @@ internal static unsafe class Entry
         while (true)
         {
             SystemCalls.Exit(0);
+        }
+    }
+
+    /// <summary>
+    /// Where stdin, stdout or stderr is closed, gives it a file that takes everything: else what is opened first,
+    /// /dev/kvm, would get its number, and the table with it.
+    /// </summary>
+    private static void OpenStandardFiles()
+    {
+        const int Last = 2;
+        long opened;
+        do
+        {
+            opened = SystemCalls.Open("/dev/null"u8, SystemCalls.ReadWrite);
+        }
+        while (opened is >= 0 and < Last);
+
+        if (opened > Last)
+        {
+            SystemCalls.Close((int)opened);
         }
     }
 

@@ -27,7 +27,7 @@ internal static unsafe class Facts
         Sink.Text(NameAt(names, 2));
         Sink.Text(", "u8);
         Sink.Text(NameAt(names, 4));
-        Sink.Text(", "u8);
+        Sink.Text("\n"u8);
         Sink.Text(Features.Processor(TextFile.Read("/proc/cpuinfo"u8, text)));
         Sink.Text(", "u8);
         Sink.Number((ulong)Processors.Count);

@@ -72,6 +72,26 @@ internal static unsafe class Sink
         }
     }
 
+    /// <summary>Words, each with a blank or a line's end before it, within 80 columns.</summary>
+    /// <param name="text">The words.</param>
+    /// <param name="column">How much of the first line there is.</param>
+    internal static void Paragraph(ReadOnlySpan<byte> text, int column)
+    {
+        const int Columns = 80;
+        while (text.Length != 0)
+        {
+            int blank = text.IndexOf((byte)' ');
+            ReadOnlySpan<byte> word = blank < 0 ? text : text.Slice(0, blank);
+            text = text.Slice(blank < 0 ? text.Length : blank + 1);
+            bool fits = column + 1 + word.Length <= Columns;
+            Text(fits ? " "u8 : "\n  "u8);
+            Text(word);
+            column = word.Length + (fits ? column + 1 : 2);
+        }
+
+        Text("\n"u8);
+    }
+
     internal static void Flush()
     {
         int sent = 0;

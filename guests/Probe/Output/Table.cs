@@ -8,9 +8,10 @@ namespace Quietus.Probe.Output;
 /// <summary>The result for people: a block for each size of pages and of memory.</summary>
 internal static class Table
 {
-    private const int Name = 13;
+    private const int Name = 12;
     private const int Width = 9;
-    private const int Narrow = 4;
+    private const int Wide = 12;
+    private const int Narrow = 5;
     private const ulong LeastRounds = 20;
 
     /// <summary>One block: the rows from the first on that have its pages and size.</summary>
@@ -55,9 +56,9 @@ internal static class Table
             Sink.Text("while a VM dies, another one that writes its own 2 MB for ever\n"u8);
             Sink.Cell("way"u8, Name, isLeft: true);
             Sink.Cell("pages"u8, Width, isLeft: false);
-            Sink.Cell("work left"u8, Width, isLeft: false);
-            Sink.Cell("longest"u8, Width, isLeft: false);
-            Sink.Cell("when quiet"u8, Width, isLeft: false);
+            Sink.Cell("work left"u8, Wide, isLeft: false);
+            Sink.Cell("longest"u8, Wide, isLeft: false);
+            Sink.Cell("when quiet"u8, Wide, isLeft: false);
             Sink.Text("\n"u8);
         }
 
@@ -69,15 +70,15 @@ internal static class Table
             if (it.QuietRate * it.Order / 1_000_000_000 < LeastRounds)
             {
                 // The order is too short to say anything of the neighbour's work.
-                Sink.Cell("-"u8, Width, isLeft: false);
+                Sink.Cell("-"u8, Wide, isLeft: false);
             }
             else
             {
-                Percent(it.Rate * 1000 / it.QuietRate, Width);
+                Percent(it.Rate * 1000 / it.QuietRate, Wide);
             }
 
-            Cell(it.Longest);
-            Cell(it.QuietLongest);
+            Cell(it.Longest, Wide);
+            Cell(it.QuietLongest, Wide);
             Sink.Text("\n"u8);
         }
 
@@ -143,7 +144,7 @@ internal static class Table
         Units.Duration(ref line, Samples.Median(row, Figure.CreateVcpu));
         line.Text(" and "u8);
         Units.Duration(ref line, Samples.Median(row, Figure.Prepare));
-        line.Text(", first instruction "u8);
+        line.Text("\n      first instruction "u8);
         Units.Duration(ref line, Samples.Median(row, Figure.FirstInstruction));
         line.Text("; touched: "u8);
         Units.Duration(ref line, Samples.Median(row, Figure.Touch) / Pages(row));
@@ -167,12 +168,12 @@ internal static class Table
 
     private static void Head(ReadOnlySpan<byte> text) => Sink.Cell(text, Width, isLeft: false);
 
-    private static void Cell(ulong nanoseconds)
+    private static void Cell(ulong nanoseconds, int width = Width)
     {
         Span<byte> buffer = stackalloc byte[Units.Most];
         var line = new LineBuilder(buffer);
         Units.Duration(ref line, nanoseconds);
-        Sink.Cell(line.Written, Width, isLeft: false);
+        Sink.Cell(line.Written, width, isLeft: false);
     }
 
     private static void Percent(ulong thousandths, int width)

@@ -55,9 +55,8 @@ internal static class Warnings
         {
             if ((found >> i & 1) != 0)
             {
-                Sink.Text("warning: "u8);
-                Sink.Text(TextOf(i));
-                Sink.Text("\n"u8);
+                Sink.Text("warning:"u8);
+                Sink.Paragraph(TextOf(i), "warning:"u8.Length);
             }
         }
     }

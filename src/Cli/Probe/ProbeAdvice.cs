@@ -107,8 +107,10 @@ internal sealed record ProbeAdvice(string Text, string Evidence)
     /// <summary>What closing a VM costs whatever its size: KVM waits for grace periods of RCU and SRCU.</summary>
     private static void WaitOfClose(List<ProbeAdvice> advice, ProbeResult result)
     {
-        ProbeRow[] rows = [.. result.Rows.Where(row => row.Is(ProbeWay.Close) && row["order_ns"] > 0)
-            .OrderBy(row => row.MemoryBytes)];
+        // Pages of one kind: what is freed with the tables is another thing for each.
+        ProbeRow[] rows = result.Rows.Where(row => row.Is(ProbeWay.Close) && row["order_ns"] > 0)
+            .GroupBy(row => row.Pages).Select(kind => kind.OrderBy(row => row.MemoryBytes).ToArray())
+            .FirstOrDefault() ?? [];
         if (rows.Length > 1 && rows[0]["order_ns"] > LongWait && rows[^1].MemoryBytes > rows[0].MemoryBytes
             && rows[^1]["order_ns"] / rows[0]["order_ns"] < 0.5 * rows[^1].MemoryBytes / rows[0].MemoryBytes)
         {
@@ -129,7 +131,7 @@ internal sealed record ProbeAdvice(string Text, string Evidence)
             advice.Add(new ProbeAdvice(
                 $"While a VM of {ByteSize.Format(one.MemoryBytes)} by {one.Pages} dies by {one.Way}, another one gets "
                     + $"{Percent(one.WorkLeft ?? 1)} of its work done.",
-                $"its longest round took {Time(one.LongestNs)} then"));
+                one.LongestNs > 0 ? $"its longest round took {Time(one.LongestNs)} then" : "it ended no round then"));
         }
     }
 

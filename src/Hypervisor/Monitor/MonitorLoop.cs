@@ -76,7 +76,6 @@ internal static unsafe class MonitorLoop
     /// </summary>
     internal static void PollInterrupts()
     {
-        Core* core = Core.Current;
         while (true)
         {
             ulong interrupt = Instructions.AcknowledgeInterrupt() & 0xFF_FFFF;
@@ -86,17 +85,23 @@ internal static unsafe class MonitorLoop
             }
 
             Instructions.DropPriority(interrupt);
-            if (interrupt == Platform.Description.HypervisorTimerInterrupt)
-            {
-                core->NoteTimer();
-                core->StopFiredTimer();
-            }
-
-            if (TakeDevice(interrupt))
+            if (interrupt == PhysicalGic.KickInterrupt || TakeTimer(interrupt) || TakeDevice(interrupt))
             {
                 Instructions.DeactivateInterrupt(interrupt);
             }
         }
+    }
+
+    private static bool TakeTimer(ulong interrupt)
+    {
+        bool isTimer = interrupt == Platform.Description.HypervisorTimerInterrupt;
+        if (isTimer)
+        {
+            Core.Current->NoteTimer();
+            Core.Current->StopFiredTimer();
+        }
+
+        return isTimer;
     }
 
     /// <summary>

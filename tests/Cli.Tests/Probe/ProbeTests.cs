@@ -32,6 +32,27 @@ public sealed class ProbeTests
         advice.ShouldNotContain(text => text.Contains("by range"));
     }
 
+    /// <summary>A close by 4k and one of twice the memory by thp say nothing of a part that does not grow.</summary>
+    [Fact]
+    public void The_wait_of_a_close_is_seen_among_pages_of_one_kind()
+    {
+        JsonObject json = JsonNode.Parse("""
+            {"schema": "quietus.probe/1", "host": {}, "rows": [
+             {"page_size": "4k", "memory_bytes": 8388608, "way": "close", "order_ns": 2820000},
+             {"page_size": "thp", "memory_bytes": 16777216, "way": "close", "order_ns": 696000}],
+             "neighbours": [{"page_size": "thp", "memory_bytes": 16777216, "way": "punch", "order_ns": 9000000,
+               "quiet_rounds_per_second": 10000, "rounds_per_second": 0, "quiet_longest_ns": 100, "longest_ns": 0}]}
+            """)!.AsObject();
+        string[] advice = [.. Told()];
+        advice.ShouldNotContain(text => text.Contains("does not grow"));
+        advice.ShouldContain(text => text.Contains("it ended no round then"));
+        json["rows"]![1]!["page_size"] = "4k";
+        Told().ShouldContain(text => text.Contains("does not grow"));
+
+        string[] Told() => [.. ProbeAdvice.Of(ProbeResult.Parse("p.json", json.ToJsonString()))
+            .Select(one => $"{one.Text} ({one.Evidence})")];
+    }
+
     [Fact]
     public void No_advice_rests_on_runs_that_overlap()
     {

@@ -40,6 +40,10 @@ internal sealed class ProbeProgram : IDisposable
     public static ProbeProgram Quietus(params string[] arguments) =>
         new("dotnet", arguments.Prepend(Path.Combine(AppContext.BaseDirectory, "quietus.dll")));
 
+    /// <summary>A line for the shell, in which the probe's file is <c>$1</c>.</summary>
+    public static ProbeProgram Shell(string line) =>
+        new("/bin/sh", ["-c", line, "sh", ProbeRunner.File(ProbeRunner.IsArm64Here)]);
+
     public bool HasExited => _process.HasExited;
 
     public static void SkipWithoutKvm()

@@ -28,7 +28,7 @@ internal static class SimulationNames
         ("slot", DeathKind.Slot),
         ("madvise", DeathKind.Madvise),
         ("mremap", DeathKind.Mremap),
-        ("punch", DeathKind.Punch),
+        (ProbeWay.Punch.Name(), DeathKind.Punch),
     ];
 
     private static readonly string[] _birthSteps =

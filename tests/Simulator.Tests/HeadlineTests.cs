@@ -150,6 +150,37 @@ public class HeadlineTests
         }
     }
 
+    [Theory]
+    [InlineData(GuestPages.Pages4K)]
+    [InlineData(GuestPages.Blocks2M)]
+    [InlineData(GuestPages.Transparent)]
+    public void A_hole_in_a_file_is_to_the_tables_what_madvise_is_and_costs_the_host_its_page_cache(GuestPages pages)
+    {
+        MachinePreset without = Machines.Named("d05");
+        MachinePreset with = without.With("file_fill=3us").With("file_free=2us").With("file_block_free=5us");
+        SimulationResult given = Machines.Die(
+            without, 1, pages == GuestPages.Transparent ? GuestPages.Pages4K : pages, MaintenancePolicy.BeforeSeries,
+            DeathKind.Madvise);
+        SimulationResult hole = Machines.Die(with, 1, pages, MaintenancePolicy.BeforeSeries, DeathKind.Punch);
+        SimulationResult cheap = Machines.Die(without, 1, pages, MaintenancePolicy.BeforeSeries, DeathKind.Punch);
+
+        // A file has no transparent pages: by thp it is of 4 KB ones.
+        hole.MappedPages4K.ShouldBe(given.MappedPages4K);
+        hole.MappedBlocks2M.ShouldBe(given.MappedBlocks2M);
+        hole.Death.Counts.DcLines.ShouldBe(given.Death.Counts.DcLines);
+        hole.Death.Counts.Dsb.ShouldBe(given.Death.Counts.Dsb);
+        hole.DeathNanoseconds.ShouldBe(given.DeathNanoseconds);
+        (hole.FillNanoseconds - cheap.FillNanoseconds).ShouldBe(3_000.0 * hole.MappedPages4K, 10);
+        (hole.HostFreeNanoseconds - given.HostFreeNanoseconds)
+            .ShouldBe((2_000.0 * hole.MappedPages4K) + (5_000.0 * hole.MappedBlocks2M), 10);
+
+        // Nothing of it is paid for anonymous memory.
+        SimulationResult dear = Machines.Die(with, 1, pages, MaintenancePolicy.BeforeSeries, DeathKind.Madvise);
+        SimulationResult plain = Machines.Die(without, 1, pages, MaintenancePolicy.BeforeSeries, DeathKind.Madvise);
+        dear.FillNanoseconds.ShouldBe(plain.FillNanoseconds);
+        dear.HostFreeNanoseconds.ShouldBe(plain.HostFreeNanoseconds);
+    }
+
     [Fact]
     public void The_parts_are_the_whole()
     {

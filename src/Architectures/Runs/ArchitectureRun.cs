@@ -60,6 +60,7 @@ public static class ArchitectureRun
                 DeathKind.Munmap => vmm.Unmap(life.Address, request.MemoryBytes),
                 DeathKind.Madvise => vmm.DontNeed(life.Address, request.MemoryBytes),
                 DeathKind.Mremap => vmm.Move(life.Address, request.MemoryBytes, out _),
+                DeathKind.Punch => vmm.Punch(life.Address, request.MemoryBytes),
                 DeathKind.Slot => life.Vm.RemoveSlot(life.Slot) == MemoryResult.Ok,
                 _ => true,
             };
@@ -178,7 +179,7 @@ public static class ArchitectureRun
         HostProcess vmm = host.Start();
         ulong elsewhere = vmm.Map(Page);
         ulong address = vmm.Map(
-            request.MemoryBytes, AreaKind.Anonymous, Simulation.AreaPagesOf(request.Pages), null,
+            request.MemoryBytes, Simulation.AreaKindOf(request.Death), Simulation.AreaPagesOf(request.Pages), null,
             request.HugePageShare);
         GuestHook hook = Architecture.Make(new GuestOptions(request.Machine, request.Policy, request.Vcpus, guard)
         {

@@ -73,7 +73,8 @@ internal sealed record HostCalibration
         ("vm_end", MostOfEnds), ("process_end", MostOfEnds), ("entry_unlink", MostOfMany), ("tlbi_wait", Most),
         ("dc_line_local", MostOfMany), ("dc_line_dirty", MostOfMany), ("table_free", Most),
         ("page_free", Most), ("block_free", Most), ("fault", Most), ("page_zero", Most), ("ipi", Most), ("call", Most),
-        ("transparent_fill", Most), ("transparent_free", Most),
+        ("transparent_fill", Most), ("transparent_free", Most), ("file_fill", Most), ("file_free", Most),
+        ("file_block_free", Most),
     ];
 
     private static readonly (string Key, double Most)[] _others =
@@ -81,13 +82,14 @@ internal sealed record HostCalibration
         ("vm_end", MostOfEnds), ("process_end", MostOfEnds),
         ("entry_unlink", MostOfMany), ("entry_visit", MostOfMany), ("flush_wait", Most), ("table_free", Most),
         ("page_free", Most), ("block_free", Most), ("ipi", Most), ("call", Most), ("transparent_free", Most),
+        ("file_free", Most), ("file_block_free", Most),
     ];
 
     private static readonly Dictionary<string, DeathKind> _deaths = new()
     {
         [ProbeWay.Close.Name()] = DeathKind.Exit, [ProbeWay.Kill.Name()] = DeathKind.Kill,
         [ProbeWay.Munmap.Name()] = DeathKind.Munmap, [ProbeWay.DontNeed.Name()] = DeathKind.Madvise,
-        [ProbeWay.Slot.Name()] = DeathKind.Slot,
+        [ProbeWay.Slot.Name()] = DeathKind.Slot, [ProbeWay.Punch.Name()] = DeathKind.Punch,
     };
 
     /// <summary>Rows of transparent pages have none but blocks: others are left out.</summary>
@@ -140,7 +142,7 @@ internal sealed record HostCalibration
                 probed.Rows.Count == 0
                     ? "the probe measured nothing"
                     : $"nothing that the probe measured is in the model: {string.Join(", ", left.Distinct())}",
-                "probe with --ways close,kill,munmap,dontneed,slot");
+                "probe with --ways close,kill,munmap,dontneed,slot,punch");
         }
 
         if (!points.Any(point => point.IsHeldOut))
@@ -268,7 +270,6 @@ internal sealed record HostCalibration
         {
             left.Add(row.Way switch
             {
-                _ when row.Is(ProbeWay.Punch) => $"{row.Way} (the model's host has no holes in files)",
                 _ when row.Is(ProbeWay.MunmapNoVm) || row.Is(ProbeWay.KillNoVm) => $"{row.Way} (a VM's host alone)",
                 _ => $"{row.Way} (no way that is known)",
             });
@@ -281,9 +282,11 @@ internal sealed record HostCalibration
             yield break;
         }
 
-        if (row.Pages == "thp" && row["transparent_bytes"] < 0.95 * row.MemoryBytes)
+        // A file in memory is by 4 KB pages, unless the host has transparent ones for files, too.
+        double transparent = row["transparent_bytes"] / row.MemoryBytes;
+        if (row.Pages == "thp" && (row.Is(ProbeWay.Punch) ? transparent > 0.05 : transparent < 0.95))
         {
-            left.Add($"{row} (not all of it in blocks)");
+            left.Add($"{row} ({(row.Is(ProbeWay.Punch) ? "blocks in a file" : "not all of it in blocks")})");
             yield break;
         }
 
@@ -302,7 +305,7 @@ internal sealed record HostCalibration
         }
 
         double touched = row["touch_ns"] - row["touch_again_ns"];
-        if (start.IsArm64 && row.Is(ProbeWay.Close) && touched >= Shortest)
+        if (start.IsArm64 && (row.Is(ProbeWay.Close) || row.Is(ProbeWay.Punch)) && touched >= Shortest)
         {
             yield return new CalibratedPoint(row, CalibratedPart.Touch, touched, false);
         }
@@ -335,6 +338,9 @@ internal sealed record HostCalibration
         // The same of a transparent page and one of hugetlbfs: where one of them was not measured, they cost the same.
         "transparent_free" => new FitUnknown(0, 10, most),
         "transparent_fill" => new FitUnknown(0, 1000, most),
+
+        // Of a file's page: where no anonymous one was measured, that keeps its assumption, and the rest is the file's.
+        "file_fill" or "file_free" or "file_block_free" => new FitUnknown(0, 1000, most),
         "vm_end" or "process_end" => new FitUnknown(start, Math.Max(start, UsualEnd), most),
         _ => new FitUnknown(start, Math.Max(start, 1), most),
     };

@@ -28,6 +28,7 @@ internal static class SimulationNames
         ("slot", DeathKind.Slot),
         ("madvise", DeathKind.Madvise),
         ("mremap", DeathKind.Mremap),
+        (ProbeWay.Punch.Name(), DeathKind.Punch),
     ];
 
     private static readonly string[] _birthSteps =

@@ -129,7 +129,7 @@ public sealed class JudgedLife
     {
         HostProcess vmm = _host.Start();
         ulong address = vmm.Map(
-            _request.MemoryBytes, AreaKind.Anonymous, Simulation.AreaPagesOf(_request.Pages), null,
+            _request.MemoryBytes, Simulation.AreaKindOf(_request.Death), Simulation.AreaPagesOf(_request.Pages), null,
             _request.HugePageShare);
         ulong file = vmm.Map(FileBytes, AreaKind.File);
         HostedVm vm = vmm.CreateVm(_request.Policy, _request.Vcpus, SimulatedVm.DefaultIpaBits);

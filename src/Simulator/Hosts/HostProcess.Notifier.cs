@@ -13,7 +13,7 @@ public sealed partial class HostProcess
 
     /// <summary>What becomes of a page that the process gives up.</summary>
     private PageFate Departure(MemoryArea area, ulong address, HostPage page) =>
-        area.Kind != AreaKind.Anonymous ? PageFate.FileBacked
+        area.HasPageCache ? PageFate.FileBacked
         : page.IsPresent && Host.Frames.IsShared(FrameOf(address, page)) ? PageFate.StillMappedElsewhere
         : PageFate.AnonymousLastMappingFreed;
 

@@ -28,7 +28,7 @@ public sealed partial class HostProcess
             return true;
         }
 
-        page = area.Kind == AreaKind.Anonymous ? BringAnonymous(area, address, page) : BringFilePage(area, address);
+        page = area.HasPageCache ? BringFilePage(area, address) : BringOwn(area, address, page);
         return true;
     }
 
@@ -84,7 +84,8 @@ public sealed partial class HostProcess
         return true;
     }
 
-    private HostPage BringAnonymous(MemoryArea area, ulong address, HostPage before)
+    /// <summary>A page that goes with this mapping: anonymous, or of a file in memory.</summary>
+    private HostPage BringOwn(MemoryArea area, ulong address, HostPage before)
     {
         int level = area.Pages switch
         {
@@ -101,6 +102,11 @@ public sealed partial class HostProcess
         {
             Meter.TransparentFilled++;
             page = page.AsTransparent();
+        }
+        else if (area.Kind == AreaKind.MemoryFile)
+        {
+            Meter.FileFilled += level == 3 ? 1 : 0;
+            page = page.AsOfFile();
         }
 
         Set(start, page);
@@ -252,6 +258,7 @@ public sealed partial class HostProcess
             {
                 bool isFreed = Release(huge.Address, huge.Level);
                 Meter.TransparentFreed += isFreed && huge.IsTransparent ? 1 : 0;
+                Meter.FileBlocksFreed += isFreed && huge.IsOfFile ? 1 : 0;
             }
 
             block.Huge = default;
@@ -268,7 +275,8 @@ public sealed partial class HostProcess
             ref HostPage page = ref block[ProcessPages.IndexOf(at)];
             if (page.IsPresent)
             {
-                _ = Release(page.Address, 3);
+                bool isFreed = Release(page.Address, 3);
+                Meter.FileFreed += isFreed && page.IsOfFile ? 1 : 0;
             }
 
             page = default;
@@ -374,6 +382,12 @@ public sealed partial class HostProcess
     /// <summary>Fork of one area: anonymous pages get one more owner and lose the right to be written.</summary>
     private void ShareWith(HostProcess child, MemoryArea area)
     {
+        if (area.Kind == AreaKind.MemoryFile)
+        {
+            // Monitors keep guest memory from their children (MADV_DONTFORK).
+            return;
+        }
+
         child._areas.Add(area.Start, area);
         if (area.Kind != AreaKind.Anonymous)
         {

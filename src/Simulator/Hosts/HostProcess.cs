@@ -66,7 +66,10 @@ public sealed partial class HostProcess
     /// <summary>Maps memory (mmap), aligned to 1 GB, so that it can be mapped by blocks.</summary>
     /// <param name="bytes">How much.</param>
     /// <param name="kind">What backs it.</param>
-    /// <param name="pages">In what sizes; files and shared memory have 4 KB pages.</param>
+    /// <param name="pages">
+    /// In what sizes; files and shared memory have 4 KB pages, and a file in memory no transparent ones (Linux's
+    /// shmem_enabled is never unless set).
+    /// </param>
     /// <param name="file">The file, or the shared memory, for those kinds; a new one when not given.</param>
     /// <param name="hugePageShare">How often a transparent huge page is found, 0 to 1.</param>
     /// <returns>Its address.</returns>
@@ -78,7 +81,7 @@ public sealed partial class HostProcess
         ulong start = TakeAddress(bytes);
         _areas.Add(start, new MemoryArea(start, start + bytes, kind, Small(kind, pages), true)
         {
-            File = kind == AreaKind.Anonymous ? null : file ?? new HostFile(),
+            File = kind is AreaKind.File or AreaKind.SharedMemory ? file ?? new HostFile() : null,
             HugePageShare = hugePageShare,
         });
         return start;
@@ -96,6 +99,17 @@ public sealed partial class HostProcess
     {
         Meter.Calls++;
         return Change(start, bytes, NotifierEvent.Clear, Departure, () => ReleasePages(start, start + bytes));
+    }
+
+    /// <summary>
+    /// Punches a hole into a file in memory (FALLOC_FL_PUNCH_HOLE): its VMs hear CLEAR, as at MADV_DONTNEED, since
+    /// Linux unmaps the range first (unmap_mapping_range); then the file drops its pages, which frees them.
+    /// </summary>
+    public bool Punch(ulong start, ulong bytes)
+    {
+        Meter.Calls++;
+        return KindAt(start) == AreaKind.MemoryFile
+            && Change(start, bytes, NotifierEvent.Clear, Departure, () => ReleasePages(start, start + bytes));
     }
 
     /// <summary>
@@ -262,8 +276,12 @@ public sealed partial class HostProcess
 
     internal AreaKind? KindAt(ulong address) => AreaAt(address)?.Kind;
 
-    private static AreaPages Small(AreaKind kind, AreaPages pages) =>
-        kind == AreaKind.Anonymous ? pages : AreaPages.Small;
+    private static AreaPages Small(AreaKind kind, AreaPages pages) => kind switch
+    {
+        AreaKind.Anonymous => pages,
+        AreaKind.MemoryFile when pages != AreaPages.Transparent => pages,
+        _ => AreaPages.Small,
+    };
 
     private ulong TakeAddress(ulong bytes)
     {

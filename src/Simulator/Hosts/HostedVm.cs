@@ -49,7 +49,7 @@ public sealed class HostedVm
     /// <returns>The slot's number.</returns>
     public int AddSlot(Ipa ipa, ulong address, ulong bytes)
     {
-        PageFate fate = Owner.KindAt(address) == AreaKind.Anonymous
+        PageFate fate = Owner.KindAt(address) is AreaKind.Anonymous or AreaKind.MemoryFile
             ? PageFate.AnonymousLastMappingFreed
             : PageFate.FileBacked;
         int number = Hook.AddSlot(ipa, bytes, fate);

@@ -13,6 +13,11 @@ public enum AreaKind
 
     /// <summary>Shared memory: as a file, without one.</summary>
     SharedMemory,
+
+    /// <summary>
+    /// A file in memory (memfd) that no other process maps: its pages are freed with a hole, or with the mapping.
+    /// </summary>
+    MemoryFile,
 }
 
 /// <summary>In what sizes anonymous memory is backed.</summary>
@@ -49,6 +54,9 @@ internal sealed record MemoryArea(ulong Start, ulong End, AreaKind Kind, AreaPag
 
     /// <summary>The share of 2 MB blocks for which a transparent huge page is found, 0 to 1.</summary>
     internal double HugePageShare { get; init; } = 1;
+
+    /// <summary>Whether its pages may outlive the mapping, in a file's page cache.</summary>
+    internal bool HasPageCache => Kind is AreaKind.File or AreaKind.SharedMemory;
 
     internal ulong FilePageOf(ulong address) => (FileOffset + (address - Start)) >> 12;
 

@@ -93,6 +93,15 @@ public readonly record struct OperationCounts
     /// <summary>Of the huge pages that the host freed, transparent ones.</summary>
     public long TransparentFreed { get; init; }
 
+    /// <summary>4 KB pages that came into a file in memory.</summary>
+    public long FileFilled { get; init; }
+
+    /// <summary>Of the 4 KB pages that the host freed, those of a file in memory.</summary>
+    public long FileFreed { get; init; }
+
+    /// <summary>Of the huge pages that the host freed, those of a file in memory.</summary>
+    public long FileBlocksFreed { get; init; }
+
     internal long Broadcasts => TlbiIpa + TlbiRange + TlbiVmalle1 + TlbiVmid + TlbiAll + TlbiHost;
 }
 
@@ -134,12 +143,14 @@ public readonly record struct TimeShares
             + (counts.EntryUnlinks * prices.EntryUnlink) + (counts.DsbStores * prices.StoreBarrier),
         TableFreePicoseconds = counts.TablesFreed * prices.TableFree,
         HostFreePicoseconds = (counts.PagesFreed * prices.PageFree) + (counts.BlocksFreed * prices.BlockFree)
-            + (counts.TransparentFreed * prices.TransparentFree) + (counts.ProcessEnds * prices.ProcessEnd),
+            + (counts.TransparentFreed * prices.TransparentFree) + (counts.FileFreed * prices.FileFree)
+            + (counts.FileBlocksFreed * prices.FileBlockFree) + (counts.ProcessEnds * prices.ProcessEnd),
         OtherPicoseconds = (counts.IcLines * prices.InstructionLine) + (counts.PagesZeroed * prices.PageZero)
             // An assumption: a copy reads as much as it writes, so it takes what zeroing two pages does.
             + (counts.PagesCopied * 2 * prices.PageZero)
             + (counts.Faults * prices.Fault) + (counts.Ipis * prices.Ipi) + (counts.Calls * prices.Call)
-            + (counts.TransparentFilled * prices.TransparentFill) + (counts.VmEnds * prices.VmEnd),
+            + (counts.TransparentFilled * prices.TransparentFill) + (counts.FileFilled * prices.FileFill)
+            + (counts.VmEnds * prices.VmEnd),
     };
 }
 
@@ -186,6 +197,9 @@ public readonly record struct Bill(OperationCounts Counts, TimeShares Time)
             ProcessEnds = later.Counts.ProcessEnds - earlier.Counts.ProcessEnds,
             TransparentFilled = later.Counts.TransparentFilled - earlier.Counts.TransparentFilled,
             TransparentFreed = later.Counts.TransparentFreed - earlier.Counts.TransparentFreed,
+            FileFilled = later.Counts.FileFilled - earlier.Counts.FileFilled,
+            FileFreed = later.Counts.FileFreed - earlier.Counts.FileFreed,
+            FileBlocksFreed = later.Counts.FileBlocksFreed - earlier.Counts.FileBlocksFreed,
         },
         new TimeShares
         {

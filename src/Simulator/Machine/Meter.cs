@@ -38,6 +38,9 @@ internal sealed class Meter
     internal long ProcessEnds;
     internal long TransparentFilled;
     internal long TransparentFreed;
+    internal long FileFilled;
+    internal long FileFreed;
+    internal long FileBlocksFreed;
 
     /// <summary>Spent waiting until other PEs' broadcasts had left the interconnect.</summary>
     internal long ContentionPicoseconds;
@@ -96,6 +99,9 @@ internal sealed class Meter
             ProcessEnds = ProcessEnds,
             TransparentFilled = TransparentFilled,
             TransparentFreed = TransparentFreed,
+            FileFilled = FileFilled,
+            FileFreed = FileFreed,
+            FileBlocksFreed = FileBlocksFreed,
         };
         return new Bill(counts, TimeShares.Of(counts, _prices, ContentionPicoseconds));
     }

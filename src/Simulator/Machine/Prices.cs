@@ -32,6 +32,9 @@ internal sealed class Prices
         ProcessEnd = Of("process_end");
         TransparentFill = Of("transparent_fill");
         TransparentFree = Of("transparent_free");
+        FileFill = Of("file_fill");
+        FileFree = Of("file_free");
+        FileBlockFree = Of("file_block_free");
 
         // A machine of another architecture has no TLBI and no DC: their prices are asked for elsewhere.
         long Of(string key) => (long)Math.Round((preset.Find(key)?.Value ?? 0) * 1000);
@@ -84,4 +87,10 @@ internal sealed class Prices
     internal long TransparentFill { get; }
 
     internal long TransparentFree { get; }
+
+    internal long FileFill { get; }
+
+    internal long FileFree { get; }
+
+    internal long FileBlockFree { get; }
 }

@@ -62,6 +62,21 @@ internal sealed class FigureTable
         {
             IsOptional = true,
         },
+        new("file_fill", "costs", FigureUnit.Nanoseconds, 0, Longest,
+            "What bringing a 4 KB page of a file in memory (memfd) takes beyond an anonymous one: the page cache.")
+        {
+            IsOptional = true,
+        },
+        new("file_free", "costs", FigureUnit.Nanoseconds, 0, Longest,
+            "What freeing a 4 KB page of a file in memory (memfd) takes beyond an anonymous one: the page cache.")
+        {
+            IsOptional = true,
+        },
+        new("file_block_free", "costs", FigureUnit.Nanoseconds, 0, Longest,
+            "What freeing a huge page of a file in memory takes beyond an anonymous one of hugetlbfs.")
+        {
+            IsOptional = true,
+        },
         new("vm_end", "costs", FigureUnit.Nanoseconds, 0, LongestEnd,
             "The end of a VM apart from its memory: descriptors, its structures, grace periods that are waited for.")
         {

@@ -40,7 +40,7 @@ public static class Simulation
         var host = new Host(server, request.Seed, request.Interleave);
         HostProcess vmm = host.Start();
         ulong address = vmm.Map(
-            request.MemoryBytes, AreaKind.Anonymous, AreaPagesOf(request.Pages), null, request.HugePageShare);
+            request.MemoryBytes, AreaKindOf(request.Death), AreaPagesOf(request.Pages), null, request.HugePageShare);
         HostedVm vm = vmm.CreateVm(request.Policy, request.Vcpus, IpaBitsFor(request.MemoryBytes));
         int slot = vm.AddSlot(new Ipa(RamStart), address, request.MemoryBytes);
 
@@ -132,6 +132,10 @@ public static class Simulation
         _ => AreaPages.Small,
     };
 
+    /// <summary>Holes are of files: the memory that is to get one is a file's.</summary>
+    internal static AreaKind AreaKindOf(DeathKind death) =>
+        death == DeathKind.Punch ? AreaKind.MemoryFile : AreaKind.Anonymous;
+
     internal static int IpaBitsFor(ulong bytes) =>
         Math.Max(SimulatedVm.DefaultIpaBits, 64 - BitOperations.LeadingZeroCount(RamStart + bytes - 1));
 
@@ -211,6 +215,7 @@ public static class Simulation
             DeathKind.Munmap => vmm.Unmap(address, request.MemoryBytes),
             DeathKind.Madvise => vmm.DontNeed(address, request.MemoryBytes),
             DeathKind.Mremap => vmm.Move(address, request.MemoryBytes, out _),
+            DeathKind.Punch => vmm.Punch(address, request.MemoryBytes),
             DeathKind.Slot => vm.RemoveSlot(slot) == MemoryResult.Ok,
             _ => true,
         };

@@ -47,6 +47,12 @@ public enum DeathKind
 
     /// <summary>The VMM moves the guest's memory by mremap, which keeps the contents, then exits.</summary>
     Mremap,
+
+    /// <summary>
+    /// The guest's memory is a file in memory (memfd); the VMM punches a hole into all of it
+    /// (FALLOC_FL_PUNCH_HOLE), then exits.
+    /// </summary>
+    Punch,
 }
 
 /// <summary>In which order the guest touches its memory.</summary>

@@ -30,7 +30,7 @@ public sealed class HostCalibrationTests
         fit.HeldOut.ShouldNotBeEmpty();
         fit.Points.Count(point => !point.IsHeldOut).ShouldBeGreaterThan(5);
         fit.Worst.ShouldBeLessThan(0.02);
-        fit.NotModelled.ShouldContain(row => row.StartsWith("punch"));
+        fit.NotModelled.ShouldContain(row => row.StartsWith("kill-no-vm"));
 
         // What it writes is a preset, which gives what the fit promised.
         MachinePreset written = MachinePreset.Parse("mine.json", CalibratedPreset.Write(fit, probed, "mine"));
@@ -53,15 +53,39 @@ public sealed class HostCalibrationTests
     [InlineData("max-hugetlb-2m", 0.05)]
     [InlineData("x86-4k", 0.18)]
     [InlineData("x86-thp", 0.10)]
-    [InlineData("x86-hugetlb-2m", 0.15)]
+    [InlineData("x86-hugetlb-2m", 0.16)]
     public void What_was_measured_on_each_host_predicts_the_sizes_that_were_held_out(string host, double most)
     {
         HostCalibration fit = FitTo(Recorded(host));
         fit.HeldOut.Select(point => point.Row.Way).Distinct()
-            .ShouldBe(["close", "kill", "munmap", "dontneed", "slot"], ignoreOrder: true);
+            .ShouldBe(["close", "kill", "munmap", "dontneed", "slot", .. Holes(host)], ignoreOrder: true);
         fit.HeldOut.Select(point => point.Row.MemoryBytes).Distinct().Count().ShouldBe(2);
         fit.Worst.ShouldBeLessThan(most, string.Join('\n', fit.HeldOut.Select(point => $"{point}: {point.Miss:0.00}")));
         fit.IsGood.ShouldBeTrue();
+    }
+
+    /// <summary>By thp a file has 4 KB pages: under QEMU such rows take minutes each, and there are none.</summary>
+    private static string[] Holes(string host) => host is "cortex-a72-thp" or "max-thp" ? [] : ["punch"];
+
+    [Theory]
+    [InlineData("cortex-a72-4k", 2600, 1500)]
+    [InlineData("max-4k", 2600, 1500)]
+    public void A_page_of_a_file_is_dearer_than_an_anonymous_one(string host, double fill, double free)
+    {
+        HostCalibration fit = FitTo(Recorded(host));
+        fit.Machine["file_fill"].ShouldBe(fill, 0.1 * fill);
+        fit.Machine["file_free"].ShouldBe(free, 0.1 * free);
+    }
+
+    [Fact]
+    public void Where_only_a_file_has_4_KB_pages_anonymous_ones_keep_what_was_assumed_of_them()
+    {
+        JsonObject json = Recorded("x86-thp");
+        ProbeResult probed = ProbeResult.Parse("p.json", json.ToJsonString());
+        double assumed = CalibratedPreset.StartFor(probed)["page_free"];
+        HostCalibration fit = FitTo(json);
+        fit.Machine["page_free"].ShouldBe(assumed, 0.1 * assumed);
+        fit.Machine["file_free"].ShouldBeGreaterThan(100);
     }
 
     /// <summary>As a probe of all kinds of pages: one machine for all of them.</summary>
@@ -171,7 +195,7 @@ public sealed class HostCalibrationTests
     [Theory]
     [InlineData("one size", "there is nothing to hold out")]
     [InlineData("no rows", "the probe measured nothing")]
-    [InlineData("host alone", "nothing that the probe measured is in the model: punch")]
+    [InlineData("host alone", "nothing that the probe measured is in the model: kill-no-vm")]
     [InlineData("pages", "8k (no kind of pages that is known)")]
     [InlineData("way", "drown (no way that is known)")]
     [InlineData("no time", "it has no total_ns")]
@@ -192,7 +216,7 @@ public sealed class HostCalibrationTests
                 break;
 
             case "host alone":
-                rows.RemoveAll(row => row!["way"]!.GetValue<string>() != "punch");
+                rows.RemoveAll(row => row!["way"]!.GetValue<string>() != "kill-no-vm");
                 break;
 
             case "architecture":
@@ -230,7 +254,7 @@ public sealed class HostCalibrationTests
         cli.WriteFile("p.json", System.Text.Encoding.UTF8.GetBytes(json.ToJsonString()));
         Cli.Outcome outcome = cli.Run("sim", "--calibrate", "p.json");
         outcome.Code.ShouldBe(0, outcome.Errors);
-        outcome.Errors.ShouldContain("not measured: close, munmap, dontneed, slot");
+        outcome.Errors.ShouldContain("not measured: close, munmap, dontneed, slot, punch");
     }
 
     [Fact]
@@ -251,8 +275,20 @@ public sealed class HostCalibrationTests
         return HostCalibration.Fit(probed, CalibratedPreset.StartFor(probed), Cancellation);
     }
 
-    private static JsonObject Recorded(string host) => JsonNode.Parse(
-        File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Probes", host + ".json")))!.AsObject();
+    /// <summary>What the probe wrote; of holes, which were measured apart, the rows are in a file beside it.</summary>
+    private static JsonObject Recorded(string host)
+    {
+        JsonObject json = Read(host);
+        foreach (JsonNode? row in Holes(host).Length > 0 ? Read(host + "-punch")["rows"]!.AsArray() : [])
+        {
+            json["rows"]!.AsArray().Add(row!.DeepClone());
+        }
+
+        return json;
+
+        static JsonObject Read(string name) => JsonNode.Parse(
+            File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Probes", name + ".json")))!.AsObject();
+    }
 
     /// <summary>What a probe would have measured of a machine; held-out sizes take so many times as long.</summary>
     private static JsonObject Probed(MachinePreset machine, double bend, long[]? sizes = null)
@@ -264,7 +300,7 @@ public sealed class HostCalibrationTests
             {
                 ("close", DeathKind.Exit), ("kill", DeathKind.Kill), ("munmap", DeathKind.Munmap),
                 ("slot", DeathKind.Slot),
-                ("punch", DeathKind.Exit),
+                ("kill-no-vm", DeathKind.Exit),
             })
             {
                 SimulationResult result = Simulation.Run(Request(machine, memory, death), null, Cancellation);

@@ -22,7 +22,7 @@ public sealed class ArchitectureProcessTests
             Cli.Outcome outcome = cli.Run("sim", "--machine", machine, "--memory", "32M", "--die", "all");
             outcome.Code.ShouldBe(0, outcome.Errors);
             outcome.Output.ShouldContain(word);
-            outcome.Output.Split('\n').Count(line => line.StartsWith(machine + " (")).ShouldBe(6);
+            outcome.Output.Split('\n').Count(line => line.StartsWith(machine + " (")).ShouldBe(7);
             outcome.Output.Split('\n').ShouldAllBe(line => line.Length <= 80 || line.StartsWith(machine));
         }
     }

@@ -98,11 +98,15 @@ internal static unsafe class Dispatcher
         _lock.Leave();
     }
 
+    /// <summary>Whether a core may have a vCPU to choose, or to wake: core 0 may have none.</summary>
+    internal static bool HasVcpus(Core* core) =>
+        IsCrowded || _scheduler.NextExpiry((int)core->Index) != ulong.MaxValue;
+
     /// <summary>Core 0's monitor is to look around at a moment; the greatest value for none.</summary>
     internal static void SetMonitorTimer(Core* core, ulong when)
     {
         core->MonitorAt = when;
-        if (when < core->TimerAt)
+        if (when < core->TimerAt || !HasVcpus(core))
         {
             WriteTimer(core, when);
         }

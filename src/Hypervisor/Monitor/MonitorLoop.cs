@@ -143,9 +143,13 @@ internal static unsafe class MonitorLoop
         for (ulong now = Stopwatch.Now; now < nanoseconds && !vm->IsStopRequested; now = Stopwatch.Now)
         {
             // What guests print meanwhile goes out afterwards, or with the VM.
-            Dispatcher.SetMonitorTimer(core, Instructions.ReadCounter() + Stopwatch.ToTicks(nanoseconds - now));
+            // A tick more than whole ones, so that it is time when the timer fires.
+            Dispatcher.SetMonitorTimer(core, Instructions.ReadCounter() + Stopwatch.ToTicks(nanoseconds - now) + 1);
             RunOrWait(core);
-            Listen(core);
+            if (Stopwatch.Now < nanoseconds)
+            {
+                Listen(core); // and not when it is time: how much has come is no part of the moment
+            }
         }
 
         // The timer is set when the order has been carried out: it is to cost that nothing.
@@ -175,6 +179,11 @@ internal static unsafe class MonitorLoop
     private static bool LookAround(Core* core)
     {
         Listen(core);
+        if (!Dispatcher.IsCrowded)
+        {
+            TryChoose(core); // none is: its timer is set, before an order that is measured
+        }
+
         if (_tickAt != ulong.MaxValue && Instructions.ReadCounter() >= _tickAt)
         {
             _tickAt = ulong.MaxValue;
@@ -226,18 +235,14 @@ internal static unsafe class MonitorLoop
     private static void Listen(Core* core)
     {
         PollInterrupts();
-        if (!Dispatcher.IsCrowded)
-        {
-            TryChoose(core); // no vCPU is: its timer is set anew, before any order is carried out that is measured
-        }
-
         core->IsMonitorWanted = false;
         Interlocked.MemoryBarrier();
     }
 
     /// <summary>
     /// A step of an order that waits for vCPUs. What the monitor is wanted for meanwhile, it finds when it has carried
-    /// the order out: it looks around after each.
+    /// the order out: it looks around after each. Where this core has no vCPU to choose or to wake it takes no lock:
+    /// another core may have it, and what is measured would be late.
     /// </summary>
     private static void RunOrWait(Core* core)
     {
@@ -245,7 +250,7 @@ internal static unsafe class MonitorLoop
         {
             RunVcpu(core);
         }
-        else if (!TryChoose(core))
+        else if (!Dispatcher.HasVcpus(core) || !TryChoose(core))
         {
             Instructions.WaitForInterrupt();
         }

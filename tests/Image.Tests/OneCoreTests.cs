@@ -22,12 +22,6 @@ public sealed class OneCoreTests(ITestOutputHelper output)
     private const long Size = 16 * ByteSize.Megabyte;
     private const long Born = 7;
 
-    /// <summary>A round of the usual weight, in nanoseconds.</summary>
-    private const long Slice = 1_000_000;
-
-    /// <summary>A tick of QEMU's system counter, in nanoseconds.</summary>
-    private const long Tick = 16;
-
     [Theory]
     [InlineData("cortex-a72")]
     [InlineData("max")]
@@ -139,9 +133,10 @@ public sealed class OneCoreTests(ITestOutputHelper output)
         await worker.WorkedAsync(1);
         KeyValueLine before = await machine.AskAsync("memory");
         int entered = 0;
-        entered += await KilledAsync(machine, "then=spin", 1, Moments(0, 20, 19));
-        entered += await KilledAsync(machine, "then=spin", 1, Moments(Slice + 1000, 12, 23));
-        entered += await KilledAsync(machine, "cpus=all then=alarms", 2, Moments(200_000, 16, 41));
+        entered += await KilledAsync(machine, "then=spin", 1, TurnKillTests.Moments(0, 20, 19));
+        entered += await KilledAsync(
+            machine, "then=spin", 1, TurnKillTests.Moments(TurnKillTests.Slice + 1000, 12, 23));
+        entered += await KilledAsync(machine, "cpus=all then=alarms", 2, TurnKillTests.Moments(200_000, 16, 41));
         output.WriteLine($"{entered} of 48 had entered their guests");
         entered.ShouldBeGreaterThan(24);
         KeyValueLine after = await machine.AskAsync("memory");
@@ -250,9 +245,6 @@ public sealed class OneCoreTests(ITestOutputHelper output)
         await template.KillAsync();
         await machine.ShouldBeUnharmedAsync();
     }
-
-    private static IEnumerable<long> Moments(long first, int count, int ticks) =>
-        Enumerable.Range(0, count).Select(i => first + (i * ticks * Tick));
 
     /// <summary>Lives that end at moments; how many of them had entered their guests.</summary>
     private static async Task<int> KilledAsync(TestMachine machine, string append, int cpus, IEnumerable<long> moments)

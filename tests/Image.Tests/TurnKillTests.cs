@@ -23,7 +23,7 @@ public sealed class TurnKillTests(ITestOutputHelper output)
     private readonly HashSet<long> _places = [];
 
     /// <summary>A round of the usual weight.</summary>
-    private const long Slice = 1_000_000;
+    internal const long Slice = 1_000_000;
 
     /// <summary>One of the least weight: it is the worker's, whose slices have QEMU hear orders soon.</summary>
     private const long ShortSlice = Slice / 10;
@@ -59,7 +59,8 @@ public sealed class TurnKillTests(ITestOutputHelper output)
         await machine.ShouldBeUnharmedAsync();
     }
 
-    private static IEnumerable<long> Moments(long first, int count, int ticks) =>
+    /// <summary>So many moments, in nanoseconds, and so many ticks of QEMU's system counter apart.</summary>
+    internal static IEnumerable<long> Moments(long first, int count, int ticks) =>
         Enumerable.Range(0, count).Select(i => first + (i * ticks * Tick));
 
     private async Task KilledAsync(TestMachine machine, string append, int cpus, IEnumerable<long> moments)

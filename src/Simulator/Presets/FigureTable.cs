@@ -52,41 +52,20 @@ internal sealed class FigureTable
             "Interrupt another PE and know that it has left its guest."),
         new("call", "costs", FigureUnit.Nanoseconds, 0, Longest,
             "A system call, or a notifier's callback, and its return."),
-        new("transparent_fill", "costs", FigureUnit.Nanoseconds, 0, Longest,
-            "What bringing a transparent huge page takes beyond one of hugetlbfs: it may be zeroed twice.")
-        {
-            IsOptional = true,
-        },
-        new("transparent_free", "costs", FigureUnit.Nanoseconds, 0, Longest,
-            "What freeing a transparent huge page takes beyond one of hugetlbfs: its page table, the page allocator.")
-        {
-            IsOptional = true,
-        },
-        new("file_fill", "costs", FigureUnit.Nanoseconds, 0, Longest,
-            "What bringing a 4 KB page of a file in memory (memfd) takes beyond an anonymous one: the page cache.")
-        {
-            IsOptional = true,
-        },
-        new("file_free", "costs", FigureUnit.Nanoseconds, 0, Longest,
-            "What freeing a 4 KB page of a file in memory (memfd) takes beyond an anonymous one: the page cache.")
-        {
-            IsOptional = true,
-        },
-        new("file_block_free", "costs", FigureUnit.Nanoseconds, 0, Longest,
-            "What freeing a huge page of a file in memory takes beyond an anonymous one of hugetlbfs.")
-        {
-            IsOptional = true,
-        },
-        new("vm_end", "costs", FigureUnit.Nanoseconds, 0, LongestEnd,
-            "The end of a VM apart from its memory: descriptors, its structures, grace periods that are waited for.")
-        {
-            IsOptional = true,
-        },
-        new("process_end", "costs", FigureUnit.Nanoseconds, 0, LongestEnd,
-            "The end of a process apart from its memory and its VMs, until its parent has reaped it.")
-        {
-            IsOptional = true,
-        },
+        Optional("transparent_fill", Longest,
+            "What bringing a transparent huge page takes beyond one of hugetlbfs: it may be zeroed twice."),
+        Optional("transparent_free", Longest,
+            "What freeing a transparent huge page takes beyond one of hugetlbfs: its page table, the page allocator."),
+        Optional("file_fill", Longest,
+            "What bringing a 4 KB page of a file in memory (memfd) takes beyond an anonymous one: the page cache."),
+        Optional("file_free", Longest,
+            "What freeing a 4 KB page of a file in memory (memfd) takes beyond an anonymous one: the page cache."),
+        Optional("file_block_free", Longest,
+            "What freeing a huge page of a file in memory takes beyond an anonymous one of hugetlbfs."),
+        Optional("vm_end", LongestEnd,
+            "The end of a VM apart from its memory: descriptors, its structures, grace periods that are waited for."),
+        Optional("process_end", LongestEnd,
+            "The end of a process apart from its memory and its VMs, until its parent has reaped it."),
     ];
 
     internal static readonly FigureTable Arm64 = new(
@@ -171,6 +150,13 @@ internal sealed class FigureTable
             ? $"Did you mean {nearest}?"
             : $"Known are: {string.Join(", ", Kinds.Select(kind => kind.Key))}.";
     }
+
+    /// <summary>A cost that a preset may leave out.</summary>
+    private static FigureKind Optional(string key, double greatest, string meaning) =>
+        new(key, "costs", FigureUnit.Nanoseconds, 0, greatest, meaning)
+        {
+            IsOptional = true,
+        };
 
     private static int Distance(string left, string right)
     {
